@@ -1,0 +1,33 @@
+# make demo · make test · make lint · make bench: each makes the environment it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PHOTOS := calibration/default.toml
+
+.PHONY: demo test test-all lint bench clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/install
+	PYTHON=$(PYTHON) scripts/install $(VENV) dev
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.installed
+	scripts/test $(VENV)
+
+test-all: $(VENV)/.installed
+	scripts/test $(VENV) --all
+
+lint: $(VENV)/.installed
+	scripts/lint $(VENV)
+
+$(VENV)-peers/.installed: pyproject.toml constraints.txt scripts/install
+	PYTHON=$(PYTHON) scripts/install $(VENV)-peers peers
+	touch $@
+
+bench: $(VENV)/.installed $(VENV)-peers/.installed
+	scripts/bench $(VENV) $(VENV)-peers
+
+clean:
+	rm -rf $(VENV) $(VENV)-peers dist demo

@@ -1,0 +1,38 @@
+"""edgeeff: trained EfficientNet in, verified INT8 artifacts out, from one calibration.
+
+The names below are the whole public interface. They load lazily: ``import edgeeff`` on a board
+touches neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeeff.bundle import Bundle
+    from edgeeff.harness.accuracy import evaluate
+    from edgeeff.harness.latency import benchmark
+    from edgeeff.pipeline import build
+    from edgeeff.target import Target
+
+__all__ = ["Bundle", "Target", "benchmark", "build", "evaluate"]
+__version__ = "0.1.0"
+
+_HOME = {
+    "Bundle": "edgeeff.bundle",
+    "Target": "edgeeff.target",
+    "benchmark": "edgeeff.harness.latency",
+    "build": "edgeeff.pipeline",
+    "evaluate": "edgeeff.harness.accuracy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'edgeeff' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,5 @@
+"""``python -m edgeeff``."""
+
+from edgeeff.cli import main
+
+main()

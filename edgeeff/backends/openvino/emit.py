@@ -1,0 +1,111 @@
+"""OpenVINO IR from the hub graph, with the preprocessing inside and model_info beside it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnx
+import openvino as ov
+from openvino.preprocess import PrePostProcessor
+
+from edgeeff.backends import Emission
+from edgeeff.errors import GraphError
+
+MODEL = "model.xml"
+
+
+def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
+    """``model.xml`` and ``model.bin``.
+
+    An integer input takes raw pixels in NHWC, the layout a camera or a decoder gives: OpenVINO's
+    PrePostProcessor converts and normalises them on the way into the first convolution at no cost, where
+    an ONNX Transpose would push the stem to float.
+
+    Raises:
+        GraphError: OpenVINO does not read the graph.
+    """
+    try:
+        model = ov.Core().read_model(graph.SerializeToString())
+    except RuntimeError as error:
+        raise GraphError(
+            f"OpenVINO does not read the graph: {_last_line(error)}",
+            mend="EfficientNets exported by this tool are read; report the operator that is named",
+        ) from None
+    model = _with_input(model, emission)
+    if emission.softmax:
+        model = _with_softmax(model)
+    _add_model_info(model, emission)
+    _name_by_order(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL
+        ov.save_model(model, path, compress_to_fp16=False)
+        files = {name: (Path(folder) / name).read_bytes() for name in (MODEL, "model.bin")}
+    return {**files, "labels.txt": "".join(f"{label}\n" for label in emission.labels).encode()}
+
+
+def _with_input(model: Any, emission: Emission) -> Any:
+    if emission.target.input == "float32":
+        return model
+    processor = PrePostProcessor(model)
+    tensor = processor.input().tensor()
+    tensor.set_layout(ov.Layout("NHWC"))
+    tensor.set_element_type(ov.Type.u8 if emission.target.input == "uint8" else ov.Type.i8)
+    # int8 holds the pixels minus 128, so the mean is 128 nearer.
+    shift = 0.0 if emission.target.input == "uint8" else 128.0
+    steps = processor.input().preprocess()
+    steps.convert_element_type(ov.Type.f32)
+    steps.mean([m - shift for m in emission.preprocess.mean])
+    steps.scale(list(emission.preprocess.std))
+    processor.input().model().set_layout(ov.Layout("NCHW"))
+    return processor.build()
+
+
+def _with_softmax(model: Any) -> Any:
+    logits = model.output(0)
+    name = logits.get_any_name()
+    logits.get_tensor().set_names({f"{name}.raw"})
+    probabilities = ov.opset13.softmax(logits.get_node().input_value(0), axis=1)
+    probabilities.output(0).get_tensor().set_names({name})
+    return ov.Model([probabilities], model.get_parameters(), model.get_friendly_name())
+
+
+def _add_model_info(model: Any, emission: Emission) -> None:
+    """What OpenVINO's Model API reads: the kind of model, its labels, and what is left to do to a photo.
+
+    Names as in openvinotoolkit/model_api, ``docs/model-configuration``. Labels are separated by spaces, so
+    spaces inside them become underscores.
+    """
+    height, width = emission.preprocess.size
+    raw = emission.target.input != "float32"
+    info = {
+        "model_type": "Classification",
+        "labels": " ".join(label.replace(" ", "_") for label in emission.labels),
+        "resize_type": "crop",
+        "orig_height": str(height),
+        "orig_width": str(width),
+        "reverse_input_channels": "False" if raw else "True",
+        "mean_values": "0 0 0" if raw else _numbers(emission.preprocess.mean),
+        "scale_values": "1 1 1" if raw else _numbers(emission.preprocess.std),
+        "output_raw_scores": "False",
+    }
+    for key, value in info.items():
+        model.set_rt_info(value, ["model_info", key])
+
+
+def _name_by_order(model: Any) -> None:
+    """Rename what the frontend numbered by a counter of the whole process: equal IRs are equal bytes."""
+    for index, operation in enumerate(model.get_ordered_ops()):
+        if re.fullmatch(r"[A-Z][A-Za-z]*_\d+", operation.get_friendly_name()):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{index}")
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

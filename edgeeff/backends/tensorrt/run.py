@@ -1,0 +1,77 @@
+"""Run a bundle's engine on the device that built it, through tensorrt and the CUDA runtime alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.backends import Logits
+from edgeeff.backends.tensorrt.device import build_engine
+from edgeeff.backends.tensorrt.device.verify import Engine
+from edgeeff.errors import MissingRuntimeError
+from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.target import InputType
+
+
+class EngineSession:
+    """A deserialised engine of batch 1; it runs one image at a time, on one CUDA stream."""
+
+    def __init__(self, engine: Engine, preprocess: Preprocess, input_type: InputType) -> None:
+        self._engine = engine
+        self._preprocess = preprocess
+        self._input_type = input_type
+
+    def infer(self, pixels: Pixels) -> Logits:
+        """Raw pixels uint8 [N, H, W, 3] to logits float32 [N, classes]."""
+        return np.concatenate([self.execute(self.prepare(image)) for image in pixels])
+
+    def prepare(self, pixels: Pixels) -> npt.NDArray[Any]:
+        """One image, uint8 [H, W, 3] or [1, H, W, 3], to the engine's own input [1, 3, H, W]."""
+        batch = pixels.reshape(1, *pixels.shape[-3:])
+        if self._input_type == "uint8":
+            return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        return self._preprocess.normalise(batch)
+
+    def execute(self, prepared: npt.NDArray[Any]) -> Logits:
+        """Run what :meth:`prepare` returned; the copies to and from the device are part of it."""
+        self._engine.upload(prepared)
+        self._engine.execute()
+        logits: Logits = self._engine.download()
+        return logits
+
+
+def load(
+    folder: Path,
+    *,
+    preprocess: Preprocess,
+    input_type: InputType,
+    properties: Mapping[str, str],
+    threads: int = 1,
+) -> EngineSession:
+    """Load the engine that ``build_engine.py`` made of this bundle on this device.
+
+    Args:
+        folder: The bundle.
+        preprocess: The network's own.
+        input_type: ``float32`` or ``uint8``.
+        properties: None are known to TensorRT's runtime.
+        threads: Without effect: the work is done on the GPU.
+
+    Raises:
+        MissingRuntimeError: tensorrt, a CUDA device or the engine is absent, or the engine is not of this
+            bundle, this TensorRT and this device.
+    """
+    try:
+        trt, cudart = build_engine.import_tensorrt(), build_engine.load_cudart()
+        capability = build_engine.compute_capability(cudart)
+        path, _ = build_engine.find_engine(folder, trt.__version__, capability)
+        return EngineSession(Engine(trt, cudart, path, input_type), preprocess, input_type)
+    except build_engine.RefusedError as refusal:
+        raise MissingRuntimeError(
+            f"no TensorRT engine to run: {refusal}",
+            mend=f"on the device, run python3 {folder / 'build_engine.py'}, then try again there",
+        ) from None

@@ -1,0 +1,41 @@
+"""From the hub graph to a .tflite file, written directly: no converter stands between to change a scale."""
+
+from __future__ import annotations
+
+import onnx
+
+from edgeeff.backends import Emission
+from edgeeff.backends.tflite import flatbuffer, metadata
+from edgeeff.backends.tflite.lower import lower
+
+FILE = "model.tflite"
+
+
+def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
+    """Lower ``graph`` and write it with its labels and normalisation.
+
+    Args:
+        graph: The hub graph for an int8 target, the float base graph for a float one.
+        emission: The input's type, the preprocessing and the labels.
+
+    Returns:
+        ``model.tflite``, and ``labels.txt`` where there are labels.
+
+    Raises:
+        GraphError: An operator or a quantisation that TFLite does not have, named with its node.
+    """
+    model = lower(graph, emission.name, emission.target.input, emission.preprocess, softmax=emission.softmax)
+    (source,) = (model.tensors[name] for name in model.inputs.values())
+    mean, std = metadata.normalization(source, emission.preprocess)
+    described = metadata.build(
+        emission.name,
+        emission.labels,
+        mean,
+        std,
+        probabilities=any(operator.code == "SOFTMAX" for operator in model.operators),
+    )
+    content = flatbuffer.write(model, {metadata.BUFFER: described})
+    files = {FILE: metadata.append_labels(content, emission.labels)}
+    if emission.labels:
+        files[metadata.LABELS_FILE] = metadata.labels_text(emission.labels)
+    return files

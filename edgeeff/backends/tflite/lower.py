@@ -1,0 +1,139 @@
+"""From the hub graph to a TFLite model: the walk over the nodes, and the input and output around it.
+
+An integer input takes raw pixels (int8: less 128). That fits where the graph's first QuantizeLinear stores
+pixel p as p − 128, so that its codes are the pixels. Three forms of the graph do so: normalised with one mean
+and std for all channels (the scale is 1/std, the zero point the mean); raw, with one mean to subtract (the
+mean becomes the zero point, and no SUB is left); raw, with a SUB of the means behind the QuantizeLinear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from edgeeff.backends.tflite.lowering import LOWERINGS
+from edgeeff.backends.tflite.lowering.elementwise import PROBABILITY
+from edgeeff.backends.tflite.model import Model, Quantization, Tensor
+from edgeeff.backends.tflite.network import Network
+from edgeeff.errors import GraphError
+from edgeeff.preprocess import Preprocess
+from edgeeff.target import InputType
+
+
+def lower(
+    graph: onnx.ModelProto, name: str, input_type: InputType, preprocess: Preprocess, *, softmax: bool = False
+) -> Model:
+    """Lower a hub graph, or a float graph, to TFLite operators.
+
+    Args:
+        graph: Batch 1, static shapes; one input [1, 3, H, W], one output [1, classes].
+        name: The network's name.
+        input_type: Type of the model's input; an integer input comes with an output of its type.
+        preprocess: What the graph's input is normalised with.
+        softmax: Whether to end in SOFTMAX where the graph itself does not.
+
+    Raises:
+        GraphError: An operator or a quantisation that TFLite does not have, named with its node.
+    """
+    network = Network(graph)
+    known = {initializer.name for initializer in graph.graph.initializer}
+    inputs = [value.name for value in graph.graph.input if value.name not in known]
+    if len(inputs) != 1 or len(graph.graph.output) != 1:
+        raise GraphError(
+            f"the graph has {len(inputs)} inputs and {len(graph.graph.output)} outputs",
+            mend="export one input of pixels and one output of logits",
+        )
+    first = _input(network, inputs[0], input_type, preprocess)
+    for node in network.nodes:
+        if network.is_absorbed(node):
+            continue
+        lowering = LOWERINGS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if lowering is None:
+            raise GraphError(
+                f"operator {node.op_type} (node {node.name or node.output[0]!r}) has no lowering to TFLite",
+                mend=f"rewrite it before quantising, with some of {', '.join(sorted(LOWERINGS))}",
+            )
+        lowering(node, network)
+    output = graph.graph.output[0].name
+    ends_in_softmax = any(n.op_type == "Softmax" and output in n.output for n in network.nodes)
+    last = _output(network, output, input_type, softmax=softmax and not ends_in_softmax)
+    return network.model(name, {inputs[0]: first.name}, {output: last.name})
+
+
+def _input(network: Network, name: str, input_type: InputType, preprocess: Preprocess) -> Tensor:
+    """The model's input tensor; an integer one takes the place of the graph's first nodes."""
+    shape = network.shape(name)
+    if input_type == "float32":
+        tensor = network.tensor(name, shape, "float32")
+        network.store(name, tensor)
+        return tensor
+    quantize, quantization = _raw_pixels(network, name, preprocess)
+    if input_type == "int8":
+        tensor = stored = network.tensor(name, shape, "int8", quantization)
+    else:
+        tensor = network.tensor(name, shape, "uint8", quantization.shifted(128))
+        stored = network.add(
+            "QUANTIZE", [tensor], network.tensor(f"{name}/int8", shape, "int8", quantization)
+        )
+    network.absorb(quantize)
+    network.store(quantize.output[0], stored)
+    return tensor
+
+
+def _raw_pixels(network: Network, name: str, preprocess: Preprocess) -> tuple[onnx.NodeProto, Quantization]:
+    """The QuantizeLinear whose codes are the pixels less 128, and its scale and zero point."""
+    readers = network.consumers.get(name, [])
+    means, stds = [0.0], [1.0]
+    if len(readers) == 1 and readers[0].op_type == "Sub" and readers[0].input[0] == name:
+        constant = network.constant(readers[0].input[1])
+        if constant is not None:
+            means = [float(mean) for mean in constant.flat]
+            network.absorb(readers[0])
+            readers = network.consumers.get(readers[0].output[0], [])
+    elif len(readers) == 1 and not _stores_pixels(network, readers[0], means, stds):
+        means, stds = list(preprocess.mean), list(preprocess.std)
+    if len(readers) == 1 and _stores_pixels(network, readers[0], means, stds):
+        return readers[0], network.parameters(readers[0])
+    raise GraphError(
+        f"an integer input takes raw pixels, and the codes of the graph's {name!r} are not the pixels",
+        mend="quantise the raw-pixel variant of the graph, or emit with float32 input",
+    )
+
+
+def _stores_pixels(
+    network: Network, node: onnx.NodeProto, means: Sequence[float], stds: Sequence[float]
+) -> bool:
+    """Whether a QuantizeLinear stores pixel p, normalised with these, as p − 128."""
+    if node.op_type != "QuantizeLinear" or len({*means}) > 1 or len({*stds}) > 1:
+        return False
+    zero_point = means[0] - 128
+    scale = np.float32(1 / stds[0])
+    return zero_point.is_integer() and network.parameters(node).same(
+        Quantization.per_tensor(float(scale), int(zero_point))
+    )
+
+
+def _output(network: Network, name: str, input_type: InputType, *, softmax: bool) -> Tensor:
+    """The model's output tensor, of the input's type."""
+    tensor = network.stored(name)
+    if input_type == "float32":
+        if tensor.type != "float32":
+            tensor = network.dequantize(tensor, name)
+        if softmax:
+            tensor = network.add(
+                "SOFTMAX", [tensor], network.tensor("probabilities", tensor.shape, "float32"), {"beta": 1.0}
+            )
+        return tensor
+    if tensor.type != "int8" or tensor.quantization is None:
+        raise GraphError(
+            f"the graph's output {name!r} is not quantised", mend="emit with float32 input and output"
+        )
+    if softmax:
+        target = network.tensor("probabilities", tensor.shape, "int8", PROBABILITY)
+        tensor = network.add("SOFTMAX", [tensor], target, {"beta": 1.0})
+    if input_type == "int8" or tensor.quantization is None:
+        return tensor
+    target = network.tensor(f"{tensor.name}/uint8", tensor.shape, "uint8", tensor.quantization.shifted(128))
+    return network.add("QUANTIZE", [tensor], target)

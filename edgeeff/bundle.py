@@ -1,0 +1,291 @@
+"""What a build writes and a device reads.
+
+A bundle is a folder: ``manifest.json`` seals every other file by its SHA-256, except those below
+``measured/``, which hold what was found out about the bundle afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeeff import backends
+from edgeeff.errors import BundleError, ImageError, MissingFileError, OutputError
+from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, writing
+from edgeeff.images import open_images
+from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.target import InputType, Precision
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+MEASURED = "measured"
+
+
+class _ManifestFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    schema_version: int
+    name: str
+    model: str
+    target: str
+    runtime: str
+    precision: Precision
+    input: InputType
+    softmax: bool
+    cpu_class: str
+    preprocess: dict[str, Any]
+    labels: list[str]
+    classes: int
+    runtime_properties: dict[str, str]
+    digests: dict[str, str]
+    tools: dict[str, str]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle is, and how its images are to be prepared.
+
+    Args:
+        name: ``<model>-<target>``.
+        model: The network's name in the zoo.
+        target: The target's name.
+        runtime: The folder of ``edgeeff.backends`` that runs it.
+        precision: ``int8``, ``bf16`` or ``fp32``.
+        input: The artifact's input type; an integer input takes raw pixels (int8: minus 128).
+        softmax: Whether the outputs are probabilities rather than logits.
+        cpu_class: The class of CPU that the plan was made for.
+        preprocess: From a photo to the input.
+        labels: The classes' names.
+        classes: The number of classes.
+        runtime_properties: What the runner sets, by the runtime's own names.
+        digests: SHA-256 of what the bundle was made from: inputs, graph, statistics, plan.
+        tools: The versions of the libraries that made it.
+        files: SHA-256 of each sealed file, by its path below the bundle.
+    """
+
+    name: str
+    model: str
+    target: str
+    runtime: str
+    precision: Precision
+    input: InputType
+    softmax: bool
+    cpu_class: str
+    preprocess: Preprocess
+    labels: tuple[str, ...]
+    classes: int
+    runtime_properties: Mapping[str, str]
+    digests: Mapping[str, str]
+    tools: Mapping[str, str]
+    files: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``."""
+        data = {
+            "schema_version": SCHEMA,
+            **{k: v for k, v in vars(self).items() if k != "preprocess"},
+            "preprocess": self.preprocess.to_json(),
+        }
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, path: Path | str) -> Bundle:
+        """Read a bundle's manifest.
+
+        Raises:
+            MissingFileError: There is no such folder.
+            BundleError: It is not a bundle, or one of another schema.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise MissingFileError(f"no bundle {folder}", mend="pass a folder that `edgeeff build` wrote")
+        return cls(folder, read_manifest(folder))
+
+    @property
+    def name(self) -> str:
+        """``<model>-<target>``, or what ``--name`` said."""
+        return self.manifest.name
+
+    def altered(self) -> list[str]:
+        """The sealed files that are missing or no longer what the manifest says."""
+        return [name for name, seal in self.manifest.files.items() if _seal(self.folder / name) != seal]
+
+    def session(self, threads: int = 1) -> backends.Session:
+        """Load the artifact into its runtime.
+
+        Raises:
+            MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
+            BundleError: A sealed file was altered.
+        """
+        altered = self.altered()
+        if altered:
+            raise BundleError(
+                f"{self.folder}: {', '.join(altered)} does not have the manifest's SHA-256",
+                mend="copy the bundle again, or build it again",
+            )
+        session: backends.Session = backends.room(self.manifest.runtime, "run").load(
+            self.folder,
+            preprocess=self.manifest.preprocess,
+            input_type=self.manifest.input,
+            properties=self.manifest.runtime_properties,
+            threads=threads,
+        )
+        return session
+
+    def check(self) -> backends.CheckReport:
+        """Ask the runtime what it made of the artifact: precisions, kernels, fallbacks."""
+        room = backends.room(self.manifest.runtime, "check")
+        report: backends.CheckReport = room.check(self.folder, properties=self.manifest.runtime_properties)
+        return report
+
+    def predict(self, images: Pixels | Path | str, *, threads: int = 1) -> backends.Logits:
+        """Logits float32 [N, classes] of raw pixels uint8 [N, H, W, 3], or of an image, folder or list.
+
+        Raises:
+            ImageError: An image cannot be decoded, or pixels are not of the network's size.
+        """
+        session = self.session(threads)
+        if isinstance(images, np.ndarray):
+            expected = (*self.manifest.preprocess.size, 3)
+            if images.dtype != np.uint8 or images.shape[1:] != expected:
+                raise ImageError(
+                    f"pixels are {images.dtype} {list(images.shape)}, the bundle takes uint8 [N, "
+                    f"{', '.join(map(str, expected))}]",
+                    mend="pass image files, or fit the pixels with manifest.preprocess.fit",
+                )
+            return session.infer(images)
+        opened = open_images(images)
+        logits = [session.infer(pixels) for pixels, _ in opened.batches(self.manifest.preprocess)]
+        for name, reason in opened.bad.items():
+            raise ImageError(reason, mend=f"replace {name} or take it out")
+        return np.concatenate(logits)
+
+    def read_measured(self, name: str) -> dict[str, Any] | None:
+        """A file of ``measured/`` as JSON, or None."""
+        path = self.folder / MEASURED / name
+        if not path.is_file():
+            return None
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return data
+
+    def write_measured(self, name: str, data: Mapping[str, Any]) -> None:
+        """Put what was measured beside the sealed files."""
+        write_file(self.folder / MEASURED / name, _json(data))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``manifest.json``.
+
+    Raises:
+        BundleError: There is none, or it cannot be understood.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {MANIFEST}", mend="pass a folder that `edgeeff build` wrote"
+        )
+    try:
+        content = _ManifestFile.model_validate_json(path.read_bytes())
+        if content.schema_version != SCHEMA:
+            raise BundleError(
+                f"{path} has schema {content.schema_version}, this version reads {SCHEMA}",
+                mend="build the bundle again, or install the version that wrote it",
+            )
+        preprocess = Preprocess.from_json(content.preprocess)
+    except (ValidationError, KeyError, TypeError, IndexError) as error:
+        raise BundleError(f"{path} cannot be understood: {error}", mend="build the bundle again") from None
+    if unsafe := [name for name in content.files if not _inside(name)]:
+        raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
+    fields = content.model_dump(exclude={"schema_version", "preprocess", "labels"})
+    return Manifest(**fields, preprocess=preprocess, labels=tuple(content.labels))
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether the folder may be replaced: it holds a manifest of ours, or nothing at all."""
+    try:
+        read_manifest(folder)
+    except BundleError:
+        return folder.is_dir() and not any(folder.iterdir())
+    return True
+
+
+def write_bundle(
+    folder: Path,
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    measure: Callable[[Bundle], Mapping[str, Mapping[str, Any]]] | None = None,
+) -> Bundle:
+    """Write a bundle whole, or not at all.
+
+    Args:
+        folder: Where it will stand; an older bundle of ours there is replaced.
+        manifest: The manifest; its ``files`` are filled in here.
+        files: The sealed files, by their path below the bundle.
+        measure: Called with the bundle in its temporary place, returning the files of ``measured/``; an
+            exception leaves nothing behind.
+
+    Raises:
+        OutputError: The folder is not ours, or the disk is full or cannot be written.
+    """
+    if folder.exists() and not is_ours(folder):
+        raise OutputError(
+            f"{folder} is there and is not a bundle of ours",
+            mend="move it away, or choose another folder with -o",
+        )
+    seals = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = Manifest(**{**vars(manifest), "files": seals})
+    with scratch_folder(folder.parent) as scratch:
+        staged = scratch / folder.name
+        write_folder(staged, {**files, MANIFEST: manifest.to_json().encode()})
+        found = measure(Bundle(staged, manifest)) if measure else {}
+        write_folder(staged, {f"{MEASURED}/{name}": _json(data) for name, data in found.items()})
+        with writing(folder):
+            _move_in(staged, folder, scratch)
+    return Bundle(folder, manifest)
+
+
+def _move_in(staged: Path, folder: Path, scratch: Path) -> None:
+    """Rename the staged folder to its place, moving an older one aside; another build may do so too."""
+    for attempt in range(100):
+        try:
+            staged.rename(folder)
+            return
+        except OSError:
+            if not folder.exists():
+                raise
+        # Renamed into our scratch folder, the old bundle goes when that goes.
+        with suppress(FileNotFoundError):
+            folder.rename(scratch / f"{TEMPORARY}replaced-{attempt}")
+    raise OSError(None, "another process keeps writing there")
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _seal(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "missing"
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts

@@ -1,0 +1,114 @@
+"""Content-addressed store of stage results.
+
+A key is a digest of all that a result depends on: the inputs' digests, the step's version, and the versions
+of the libraries it calls. An entry is one file, renamed into place whole, that carries checksums of its own:
+a killed writer leaves no entry, and a damaged one reads as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from edgeeff.errors import OptionError, OutputError
+from edgeeff.files import TEMPORARY, write_file
+
+DEFAULT_LIMIT = 4 << 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of results, the least recently used of which go when it grows over ``limit`` bytes."""
+
+    folder: Path
+    limit: int = DEFAULT_LIMIT
+
+    @classmethod
+    def default(cls) -> Cache:
+        """The user's cache: ``EDGEEFF_CACHE_DIR`` if set, with ``EDGEEFF_CACHE_LIMIT`` in bytes."""
+        folder = os.environ.get("EDGEEFF_CACHE_DIR") or platformdirs.user_cache_dir("edgeeff")
+        limit = os.environ.get("EDGEEFF_CACHE_LIMIT", str(DEFAULT_LIMIT))
+        if not limit.isdigit():
+            raise OptionError(f"EDGEEFF_CACHE_LIMIT is {limit!r}", mend="give a number of bytes")
+        return cls(Path(folder), int(limit))
+
+    def get(self, stage: str, key: str) -> dict[str, bytes] | None:
+        """The parts of a result, or None if it is not there or damaged."""
+        path = self._path(stage, key)
+        try:
+            with zipfile.ZipFile(path) as entry:
+                parts = {name: entry.read(name) for name in entry.namelist()}  # checks each part's CRC
+            os.utime(path)
+        except (OSError, zipfile.BadZipFile, EOFError):
+            return None
+        return parts
+
+    def put(self, stage: str, key: str, parts: Mapping[str, bytes]) -> None:
+        """Store the parts of a result. A cache that cannot be written is no error: the work is done again."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as entry:
+            for name, content in sorted(parts.items()):
+                entry.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+        try:
+            write_file(self._path(stage, key), buffer.getvalue())
+            self._shrink()
+        except OutputError:
+            return
+
+    def entries(self) -> list[tuple[str, str, int]]:
+        """Stage, key and size in bytes of each entry, the least recently used first."""
+        paths = sorted(self._files(), key=lambda p: (_used(p), p.name))
+        return [(p.parent.name, p.stem, p.stat().st_size) for p in paths]
+
+    def clear(self) -> int:
+        """Remove all entries, and what killed writers left; returns how many bytes were freed."""
+        freed = 0
+        for path in [*self._files(), *self.folder.glob(f"*/{TEMPORARY}*")]:
+            freed += path.stat().st_size
+            path.unlink(missing_ok=True)
+        return freed
+
+    def _shrink(self) -> None:
+        files = sorted(self._files(), key=_used)
+        total = sum(p.stat().st_size for p in files)
+        while files and total > self.limit:
+            oldest = files.pop(0)
+            total -= oldest.stat().st_size
+            oldest.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return [p for p in self.folder.glob("*/*.zip") if not p.name.startswith(TEMPORARY)]
+
+    def _path(self, stage: str, key: str) -> Path:
+        return self.folder / stage / f"{key}.zip"
+
+
+def key_of(**parts: Any) -> str:
+    """The digest of what a result depends on: plain data, sorted by name."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """The installed versions of some distributions, without importing them; absent ones are left out."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _used(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -1,0 +1,130 @@
+"""Run the calibration images through the float graph, once, and keep what every target needs of it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from edgeeff.calibration.statistics import BINS, TensorStatistics
+from edgeeff.graph.execute import Program, execute, prepare
+from edgeeff.preprocess import Pixels, Preprocess
+
+#: Positions of one image and channel that enter the histogram; extremes and moments see all of them.
+POSITIONS = 256
+
+#: Histograms of smaller tensors than this would have no bin at all; the value is far below any int8 step.
+FINEST_EDGE = 2.0**-20
+
+
+def observed_tensors(model: ir.Model) -> set[str]:
+    """The tensors that some scheme may quantise: all but a convolution's output that a clamp follows."""
+    names = {str(model.graph.inputs[0].name)}
+    for node in model.graph:
+        output = node.outputs[0]
+        readers = list(output.consumers())
+        clamped = len(readers) == 1 and readers[0].op_type in ("Clip", "Relu")
+        if node.op_type != "Flatten" and not clamped:
+            names.add(str(output.name))
+    return names
+
+
+def collect(
+    model: ir.Model,
+    preprocess: Preprocess,
+    batches: Iterable[Pixels],
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, TensorStatistics]:
+    """Statistics of every tensor that a scheme may quantise.
+
+    Memory does not grow with the number of images: a batch becomes a few numbers for each channel, and the
+    batches' numbers are merged in the order of the images, whichever thread was done first.
+
+    Args:
+        model: The base graph.
+        preprocess: How raw pixels become the graph's input.
+        batches: Raw pixels uint8 [n, H, W, 3].
+        advance: Told how many images were done, for a progress bar.
+    """
+    program = prepare(model)
+    names = observed_tensors(model)
+    merged: dict[str, TensorStatistics] = {}
+    threads = torch.get_num_threads()
+    # One torch thread for each batch: torch's own threads wait for each other by spinning, which on a busy
+    # machine turns seconds into minutes.
+    torch.set_num_threads(1)
+    try:
+        for count, part in _in_order(
+            batches, lambda pixels: (len(pixels), _measure(program, preprocess, pixels, names))
+        ):
+            for name, statistics in part.items():
+                merged[name] = merged[name].merge(statistics) if name in merged else statistics
+            advance(count)
+    finally:
+        torch.set_num_threads(threads)
+    return merged
+
+
+def _in_order(
+    batches: Iterable[Pixels], work: Callable[[Pixels], tuple[int, dict[str, TensorStatistics]]]
+) -> Iterator[tuple[int, dict[str, TensorStatistics]]]:
+    """Work on a few batches at a time and yield the results in the batches' order."""
+    workers = max(1, min(os.cpu_count() or 1, 4))
+    waiting: deque[Future[tuple[int, dict[str, TensorStatistics]]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for pixels in batches:
+            waiting.append(pool.submit(work, pixels))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _measure(
+    program: Program, preprocess: Preprocess, pixels: Pixels, names: set[str]
+) -> dict[str, TensorStatistics]:
+    found: dict[str, TensorStatistics] = {}
+
+    def observe(name: str, value: Tensor) -> None:
+        if name in names:
+            found[name] = _summarise(value)
+
+    execute(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
+    return found
+
+
+def _summarise(value: Tensor) -> TensorStatistics:
+    """The statistics of one batch of a tensor, [N, C, H, W] or [N, C]."""
+    images, channels = value.shape[:2]
+    rows = value.reshape(images, channels, -1)
+    low, high = torch.aminmax(rows, dim=2)
+    minimum, maximum = low.amin(0), high.amax(0)
+    size = images * rows.shape[2]
+    mean = rows.mean(2).double().mean(0)
+    square = torch.linalg.vector_norm(rows, dim=2).double().square().sum(0) / size
+    bound = torch.maximum(minimum.abs(), maximum.abs()).double().clamp_min(FINEST_EDGE)
+    edge = torch.exp2(torch.ceil(torch.log2(bound)))
+    # A fixed stride over the positions: the same pixels every time, spread over the image.
+    stride = max(1, -(-rows.shape[2] // POSITIONS))
+    if stride > 1 and stride % 2 == 0:
+        stride += 1  # an odd stride does not fall on the same columns of every row
+    sample = rows[:, :, ::stride]
+    half = BINS // 2
+    index = (sample * (half / edge).float()[:, None]).add_(half).clamp_(0, BINS - 1).to(torch.int32)
+    index += torch.arange(0, channels * BINS, BINS, dtype=torch.int32)[:, None]
+    histogram = torch.bincount(index.reshape(-1), minlength=channels * BINS).reshape(channels, BINS)
+    return TensorStatistics(
+        minimum=minimum.numpy(),
+        maximum=maximum.numpy(),
+        mean=mean.numpy(),
+        second_moment=square.numpy(),
+        count=size,
+        histogram=histogram.numpy().astype(np.float32),
+        edge=edge.numpy(),
+    )

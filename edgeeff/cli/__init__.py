@@ -1,0 +1,84 @@
+"""The command line: one module for each verb, found by name.
+
+A verb's module holds one function, ``command``, whose signature is the verb's options and whose docstring
+is its help. Heavy libraries are imported inside it, so that ``edgeeff --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeeff import __version__
+from edgeeff.cli import console
+from edgeeff.errors import EdgeeffError
+
+_HELPERS = frozenset({"console", "tables"})
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 well, 1 a check failed, 2 bad input, 130 interrupted."""
+    application()(args=arguments, prog_name="edgeeff")
+
+
+def application() -> typer.Typer:
+    """The Typer application with all verbs."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Trained EfficientNet in, verified INT8 artifacts out, from one calibration.",
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name not in _HELPERS:
+            app.command(module.name)(_guarded(import_module(f"{__name__}.{module.name}").command))
+    return app
+
+
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"edgeeff {__version__}")
+        raise typer.Exit
+
+
+def _guarded(command: Callable[..., int | None]) -> Callable[..., None]:
+    """A verb whose errors become one message and an exit status, without a traceback."""
+
+    @wraps(command)
+    def guarded(*args: Any, **options: Any) -> None:
+        raise typer.Exit(_status(lambda: command(*args, **options)))
+
+    return guarded
+
+
+def _status(command: Callable[[], int | None]) -> int:
+    try:
+        return command() or 0
+    except EdgeeffError as error:
+        console.fail(error.what, error.mend)
+        return error.exit_status
+    except KeyboardInterrupt:
+        console.fail("interrupted", "nothing half-made was left")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe is gone (| head); Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        console.fail(
+            f"{where}{error.strerror or error}", "check the path, its permissions and the free space"
+        )
+        return 2

@@ -1,0 +1,86 @@
+"""edgeeff build: from a checkpoint to verified bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeeff.cli import console, tables
+from edgeeff.errors import OptionError
+
+
+def command(
+    target: Annotated[
+        list[str], typer.Option("--target", "-t", help="A target, or its TOML file; repeatable.")
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="A network of `edgeeff models`.")] = "b0",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Trained weights: .pt, .pth or .safetensors. Default: an installed package's."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Images of your domain: folder, list file, .npz or recipe .toml.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Images to judge by. Default: a fifth of the calibration images.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Bundles go to OUTPUT/NAME-TARGET/.")] = Path(
+        "dist"
+    ),
+    name: Annotated[str | None, typer.Option(help="Name of the bundles. Default: the model's.")] = None,
+    size: Annotated[str | None, typer.Option(help="Input size, 224 or 192x256 (height x width).")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
+    io: Annotated[
+        str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")
+    ] = None,
+    softmax: Annotated[bool, typer.Option(help="End in probabilities instead of logits.")] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Calibration images to use at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the choice of calibration images.")] = None,
+    ranges: Annotated[str | None, typer.Option(help="Activation ranges: minmax, percentile or mse.")] = None,
+    cpu_class: Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")] = "auto",
+    golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 4,
+    strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Build a trained EfficientNet for one or several targets, from one calibration."""
+    from edgeeff.pipeline import build
+
+    with console.ConsoleProgress() as progress:
+        built = build(
+            model,
+            targets=target,
+            checkpoint=checkpoint,
+            calibration=calibration,
+            validation=validation,
+            output=output,
+            name=name,
+            size=_size(size),
+            labels=labels,
+            io=io,
+            softmax=softmax,
+            count=count,
+            seed=seed,
+            ranges=ranges,
+            cpu_class=cpu_class,
+            golden=golden,
+            progress=progress,
+        )
+    if json:
+        console.as_json([tables.built_json(b) for b in built])
+    else:
+        console.table(tables.built_table(built))
+    for b in built:
+        for warning in b.warnings:
+            console.warn(f"{b.bundle.name}: {warning}")
+    return 1 if strict and any(b.warnings for b in built) else 0
+
+
+def _size(text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+        raise OptionError(f"--size {text!r}", mend="write 224, or 192x256 for height x width")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

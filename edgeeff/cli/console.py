@@ -1,0 +1,85 @@
+"""What the verbs print with: results on standard output, progress and complaints on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+from rich.table import Table
+from rich.text import Text
+
+#: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
+_PIPE_WIDTH = 200
+
+out = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def plain(text: str) -> None:
+    """Text on standard output, as it is."""
+    out.print(Text(text))
+
+
+def table(content: Table) -> None:
+    """A table on standard output."""
+    out.print(content)
+
+
+def as_json(data: Mapping[str, Any] | list[Any]) -> None:
+    """Data on standard output, for programs."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def warn(text: str) -> None:
+    """Something the reader must not miss."""
+    err.print(Text("WARNING ", style="bold yellow") + Text(text))
+
+
+def fail(what: str, mend: str) -> None:
+    """What was wrong and how to mend it."""
+    err.print(Text("error: ", style="bold red") + Text(what))
+    err.print(Text(f"  → {mend}"))
+
+
+class ConsoleProgress:
+    """A progress bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        if err.is_terminal:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, Elapsed(), console=err, transient=True)
+
+    def __enter__(self) -> ConsoleProgress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def stage(self, text: str, total: int | None = None) -> None:
+        """A new stage begins."""
+        if self._bar is None:
+            count = f" ({total} images)" if total else ""
+            err.print(Text(f"• {text}{count}"))
+            return
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(text, total=total)
+
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, count)
+
+    def warn(self, text: str) -> None:
+        """Something the user must not miss."""
+        warn(text)

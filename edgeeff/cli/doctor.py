@@ -1,0 +1,46 @@
+"""edgeeff doctor: what this machine can build and run."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+from edgeeff.cli import console, tables
+
+_BUILD = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors")
+
+
+def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say what this machine can build and run, and the install line for what it cannot."""
+    from edgeeff import backends
+    from edgeeff.cache import Cache
+    from edgeeff.harness import machine
+
+    here = machine.describe()
+    rows: list[dict[str, Any]] = []
+    absent = [module for module in _BUILD if find_spec(module) is None]
+    rows.append({"part": "build bundles", "missing": absent, "install": "pip install 'edgeeff[build]'"})
+    for name in backends.runtime_names():
+        missing = [*backends.missing(name)]
+        if name == "tensorrt" and find_spec("tensorrt") is None:
+            missing.append("tensorrt")
+        rows.append({"part": f"run {name}", "missing": missing, "install": backends.runtime(name).INSTALL})
+    missing = [] if find_spec("av") else ["av"]
+    rows.append({"part": "read video", "missing": missing, "install": "pip install 'edgeeff[video]'"})
+    cache = Cache.default()
+    size = sum(entry[2] for entry in cache.entries())
+    if json:
+        console.as_json({"machine": here.to_json(), "parts": rows, "cache_bytes": size})
+        return
+    console.plain(
+        f"{here.cpu or 'unknown CPU'}, class {here.cpu_class}, {here.usable_cores} cores, {here.system}"
+    )
+    console.plain(f"Python {here.python}; governor {here.governor or 'unknown'}; {', '.join(here.flags)}")
+    made = tables.new("part", "here", "how to get it")
+    for row in rows:
+        here_or_not = f"no: {', '.join(row['missing'])}" if row["missing"] else "yes"
+        made.add_row(row["part"], here_or_not, row["install"] if row["missing"] else "")
+    console.table(made)
+    console.plain(f"cache: {tables.megabytes(size)} (edgeeff cache ls)")

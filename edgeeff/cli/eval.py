@@ -1,0 +1,35 @@
+"""edgeeff eval: accuracy against labels, or against the float network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeeff.cli import console, tables
+
+
+def command(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge.")],
+    images: Annotated[Path, typer.Option("--images", "-i", help="Folder, list file, .npz or recipe .toml.")],
+    reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge bundles: top-1, top-5 and F1 against labels, agreement and SQNR against a float bundle."""
+    from edgeeff.bundle import Bundle
+    from edgeeff.harness.accuracy import evaluate
+
+    opened = [Bundle.load(path) for path in bundles]
+    reports = []
+    with console.ConsoleProgress() as progress:
+        for bundle in opened:
+            progress.stage(f"judging {bundle.name}")
+            reports.append(evaluate(bundle, images, reference=reference, threads=threads))
+    for name, reason in {k: v for report in reports for k, v in report.skipped.items()}.items():
+        console.warn(f"skipped {name}: {reason}")
+    if json:
+        console.as_json([report.to_json() for report in reports])
+    else:
+        console.table(tables.accuracy_table(reports))

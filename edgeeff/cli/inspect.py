@@ -1,0 +1,102 @@
+"""edgeeff inspect: what is in a bundle."""
+
+from __future__ import annotations
+
+import json as json_library
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeeff.cli import console, tables
+from edgeeff.errors import MissingRuntimeError
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.")],
+    layers: Annotated[bool, typer.Option(help="List the layers that the runtime executes.")] = False,
+    ranges: Annotated[bool, typer.Option(help="List each tensor's scale, zero point and range.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
+    from edgeeff.bundle import Bundle
+
+    loaded = Bundle.load(bundle)
+    manifest = loaded.manifest
+    altered = loaded.altered()
+    plan_file = loaded.folder / "plan.json"
+    plan: dict[str, Any] = json_library.loads(plan_file.read_text()) if plan_file.is_file() else {}
+    found = loaded.read_measured("verification.json")
+    try:
+        check = None if altered else loaded.check()
+        unchecked = "files were altered" if altered else ""
+    except MissingRuntimeError as error:
+        check, unchecked = None, error.what
+    if json:
+        console.as_json(
+            {
+                "manifest": json_library.loads(manifest.to_json()),
+                "altered": altered,
+                "plan": plan,
+                "verification": found,
+                "check": None
+                if check is None
+                else {
+                    "status": check.status,
+                    "summary": check.summary,
+                    "counts": dict(check.counts),
+                    "fallbacks": list(check.fallbacks),
+                    "layers": [vars(layer) for layer in check.layers],
+                },
+            }
+        )
+        return 1 if altered else 0
+    _summary(loaded, found, check.summary if check else f"{tables.NOT_RUN}: {unchecked}")
+    if ranges:
+        made = tables.new("tensor", ">scale", ">zero point", "type", ">lowest", ">highest")
+        for name, a in plan.get("activations", {}).items():
+            first = -128 if a["type"] == "int8" else 0
+            low, high = ((first + step - a["zero_point"]) * a["scale"] for step in (0, 255))
+            made.add_row(
+                name, f"{a['scale']:.6g}", str(a["zero_point"]), a["type"], f"{low:.4g}", f"{high:.4g}"
+            )
+        console.table(made)
+    if layers and check is not None:
+        made = tables.new("layer", "operator", "precision", "kernel")
+        for layer in check.layers:
+            made.add_row(layer.name, layer.operator, layer.precision, layer.kernel)
+        console.table(made)
+    for name in altered:
+        console.warn(f"{name} does not have the manifest's SHA-256")
+    return 1 if altered else 0
+
+
+def _summary(bundle: Any, found: dict[str, Any] | None, check: str) -> None:
+    manifest = bundle.manifest
+    height, width = manifest.preprocess.size
+    lines = [
+        ("model", f"{manifest.model}, {manifest.classes} classes, {height}×{width}"),
+        ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
+        ("size", tables.megabytes(tables.artifact_bytes(bundle))),
+        ("mean, std", f"{manifest.preprocess.mean}, {manifest.preprocess.std} on pixels 0…255, RGB"),
+        ("resize", f"{manifest.preprocess.interpolation}, centre crop {manifest.preprocess.crop:.3f}"),
+        ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
+        ("check", check),
+    ]
+    artifact = (found or {}).get("artifact")
+    if artifact:
+        share = artifact["agreement"]["value"]
+        lines.append(
+            (
+                "verified",
+                f"{tables.decibels(artifact['sqnr_db'])} and {share:.1%} agreement with float "
+                f"on {artifact['images']} held-out images",
+            )
+        )
+    else:
+        lines.append(("verified", f"{tables.NOT_RUN}: {(found or {}).get('not_run', 'no verification')}"))
+    made = tables.new("", "")
+    made.show_header = False
+    for name, value in lines:
+        made.add_row(name, value)
+    console.table(made)

@@ -1,0 +1,67 @@
+"""edgeeff run: a bundle on an image, a folder, a video or a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from edgeeff.cli import console, tables
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(help="A bundle that can run here.")],
+    source: Annotated[str, typer.Argument(help="Image, folder, list file, .npz, video, or /dev/video0.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 3,
+    limit: Annotated[int | None, typer.Option(min=1, help="Images or frames to run at most.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Classify images, or the frames of a video or camera."""
+    from edgeeff.bundle import Bundle
+
+    loaded = Bundle.load(bundle)
+    session = loaded.session(threads)
+    labels = loaded.manifest.labels
+    rows: list[dict[str, Any]] = []
+    made = tables.new("image", "classes")
+    for number, (name, pixels) in enumerate(_pixels(source, loaded.manifest.preprocess)):
+        if number == limit:
+            break
+        scores = session.infer(pixels[None])[0]
+        best = np.argsort(-scores, kind="stable")[:top]
+        probabilities = scores if loaded.manifest.softmax else _softmax(scores)
+        rows.append(
+            {
+                "image": name,
+                "classes": [
+                    {"index": int(i), "label": labels[i], "probability": round(float(probabilities[i]), 6)}
+                    for i in best
+                ],
+            }
+        )
+        made.add_row(name, ", ".join(f"{labels[i]} {probabilities[i]:.1%}" for i in best))
+    if json:
+        console.as_json(rows)
+    else:
+        console.table(made)
+
+
+def _pixels(source: str, preprocess: Any) -> Iterator[tuple[str, Any]]:
+    """Names and pixels of what is to be classified; a broken image is an error, since it was asked for."""
+    from edgeeff import images, video
+
+    if video.is_video(source):
+        for number, frame in enumerate(video.frames(source)):
+            yield f"{source} frame {number}", preprocess.fit(frame)
+        return
+    for picture in images.open_images(source).pictures:
+        yield str(picture), preprocess.fit(images.decode(picture))
+
+
+def _softmax(logits: Any) -> Any:
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()

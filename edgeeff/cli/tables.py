@@ -1,0 +1,139 @@
+"""How results look: one function for each kind of table, and the same as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from edgeeff.bundle import Bundle
+    from edgeeff.harness.accuracy import AccuracyReport
+    from edgeeff.harness.latency import LatencyReport
+    from edgeeff.pipeline import Built
+
+NOT_RUN = "NOT RUN"
+
+
+def new(*columns: str, title: str | None = None) -> Table:
+    """An empty table; columns that begin with > are set flush right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return made
+
+
+def artifact_bytes(bundle: Bundle) -> int:
+    """The size of the files that hold the network."""
+    names = [n for n in bundle.manifest.files if Path(n).parent == Path() and n.startswith("model.")]
+    if bundle.manifest.runtime == "tensorrt":  # it carries one graph for each way of building
+        names = ["model.qdq.onnx"]
+    return sum((bundle.folder / name).stat().st_size for name in names)
+
+
+def megabytes(size: int) -> str:
+    """Such as ``5.4 MB``."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def decibels(value: float | str | None) -> str:
+    """Such as ``21.4 dB``."""
+    return NOT_RUN if value is None else value if isinstance(value, str) else f"{value:.1f} dB"
+
+
+def built_json(built: Built) -> dict[str, Any]:
+    """One bundle of a build."""
+    return {
+        "bundle": str(built.bundle.folder),
+        "name": built.bundle.name,
+        "unchanged": built.unchanged,
+        "size_bytes": artifact_bytes(built.bundle),
+        "verification": built.verification,
+        "hub": built.hub,
+        "not_run": built.not_run,
+        "check": built.check,
+        "warnings": list(built.warnings),
+    }
+
+
+def built_table(built: Sequence[Built]) -> Table:
+    """What a build made, and how near each artifact is to the float graph."""
+    made = new("bundle", ">size", ">SQNR", ">agreement", ">images", "check")
+    for b in built:
+        found = b.verification
+        share = found["agreement"]["value"] if found else None
+        made.add_row(
+            f"{b.bundle.folder}{' (unchanged)' if b.unchanged else ''}",
+            megabytes(artifact_bytes(b.bundle)),
+            decibels(found["sqnr_db"] if found else None),
+            NOT_RUN if share is None else f"{share:.1%}",
+            str(found["images"]) if found else "",
+            b.check,
+        )
+        if found is None and b.hub is not None:
+            hub = b.hub
+            made.add_row(
+                "  its graph in onnxruntime",
+                "",
+                decibels(hub["sqnr_db"]),
+                f"{hub['agreement']['value']:.1%}",
+                str(hub["images"]),
+                f"engine {NOT_RUN}: {b.not_run}",
+            )
+    return made
+
+
+def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
+    """Accuracy against labels and against the float bundle."""
+    made = new("bundle", ">images", ">top-1", ">top-5", ">F1", ">agreement", ">SQNR", ">points lost")
+    for report in reports:
+        scores, reference = report.scores, report.reference
+        top5 = scores.top_5 if scores else None
+        made.add_row(
+            report.bundle,
+            str(report.images),
+            _proportion(scores.top_1) if scores else "",
+            _proportion(top5) if top5 else "",
+            f"{scores.macro.f1:.3f}" if scores else "",
+            _proportion(reference.agreement) if reference else "",
+            decibels(reference.sqnr) if reference else "",
+            "" if report.top_1_drop is None else f"{report.top_1_drop:.2f}",
+        )
+    return made
+
+
+def latency_table(report: LatencyReport) -> Table:
+    """Latency of each bundle, with the ratio to the baseline and its interval."""
+    made = new(
+        "bundle",
+        "precision",
+        ">p50",
+        ">p90",
+        ">p99",
+        ">CPU",
+        f">ratio to {report.baseline}",
+        ">95 % interval",
+    )
+    for entry in report.entries:
+        if entry.timing is None:
+            made.add_row(entry.name, entry.precision, NOT_RUN, "", "", "", "", entry.not_run or "")
+            continue
+        wall, ratio = entry.timing.wall_ms, report.ratio(entry.name)
+        interval = ratio.interval if ratio else None
+        made.add_row(
+            entry.name,
+            entry.precision,
+            *(f"{v:.2f} ms" for v in (wall.p50, wall.p90, wall.p99)),
+            f"{entry.timing.cpu_ms:.2f} ms",
+            f"{ratio.value:.3f}" if ratio else "",
+            f"{interval.low:.3f}…{interval.high:.3f}" if interval else "",
+        )
+    return made
+
+
+def _proportion(value: Any) -> str:
+    low, high = value.interval
+    return f"{value.value:.1%} ({low:.1%}…{high:.1%})"

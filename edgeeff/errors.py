@@ -1,0 +1,80 @@
+"""What can go wrong, one kind for each cause.
+
+Every message says what was wrong, where, and how to mend it. The command line prints it without a
+traceback and exits with the kind's status: 2 for bad input, 1 for a check that did not hold.
+"""
+
+from __future__ import annotations
+
+
+class EdgeeffError(Exception):
+    """The base of every error this package raises on purpose.
+
+    Args:
+        what: What was wrong and where, one sentence.
+        mend: What the reader can do about it, one sentence.
+    """
+
+    exit_status = 2
+
+    def __init__(self, what: str, *, mend: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  → {self.mend}"
+
+
+class UnknownModelError(EdgeeffError):
+    """No network of that name is in the zoo."""
+
+
+class UnknownTargetError(EdgeeffError):
+    """No target of that name, or a target file that cannot be understood."""
+
+
+class MissingFileError(EdgeeffError):
+    """A file or folder that was named does not exist or cannot be read."""
+
+
+class CheckpointError(EdgeeffError):
+    """A checkpoint is truncated, unsafe to load, or of another architecture."""
+
+
+class GraphError(EdgeeffError):
+    """A graph is not a valid ONNX model, or holds an operator that is not supported."""
+
+
+class ImageError(EdgeeffError):
+    """An image cannot be decoded."""
+
+
+class CalibrationError(EdgeeffError):
+    """The calibration images are missing, too few or too often broken."""
+
+
+class LabelsError(EdgeeffError):
+    """Labels are missing, or do not fit the network's classes."""
+
+
+class OptionError(EdgeeffError):
+    """An option's value makes no sense, alone or with the others."""
+
+
+class MissingRuntimeError(EdgeeffError):
+    """A runtime or library that this work needs is not installed."""
+
+
+class OutputError(EdgeeffError):
+    """The output cannot be written, or is a folder that is not ours."""
+
+
+class BundleError(EdgeeffError):
+    """A bundle is incomplete, altered, or of a schema this version does not read."""
+
+
+class VerificationError(EdgeeffError):
+    """An artifact was built, and does not do what the hub graph does."""
+
+    exit_status = 1

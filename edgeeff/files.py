@@ -1,0 +1,116 @@
+"""Writing that is whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from edgeeff.errors import OutputError
+
+#: Files and folders that are not yet what they will be bear this prefix.
+TEMPORARY = ".edgeeff-"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it in, so that a reader sees the old or the new one.
+
+    Raises:
+        OutputError: The disk is full or cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into an error that says how to mend them."""
+    try:
+        yield
+    except OSError as error:
+        reason = {
+            errno.ENOSPC: "the disk is full",
+            errno.EDQUOT: "the disk quota is used up",
+            errno.EROFS: "the disk is read-only",
+            errno.EACCES: "permission is denied",
+            errno.EPERM: "permission is denied",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise OutputError(
+            f"cannot write {path}: {reason}", mend="free some space, or choose another folder with -o"
+        ) from None
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder beside the final one, gone at the end unless it was renamed away.
+
+    Its owner holds a lock on it, which the system releases however the owner dies, so that
+    :func:`sweep` can tell a folder in use from one that a killed process left behind.
+
+    Raises:
+        OutputError: The disk is full or cannot be written.
+    """
+    with writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+        lock = FileLock(_lock_of(folder))
+        lock.acquire()  # before the folder is there: a sweeper never sees it without its lock
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        _lock_of(folder).unlink(missing_ok=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what killed processes left in a folder: scratch folders whose lock nobody holds."""
+    for folder in parent.glob(f"{TEMPORARY}*"):
+        if not folder.is_dir():
+            continue
+        lock = FileLock(_lock_of(folder))
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        _lock_of(folder).unlink(missing_ok=True)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder; names may hold slashes.
+
+    Raises:
+        OutputError: The disk is full or cannot be written.
+    """
+    with writing(folder):
+        for name, content in sorted(files.items()):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())

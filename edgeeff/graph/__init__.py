@@ -1,0 +1,1 @@
+"""The float graph: exported from torch, rewritten by exact passes, executed by one interpreter."""

@@ -1,0 +1,265 @@
+"""How good a bundle is: against labels, against a float bundle, or both, in one pass over the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.bundle import Bundle
+from edgeeff.errors import ImageError, LabelsError, OptionError
+from edgeeff.harness.verify import FidelityAccumulator, fidelity_warnings
+from edgeeff.images import ImageSet
+from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
+from edgeeff.recipes import open_source
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Against labels.
+
+    Args:
+        top_1: Images whose largest logit is their label's.
+        top_5: Images whose label is among the five largest; None for a network of five classes or fewer.
+        macro: Precision, recall and F1 averaged over the classes that occur.
+    """
+
+    top_1: Proportion
+    top_5: Proportion | None
+    macro: MacroScores
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "top_1": self.top_1.to_json(),
+            "top_5": self.top_5.to_json() if self.top_5 else None,
+            "precision": json_number(self.macro.precision),
+            "recall": json_number(self.macro.recall),
+            "f1": json_number(self.macro.f1),
+            "classes": self.macro.classes,
+        }
+
+
+@dataclass(frozen=True)
+class ReferenceScores:
+    """Against a float bundle on the same pixels.
+
+    Args:
+        name: The reference's.
+        agreement: Images on which both choose the same class.
+        sqnr: Pooled over all logits, dB.
+        sqnr_centred: The same without each image's mean logit, dB ("cdB").
+        scores: Those of the reference itself, where there are labels: what quantisation started from.
+        warnings: An agreement under 95 %, an SQNR under 15 dB, logits that are not numbers.
+    """
+
+    name: str
+    agreement: Proportion
+    sqnr: float
+    sqnr_centred: float
+    scores: LabelScores | None
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "name": self.name,
+            "agreement": self.agreement.to_json(),
+            "sqnr_db": json_number(self.sqnr),
+            "sqnr_centred_db": json_number(self.sqnr_centred),
+            "scores": self.scores.to_json() if self.scores else None,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """What :func:`evaluate` found.
+
+    Args:
+        bundle: The bundle's name.
+        images: How many were run.
+        labelled: How many of them bear a label.
+        skipped: Those that could not be decoded, with the reason.
+        scores: Against the labels; None without any.
+        reference: Against the float bundle; None without one.
+    """
+
+    bundle: str
+    images: int
+    labelled: int
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    scores: LabelScores | None = None
+    reference: ReferenceScores | None = None
+
+    @property
+    def top_1_drop(self) -> float | None:
+        """What quantisation cost: the reference's top-1 less the bundle's, percentage points."""
+        if self.scores is None or self.reference is None or self.reference.scores is None:
+            return None
+        return 100.0 * (self.reference.scores.top_1.value - self.scores.top_1.value)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "bundle": self.bundle,
+            "images": self.images,
+            "labelled": self.labelled,
+            "skipped": dict(self.skipped),
+            "scores": self.scores.to_json() if self.scores else None,
+            "reference": self.reference.to_json() if self.reference else None,
+            "top_1_drop_points": self.top_1_drop,
+        }
+
+
+def evaluate(
+    bundle: Bundle | Path | str,
+    images: ImageSet | Path | str,
+    *,
+    labels: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    reference: Bundle | Path | str | None = None,
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> AccuracyReport:
+    """Run a bundle over images and say how good it is. Memory does not grow with their number.
+
+    Args:
+        bundle: A bundle or its folder.
+        images: An image set, or what :func:`edgeeff.recipes.open_source` takes.
+        labels: The class of each image, −1 where unknown; instead of those that the images bear.
+        reference: A float bundle or its folder; it sees the very pixels that the bundle sees.
+        threads: Of the runtime.
+        progress: Called after each batch with the images done and all of them.
+
+    Raises:
+        OptionError: Neither labels nor a reference; or a reference of another input size or other classes.
+        LabelsError: Not one label for each image, or a label outside the network's classes.
+        ImageError: Not one image could be decoded.
+        MissingRuntimeError: The runtime of the bundle or of the reference is not installed.
+    """
+    bundle = _as_bundle(bundle)
+    floating = None if reference is None else _as_bundle(reference)
+    images = images if isinstance(images, ImageSet) else open_source(images)
+    known = _labels(images.classes_named(bundle.manifest.labels), labels)
+    if known is None and floating is None:
+        raise OptionError(
+            "there is nothing to judge by: the images bear no labels, and no reference is named",
+            mend="label the images (a folder for each class, a list file, an .npz), or name a float bundle",
+        )
+    preprocess = bundle.manifest.preprocess
+    if floating is not None and floating.manifest.preprocess.size != preprocess.size:
+        raise OptionError(
+            f"{bundle.name} takes {_size(bundle)} images, the reference {floating.name} {_size(floating)}",
+            mend="name a reference that was built with the same --size",
+        )
+    if floating is not None and floating.manifest.softmax != bundle.manifest.softmax:
+        raise OptionError(
+            f"of {bundle.name} and its reference {floating.name} one gives probabilities, the other logits",
+            mend="build both with --softmax, or both without",
+        )
+    session = bundle.session(threads=threads)
+    float_session = None if floating is None else floating.session(threads=threads)
+
+    scores: ClassificationAccumulator | None = None
+    float_scores: ClassificationAccumulator | None = None
+    fidelity = FidelityAccumulator()
+    done = 0
+    for pixels, numbers in images.batches(preprocess):
+        logits = session.infer(pixels)
+        truth = None if known is None else known[numbers]
+        if truth is not None:
+            scores = scores or ClassificationAccumulator(logits.shape[1])
+            _update(scores, logits, truth, bundle.name)
+        if float_session is not None and floating is not None:
+            float_logits = float_session.infer(pixels)
+            if float_logits.shape != logits.shape:
+                raise OptionError(
+                    f"{bundle.name} knows {logits.shape[1]} classes, the reference {floating.name}"
+                    f" {float_logits.shape[1]}",
+                    mend="name a reference that was built from the same checkpoint",
+                )
+            fidelity.update(float_logits, logits)
+            if truth is not None:
+                float_scores = float_scores or ClassificationAccumulator(logits.shape[1])
+                _update(float_scores, float_logits, truth, floating.name)
+        done += len(pixels)
+        if progress is not None:
+            progress(done + len(images.bad), len(images))
+    if progress is not None:
+        progress(len(images), len(images))  # a last batch that is bad throughout is never yielded
+    if not done:
+        raise ImageError(
+            f"not one of {len(images)} images could be decoded: {next(iter(images.bad.values()), '')}",
+            mend="replace them by images that open",
+        )
+    judged = _scores(scores)
+    return AccuracyReport(
+        bundle=bundle.name,
+        images=done,
+        labelled=judged.top_1.total if judged else 0,
+        skipped=dict(images.bad),
+        scores=judged,
+        reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
+    )
+
+
+def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+
+
+def _size(bundle: Bundle) -> str:
+    height, width = bundle.manifest.preprocess.size
+    return f"{height}×{width}"
+
+
+def _labels(
+    images: ImageSet, labels: Sequence[int] | npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.int64] | None:
+    if labels is None:
+        return images.labels
+    array = np.asarray(labels)
+    if array.shape != (len(images),) or not np.issubdtype(array.dtype, np.integer):
+        raise LabelsError(
+            f"labels {array.dtype} {list(array.shape)} for {len(images)} images",
+            mend="give one class index for each image, -1 where unknown",
+        )
+    known = array.astype(np.int64)
+    return known if (known >= 0).any() else None
+
+
+def _update(
+    scores: ClassificationAccumulator,
+    logits: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.int64],
+    name: str,
+) -> None:
+    known = truth >= 0
+    largest = int(truth.max(initial=-1))
+    if largest >= scores.classes:
+        raise LabelsError(
+            f"an image is labelled {largest}, the classes of {name} are 0…{scores.classes - 1}",
+            mend="give the labels that belong to this network",
+        )
+    if known.any():
+        scores.update(logits[known], truth[known])
+
+
+def _scores(accumulator: ClassificationAccumulator | None) -> LabelScores | None:
+    if accumulator is None or not accumulator.top_1.total:
+        return None
+    return LabelScores(accumulator.top_1, accumulator.top_5, accumulator.macro)
+
+
+def _against(name: str, fidelity: FidelityAccumulator, scores: LabelScores | None) -> ReferenceScores:
+    return ReferenceScores(
+        name=name,
+        agreement=fidelity.agreement,
+        sqnr=fidelity.sqnr,
+        sqnr_centred=fidelity.sqnr_centred,
+        scores=scores,
+        warnings=fidelity_warnings(fidelity.agreement, fidelity.sqnr),
+    )

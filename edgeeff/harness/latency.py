@@ -1,0 +1,327 @@
+"""How long an inference takes, and how sure one may be of it.
+
+Several bundles run interleaved in one process, so that the clock, the heat and the neighbours meet all of
+them alike; several launches, because a process's memory layout alone moves its times by some per cent. The
+figure to trust on a shared machine is the ratio of CPU times; where a GPU computes, that of wall times.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import edgeeff
+from edgeeff import errors
+from edgeeff.bundle import Bundle
+from edgeeff.errors import EdgeeffError, OptionError
+from edgeeff.harness import machine
+from edgeeff.harness.launch import Samples
+from edgeeff.metrics import Interval, bootstrap_ratio
+
+Clock = Literal["wall", "cpu"]
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Of the times of single inferences, all launches together, milliseconds."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One bundle's times.
+
+    Args:
+        wall_ms: Time that passed for an inference, milliseconds.
+        cpu_ms: Time that all threads computed for it: the median over launches of each launch's median.
+        wall_launches_ms: The median of each launch.
+        cpu_launches_ms: The same of the CPU time.
+        inferences: How many were timed, all launches together.
+        steady_launches: In how many launches the warm-up ended because the times had settled.
+    """
+
+    wall_ms: Percentiles
+    cpu_ms: float
+    wall_launches_ms: tuple[float, ...]
+    cpu_launches_ms: tuple[float, ...]
+    inferences: int
+    steady_launches: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "wall_ms": vars(self.wall_ms),
+            "cpu_ms": self.cpu_ms,
+            "wall_launches_ms": list(self.wall_launches_ms),
+            "cpu_launches_ms": list(self.cpu_launches_ms),
+            "inferences": self.inferences,
+            "steady_launches": self.steady_launches,
+        }
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long as the baseline; under 1 is faster.
+
+    Args:
+        value: The median over launches of the ratio of the two medians of a launch.
+        interval: Its 95 % bootstrap interval; None of a single launch.
+    """
+
+    value: float
+    interval: Interval | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"value": self.value, "interval": list(self.interval) if self.interval else None}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bundle in a report: its times, or why it was NOT RUN."""
+
+    name: str
+    runtime: str
+    precision: str
+    runtime_properties: Mapping[str, str]
+    timing: Timing | None
+    not_run: str | None
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """What :func:`benchmark` found.
+
+    Args:
+        entries: One for each bundle, in the order they were given.
+        baseline: The name of the bundle that the ratios are held against.
+        launches: How many processes were started.
+        seconds: Measuring time for each bundle in a launch.
+        threads: Of each runtime.
+        seed: Of the intervals, and of the image where a bundle carries none.
+        machine: What the figures hold for.
+    """
+
+    entries: tuple[Entry, ...]
+    baseline: str
+    launches: int
+    seconds: float
+    threads: int
+    seed: int
+    machine: machine.Machine
+
+    def entry(self, name: str) -> Entry:
+        """The bundle of that name.
+
+        Raises:
+            OptionError: There is none.
+        """
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        known = ", ".join(entry.name for entry in self.entries)
+        raise OptionError(f"no bundle named {name!r} was measured", mend=f"the bundles are {known}")
+
+    def ratio(self, name: str, baseline: str | None = None, *, clock: Clock = "cpu") -> Ratio | None:
+        """How long ``name`` takes against the baseline or another bundle; None where one was NOT RUN."""
+        test, against = self.entry(name).timing, self.entry(baseline or self.baseline).timing
+        if test is None or against is None:
+            return None
+        if clock == "cpu":
+            return paired_ratio(test.cpu_launches_ms, against.cpu_launches_ms, self.seed)
+        return paired_ratio(test.wall_launches_ms, against.wall_launches_ms, self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "entries": [self._entry_json(entry) for entry in self.entries],
+            "baseline": self.baseline,
+            "launches": self.launches,
+            "seconds": self.seconds,
+            "threads": self.threads,
+            "seed": self.seed,
+            "machine": self.machine.to_json(),
+        }
+
+    def _entry_json(self, entry: Entry) -> dict[str, Any]:
+        cpu, wall = self.ratio(entry.name), self.ratio(entry.name, clock="wall")
+        return {
+            "name": entry.name,
+            "status": "NOT RUN" if entry.timing is None else "ok",
+            "reason": entry.not_run,
+            "runtime": entry.runtime,
+            "precision": entry.precision,
+            "runtime_properties": dict(entry.runtime_properties),
+            "timing": entry.timing.to_json() if entry.timing else None,
+            "cpu_ratio": cpu.to_json() if cpu else None,
+            "wall_ratio": wall.to_json() if wall else None,
+        }
+
+
+def benchmark(
+    bundles: Sequence[Bundle | Path | str],
+    *,
+    launches: int = 5,
+    seconds: float = 2.0,
+    threads: int = 1,
+    baseline: int | str = 0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> LatencyReport:
+    """Time bundles against one another on this machine.
+
+    Each launch is a fresh process that loads all of them, warms them up until their times are steady, and
+    runs them round-robin on one prepared image, in an order that changes with each round. A bundle whose
+    runtime cannot run here is listed as NOT RUN. With several threads, a pool that still spins after its
+    inference is charged to the next one: compare such figures by wall time.
+
+    Args:
+        bundles: Bundles or their folders.
+        launches: Processes to start, one after another; five give an interval.
+        seconds: Measuring time for each bundle in a launch; the warm-up takes as long at most.
+        threads: Of each runtime.
+        baseline: The bundle that the others are held against, by its place or its name.
+        seed: Of the bootstrap, and of the noise that a bundle without golden images is run on.
+        progress: Called after each launch with the launches done and all of them.
+
+    Raises:
+        OptionError: A number that makes no sense, or no such baseline.
+        BundleError: A bundle cannot be read, or was altered.
+        EdgeeffError: A bundle crashed its process; the message ends with what it printed.
+    """
+    if not bundles:
+        raise OptionError("no bundle to measure", mend="name at least one bundle")
+    for name, value, least in (("launches", launches, 1), ("threads", threads, 1)):
+        if value < least:
+            raise OptionError(f"{name} is {value}", mend=f"give at least {least}")
+    if not 0 < seconds < float("inf"):
+        raise OptionError(f"seconds is {seconds}", mend="give a positive number of seconds")
+    loaded = [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
+    names = distinct_names(loaded)
+    base = _baseline(names, baseline)
+    here = machine.describe()
+
+    gathered: list[list[Samples]] = [[] for _ in loaded]
+    settled = [0] * len(loaded)
+    not_run: dict[int, str] = {}
+    for launch in range(launches):
+        runnable = [i for i in range(len(loaded)) if i not in not_run]
+        if not runnable:
+            break
+        events = _launch([loaded[i] for i in runnable], threads=threads, seconds=seconds, seed=seed)
+        for event in events:
+            if event["event"] == "not run":
+                not_run[runnable[event["bundle"]]] = event["what"]
+            elif event["event"] == "samples":
+                i = runnable[event["bundle"]]
+                gathered[i].append(Samples(event["wall_ns"], event["cpu_ns"]))
+                settled[i] += event["steady"]
+        if progress is not None:
+            progress(launch + 1, launches)
+    entries = tuple(
+        Entry(
+            name=name,
+            runtime=bundle.manifest.runtime,
+            precision=bundle.manifest.precision,
+            runtime_properties=bundle.manifest.runtime_properties,
+            timing=None if i in not_run else summarise(gathered[i], settled[i]),
+            not_run=not_run.get(i),
+        )
+        for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
+    )
+    return LatencyReport(entries, names[base], launches, seconds, threads, seed, here)
+
+
+def summarise(launches: Sequence[Samples], steady_launches: int) -> Timing:
+    """One bundle's samples, a :class:`Samples` for each launch, as figures."""
+    wall = np.concatenate([np.asarray(samples.wall_ns, np.float64) for samples in launches]) / 1e6
+    p50, p90, p99 = (float(p) for p in np.percentile(wall, [50, 90, 99]))
+    cpu_medians = tuple(float(np.median(samples.cpu_ns)) / 1e6 for samples in launches)
+    return Timing(
+        wall_ms=Percentiles(float(wall.mean()), p50, p90, p99),
+        cpu_ms=float(np.median(cpu_medians)),
+        wall_launches_ms=tuple(float(np.median(samples.wall_ns)) / 1e6 for samples in launches),
+        cpu_launches_ms=cpu_medians,
+        inferences=len(wall),
+        steady_launches=steady_launches,
+    )
+
+
+def paired_ratio(test: Sequence[float], baseline: Sequence[float], seed: int) -> Ratio | None:
+    """The median over launches of test / baseline, with its interval.
+
+    None where a baseline's time is 0: its clock is too coarse to say anything.
+    """
+    if min(baseline) <= 0:
+        return None
+    ratios = [a / b for a, b in zip(test, baseline, strict=True)]
+    return Ratio(float(np.median(ratios)), bootstrap_ratio(test, baseline, seed))
+
+
+def distinct_names(bundles: Sequence[Bundle]) -> list[str]:
+    """The bundles' names; those of one name are told apart by their folders."""
+    counts = Counter(bundle.name for bundle in bundles)
+    names = [b.name if counts[b.name] == 1 else f"{b.name} ({b.folder})" for b in bundles]
+    if len(set(names)) < len(names):
+        raise OptionError(
+            f"a bundle is named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}",
+            mend="name each bundle once",
+        )
+    return names
+
+
+def _baseline(names: Sequence[str], baseline: int | str) -> int:
+    if isinstance(baseline, int) and 0 <= baseline < len(names):
+        return baseline
+    if isinstance(baseline, str) and baseline in names:
+        return names.index(baseline)
+    raise OptionError(
+        f"no bundle {baseline!r} to hold the others against", mend=f"choose of {', '.join(names)}"
+    )
+
+
+def _launch(bundles: Sequence[Bundle], *, threads: int, seconds: float, seed: int) -> list[dict[str, Any]]:
+    """Start one process and give back its events; ``subprocess.run`` kills it on Ctrl-C."""
+    command = [sys.executable, "-m", "edgeeff.harness.launch"]
+    command += [f"--threads={threads}", f"--seconds={seconds}", f"--seed={seed}", "--"]
+    command += [str(bundle.folder.resolve()) for bundle in bundles]
+    # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
+    finished = subprocess.run(
+        command, cwd=Path(edgeeff.__file__).parent.parent, capture_output=True, text=True, errors="replace"
+    )
+    events = [json.loads(line) for line in finished.stdout.splitlines() if line.endswith("}")]
+    for event in events:
+        if event["event"] == "error":
+            kind = getattr(errors, event["kind"], EdgeeffError)
+            raise kind(event["what"], mend=event["mend"])
+    if finished.returncode or not events or events[-1]["event"] != "done":
+        raise _crash(bundles, events, finished.returncode, finished.stderr)
+    return events
+
+
+def _crash(
+    bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]], status: int, stderr: str
+) -> EdgeeffError:
+    """Why a process died, pinned on the bundle it was loading, or on all of them once they ran in turn."""
+    last = events[-1] if events else {}
+    guilty = [bundles[last["bundle"]]] if last.get("event") == "loading" else bundles
+    how = f"signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
+    doing = "loading" if last.get("event") == "loading" else "running"
+    tail = "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
+    return EdgeeffError(
+        f"{doing} {', '.join(bundle.name for bundle in guilty)} ended the process with {how}:\n{tail}",
+        mend="measure the bundles one by one, and report what the runtime printed to its makers",
+    )

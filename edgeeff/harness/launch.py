@@ -1,0 +1,191 @@
+"""One launch of a benchmark: a fresh process that loads all bundles and runs them in turn.
+
+``python -m edgeeff.harness.launch`` is started by :func:`edgeeff.harness.latency.benchmark`. It writes one
+JSON object a line on standard output: an event as it comes to each bundle (so that a crash can be pinned on
+one), and at last the samples. Whatever a runtime prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TextIO, runtime_checkable
+
+import numpy as np
+
+from edgeeff.bundle import Bundle
+from edgeeff.errors import EdgeeffError, MissingRuntimeError
+from edgeeff.harness.verify import read_golden
+from edgeeff.preprocess import Pixels
+
+WINDOW = 10
+TOLERANCE = 0.03
+MINIMUM_ROUNDS = 10
+
+Inference = Callable[[], object]
+
+
+@dataclass
+class Samples:
+    """What was measured of one bundle, an entry for each inference.
+
+    Args:
+        wall_ns: Time that passed, nanoseconds.
+        cpu_ns: Time that all threads of the process computed, nanoseconds.
+    """
+
+    wall_ns: list[int] = field(default_factory=list)
+    cpu_ns: list[int] = field(default_factory=list)
+
+
+@runtime_checkable
+class _Prepared(Protocol):
+    """A session that can make its native input beforehand, so that only the inference is timed."""
+
+    def prepare(self, pixels: Pixels) -> Any: ...
+
+    def execute(self, prepared: Any) -> Any: ...
+
+
+def order(count: int, round_: int) -> list[int]:
+    """In which order ``count`` bundles run in a round: rotated, and balanced for what comes before what.
+
+    Over ``count`` rounds (twice as many where it is odd) each bundle takes each place equally often, and
+    follows each other one equally often: a bundle that empties the caches or heats the processor does it
+    to all others alike (Williams 1949).
+    """
+    first = [(k + 1) // 2 if k % 2 else (count - k // 2) % count for k in range(count)]
+    row = [(place + round_) % count for place in first]
+    return row[::-1] if count % 2 and round_ // count % 2 else row
+
+
+def is_steady(times: Sequence[int]) -> bool:
+    """Whether the median of the last ten times is within 3 % of that of the ten before."""
+    if len(times) < 2 * WINDOW:
+        return False
+    before = float(np.median(times[-2 * WINDOW : -WINDOW]))
+    return abs(float(np.median(times[-WINDOW:])) - before) <= TOLERANCE * before
+
+
+def warm_up(inferences: Sequence[Inference], seconds: float) -> list[bool]:
+    """Run all in turn until the times of each are steady, for ``seconds`` at most; say which are."""
+    times: list[list[int]] = [[] for _ in inferences]
+    deadline = time.perf_counter() + seconds
+    for round_ in range(sys.maxsize):
+        for i in order(len(inferences), round_):
+            start = time.perf_counter_ns()
+            inferences[i]()
+            times[i].append(time.perf_counter_ns() - start)
+        if all(map(is_steady, times)) or time.perf_counter() >= deadline:
+            break
+    return [is_steady(t) for t in times]
+
+
+def measure(inferences: Sequence[Inference], seconds: float) -> list[Samples]:
+    """Time all in turn, round after round, for ``seconds`` and at least ten rounds."""
+    samples = [Samples() for _ in inferences]
+    # A garbage collection would be charged to whichever inference it happens to fall on.
+    gc.collect()
+    gc.disable()
+    try:
+        deadline = time.perf_counter() + seconds
+        round_ = 0
+        while round_ < MINIMUM_ROUNDS or time.perf_counter() < deadline:
+            for i in order(len(inferences), round_):
+                inference = inferences[i]
+                wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+                inference()
+                cpu_after, wall_after = time.process_time_ns(), time.perf_counter_ns()
+                samples[i].wall_ns.append(wall_after - wall)
+                samples[i].cpu_ns.append(cpu_after - cpu)
+            round_ += 1
+    finally:
+        gc.enable()
+    return samples
+
+
+def prepare(bundle: Bundle, *, threads: int, seed: int) -> Inference:
+    """Load a bundle and give back one inference of it, on its first golden image or on seeded noise.
+
+    Raises:
+        MissingRuntimeError: The bundle's runtime cannot run here.
+    """
+    session = bundle.session(threads=threads)
+    pixels = benchmark_image(bundle, seed)
+    if isinstance(session, _Prepared):
+        prepared, execute = session.prepare(pixels), session.execute
+        return lambda: execute(prepared)
+    return lambda: session.infer(pixels)
+
+
+def benchmark_image(bundle: Bundle, seed: int) -> Pixels:
+    """Raw pixels uint8 [1, H, W, 3]: the first golden image, or noise where the bundle carries none."""
+    if (bundle.folder / "golden" / "inputs.npy").is_file():
+        return np.ascontiguousarray(read_golden(bundle, "inputs")[:1])
+    height, width = bundle.manifest.preprocess.size
+    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
+
+
+def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, out: TextIO) -> int:
+    """Load, warm up, measure; the exit status is 0, or 2 after an ``error`` event."""
+
+    def tell(event: str, **content: Any) -> None:
+        out.write(json.dumps({"event": event, **content}) + "\n")
+        out.flush()
+
+    inferences: list[Inference] = []
+    loaded: list[int] = []
+    for number, folder in enumerate(folders):
+        tell("loading", bundle=number)
+        try:
+            inference = prepare(Bundle.load(folder), threads=threads, seed=seed)
+            inference()
+        except MissingRuntimeError as error:
+            tell("not run", bundle=number, what=error.what)
+            continue
+        except EdgeeffError as error:
+            tell("error", bundle=number, kind=type(error).__name__, what=error.what, mend=error.mend)
+            return 2
+        inferences.append(inference)
+        loaded.append(number)
+    if inferences:
+        tell("measuring")
+        steady = warm_up(inferences, seconds * len(inferences))
+        samples = measure(inferences, seconds * len(inferences))
+        for number, sample, settled in zip(loaded, samples, steady, strict=True):
+            tell("samples", bundle=number, wall_ns=sample.wall_ns, cpu_ns=sample.cpu_ns, steady=settled)
+    tell("done")
+    return 0
+
+
+def main() -> int:
+    """Read the arguments, keep standard output for the events, and :func:`run`."""
+    parser = argparse.ArgumentParser(prog="python -m edgeeff.harness.launch", description=__doc__)
+    parser.add_argument("bundles", nargs="+", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=2.0, help="measuring time for each bundle")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)  # runtimes print from C++ too
+        with suppress(KeyboardInterrupt):
+            return run(
+                arguments.bundles,
+                threads=arguments.threads,
+                seconds=arguments.seconds,
+                seed=arguments.seed,
+                out=out,
+            )
+    return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

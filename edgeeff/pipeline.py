@@ -1,0 +1,201 @@
+"""The way from a checkpoint to verified bundles, top to bottom.
+
+    checkpoint ─▶ float graph ─▶ statistics ─▶ plan ─▶ hub graph ─▶ artifact ─▶ verified bundle
+
+Every step's result is cached by the content it was made from, so a second target, or a second build, does
+only what is new. Nothing is written until it is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeeff import request, steps
+from edgeeff.bundle import Bundle, Manifest, is_ours, write_bundle
+from edgeeff.cache import Cache, key_of, versions
+from edgeeff.calibration.selection import select
+from edgeeff.progress import Progress, Silent
+from edgeeff.target import Target
+from edgeeff.zoo import catalog, checkpoints
+
+#: Distributions whose version can change a bundle's bytes.
+TOOLS = (
+    *("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "onnxruntime", "numpy", "pillow"),
+    *("openvino", "ai-edge-litert", "flatbuffers"),
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """One bundle of a build.
+
+    Args:
+        bundle: Where it stands.
+        unchanged: It was there already, made from the same inputs, and was left alone.
+        verification: The artifact against the float graph on held-out images; None where it cannot run here.
+        hub: The hub graph in onnxruntime against the float graph, on the same images; None for float targets.
+        not_run: Why it was not run, if it was not.
+        check: What the runtime made of it, one line.
+        warnings: What the user must not miss.
+    """
+
+    bundle: Bundle
+    unchanged: bool
+    verification: dict[str, Any] | None
+    hub: dict[str, Any] | None
+    not_run: str | None
+    check: str
+    warnings: tuple[str, ...]
+
+
+def build(
+    model: str = "b0",
+    *,
+    targets: Sequence[str | Target],
+    checkpoint: Path | str | None = None,
+    calibration: Path | str | None = None,
+    validation: Path | str | None = None,
+    output: Path | str = "dist",
+    name: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    labels: Path | str | Sequence[str] | None = None,
+    io: str | None = None,
+    softmax: bool = False,
+    count: int | None = None,
+    seed: int | None = None,
+    ranges: str | None = None,
+    cpu_class: str = "auto",
+    golden: int = 4,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> list[Built]:
+    """Build a trained network for one or several targets, from one calibration.
+
+    Args:
+        model: The network's name in the zoo.
+        targets: Targets by name, or the paths of TOML files.
+        checkpoint: Trained weights; None: those an installed package carries.
+        calibration: Folder of images, list file, .npz or recipe; None: photos of installed packages.
+        validation: Images to judge by; None: every fifth calibration image is held out.
+        output: Bundles are written to ``<output>/<name>-<target>/``.
+        name: Instead of the model's name.
+        size: Input height and width, pixels; None: the model's own.
+        labels: Names of the classes, or a file with one a line; None: those of the checkpoint.
+        io: Input type instead of the targets' own: float32, uint8 or int8.
+        softmax: End in probabilities instead of logits.
+        count: How many calibration images to use at most.
+        seed: Of their choice.
+        ranges: minmax, percentile or mse; None: by the network's activation.
+        cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
+        golden: How many golden inputs a bundle carries.
+        cache: Where stage results are kept; None: the user's.
+        progress: Told what is going on.
+
+    Raises:
+        EdgeeffError: One of its kinds, for bad input; nothing half-written is left.
+    """
+    progress = progress or Silent()
+    cpu = request.resolve_cpu_class(cpu_class)
+    options = steps.Options(io=io, softmax=softmax, ranges=ranges, golden=golden, cpu_class=cpu)
+    spec = catalog.get(model)
+    wanted = request.resolve_targets(targets, options)
+    source = checkpoints.resolve(spec, Path(checkpoint) if checkpoint else None)
+    preprocess = spec.preprocess(request.resolve_size(size, spec.size))
+    given = request.given_labels(labels)
+    folders = request.resolve_output(Path(output), name or spec.name, wanted)
+    images = select(
+        Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
+    )
+    if images.warning:
+        progress.warn(images.warning)
+
+    checkpoint_digest = checkpoints.digest(source)
+    inputs = {
+        "checkpoint": checkpoint_digest,
+        "model": spec.name,
+        "preprocess": preprocess.to_json(),
+        "calibration": images.calibration.digest(),
+        "golden": images.validation.digest() if golden else None,
+        "labels": given,
+        "options": vars(options),
+        "tools": versions(*TOOLS),
+        "version": steps.VERSION,
+    }
+    keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
+    work = steps.Work(
+        spec, source, checkpoint_digest, preprocess, images, options, cache or Cache.default(), progress
+    )
+    built = []
+    for target, folder in zip(wanted, folders, strict=True):
+        standing = _standing(folder, keys[target.name], images.validation.digest())
+        if standing is not None:
+            built.append(standing)
+            continue
+        network = work.network()
+        names = request.resolve_labels(given, network.labels, network.classes)
+        hub = work.hub(target)
+        progress.stage(f"{folder.name}: {target.summary}")
+        manifest = Manifest(
+            name=folder.name,
+            model=spec.name,
+            target=target.name,
+            runtime=target.runtime,
+            precision=target.precision,
+            input=target.input,
+            softmax=softmax,
+            cpu_class=cpu,
+            preprocess=preprocess,
+            labels=names,
+            classes=network.classes,
+            runtime_properties=target.runtime_properties,
+            digests={"inputs": keys[target.name], **work.digests(hub)},
+            tools=versions(*TOOLS),
+            files={},
+        )
+        files = work.emit(target, hub, names, folder.name)
+        built.append(_write(folder, manifest, files, work, hub))
+    return built
+
+
+def _write(
+    folder: Path,
+    manifest: Manifest,
+    files: dict[str, bytes],
+    work: steps.Work,
+    hub: steps.Hub,
+) -> Built:
+    """Write a bundle into a temporary place, verify it there, and let it stand only then."""
+    found: dict[str, Any] = {}
+
+    def measure(staged: Bundle) -> dict[str, dict[str, Any]]:
+        found.update(work.verify(staged, hub))
+        return {"verification.json": {**found, "validation": work.images.validation.digest()}}
+
+    bundle = write_bundle(folder, manifest, files, measure)
+    return _built(bundle, found, unchanged=False)
+
+
+def _built(bundle: Bundle, found: dict[str, Any], *, unchanged: bool) -> Built:
+    return Built(
+        bundle=bundle,
+        unchanged=unchanged,
+        verification=found.get("artifact"),
+        hub=found.get("hub"),
+        not_run=found.get("not_run"),
+        check=found.get("check", ""),
+        warnings=tuple(found.get("warnings", ())),
+    )
+
+
+def _standing(folder: Path, inputs: str, validation: str) -> Built | None:
+    """The bundle that stands there, if it was made from the same inputs and is whole."""
+    if not folder.is_dir() or not is_ours(folder) or not any(folder.iterdir()):
+        return None
+    bundle = Bundle.load(folder)
+    found = bundle.read_measured("verification.json")
+    if bundle.manifest.digests.get("inputs") != inputs or not found or found.get("validation") != validation:
+        return None
+    return None if bundle.altered() else _built(bundle, found, unchanged=True)

@@ -1,0 +1,183 @@
+"""Where a scheme puts Q/DQ: which tensors are quantised, and who reads them so.
+
+The rules for Swish and squeeze-excite stand here and nowhere else.
+
+TensorRT and OpenVINO (``every_tensor = false``)
+    The inputs of convolutions and of the classifier, and the skip input of residual additions, which
+    shares its Q with the next convolution. Nothing inside Swish. With ``squeeze_excite = "float"`` the
+    pooled vector, both convolutions and the gate stay float; the product is quantised for the projection.
+TFLite (``every_tensor = true``)
+    Every tensor, after the operators that the runtime fuses: a convolution's output after its clamp.
+    σ(x) has the scale 1/256 and zero point −128 that the TFLite specification demands of LOGISTIC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from edgeeff.graph.model import constant
+from edgeeff.target import Scheme
+
+#: Operators whose output cannot be negative; pooling and reshaping keep what their input has.
+_NONNEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax"})
+_KEEPS_SIGN = frozenset({"GlobalAveragePool", "Flatten"})
+#: The convolution's or sum's output before these never exists in a runtime that fuses them.
+_FUSED = frozenset({"Clip", "Relu"})
+_LAYERS = frozenset({"Conv", "Gemm"})
+
+
+@dataclass(frozen=True)
+class Site:
+    """A tensor to be quantised.
+
+    Args:
+        tensor: Its name.
+        readers: The (node, input index) pairs that read the quantised tensor.
+        nonnegative: Whether it can hold no negative value.
+        fixed: Scale and zero point, where a specification leaves no choice.
+        symmetric: Whether its zero point must be 0.
+        output: Whether it is the graph's output, to be quantised although no node reads it.
+    """
+
+    tensor: str
+    readers: tuple[tuple[str, int], ...]
+    nonnegative: bool
+    symmetric: bool
+    fixed: tuple[float, int] | None = None
+    output: bool = False
+
+
+@dataclass(frozen=True)
+class Placement:
+    """All sites in the order of the graph, and the layers whose weights are quantised."""
+
+    sites: Mapping[str, Site]
+    layers: tuple[str, ...]
+
+
+def place(model: ir.Model, scheme: Scheme) -> Placement:
+    """Decide which tensors and layers of the float graph a scheme quantises."""
+    graph = model.graph
+    layers = tuple(_name(n) for n in graph if n.op_type in _LAYERS and not _stays_float(n, scheme))
+    sites: dict[str, Site] = {}
+    for value in [*graph.inputs, *_subtracted(model, scheme), *(n.outputs[0] for n in graph)]:
+        readers = tuple(
+            (_name(node), index)
+            for node, index in value.uses()
+            if scheme.every_tensor or _reads_quantised(node, index, scheme)
+        )
+        output = scheme.every_tensor and value.is_graph_output()
+        if (readers or output) and not _is_fused(value):
+            assert value.name is not None
+            fixed = _fixed(value)
+            sites[value.name] = Site(
+                value.name, readers, is_nonnegative(value), _is_symmetric(value, scheme), fixed, output
+            )
+    return Placement(sites, layers)
+
+
+def is_nonnegative(value: ir.Value) -> bool:
+    """Whether a tensor can hold no negative value, by the operator that makes it."""
+    producer = value.producer()
+    if producer is None:
+        return False
+    if producer.op_type == "Clip":
+        minimum = ir.convenience.get_const_tensor(producer.inputs[1]) if producer.inputs[1] else None
+        return minimum is not None and float(minimum.numpy()) >= 0
+    if producer.op_type in _KEEPS_SIGN and producer.inputs[0] is not None:
+        return is_nonnegative(producer.inputs[0])
+    return producer.op_type in _NONNEGATIVE
+
+
+def skip_input(addition: ir.Node) -> int | None:
+    """Which input of a residual addition is the skip branch: not a convolution's private output."""
+    for index, value in enumerate(addition.inputs):
+        producer = value.producer() if value is not None else None
+        if value is not None and (producer is None or producer.op_type != "Conv" or len(value.uses()) > 1):
+            return index
+    return None
+
+
+def in_squeeze_excite(node: ir.Node) -> bool:
+    """Whether a convolution works on the pooled vector of a squeeze-excite branch: its input is 1×1."""
+    value = node.inputs[0]
+    while value is not None and (producer := value.producer()) is not None:
+        if producer.op_type == "GlobalAveragePool":
+            return node.op_type == "Conv"
+        if producer.op_type not in ("Conv", "Swish", "Relu", "Clip", "Sigmoid", "Mul") or not _is_vector(
+            value
+        ):
+            return False
+        value = producer.inputs[0]
+    return False
+
+
+def is_depthwise(node: ir.Node) -> bool:
+    """Whether a convolution has a filter of its own for each channel."""
+    return node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
+
+
+def _is_symmetric(value: ir.Value, scheme: Scheme) -> bool:
+    if scheme.zero_point == "not depthwise":
+        return any(is_depthwise(reader) for reader in value.consumers()) or is_nonnegative(value)
+    return scheme.zero_point == "zero"
+
+
+def _is_vector(value: ir.Value) -> bool:
+    return value.shape is not None and len(value.shape) == 4 and tuple(value.shape)[2:] == (1, 1)
+
+
+def _stays_float(node: ir.Node, scheme: Scheme) -> bool:
+    return scheme.squeeze_excite == "float" and in_squeeze_excite(node)
+
+
+def _reads_quantised(node: ir.Node, index: int, scheme: Scheme) -> bool:
+    if node.op_type in _LAYERS:
+        return index == 0 and not _stays_float(node, scheme)
+    if node.op_type == "Flatten":  # the classifier's input is quantised where its statistics are: before it
+        return all(reader.op_type == "Gemm" for reader in node.outputs[0].consumers())
+    return node.op_type == "Add" and index == skip_input(node)
+
+
+def _is_fused(value: ir.Value) -> bool:
+    """Whether the tensor is no tensor of its own in the artifact.
+
+    A clamp follows, or it is another view of one that is a site, or raw pixels from which one mean is
+    subtracted: that mean becomes the zero point.
+    """
+    readers = list(value.consumers())
+    producer = value.producer()
+    if producer is None:
+        return len(readers) == 1 and readers[0].op_type == "Sub" and _single_value(readers[0].inputs[1])
+    return producer.op_type == "Flatten" or (len(readers) == 1 and readers[0].op_type in _FUSED)
+
+
+def _fixed(value: ir.Value) -> tuple[float, int] | None:
+    """Scale and zero point that leave no choice: σ(x) by the TFLite specification, raw pixels as they are."""
+    producer = value.producer()
+    if producer is not None:
+        return (1 / 256, -128) if producer.op_type == "Sigmoid" else None
+    raw = value.is_graph_input() and any(reader.op_type == "Sub" for reader in value.consumers())
+    return (1.0, -128) if raw else None
+
+
+def _subtracted(model: ir.Model, scheme: Scheme) -> list[ir.Value]:
+    """The per-channel mean that is subtracted from raw pixels: a constant, yet a tensor to be quantised."""
+    if not scheme.every_tensor:
+        return []
+    means = [node.inputs[1] for node in model.graph if node.op_type == "Sub"]
+    return [v for v in means if v is not None and v.is_initializer() and not _single_value(v)]
+
+
+def _single_value(value: ir.Value | None) -> bool:
+    array = constant(value)
+    return array is not None and len(np.unique(array)) == 1
+
+
+def _name(node: ir.Node) -> str:
+    assert node.name is not None
+    return node.name

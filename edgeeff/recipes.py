@@ -1,0 +1,150 @@
+"""Recipes: which images, how many, which seed, as TOML.
+
+A recipe names its photos by folder, or by the installed package that carries them, and may fill up its
+count with seeded crops. Recipes of this project lie in ``calibration/``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgeeff.errors import CalibrationError
+from edgeeff.images import ImageSet, Picture, open_images, with_crops
+from edgeeff.target import resources
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Source(BaseModel):
+    """Photos of one folder (relative to the recipe) or of one installed package.
+
+    ``label`` is a regular expression whose first group, found in a file's name, is its class.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    path: str | None = None
+    package: str | None = None
+    pattern: list[str] = Field(default_factory=list)
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Source:
+        if (self.path is None) == (self.package is None):
+            raise ValueError("a source has either a path or a package")
+        if self.label is not None:
+            re.compile(self.label)
+        return self
+
+
+class Recipe(BaseModel):
+    """A recipe file's content. Without ``count`` every photo is taken; ``crops`` fill up to it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    summary: str = ""
+    count: int | None = Field(default=None, gt=0)
+    seed: int = 0
+    crops: bool = False
+    source: list[Source] = Field(min_length=1)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        CalibrationError: There is no such file, or it cannot be understood.
+    """
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise CalibrationError(f"no recipe {path}: {error.strerror}", mend="pass a recipe's path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
+    except (ValidationError, re.error) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise CalibrationError(
+            f"{path}: {reason}", mend=f"a recipe's fields are {', '.join(Recipe.model_fields)}"
+        ) from None
+
+
+def bundled_recipe(name: str) -> Path:
+    """The path of a recipe that this project ships."""
+    return resources("calibration") / f"{name}.toml"
+
+
+def recipe_photos(path: Path) -> tuple[Recipe, list[Picture]]:
+    """A recipe, and the photos that its sources name and this machine has.
+
+    Raises:
+        CalibrationError: None of its photos is here.
+    """
+    recipe = read_recipe(path)
+    pictures: list[Picture] = []
+    for source in recipe.source:
+        folder = _folder(source, path.parent)
+        if folder is None:
+            continue
+        if source.pattern:
+            files = [p for pattern in source.pattern for p in sorted(folder.glob(pattern))]
+            found = [Picture(p) for p in files]
+        else:
+            found = list(open_images(folder).pictures)
+        pictures += [replace(p, label=_label(p, source.label)) for p in found] if source.label else found
+    if not pictures:
+        wanted = ", ".join(str(s.package or s.path) for s in recipe.source)
+        raise CalibrationError(
+            f"none of the photos of {path.name} is on this machine ({wanted})",
+            mend="pass your own images with --calibration FOLDER, or pip install 'edgeeff[demo]'",
+        )
+    return recipe, pictures
+
+
+def open_source(source: Path | str, *, count: int | None = None, seed: int | None = None) -> ImageSet:
+    """Images of a recipe, or of anything that :func:`edgeeff.images.open_images` opens.
+
+    Args:
+        source: A recipe ends in ``.toml``.
+        count: How many; a recipe has its own. More than there are: all of them, unless crops fill up.
+        seed: Of the choice and the crops.
+    """
+    path = Path(source)
+    if path.suffix == ".toml":
+        recipe, pictures = recipe_photos(path)
+        wanted = count or recipe.count
+        chosen = choose(pictures, wanted, recipe.seed if seed is None else seed, recipe.crops)
+        return ImageSet(tuple(chosen))
+    opened = open_images(path)
+    return ImageSet(tuple(choose(opened.pictures, count, seed or 0)), class_names=opened.class_names)
+
+
+def choose(
+    pictures: list[Picture] | tuple[Picture, ...], count: int | None, seed: int, crops: bool = False
+) -> list[Picture]:
+    """A seeded choice of pictures in their own order, filled up with seeded crops if there are too few."""
+    if count is None or (count >= len(pictures) and not crops):
+        return list(pictures)
+    if count >= len(pictures):
+        return [*pictures, *with_crops(pictures, count - len(pictures), seed)]
+    picked = np.random.default_rng(seed).choice(len(pictures), count, replace=False)
+    return [pictures[i] for i in sorted(picked)]
+
+
+def _folder(source: Source, beside: Path) -> Path | None:
+    if source.path is not None:
+        return beside / source.path
+    spec = find_spec(source.package or "")
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
+
+
+def _label(picture: Picture, pattern: str | None) -> int:
+    found = re.search(pattern, picture.path.name) if pattern else None
+    return int(found.group(1)) if found else picture.label

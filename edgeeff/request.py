@@ -1,0 +1,100 @@
+"""Whether a build's options make sense: everything that can be refused before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeeff import backends, steps
+from edgeeff.bundle import is_ours
+from edgeeff.errors import LabelsError, MissingFileError, OptionError, OutputError
+from edgeeff.files import sweep
+from edgeeff.harness import machine
+from edgeeff.target import Target, load_target
+
+
+def resolve_targets(targets: Sequence[str | Target], options: steps.Options) -> list[Target]:
+    """All targets, checked before any is built: each exists, and its runtime is installed."""
+    if not targets:
+        raise OptionError("no target was named", mend="pass --target, one of `edgeeff targets`")
+    wanted = [t if isinstance(t, Target) else load_target(t) for t in targets]
+    twice = {t.name for t in wanted if [o.name for o in wanted].count(t.name) > 1}
+    if twice:
+        raise OptionError(f"target {', '.join(sorted(twice))} was named twice", mend="name each target once")
+    for target in wanted:
+        backends.room(target.runtime, "emit")
+    return [options.applied_to(target) for target in wanted]
+
+
+def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[Path]:
+    """Where the bundles will stand; a folder there that is not ours is refused before any work."""
+    if Path(name).name != name or name.startswith("."):
+        raise OptionError(f"--name {name!r} is no folder's name", mend="use letters, digits, - and _")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file", mend="choose a folder with -o")
+    folders = [output / f"{name}-{target.name}" for target in targets]
+    for folder in folders:
+        if folder.exists() and not (folder.is_dir() and is_ours(folder)):
+            raise OutputError(
+                f"{folder} is there and is not a bundle of ours",
+                mend="move it away, or choose another folder with -o",
+            )
+    if output.is_dir():
+        sweep(output)
+    return folders
+
+
+def resolve_size(size: int | tuple[int, int] | None, own: int) -> tuple[int, int]:
+    """Height and width of the input, pixels: what was asked for, or the model's own."""
+    height, width = (own, own) if size is None else (size, size) if isinstance(size, int) else size
+    if min(height, width) < 32 or max(height, width) > 4096:
+        raise OptionError(f"size {height}×{width}", mend="choose 32 to 4096 pixels")
+    return height, width
+
+
+def resolve_cpu_class(cpu_class: str) -> str:
+    """The class of CPU to plan for; ``auto`` is this machine's."""
+    known = ("auto", "avx2", "vnni", "bf16", "arm")
+    if cpu_class not in known:
+        raise OptionError(f"no CPU class {cpu_class!r}", mend=f"choose one of {', '.join(known)}")
+    return machine.cpu_class() if cpu_class == "auto" else cpu_class
+
+
+def resolve_labels(given: Sequence[str] | None, own: Sequence[str] | None, classes: int) -> tuple[str, ...]:
+    """The classes' names: those that were given, else the checkpoint's, else their numbers.
+
+    Raises:
+        LabelsError: Their number is not the network's number of classes.
+    """
+    if given is None:
+        return tuple(own) if own else tuple(f"class {i}" for i in range(classes))
+    if len(given) != classes:
+        raise LabelsError(
+            f"{len(given)} labels for a network of {classes} classes",
+            mend="pass one label for each class, in the order of the network's outputs",
+        )
+    return tuple(given)
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        raise MissingFileError(f"no labels file {path}", mend="pass a text file with one label a line")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise LabelsError(f"{path} is not UTF-8 text", mend="save the labels as UTF-8, one a line") from None
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return tuple(line.strip() for line in lines)
+
+
+def given_labels(labels: Path | str | Sequence[str] | None) -> list[str] | None:
+    """The labels that the user gave, read from their file if it is one.
+
+    Raises:
+        MissingFileError: There is no such file.
+        LabelsError: It is not text.
+    """
+    if labels is None:
+        return None
+    return list(_read_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels)

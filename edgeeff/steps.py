@@ -1,0 +1,336 @@
+"""The steps of a build, each cached by the content of what it reads.
+
+torch is imported by the two steps that need it, when they have something to do: a build that finds their
+results in the cache never loads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff import backends
+from edgeeff.backends import Emission, Logits
+from edgeeff.bundle import Bundle
+from edgeeff.cache import Cache, key_of, versions
+from edgeeff.calibration.selection import Selection, pixels
+from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
+from edgeeff.errors import MissingRuntimeError, OptionError, VerificationError
+from edgeeff.harness import verify
+from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.progress import Progress
+from edgeeff.target import Target
+from edgeeff.zoo.catalog import ModelSpec
+
+#: Part of every key: raised when a step computes something else from the same inputs.
+VERSION = 1
+#: Images of the validation set that a build judges by at most.
+JUDGED = 200
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may change about every target of a build."""
+
+    io: str | None = None
+    softmax: bool = False
+    ranges: str | None = None
+    golden: int = 4
+    cpu_class: str = "vnni"
+
+    def applied_to(self, target: Target) -> Target:
+        """The target with the user's input type."""
+        if self.io is None:
+            return target
+        if self.io not in ("float32", "uint8", "int8"):
+            raise OptionError(f"--io {self.io!r}", mend="choose float32, uint8 or int8")
+        return replace(target, input=self.io)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The base graph, and what the checkpoint says of its classes."""
+
+    graph: bytes
+    classes: int
+    labels: tuple[str, ...] | None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the graph."""
+        return hashlib.sha256(self.graph).hexdigest()
+
+
+@dataclass(frozen=True)
+class Hub:
+    """What a backend lowers: a Q/DQ graph with its plan, or for a float target the float graph.
+
+    ``raw`` says that the graph's input is raw pixels, not normalised ones.
+    """
+
+    graph: bytes
+    plan: str | None
+    raw: bool
+
+
+@dataclass
+class Work:
+    """One build's steps. Each is done at most once, and only if a target asks for it."""
+
+    spec: ModelSpec
+    checkpoint: Path
+    checkpoint_digest: str
+    preprocess: Preprocess
+    images: Selection
+    options: Options
+    cache: Cache
+    progress: Progress
+    _done: dict[str, Any] = field(default_factory=dict)
+
+    def network(self) -> Network:
+        """checkpoint ─▶ float graph."""
+        network: Network = self._once("network", self._network)
+        return network
+
+    def statistics(self) -> Statistics:
+        """float graph and images ─▶ statistics."""
+        statistics: Statistics = self._once("statistics", self._statistics)
+        return statistics
+
+    def hub(self, target: Target) -> Hub:
+        """float graph and statistics ─▶ plan ─▶ Q/DQ graph; for a float target the float graph itself."""
+        network = self.network()
+        normalises = backends.runtime(target.runtime).NORMALISES_INPUT
+        raw = target.input != "float32" and not normalises
+        facts = {
+            "graph": network.digest,
+            "preprocess": self.preprocess.to_json(),
+            "raw": raw,
+            "scheme": vars(target.scheme) if target.scheme else None,
+            "statistics": self._statistics_key if target.scheme else None,
+            "ranges": self.options.ranges,
+            "cpu_class": self.options.cpu_class,
+            "tools": versions("onnx", "onnx-ir", "numpy"),
+            "version": VERSION,
+        }
+        key = key_of(**facts)
+        entry = self.cache.get("hub", key)
+        if entry is None:
+            graph, plan = self._quantised(target, raw)
+            entry = {"graph.onnx": graph, "plan.json": plan.encode()}
+            self.cache.put("hub", key, entry)
+        return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw)
+
+    def emit(self, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> dict[str, bytes]:
+        """hub graph ─▶ everything that a bundle seals: artifact, plan, golden vectors, a README."""
+        import onnx
+
+        emission = Emission(name, target, self.preprocess, labels, self.options.softmax)
+        graph = onnx.load_model_from_string(hub.graph)
+        files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
+        if hub.plan is not None:
+            files["plan.json"] = hub.plan.encode()
+        files |= {f"golden/{k}.npy": _npy(v) for k, v in self._golden(hub).items()}
+        files["README.md"] = _readme(name, target).encode()
+        return files
+
+    def verify(self, bundle: Bundle, hub: Hub) -> dict[str, Any]:
+        """Run the artifact on held-out images and hold it against the float graph.
+
+        Raises:
+            VerificationError: The artifact does not compute what its hub graph says.
+        """
+        batches, float_logits = self._judged()
+        report: dict[str, Any] = {"images": len(float_logits), "bad_images": dict(self._bad_images())}
+        if hub.plan is not None:
+            of_hub = verify.judge(self._infer(hub.graph, batches, hub.raw), float_logits=float_logits)
+            report["hub"] = of_hub.to_json()
+        check = bundle.check()
+        report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
+        report["counts"] = dict(check.counts)
+        report["fallbacks"] = list(check.fallbacks)
+        warnings = [f"{name} fell back from INT8" for name in check.fallbacks]
+        try:
+            session = bundle.session()
+        except MissingRuntimeError as error:
+            report["not_run"] = error.what
+            judged = report.get("hub")
+            if judged is not None:
+                warnings += judged["warnings"]
+        else:
+            expected = _softmax(float_logits) if self.options.softmax else float_logits
+            found = verify.verify(session, batches, float_logits=expected)
+            report["artifact"] = found.to_json()
+            warnings += found.warnings
+            golden = verify.check_golden(bundle)
+            report["golden"] = golden.to_json()
+            if golden.status == "failed":
+                raise VerificationError(
+                    f"{bundle.name} does not compute what its hub graph says: {golden.summary}",
+                    mend="report it with the model, the target and the runtime's version",
+                )
+        report["warnings"] = warnings
+        return report
+
+    def digests(self, hub: Hub) -> dict[str, str]:
+        """What a manifest says the bundle was made from."""
+        found = {"graph": self.network().digest, "hub": hashlib.sha256(hub.graph).hexdigest()}
+        if hub.plan is not None:
+            found |= {
+                "plan": hashlib.sha256(hub.plan.encode()).hexdigest(),
+                "statistics": self._statistics_key,
+            }
+        return found
+
+    # The work behind the steps.
+
+    def _once(self, name: str, work: Any) -> Any:
+        if name not in self._done:
+            self._done[name] = work()
+        return self._done[name]
+
+    def _network(self) -> Network:
+        key = key_of(
+            checkpoint=self.checkpoint_digest,
+            model=self.spec.name,
+            size=self.preprocess.size,
+            tools=versions("torch", "onnx", "onnx-ir", "onnxsim"),
+            version=VERSION,
+        )
+        entry = self.cache.get("graph", key)
+        if entry is None:
+            self.progress.stage(f"reading {self.checkpoint.name}")
+            from edgeeff.graph.export import base_graph
+            from edgeeff.graph.model import to_bytes
+            from edgeeff.zoo import checkpoints
+
+            loaded = checkpoints.load(self.spec, self.checkpoint, self.preprocess.size)
+            self.progress.stage("exporting the float graph")
+            graph = to_bytes(base_graph(loaded.module, self.preprocess.size))
+            facts = {"classes": loaded.classes, "labels": loaded.labels}
+            entry = {"graph.onnx": graph, "facts.json": json.dumps(facts).encode()}
+            self.cache.put("graph", key, entry)
+        facts = json.loads(entry["facts.json"])
+        labels = tuple(facts["labels"]) if facts["labels"] is not None else None
+        return Network(entry["graph.onnx"], facts["classes"], labels)
+
+    @cached_property
+    def _statistics_key(self) -> str:
+        return key_of(
+            graph=self.network().digest,
+            images=self.images.calibration.digest(),
+            preprocess=self.preprocess.to_json(),
+            tools=versions("torch", "numpy", "pillow"),
+            version=VERSION,
+        )
+
+    def _statistics(self) -> Statistics:
+        entry = self.cache.get("statistics", self._statistics_key)
+        if entry is None:
+            from edgeeff.calibration.collect import collect
+            from edgeeff.graph.model import from_bytes
+
+            calibration = self.images.calibration
+            self.progress.stage("calibrating", total=len(calibration))
+            found = collect(
+                from_bytes(self.network().graph),
+                self.preprocess,
+                pixels(calibration, self.preprocess),
+                self.progress.advance,
+            )
+            for name, reason in calibration.bad.items():
+                self.progress.warn(f"skipped {name}: {reason}")
+            entry = {
+                "statistics.npz": statistics_to_bytes(found),
+                "bad.json": json.dumps(calibration.bad).encode(),
+            }
+            self.cache.put("statistics", self._statistics_key, entry)
+        self.images.calibration.bad.update(json.loads(entry["bad.json"]))
+        return statistics_from_bytes(entry["statistics.npz"])
+
+    def _quantised(self, target: Target, raw: bool) -> tuple[bytes, str]:
+        from edgeeff.graph.model import expand_functions, from_bytes
+        from edgeeff.quantization.quantize import Recipe, quantize
+        from edgeeff.quantization.rewrites import fold_preprocessing
+
+        model = from_bytes(self.network().graph)
+        statistics = self.statistics() if target.scheme else {}
+        if raw:
+            model, statistics = fold_preprocessing.rewrite(model, statistics, self.preprocess)
+        if target.scheme is None:
+            return expand_functions(model).SerializeToString(deterministic=True), ""
+        # Seven bits are for x86 dot products that saturate; only OpenVINO runs on such a CPU here.
+        seven_bits = self.options.cpu_class == "avx2" and target.runtime == "openvino"
+        recipe = Recipe(ranges=self.options.ranges, seven_bit_weights=seven_bits)  # type: ignore[arg-type]
+        plan, hub = quantize(model, statistics, self.preprocess, target.scheme, recipe)
+        return hub.SerializeToString(deterministic=True), plan.to_json()
+
+    def _judged(self) -> tuple[list[Pixels], Logits]:
+        """The held-out images, and the float graph's logits of them."""
+        judged: tuple[list[Pixels], Logits] = self._once("judged", self._judge)
+        return judged
+
+    def _judge(self) -> tuple[list[Pixels], Logits]:
+        validation = self.images.validation
+        few = replace(validation, pictures=validation.pictures[:JUDGED], bad={})
+        self.progress.stage("judging the float graph on held-out images")
+        batches = list(pixels(few, self.preprocess))
+        return batches, self._infer(self.network().graph, batches, raw=False)
+
+    def _golden(self, hub: Hub) -> Mapping[str, npt.NDArray[Any]]:
+        batches, float_logits = self._judged()
+        count = min(self.options.golden, len(float_logits))
+        if count == 0:
+            return {}
+        inputs = np.concatenate(batches)[:count]
+        hub_logits = self._infer(hub.graph, [inputs], hub.raw, literal=True)
+        outputs = {"hub": hub_logits, "float": float_logits[:count]}
+        if self.options.softmax:
+            outputs = {name: _softmax(logits) for name, logits in outputs.items()}
+        return {"inputs": inputs, **outputs}
+
+    def _infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Logits:
+        from edgeeff.backends.onnxruntime.run import session_of
+
+        session = session_of(graph, self.preprocess, "uint8" if raw else "float32", literal=literal)
+        return np.concatenate([session.infer(batch) for batch in batches])
+
+    def _bad_images(self) -> dict[str, str]:
+        return self.images.calibration.bad
+
+
+def target_facts(target: Target) -> dict[str, Any]:
+    """A target as plain data, for a key."""
+    return {**vars(target), "scheme": vars(target.scheme) if target.scheme else None}
+
+
+def _softmax(logits: Logits) -> Logits:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _readme(name: str, target: Target) -> str:
+    run = (
+        "python3 build_engine.py && python3 verify.py"
+        if target.runtime == "tensorrt"
+        else f"pip install 'edgeeff[{target.runtime}]' && edgeeff run . photo.jpg"
+    )
+    return (
+        f"# {name}\n\n{target.summary}. Made by edgeeff; `manifest.json` says from what.\n\n"
+        f"    {run}\n\nWhat was verified, and what was NOT RUN: `measured/verification.json`.\n"
+    )

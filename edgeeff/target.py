@@ -1,0 +1,150 @@
+"""Targets and schemes: what a runtime on a device wants, as data.
+
+A target is one file of ``targets/``, a scheme one of ``targets/schemes/``. Adding either is adding a file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeeff.errors import UnknownTargetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+InputType = Literal["float32", "uint8", "int8"]
+Precision = Literal["int8", "bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a runtime wants a network quantised (see the comments in ``targets/schemes``).
+
+    ``activation_type`` holds activations that can be negative, ``nonnegative_type`` those that cannot.
+    ``zero_point`` says where one other than 0 may stand: nowhere, anywhere but on what a depthwise
+    convolution reads, or anywhere. With ``every_tensor`` no tensor stays float;
+    otherwise only the inputs of convolutions, fully connected layers and residual additions are
+    quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it on each step.
+    """
+
+    name: str
+    activation_type: Literal["int8", "uint8"]
+    nonnegative_type: Literal["int8", "uint8"]
+    zero_point: Literal["zero", "not depthwise", "any"]
+    every_tensor: bool
+    swish: Literal["whole", "steps"]
+    squeeze_excite: Literal["float", "int8"]
+    opset: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of artifact: a runtime, a precision, a scheme where it is quantised, and the input it takes.
+
+    An integer input takes raw pixels (int8: minus 128), a float input normalised ones.
+    """
+
+    name: str
+    summary: str
+    runtime: str
+    precision: Precision
+    input: InputType
+    scheme: Scheme | None
+    runtime_properties: Mapping[str, str] = field(default_factory=dict)
+
+
+class _SchemeFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    activation_type: Literal["int8", "uint8"]
+    nonnegative_type: Literal["int8", "uint8"]
+    zero_point: Literal["zero", "not depthwise", "any"]
+    every_tensor: bool
+    swish: Literal["whole", "steps"]
+    squeeze_excite: Literal["float", "int8"]
+    opset: int
+
+
+class _TargetFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    summary: str
+    runtime: str
+    precision: Precision
+    input: InputType
+    scheme: str | None = None
+    runtime_properties: dict[str, str] = {}
+
+
+def resources(folder: str) -> Path:
+    """The data folder of that name: inside the package in a wheel, beside it in a checkout."""
+    inside = Path(__file__).parent / "resources" / folder
+    return inside if inside.is_dir() else Path(__file__).parent.parent / folder
+
+
+def target_names() -> list[str]:
+    """The names of all targets, sorted."""
+    return sorted(path.stem for path in resources("targets").glob("*.toml"))
+
+
+def load_target(name: str) -> Target:
+    """Read a target by its name, or from a file of the user's own when the name ends in ``.toml``.
+
+    Raises:
+        UnknownTargetError: No such target, or its file cannot be understood.
+    """
+    path = Path(name) if name.endswith(".toml") else resources("targets") / f"{name}.toml"
+    if not path.is_file() or (path.parent.name != "targets" and not name.endswith(".toml")):
+        raise UnknownTargetError(
+            f"no target named {name!r}",
+            mend=f"choose one of {', '.join(target_names())}, or pass the path of a target's TOML file",
+        )
+    content = _read(path, _TargetFile)
+    if (content.precision == "int8") != (content.scheme is not None):
+        raise UnknownTargetError(
+            f"target {path}: precision {content.precision!r} with scheme {content.scheme!r}",
+            mend="an int8 target names a scheme, a float target names none",
+        )
+    return Target(
+        name=path.stem,
+        summary=content.summary,
+        runtime=content.runtime,
+        precision=content.precision,
+        input=content.input,
+        scheme=load_scheme(content.scheme) if content.scheme else None,
+        runtime_properties=content.runtime_properties,
+    )
+
+
+def load_scheme(name: str) -> Scheme:
+    """Read a scheme by its name.
+
+    Raises:
+        UnknownTargetError: No such scheme, or its file cannot be understood.
+    """
+    folder = resources("targets") / "schemes"
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+        raise UnknownTargetError(f"no scheme named {name!r}", mend=f"the schemes are {known}")
+    return Scheme(name=name, **_read(path, _SchemeFile).model_dump())
+
+
+def _read(path: Path, shape: type[Any]) -> Any:
+    try:
+        return shape.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UnknownTargetError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UnknownTargetError(
+            f"{path}: {where}: {first['msg']}",
+            mend=f"the fields are {', '.join(shape.model_fields)}",
+        ) from None

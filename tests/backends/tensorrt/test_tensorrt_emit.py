@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeeff.backends import Emission
+from edgeeff.backends.tensorrt.emit import emit
+from edgeeff.backends.tensorrt.fp16 import SMALLEST, fp16_from_fp32
+from edgeeff.errors import GraphError, OptionError
+from edgeeff.target import load_target
+
+FP32, FP16 = "model.qdq.onnx", "model.qdq.fp16.onnx"
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+def constants(content: bytes) -> dict[str, np.ndarray]:
+    return {c.name: numpy_helper.to_array(c) for c in onnx.load_from_string(content).graph.initializer}
+
+
+def with_input(emission: Emission, input_type: str, **changes: object) -> Emission:
+    return replace(emission, target=replace(emission.target, input=input_type, **changes))
+
+
+def test_both_graphs_are_valid_and_of_their_opsets(hub, emission):
+    files = emit(hub, emission)
+    assert sorted(files) == sorted([FP32, FP16, "build_engine.py", "verify.py", "labels.txt"])
+    for name, opset in ((FP32, 17), (FP16, 19)):
+        model = onnx.load_from_string(files[name])
+        onnx.checker.check_model(model, full_check=True)
+        assert [(o.domain, o.version) for o in model.opset_import] == [("", opset)]
+    assert files["labels.txt"].decode().splitlines() == emission.labels
+
+
+def test_both_graphs_compute_what_the_hub_computes(hub, emission, run_onnx, unseen):
+    files = emit(hub, emission)
+    expected = run_onnx(hub, unseen)[0]
+    assert np.array_equal(run_onnx(files[FP32], unseen)[0], expected)
+    half = run_onnx(files[FP16], unseen)[0]
+    assert half.dtype == np.float32
+    assert cosine(half, expected) > 0.999
+
+
+def test_weights_and_scales_are_those_of_the_hub(hub, emission):
+    files = emit(hub, emission)
+    full, half = constants(files[FP32]), constants(files[FP16])
+    assert full.keys() == half.keys() == {c.name for c in hub.graph.initializer}
+    for name, value in full.items():
+        if value.dtype == np.int8:
+            assert np.array_equal(half[name], value), name
+        else:
+            assert half[name].dtype == np.float16
+            assert np.array_equal(half[name], value.astype(np.float16)), name
+
+
+def test_nothing_but_the_edges_is_float32_in_the_fp16_graph(hub, emission):
+    graph = onnx.load_from_string(emit(hub, emission)[FP16]).graph
+    inside = {v.type.tensor_type.elem_type for v in graph.value_info}
+    assert inside == {TensorProto.FLOAT16, TensorProto.INT8}
+    assert [v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)] == [TensorProto.FLOAT] * 2
+    assert [n.op_type for n in graph.node].count("Cast") == 2
+
+
+def test_the_bytes_are_the_same_each_time(hub, emission):
+    assert emit(hub, emission) == emit(onnx.load_from_string(hub.SerializeToString()), emission)
+
+
+def test_the_hub_is_left_as_it_was(hub, emission):
+    before = hub.SerializeToString(deterministic=True)
+    emit(hub, replace(with_input(emission, "uint8"), softmax=True))
+    assert hub.SerializeToString(deterministic=True) == before
+
+
+def test_uint8_input_takes_raw_pixels(lite_hub, emission, run_onnx):
+    files = emit(lite_hub, with_input(emission, "uint8"))
+    pixels = np.random.default_rng(3).integers(0, 3, (2, 3, 32, 32), dtype=np.uint8)
+    expected = run_onnx(lite_hub, pixels.astype(np.float32))[0]
+    for name in (FP32, FP16):
+        graph = onnx.load_from_string(files[name]).graph
+        assert graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8
+        assert graph.node[0].op_type == "Cast"
+        assert cosine(run_onnx(files[name], pixels)[0], expected) > 0.999
+
+
+def test_softmax_ends_in_probabilities(lite_hub, emission, run_onnx, unseen):
+    files = emit(lite_hub, replace(emission, softmax=True))
+    for name in (FP32, FP16):
+        assert onnx.load_from_string(files[name]).graph.output[0].name == "probabilities"
+        assert np.allclose(run_onnx(files[name], unseen)[0].sum(axis=1), 1, atol=2e-3)
+
+
+def test_without_labels_there_is_no_labels_file(lite_hub, emission):
+    assert "labels.txt" not in emit(lite_hub, replace(emission, labels=()))
+
+
+@pytest.mark.parametrize("changes", [{"input": "int8"}, {"precision": "fp32"}])
+def test_targets_that_tensorrt_does_not_take(lite_hub, emission, changes):
+    with pytest.raises(OptionError, match="TensorRT bundles are INT8"):
+        emit(lite_hub, replace(emission, target=replace(emission.target, **changes)))
+
+
+def test_a_hub_of_another_scheme_is_refused_by_name_of_the_rule(lite_hub, emission):
+    hub = onnx.load_from_string(lite_hub.SerializeToString())
+    for constant in hub.graph.initializer:
+        if constant.name == "input_zero_point":
+            constant.CopyFrom(numpy_helper.from_array(np.uint8(0), constant.name))
+    with pytest.raises(GraphError, match="zero-point-type: input_q/QuantizeLinear"):
+        emit(hub, emission)
+
+
+def test_a_graph_that_is_not_valid_is_refused(lite_hub, emission):
+    hub = onnx.load_from_string(lite_hub.SerializeToString())
+    hub.graph.node[-1].input[0] = "nowhere"
+    with pytest.raises(GraphError, match="not be valid ONNX"):
+        emit(hub, emission)
+
+
+def one_conv(scale: float, bias: float) -> onnx.ModelProto:
+    """Input → Q → DQ → 1×1 convolution with one int8 weight."""
+    initializers = [
+        ("s", np.float32(scale)),
+        ("z", np.int8(0)),
+        ("w", np.full((1, 1, 1, 1), 127, np.int8)),
+        ("ws", np.array([scale], np.float32)),
+        ("wz", np.zeros(1, np.int8)),
+        ("b", np.array([bias], np.float32)),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["input", "s", "z"], ["q"], name="q"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["dq"], name="dq"),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wdq"], name="wdq", axis=0),
+        helper.make_node("Conv", ["dq", "wdq", "b"], ["logits"], name="conv"),
+    ]
+    shape = [1, 1, 2, 2]
+    graph = helper.make_graph(
+        nodes,
+        "one",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.asarray(v), n) for n, v in initializers],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_scale_that_would_vanish_in_fp16_is_raised_to_its_smallest_number():
+    half = fp16_from_fp32(one_conv(scale=1e-9, bias=0))
+    found = {c.name: numpy_helper.to_array(c) for c in half.graph.initializer}
+    assert found["s"] == found["ws"] == np.float16(SMALLEST) > 0
+
+
+def test_a_constant_beyond_fp16_is_an_error():
+    with pytest.raises(GraphError, match=r"'b' reaches 7e\+04"):
+        fp16_from_fp32(one_conv(scale=0.1, bias=7e4))
+
+
+def test_an_operator_that_changes_its_meaning_is_an_error(lite_hub):
+    model = onnx.load_from_string(lite_hub.SerializeToString())
+    model.graph.node[-1].op_type = "ReduceMean"
+    with pytest.raises(GraphError, match="ReduceMean"):
+        fp16_from_fp32(model)
+
+
+def test_the_target_in_the_house_is_one_that_emit_takes(lite_hub, emission):
+    assert load_target("jetson-int8").runtime == "tensorrt"
+    assert load_target("jetson-int8").scheme.opset == 17

@@ -1,0 +1,136 @@
+"""Real launches of real bundles: what is reported, not how fast it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgeeff
+from edgeeff.bundle import write_bundle
+from edgeeff.errors import BundleError, EdgeeffError, OptionError
+from edgeeff.harness.launch import MINIMUM_ROUNDS, benchmark_image
+
+TRIFLE = {"launches": 2, "seconds": 0.02}
+
+
+def test_bundles_are_measured_side_by_side(make_bundle):
+    seen = []
+    report = edgeeff.benchmark(
+        [make_bundle("a").folder, make_bundle("b")],
+        baseline="b",
+        progress=lambda *done: seen.append(done),
+        **TRIFLE,
+    )
+    assert seen == [(1, 2), (2, 2)]
+    assert [entry.name for entry in report.entries] == ["a", "b"]
+    assert report.baseline == "b"
+    a, b = (entry.timing for entry in report.entries)
+    assert a.inferences == b.inferences >= 2 * MINIMUM_ROUNDS
+    assert 0 < a.wall_ms.p50 <= a.wall_ms.p90 <= a.wall_ms.p99
+    assert len(a.cpu_launches_ms) == len(a.wall_launches_ms) == 2
+    assert report.ratio("b").value == 1.0
+    low, high = report.ratio("a").interval
+    assert low <= report.ratio("a").value <= high
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_a_runtime_that_is_not_here_is_not_run(make_bundle):
+    bundle = make_bundle("phone")
+    jetson = make_bundle("jetson", runtime="tensorrt", precision="int8")
+    report = edgeeff.benchmark([bundle, jetson], **TRIFLE)
+    assert report.entry("phone").timing is not None
+    assert report.entry("jetson").timing is None and report.entry("jetson").not_run
+    alone = edgeeff.benchmark([jetson], **TRIFLE)
+    assert [entry.timing for entry in alone.entries] == [None]
+
+
+def test_two_bundles_of_one_name_are_told_apart(make_bundle, tmp_path):
+    first = make_bundle("twin")
+    files = {name: (first.folder / name).read_bytes() for name in first.manifest.files}
+    second = write_bundle(tmp_path / "elsewhere", first.manifest, files)
+    report = edgeeff.benchmark([first, second], launches=1, seconds=0.02)
+    assert len({entry.name for entry in report.entries}) == 2
+    assert report.ratio(report.entries[1].name).interval is None
+    with pytest.raises(OptionError, match="twice"):
+        edgeeff.benchmark([first, first], **TRIFLE)
+
+
+def test_an_unknown_baseline_is_refused(make_bundle):
+    bundle = make_bundle()
+    for baseline in ("other", 1, -1):
+        with pytest.raises(OptionError, match="hold the others against"):
+            edgeeff.benchmark([bundle], baseline=baseline, **TRIFLE)
+
+
+def test_an_altered_bundle_keeps_its_kind_of_error(make_bundle):
+    bundle = make_bundle()
+    path = bundle.folder / next(iter(bundle.manifest.files))
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(BundleError, match="SHA-256"):
+        edgeeff.benchmark([bundle], **TRIFLE)
+
+
+def test_a_launch_that_fails_names_the_bundle(make_bundle):
+    sound, broken = make_bundle("sound"), make_bundle("broken")
+    files = {name: (broken.folder / name).read_bytes() for name in broken.manifest.files}
+    files = {n: c if n.startswith("golden/") else c[: len(c) // 3] for n, c in files.items()}
+    broken = write_bundle(broken.folder, broken.manifest, files)
+    with pytest.raises(EdgeeffError, match="broken"):
+        edgeeff.benchmark([sound, broken], **TRIFLE)
+
+
+def test_the_image_is_golden_or_seeded_noise(make_bundle, colours):
+    assert (benchmark_image(make_bundle("golden"), 0) == colours[0][:1]).all()
+    plain = make_bundle("plain", golden=False)
+    noise = benchmark_image(plain, 3)
+    assert (noise.shape, noise.dtype) == ((1, 8, 8, 3), np.uint8)
+    assert (noise == benchmark_image(plain, 3)).all() and (noise != benchmark_image(plain, 4)).any()
+
+
+needs_proc = pytest.mark.skipif(
+    not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists(),
+    reason="finds children through /proc",
+)
+
+
+@needs_proc
+def test_ctrl_c_leaves_no_child(make_bundle):
+    parent = long_benchmark(make_bundle())
+    children = wait_for(lambda: children_of(parent.pid))
+    parent.send_signal(signal.SIGINT)  # to the parent alone, as a supervisor sends it
+    parent.communicate(timeout=60)
+    assert parent.returncode
+    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+@needs_proc
+def test_a_launch_that_is_killed_names_the_bundle_and_the_signal(make_bundle):
+    parent = long_benchmark(make_bundle("victim"))
+    os.kill(wait_for(lambda: children_of(parent.pid))[0], signal.SIGKILL)
+    _, printed = parent.communicate(timeout=60)
+    assert "victim ended the process with signal 9" in printed
+
+
+def long_benchmark(bundle):
+    code = f"import edgeeff; edgeeff.benchmark([{str(bundle.folder)!r}], seconds=60.0)"
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+def children_of(process):
+    listing = Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in listing.read_text().split()] if listing.exists() else []
+
+
+def wait_for(condition):
+    for _ in range(600):
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("nothing came of it in a minute")

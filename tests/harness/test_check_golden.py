@@ -1,0 +1,55 @@
+"""A bundle's own golden vectors, run by its real runtime."""
+
+import numpy as np
+import pytest
+
+from edgeeff.bundle import write_bundle
+from edgeeff.errors import BundleError
+from edgeeff.harness.verify import check_golden
+
+
+def altered(bundle, **arrays):
+    """The bundle, sealed anew with other files."""
+    files = {name: (bundle.folder / name).read_bytes() for name in bundle.manifest.files}
+    for name, array in arrays.items():
+        path = bundle.folder / f"{name}.npy"
+        np.save(path, array)
+        files[f"golden/{name}.npy"] = path.read_bytes()
+        path.unlink()
+    return write_bundle(bundle.folder, bundle.manifest, files)
+
+
+def hub(bundle):
+    return np.load(bundle.folder / "golden" / "hub.npy")
+
+
+def test_a_sound_bundle_passes(make_bundle):
+    check = check_golden(make_bundle())
+    assert check.status == "ok"
+    assert check.images == 4
+    assert check.hub_sqnr > 60 and check.float_sqnr > 60
+
+
+@pytest.mark.parametrize(("factor", "status"), [(0.9, "ok"), (0.88, "failed")])
+def test_19_db_to_the_hub_decide(make_bundle, factor, status):
+    bundle = make_bundle()
+    # A hub f times the artifact's logits: the noise is (1 − f)/f of the signal, 19.1 and 17.3 dB.
+    check = check_golden(altered(bundle, hub=hub(bundle) * factor))
+    assert check.status == status
+    assert check.hub_sqnr == pytest.approx(20 * np.log10(factor / (1 - factor)), abs=0.01)
+    assert check.float_sqnr > 60
+
+
+def test_a_bundle_without_golden_vectors_is_not_run(make_bundle):
+    check = check_golden(make_bundle(golden=False))
+    assert (check.status, check.hub_sqnr) == ("NOT RUN", None)
+
+
+def test_golden_files_that_do_not_fit(make_bundle):
+    bundle = make_bundle()
+    with pytest.raises(BundleError, match="3 outputs"):
+        check_golden(altered(bundle, hub=hub(bundle)[:3], float=hub(bundle)[:3]))
+    with pytest.raises(BundleError, match="no golden vectors"):
+        check_golden(altered(bundle, inputs=np.zeros((4, 8, 8, 3), np.float32)))
+    with pytest.raises(BundleError, match="cannot be read"):
+        check_golden(altered(bundle, hub=np.array([{}], object)))

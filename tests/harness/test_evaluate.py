@@ -1,0 +1,102 @@
+"""Accuracy of real bundles whose logits are known."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import edgeeff
+from edgeeff.errors import ImageError, LabelsError, OptionError
+from edgeeff.images import open_images
+
+RED_FOR_GREEN = np.eye(3)[[1, 0, 2]]
+
+
+@pytest.fixture
+def images(tmp_path, colours):
+    path = tmp_path / "colours.npz"
+    np.savez(path, images=colours[0], labels=colours[1])
+    return path
+
+
+def test_against_labels(make_bundle, images):
+    report = edgeeff.evaluate(make_bundle().folder, images)
+    assert (report.images, report.labelled, report.skipped) == (60, 60, {})
+    assert report.scores.top_1.successes == 60
+    assert report.scores.top_5 is None
+    assert (report.scores.macro.f1, report.scores.macro.classes) == (1.0, 3)
+    assert report.reference is None and report.top_1_drop is None
+
+
+def test_against_labels_and_a_reference(make_bundle, images):
+    bundle = make_bundle("swapped", classifier=RED_FOR_GREEN)
+    report = edgeeff.evaluate(bundle, open_images(images), reference=make_bundle("float"))
+    assert report.scores.top_1.successes == 20
+    assert report.reference.agreement.successes == 20
+    assert report.reference.scores.top_1.successes == 60
+    assert report.top_1_drop == pytest.approx(200 / 3)
+    assert len(report.reference.warnings) == 2
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_against_itself(make_bundle, images):
+    bundle = make_bundle()
+    report = edgeeff.evaluate(bundle, images, reference=bundle)
+    assert report.reference.sqnr == report.reference.sqnr_centred == math.inf
+    assert report.reference.warnings == ()
+
+
+def test_sqnr_is_that_of_the_logits(make_bundle, images):
+    report = edgeeff.evaluate(
+        make_bundle("half", classifier=np.eye(3) * 0.9), images, reference=make_bundle()
+    )
+    assert report.reference.sqnr == pytest.approx(20.0, abs=1e-3)
+    assert report.reference.sqnr_centred == pytest.approx(20.0, abs=1e-3)
+    assert report.reference.agreement.value == 1.0
+
+
+def test_given_labels_replace_the_images_own(make_bundle, images, colours):
+    labels = np.roll(colours[1], 1)
+    labels[:15] = -1
+    report = edgeeff.evaluate(make_bundle(), images, labels=labels)
+    assert (report.images, report.labelled) == (60, 45)
+    assert report.scores.top_1.successes == 0
+
+
+def test_a_bad_image_is_skipped_and_named_and_labels_keep_their_images(make_bundle, tmp_path, colours):
+    folder = tmp_path / "photos"
+    for i, (pixels, label) in enumerate(zip(*colours, strict=True)):
+        path = folder / f"class{label}" / f"{i:02}.ppm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"P6 8 8 255\n" + pixels.tobytes())
+    (folder / "class0" / "03.ppm").write_bytes(b"no image")
+    report = edgeeff.evaluate(make_bundle(), folder)
+    assert (report.images, report.scores.top_1.successes) == (59, 59)
+    assert [name.endswith("03.ppm") for name in report.skipped] == [True]
+
+
+def test_progress_reaches_the_end(make_bundle, images):
+    seen = []
+    edgeeff.evaluate(make_bundle(), images, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (60, 60) and seen == sorted(seen)
+
+
+def test_bad_input_has_one_clear_error(make_bundle, images, tmp_path, colours):
+    bundle = make_bundle()
+    unlabelled = tmp_path / "unlabelled.npz"
+    np.savez(unlabelled, images=colours[0])
+    with pytest.raises(OptionError, match="nothing to judge by"):
+        edgeeff.evaluate(bundle, unlabelled)
+    with pytest.raises(LabelsError, match="for 60 images"):
+        edgeeff.evaluate(bundle, images, labels=[0, 1])
+    with pytest.raises(LabelsError, match=r"labelled 3, the classes of colour are 0…2"):
+        edgeeff.evaluate(bundle, images, labels=[3] * 60)
+    with pytest.raises(OptionError, match="3 classes, the reference two"):
+        edgeeff.evaluate(bundle, images, reference=make_bundle("two", classifier=np.eye(3)[:2]))
+    with pytest.raises(OptionError, match="probabilities"):
+        edgeeff.evaluate(bundle, images, reference=make_bundle("softmax", softmax=True))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    with pytest.raises(ImageError, match="not one of 1"):
+        edgeeff.evaluate(bundle, broken, labels=[0])

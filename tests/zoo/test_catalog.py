@@ -1,0 +1,64 @@
+"""The list of networks, and what is said of a name that is not in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from edgeeff.errors import UnknownModelError
+from edgeeff.zoo import catalog
+
+
+def test_names():
+    assert catalog.names() == [*(f"b{i}" for i in range(8)), *(f"lite{i}" for i in range(5))]
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("b0", "b0"),
+        ("B7", "b7"),
+        ("efficientnet-b0", "b0"),
+        ("efficientnet_b3", "b3"),
+        ("EfficientNet-Lite0", "lite0"),
+        ("efficientnet_lite4", "lite4"),
+    ],
+)
+def test_aliases(alias, name):
+    assert catalog.get(alias).name == name
+
+
+def test_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(UnknownModelError, match="no model named 'lite7'") as caught:
+        catalog.get("lite7")
+    assert "did you mean lite" in caught.value.mend
+    assert caught.value.exit_status == 2
+
+
+def test_unlike_any_name_lists_all():
+    with pytest.raises(UnknownModelError) as caught:
+        catalog.get("resnet50")
+    assert "did you mean" not in caught.value.mend
+    assert all(name in caught.value.mend for name in catalog.names())
+
+
+def test_preprocessing_belongs_to_the_model():
+    b0 = catalog.get("b0").preprocess()
+    assert (b0.size, b0.crop, b0.interpolation) == ((224, 224), 224 / 256, "bicubic")
+    assert b0.mean == (123.675, 116.28, 103.53)
+    assert b0.std == (58.395, 57.12, 57.375)
+    lite = catalog.get("lite4").preprocess((128, 160))
+    assert (lite.size, lite.crop) == ((128, 160), 128 / 160)
+    assert (set(lite.mean), set(lite.std)) == ({127.0}, {128.0})
+
+
+def test_listing_needs_no_torch():
+    code = (
+        "import sys; from edgeeff.zoo import catalog, checkpoints;"
+        "[(catalog.get(n).parameters(), catalog.get(n).multiply_adds()) for n in catalog.names()];"
+        "checkpoints.digest(checkpoints.resolve(catalog.get('lite0'), None));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
