@@ -99,9 +99,9 @@ def build(
     """
     progress = progress or Silent()
     cpu = request.resolve_cpu_class(cpu_class)
-    options = steps.Options(io=io, softmax=softmax, ranges=ranges, golden=golden, cpu_class=cpu)
+    options = steps.Options(softmax=softmax, ranges=ranges, golden=golden, cpu_class=cpu)
     spec = catalog.get(model)
-    wanted = request.resolve_targets(targets, options)
+    wanted = request.resolve_targets(targets, io)
     source = checkpoints.resolve(spec, Path(checkpoint) if checkpoint else None)
     preprocess = spec.preprocess(request.resolve_size(size, spec.size))
     given = request.given_labels(labels)
@@ -121,7 +121,7 @@ def build(
         "golden": images.validation.digest() if golden else None,
         "labels": given,
         "options": vars(options),
-        "tools": versions(*TOOLS),
+        "tools": tool_versions(),
         "version": steps.VERSION,
     }
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
@@ -152,12 +152,17 @@ def build(
             classes=network.classes,
             runtime_properties=target.runtime_properties,
             digests={"inputs": keys[target.name], **work.digests(hub)},
-            tools=versions(*TOOLS),
+            tools=tool_versions(),
             files={},
         )
         files = work.emit(target, hub, names, folder.name)
         built.append(_write(folder, manifest, files, work, hub))
     return built
+
+
+def tool_versions() -> dict[str, str]:
+    """The installed versions that a bundle's bytes depend on."""
+    return versions(*TOOLS)
 
 
 def _write(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast, get_args
 
-from edgeeff import backends, steps
+from edgeeff import backends
 from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingFileError, OptionError, OutputError
 from edgeeff.files import sweep
 from edgeeff.harness import machine
-from edgeeff.target import Target, load_target
+from edgeeff.target import InputType, Target, load_target
 
 
-def resolve_targets(targets: Sequence[str | Target], options: steps.Options) -> list[Target]:
+def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Target]:
     """All targets, checked before any is built: each exists, and its runtime is installed."""
     if not targets:
         raise OptionError("no target was named", mend="pass --target, one of `edgeeff targets`")
@@ -23,7 +25,11 @@ def resolve_targets(targets: Sequence[str | Target], options: steps.Options) -> 
         raise OptionError(f"target {', '.join(sorted(twice))} was named twice", mend="name each target once")
     for target in wanted:
         backends.room(target.runtime, "emit")
-    return [options.applied_to(target) for target in wanted]
+    if io is None:
+        return wanted
+    if io not in get_args(InputType):
+        raise OptionError(f"--io {io!r}", mend=f"choose one of {', '.join(get_args(InputType))}")
+    return [replace(target, input=cast(InputType, io)) for target in wanted]
 
 
 def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[Path]:

@@ -24,7 +24,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import Selection, pixels
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
-from edgeeff.errors import MissingRuntimeError, OptionError, VerificationError
+from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import verify
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
@@ -41,19 +41,10 @@ JUDGED = 200
 class Options:
     """What the user may change about every target of a build."""
 
-    io: str | None = None
     softmax: bool = False
     ranges: str | None = None
     golden: int = 4
     cpu_class: str = "vnni"
-
-    def applied_to(self, target: Target) -> Target:
-        """The target with the user's input type."""
-        if self.io is None:
-            return target
-        if self.io not in ("float32", "uint8", "int8"):
-            raise OptionError(f"--io {self.io!r}", mend="choose float32, uint8 or int8")
-        return replace(target, input=self.io)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -139,8 +130,8 @@ class Work:
         files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
         if hub.plan is not None:
             files["plan.json"] = hub.plan.encode()
-        files |= {f"golden/{k}.npy": _npy(v) for k, v in self._golden(hub).items()}
-        files["README.md"] = _readme(name, target).encode()
+        files |= golden_files(self._golden(hub))
+        files["README.md"] = readme(name, target).encode()
         return files
 
     def verify(self, bundle: Bundle, hub: Hub) -> dict[str, Any]:
@@ -313,6 +304,11 @@ def target_facts(target: Target) -> dict[str, Any]:
     return {**vars(target), "scheme": vars(target.scheme) if target.scheme else None}
 
 
+def golden_files(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:
+    """Golden inputs and outputs as the files of a bundle."""
+    return {f"golden/{name}.npy": _npy(array) for name, array in arrays.items()}
+
+
 def _softmax(logits: Logits) -> Logits:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
@@ -324,7 +320,8 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _readme(name: str, target: Target) -> str:
+def readme(name: str, target: Target) -> str:
+    """How to run a bundle on the device, in three lines."""
     run = (
         "python3 build_engine.py && python3 verify.py"
         if target.runtime == "tensorrt"

@@ -1,0 +1,66 @@
+"""edgeeff emit: a bundle from a Q/DQ ONNX graph made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeeff.cli import console, tables
+from edgeeff.errors import OptionError
+
+
+def command(
+    graph: Annotated[
+        Path, typer.Argument(help="A quantised graph with QuantizeLinear and DequantizeLinear.")
+    ],
+    target: Annotated[str, typer.Option("--target", "-t", help="An int8 target.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Take mean and std from this network.")
+    ] = None,
+    mean: Annotated[str | None, typer.Option(help="On pixels 0…255: 127 or 123.7,116.3,103.5.")] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise: 128 or 58.4,57.1,57.4.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", "-i", help="To verify with.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Goes to OUTPUT/NAME-TARGET/.")] = Path(
+        "dist"
+    ),
+    name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: the file's.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Lower a Q/DQ ONNX graph that was quantised elsewhere, with its scales as they are."""
+    from edgeeff.foreign import emit
+    from edgeeff.zoo import catalog
+
+    if (model is None) == (mean is None or std is None):
+        raise OptionError("the preprocessing is not clear", mend="pass --model, or both --mean and --std")
+    known = catalog.get(model).preprocess() if model else None
+    bundle = emit(
+        graph,
+        target=target,
+        mean=known.mean if known else _channels(mean),
+        std=known.std if known else _channels(std),
+        images=images,
+        output=output,
+        name=name,
+        labels=labels,
+    )
+    found = bundle.read_measured("verification.json") or {}
+    if json:
+        console.as_json({"bundle": str(bundle.folder), **found})
+        return
+    console.plain(f"{bundle.folder}  {tables.megabytes(tables.artifact_bytes(bundle))}  {found['check']}")
+    console.plain(found["golden"]["summary"])
+
+
+def _channels(text: str | None) -> tuple[float, float, float]:
+    try:
+        values = [float(part) for part in (text or "").split(",")]
+    except ValueError:
+        values = []
+    if len(values) == 1:
+        values *= 3
+    if len(values) != 3:
+        raise OptionError(f"{text!r} is not one value or three", mend="write 127 or 123.7,116.3,103.5")
+    return values[0], values[1], values[2]
