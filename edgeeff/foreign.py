@@ -26,7 +26,7 @@ from edgeeff.pipeline import tool_versions
 from edgeeff.preprocess import Preprocess
 from edgeeff.recipes import open_source
 from edgeeff.steps import golden_files, readme, target_facts
-from edgeeff.target import Target, load_target
+from edgeeff.target import Target
 
 #: What a hub graph is made of.
 OPERATORS = frozenset(

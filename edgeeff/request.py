@@ -4,25 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
 from edgeeff import backends
 from edgeeff.bundle import is_ours
-from edgeeff.errors import LabelsError, MissingFileError, OptionError, OutputError
+from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import sweep
 from edgeeff.harness import machine
 from edgeeff.target import InputType, Target, load_target
 
+#: What building needs beside the runtimes; a device needs none of it.
+BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors")
+INSTALL_BUILD_WING = "pip install 'edgeeff[build]'"
+
+
+def missing_for_build() -> list[str]:
+    """The modules that building needs and this machine has not."""
+    return [module for module in BUILD_WING if find_spec(module) is None]
+
 
 def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Target]:
-    """All targets, checked before any is built: each exists, and its runtime is installed."""
+    """All targets, checked before any is built: each exists, and all it needs is installed.
+
+    Raises:
+        MissingRuntimeError: A runtime, or a library that building needs, is not installed.
+        OptionError: No target, one named twice, or no such input type.
+        UnknownTargetError: No such target.
+    """
     if not targets:
         raise OptionError("no target was named", mend="pass --target, one of `edgeeff targets`")
     wanted = [t if isinstance(t, Target) else load_target(t) for t in targets]
     twice = {t.name for t in wanted if [o.name for o in wanted].count(t.name) > 1}
     if twice:
         raise OptionError(f"target {', '.join(sorted(twice))} was named twice", mend="name each target once")
+    if absent := missing_for_build():
+        raise MissingRuntimeError(
+            f"building needs {', '.join(absent)}, which is not installed",
+            mend=f"install it: {INSTALL_BUILD_WING}",
+        )
     for target in wanted:
         backends.room(target.runtime, "emit")
     if io is None:

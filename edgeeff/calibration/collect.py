@@ -116,7 +116,8 @@ def _summarise(value: Tensor) -> TensorStatistics:
         stride += 1  # an odd stride does not fall on the same columns of every row
     sample = rows[:, :, ::stride]
     half = BINS // 2
-    index = (sample * (half / edge).float()[:, None]).add_(half).clamp_(0, BINS - 1).to(torch.int32)
+    # Rounded down before the shift, which in float32 would lift the smallest negative values over zero.
+    index = (sample * (half / edge).float()[:, None]).floor_().add_(half).clamp_(0, BINS - 1).to(torch.int32)
     index += torch.arange(0, channels * BINS, BINS, dtype=torch.int32)[:, None]
     histogram = torch.bincount(index.reshape(-1), minlength=channels * BINS).reshape(channels, BINS)
     return TensorStatistics(

@@ -16,8 +16,8 @@ from rich.text import Text
 #: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
 _PIPE_WIDTH = 200
 
-out = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+out = Console(markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+err = Console(markup=False, stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def plain(text: str) -> None:

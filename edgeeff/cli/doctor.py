@@ -9,19 +9,17 @@ import typer
 
 from edgeeff.cli import console, tables
 
-_BUILD = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors")
-
 
 def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Say what this machine can build and run, and the install line for what it cannot."""
-    from edgeeff import backends
+    from edgeeff import backends, request
     from edgeeff.cache import Cache
     from edgeeff.harness import machine
 
     here = machine.describe()
     rows: list[dict[str, Any]] = []
-    absent = [module for module in _BUILD if find_spec(module) is None]
-    rows.append({"part": "build bundles", "missing": absent, "install": "pip install 'edgeeff[build]'"})
+    absent = request.missing_for_build()
+    rows.append({"part": "build bundles", "missing": absent, "install": request.INSTALL_BUILD_WING})
     for name in backends.runtime_names():
         missing = [*backends.missing(name)]
         if name == "tensorrt" and find_spec("tensorrt") is None:

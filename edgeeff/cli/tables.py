@@ -81,7 +81,7 @@ def built_table(built: Sequence[Built]) -> Table:
                 decibels(hub["sqnr_db"]),
                 f"{hub['agreement']['value']:.1%}",
                 str(hub["images"]),
-                f"engine {NOT_RUN}: {b.not_run}",
+                b.not_run or "",
             )
     return made
 

@@ -21,7 +21,9 @@ def rewrite(model: ir.Model) -> bool:
     changed = False
     for norm in [n for n in model.graph if n.op_type == "BatchNormalization"]:
         convolution = norm.inputs[0].producer() if norm.inputs[0] is not None else None
-        if convolution is None or convolution.op_type != "Conv" or len(convolution.outputs[0].uses()) != 1:
+        if convolution is None or convolution.op_type != "Conv":
+            continue
+        if len(convolution.outputs[0].uses()) != 1 or convolution.outputs[0].is_graph_output():
             continue
         weight = constant(convolution.inputs[1])
         statistics = [constant(value) for value in norm.inputs[1:5]]

@@ -21,9 +21,10 @@ def rewrite(model: ir.Model) -> bool:
     changed = False
     for pad in [n for n in model.graph if n.op_type == "Pad"]:
         amounts = _spatial_zero_padding(pad)
-        readers = list(pad.outputs[0].consumers())
-        if amounts is None or not readers or any(r.op_type != "Conv" for r in readers):
+        uses = pad.outputs[0].uses()
+        if amounts is None or not uses or any(r.op_type != "Conv" or index != 0 for r, index in uses):
             continue
+        readers = [reader for reader, _ in uses]
         if any("auto_pad" in r.attributes for r in readers) or pad.outputs[0].is_graph_output():
             continue
         for reader in readers:

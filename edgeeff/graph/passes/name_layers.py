@@ -6,6 +6,8 @@ and statistics are keyed by tensor names, so the names are made short, unique an
 
 from __future__ import annotations
 
+from itertools import chain, count
+
 import onnx_ir as ir
 
 REQUIRES = frozenset({"batch normalisation is folded", "padding is folded", "Swish is whole"})
@@ -14,13 +16,12 @@ ENSURES = frozenset({"layers are named"})
 
 def rewrite(model: ir.Model) -> bool:
     """Rename nodes, their outputs and their constants; the graph's own inputs and outputs stay."""
-    taken: dict[str, int] = {}
+    taken = {value.name for value in [*model.graph.inputs, *model.graph.outputs]}
     changed = False
     for node in model.graph:
         wish = _readable(node)
-        count = taken.get(wish, 0)
-        taken[wish] = count + 1
-        name = wish if count == 0 else f"{wish}.{count}"
+        name = next(n for n in chain([wish], (f"{wish}.{i}" for i in count(1))) if n not in taken)
+        taken.add(name)
         changed |= node.name != name
         node.name = name
         for value in node.outputs:
