@@ -6,6 +6,7 @@ A bundle is a folder: ``manifest.json`` seals every other file by its SHA-256, e
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edgeeff import backends
 from edgeeff.errors import BundleError, ImageError, MissingFileError, OutputError
@@ -208,7 +209,7 @@ def read_manifest(folder: Path) -> Manifest:
                 mend="build the bundle again, or install the version that wrote it",
             )
         preprocess = Preprocess.from_json(content.preprocess)
-    except (ValidationError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:  # pydantic's errors are ValueErrors
         raise BundleError(f"{path} cannot be understood: {error}", mend="build the bundle again") from None
     if unsafe := [name for name in content.files if not _inside(name)]:
         raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
@@ -266,8 +267,8 @@ def _move_in(staged: Path, folder: Path, scratch: Path) -> None:
         try:
             staged.rename(folder)
             return
-        except OSError:
-            if not folder.exists():
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         # Renamed into our scratch folder, the old bundle goes when that goes.
         with suppress(FileNotFoundError):

@@ -13,6 +13,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -39,7 +40,7 @@ class Cache:
         """The user's cache: ``EDGEEFF_CACHE_DIR`` if set, with ``EDGEEFF_CACHE_LIMIT`` in bytes."""
         folder = os.environ.get("EDGEEFF_CACHE_DIR") or platformdirs.user_cache_dir("edgeeff")
         limit = os.environ.get("EDGEEFF_CACHE_LIMIT", str(DEFAULT_LIMIT))
-        if not limit.isdigit():
+        if not limit.isdecimal():
             raise OptionError(f"EDGEEFF_CACHE_LIMIT is {limit!r}", mend="give a number of bytes")
         return cls(Path(folder), int(limit))
 
@@ -48,11 +49,12 @@ class Cache:
         path = self._path(stage, key)
         try:
             with zipfile.ZipFile(path) as entry:
-                parts = {name: entry.read(name) for name in entry.namelist()}  # checks each part's CRC
+                parts = {name: entry.read(name) for name in entry.namelist()}
+                whole = entry.comment == _seal(parts)
             os.utime(path)
-        except (OSError, zipfile.BadZipFile, EOFError):
+        except Exception:  # over damaged bytes zipfile raises a dozen kinds
             return None
-        return parts
+        return parts if whole else None
 
     def put(self, stage: str, key: str, parts: Mapping[str, bytes]) -> None:
         """Store the parts of a result. A cache that cannot be written is no error: the work is done again."""
@@ -60,6 +62,7 @@ class Cache:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as entry:
             for name, content in sorted(parts.items()):
                 entry.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+            entry.comment = _seal(parts)
         try:
             write_file(self._path(stage, key), buffer.getvalue())
             self._shrink()
@@ -68,27 +71,38 @@ class Cache:
 
     def entries(self) -> list[tuple[str, str, int]]:
         """Stage, key and size in bytes of each entry, the least recently used first."""
-        paths = sorted(self._files(), key=lambda p: (_used(p), p.name))
-        return [(p.parent.name, p.stem, p.stat().st_size) for p in paths]
+        return [(path.parent.name, path.stem, size) for _, path, size in self._files()]
 
     def clear(self) -> int:
         """Remove all entries, and what killed writers left; returns how many bytes were freed."""
         freed = 0
-        for path in [*self._files(), *self.folder.glob(f"*/{TEMPORARY}*")]:
-            freed += path.stat().st_size
+        for _, path, size in self._files("*.zip", f"{TEMPORARY}*"):
+            freed += size
             path.unlink(missing_ok=True)
         return freed
 
     def _shrink(self) -> None:
-        files = sorted(self._files(), key=_used)
-        total = sum(p.stat().st_size for p in files)
-        while files and total > self.limit:
-            oldest = files.pop(0)
-            total -= oldest.stat().st_size
-            oldest.unlink(missing_ok=True)
+        files = self._files()
+        total = sum(size for _, _, size in files)
+        for _, oldest, size in files:
+            if total <= self.limit:
+                break
+            total -= size
+            with suppress(OSError):
+                oldest.unlink()
 
-    def _files(self) -> list[Path]:
-        return [p for p in self.folder.glob("*/*.zip") if not p.name.startswith(TEMPORARY)]
+    def _files(self, *patterns: str) -> list[tuple[int, Path, int]]:
+        """When each file was used, the file and its size, the least recently used first.
+
+        Another process may be clearing the same cache: what it removed meanwhile is left out.
+        """
+        found = []
+        for pattern in patterns or ("*.zip",):
+            for path in self.folder.glob(f"*/{pattern}"):
+                with suppress(OSError):
+                    status = path.stat()
+                    found.append((status.st_mtime_ns, path, status.st_size))
+        return sorted(found)
 
     def _path(self, stage: str, key: str) -> Path:
         return self.folder / stage / f"{key}.zip"
@@ -110,5 +124,10 @@ def versions(*distributions: str) -> dict[str, str]:
     return found
 
 
-def _used(path: Path) -> int:
-    return path.stat().st_mtime_ns
+def _seal(parts: Mapping[str, bytes]) -> bytes:
+    """SHA-256 over the parts: zip's own checksums do not notice a part that the directory lost."""
+    whole = hashlib.sha256()
+    for name, content in sorted(parts.items()):
+        whole.update(f"{len(name)} {name} {len(content)} ".encode())
+        whole.update(content)
+    return whole.hexdigest().encode()

@@ -57,6 +57,17 @@ def writing(path: Path) -> Iterator[None]:
         ) from None
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Try whether a folder can be written, or made where it is to be, and leave no trace of it.
+
+    Raises:
+        OutputError: The disk is read-only, or permission is denied, or something there is no folder.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    with writing(folder), tempfile.TemporaryFile(dir=nearest):
+        pass
+
+
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A temporary folder beside the final one, gone at the end unless it was renamed away.
@@ -67,13 +78,16 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     Raises:
         OutputError: The disk is full or cannot be written.
     """
+    folder = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
+    lock = FileLock(_lock_of(folder))
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        folder = parent / f"{TEMPORARY}{secrets.token_hex(6)}"
-        lock = FileLock(_lock_of(folder))
-        lock.acquire()  # before the folder is there: a sweeper never sees it without its lock
-        folder.mkdir()
+        # A refusal of the system's is an error here; FileLock would try for ever where it cannot make the file.
+        _lock_of(folder).touch()
     try:
+        with writing(parent):
+            lock.acquire()  # before the folder is there: a sweeper never sees it without its lock
+            folder.mkdir()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,9 +96,10 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Remove what killed processes left in a folder: scratch folders whose lock nobody holds."""
-    for folder in parent.glob(f"{TEMPORARY}*"):
-        if not folder.is_dir():
+    """Remove what killed processes left in a folder: scratch folders, and their locks, that nobody holds."""
+    for path in parent.glob(f"{TEMPORARY}*"):
+        folder = path.with_name(path.name.removesuffix(".lock"))
+        if path.name == folder.name and not folder.is_dir():
             continue
         lock = FileLock(_lock_of(folder))
         try:
@@ -92,8 +107,9 @@ def sweep(parent: Path) -> None:
         except (Timeout, OSError):
             continue
         shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
+        # Before the release: whoever waits for this lock then sees that its file is gone, and makes another.
         _lock_of(folder).unlink(missing_ok=True)
+        lock.release()
 
 
 def _lock_of(folder: Path) -> Path:

@@ -85,8 +85,8 @@ def emit(
     graph = load_graph(path)
     size, classes = _hub_shape(graph, path)
     preprocess = Preprocess(size=size, mean=mean, std=std)
-    folder = request.resolve_output(output, name or path.name.partition(".")[0], [wanted])[0]
-    names = request.resolve_labels(request.given_labels(labels), None, classes)
+    folder = request.resolve_output(output, path.name.partition(".")[0] if name is None else name, [wanted])[0]
+    names = request.resolve_labels(request.given_labels(labels), None, classes, labels)
     data = path.read_bytes()
     files: dict[str, bytes] = dict(
         room(wanted.runtime, "emit").emit(graph, Emission(folder.name, wanted, preprocess, names))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,10 @@ class ImageSet:
         with ThreadPoolExecutor(2) as pool:
             for start in range(0, len(self.pictures), size):
                 part = self.pictures[start : start + size]
-                decoded = pool.map(lambda p: _try_decode(p, preprocess), part)
+                # The filter belongs to the whole process: threads would restore each other's.
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    decoded = list(pool.map(lambda p: _try_decode(p, preprocess), part))
                 kept, numbers = [], []
                 for number, (picture, result) in enumerate(zip(part, decoded, strict=True), start):
                     if isinstance(result, ImageError):
@@ -162,28 +166,9 @@ def decode(picture: Picture) -> Image.Image:
     Raises:
         ImageError: The file is not an image, or is broken.
     """
-    try:
-        if picture.index is not None:
-            image = Image.fromarray(_rows(picture.path, _stamp(picture.path))[picture.index])
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and palettes, and decodes them
-                image = Image.open(picture.path).convert("RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(
-            f"{picture} cannot be decoded: {error}", mend="replace the image or take it out"
-        ) from None
-    if picture.crop is not None:
-        left, top, width, height = picture.crop
-        image = image.crop(
-            (
-                round(left * image.width),
-                round(top * image.height),
-                max(round((left + width) * image.width), round(left * image.width) + 1),
-                max(round((top + height) * image.height), round(top * image.height) + 1),
-            )
-        )
-    return image
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and palettes, and decodes them
+        return _decode(picture)
 
 
 def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Picture]:
@@ -232,7 +217,9 @@ def _from_npz(path: Path) -> list[Picture]:
         rows = len(_rows(path, _stamp(path)))
         with np.load(path, allow_pickle=False) as arrays:
             labels = arrays["labels"] if "labels" in arrays.files else np.full(rows, UNLABELLED)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if labels.ndim != 1 or labels.dtype.kind not in "iuf":
+            raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}, not int [N]")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise MissingFileError(
             f"{path} does not hold images: {error}",
             mend="save it as numpy.savez(path, images=uint8 [N, H, W, 3], labels=int [N])",
@@ -283,8 +270,33 @@ def _file_digest(path: Path, stamp: tuple[int, int]) -> str:
         return "unreadable"
 
 
+def _decode(picture: Picture) -> Image.Image:
+    try:
+        if picture.index is not None:
+            image = Image.fromarray(_rows(picture.path, _stamp(picture.path))[picture.index])
+        else:
+            with Image.open(picture.path) as file:
+                image = file.convert("RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ImageError(
+            f"{picture} cannot be decoded: {reason}", mend="replace the image or take it out"
+        ) from None
+    if picture.crop is not None:
+        left, top, width, height = picture.crop
+        image = image.crop(
+            (
+                round(left * image.width),
+                round(top * image.height),
+                max(round((left + width) * image.width), round(left * image.width) + 1),
+                max(round((top + height) * image.height), round(top * image.height) + 1),
+            )
+        )
+    return image
+
+
 def _try_decode(picture: Picture, preprocess: Preprocess) -> Pixels | ImageError:
     try:
-        return preprocess.fit(decode(picture))
+        return preprocess.fit(_decode(picture))
     except ImageError as error:
         return error

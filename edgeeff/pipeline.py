@@ -66,7 +66,7 @@ def build(
     softmax: bool = False,
     count: int | None = None,
     seed: int | None = None,
-    ranges: str | None = None,
+    ranges: str = "percentile",
     cpu_class: str = "auto",
     golden: int = 4,
     cache: Cache | None = None,
@@ -88,7 +88,7 @@ def build(
         softmax: End in probabilities instead of logits.
         count: How many calibration images to use at most.
         seed: Of their choice.
-        ranges: minmax, percentile or mse; None: by the network's activation.
+        ranges: How activation ranges are chosen: minmax, percentile or mse.
         cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
         golden: How many golden inputs a bundle carries.
         cache: Where stage results are kept; None: the user's.
@@ -99,13 +99,15 @@ def build(
     """
     progress = progress or Silent()
     cpu = request.resolve_cpu_class(cpu_class)
-    options = steps.Options(softmax=softmax, ranges=ranges, golden=golden, cpu_class=cpu)
+    options = steps.Options(
+        softmax=softmax, ranges=request.resolve_ranges(ranges), golden=golden, cpu_class=cpu
+    )
     spec = catalog.get(model)
     wanted = request.resolve_targets(targets, io)
     source = checkpoints.resolve(spec, Path(checkpoint) if checkpoint else None)
     preprocess = spec.preprocess(request.resolve_size(size, spec.size))
     given = request.given_labels(labels)
-    folders = request.resolve_output(Path(output), name or spec.name, wanted)
+    folders = request.resolve_output(Path(output), spec.name if name is None else name, wanted)
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
     )
@@ -135,7 +137,7 @@ def build(
             built.append(standing)
             continue
         network = work.network()
-        names = request.resolve_labels(given, network.labels, network.classes)
+        names = request.resolve_labels(given, network.labels, network.classes, labels)
         hub = work.hub(target)
         progress.stage(f"{folder.name}: {target.summary}")
         manifest = Manifest(

@@ -8,7 +8,7 @@ same :class:`Preprocess`, because a mean or a resize that differs between traini
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,20 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocess:
-        """The reverse of :meth:`to_json`."""
+        """The reverse of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: The data is no such thing.
+        """
+        height, width = map(int, data["size"])
+        red, green, blue = map(float, data["mean"])
+        std_red, std_green, std_blue = map(float, data["std"])
+        if data["interpolation"] not in get_args(Interpolation):
+            raise ValueError(f"interpolation {data['interpolation']!r}")
         return cls(
-            size=(int(data["size"][0]), int(data["size"][1])),
-            mean=tuple(data["mean"]),
-            std=tuple(data["std"]),
+            size=(height, width),
+            mean=(red, green, blue),
+            std=(std_red, std_green, std_blue),
             crop=float(data["crop"]),
             interpolation=data["interpolation"],
         )

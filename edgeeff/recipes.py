@@ -10,12 +10,12 @@ import re
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgeeff.errors import CalibrationError
+from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.images import ImageSet, Picture, open_images, with_crops
 from edgeeff.target import resources
 
@@ -41,8 +41,12 @@ class Source(BaseModel):
     def _one_place(self) -> Source:
         if (self.path is None) == (self.package is None):
             raise ValueError("a source has either a path or a package")
-        if self.label is not None:
-            re.compile(self.label)
+        if self.package == "":
+            raise ValueError("a package has a name")
+        if any(not p or PurePath(p).is_absolute() for p in self.pattern):
+            raise ValueError("a pattern is relative to its source's folder, and not empty")
+        if self.label is not None and re.compile(self.label).groups < 1:
+            raise ValueError(f"label {self.label!r} has no group that is the class")
         return self
 
 
@@ -52,7 +56,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     summary: str = ""
     count: int | None = Field(default=None, gt=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     crops: bool = False
     source: list[Source] = Field(min_length=1)
 
@@ -70,10 +74,17 @@ def read_recipe(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
     except (ValidationError, re.error) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise CalibrationError(
-            f"{path}: {reason}", mend=f"a recipe's fields are {', '.join(Recipe.model_fields)}"
+            f"{path}: {_reason(error) if isinstance(error, ValidationError) else error}",
+            mend=f"a recipe's fields are {', '.join(Recipe.model_fields)}; "
+            f"those of a source {', '.join(Source.model_fields)}",
         ) from None
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def bundled_recipe(name: str) -> Path:
@@ -119,7 +130,7 @@ def open_source(source: Path | str, *, count: int | None = None, seed: int | Non
     path = Path(source)
     if path.suffix == ".toml":
         recipe, pictures = recipe_photos(path)
-        wanted = count or recipe.count
+        wanted = recipe.count if count is None else count
         chosen = choose(pictures, wanted, recipe.seed if seed is None else seed, recipe.crops)
         return ImageSet(tuple(chosen))
     opened = open_images(path)
@@ -129,7 +140,15 @@ def open_source(source: Path | str, *, count: int | None = None, seed: int | Non
 def choose(
     pictures: list[Picture] | tuple[Picture, ...], count: int | None, seed: int, crops: bool = False
 ) -> list[Picture]:
-    """A seeded choice of pictures in their own order, filled up with seeded crops if there are too few."""
+    """A seeded choice of pictures in their own order, filled up with seeded crops if there are too few.
+
+    Raises:
+        OptionError: The count is not positive, or the seed is negative.
+    """
+    if seed < 0 or (count is not None and count < 1):
+        raise OptionError(
+            f"{count} images with seed {seed}", mend="choose one image or more, and a seed from 0 up"
+        )
     if count is None or (count >= len(pictures) and not crops):
         return list(pictures)
     if count >= len(pictures):
@@ -141,10 +160,20 @@ def choose(
 def _folder(source: Source, beside: Path) -> Path | None:
     if source.path is not None:
         return beside / source.path
-    spec = find_spec(source.package or "")
+    try:
+        spec = find_spec(source.package or "")
+    except ModuleNotFoundError:  # the package around it is not installed
+        return None
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def _label(picture: Picture, pattern: str | None) -> int:
     found = re.search(pattern, picture.path.name) if pattern else None
-    return int(found.group(1)) if found else picture.label
+    if found is None:
+        return picture.label
+    if not (found.group(1) or "").isdecimal():
+        raise CalibrationError(
+            f"label {pattern!r} finds {found.group(1)!r} in {picture.path.name}, which is no class index",
+            mend="let the first group of the recipe's label match the digits",
+        )
+    return int(found.group(1))

@@ -11,8 +11,9 @@ from typing import cast, get_args
 from edgeeff import backends
 from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, OptionError, OutputError
-from edgeeff.files import sweep
+from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
+from edgeeff.quantization.recipe import RangeMethod
 from edgeeff.target import InputType, Target, load_target
 
 #: What building needs beside the runtimes; a device needs none of it.
@@ -55,7 +56,7 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
 
 def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[Path]:
     """Where the bundles will stand; a folder there that is not ours is refused before any work."""
-    if Path(name).name != name or name.startswith("."):
+    if not name or Path(name).name != name or name.startswith("."):
         raise OptionError(f"--name {name!r} is no folder's name", mend="use letters, digits, - and _")
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file", mend="choose a folder with -o")
@@ -66,6 +67,7 @@ def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[P
                 f"{folder} is there and is not a bundle of ours",
                 mend="move it away, or choose another folder with -o",
             )
+    refuse_unwritable(output)
     if output.is_dir():
         sweep(output)
     return folders
@@ -79,6 +81,13 @@ def resolve_size(size: int | tuple[int, int] | None, own: int) -> tuple[int, int
     return height, width
 
 
+def resolve_ranges(method: str) -> RangeMethod:
+    """How activation ranges are chosen."""
+    if method not in get_args(RangeMethod):
+        raise OptionError(f"--ranges {method!r}", mend=f"choose one of {', '.join(get_args(RangeMethod))}")
+    return cast(RangeMethod, method)
+
+
 def resolve_cpu_class(cpu_class: str) -> str:
     """The class of CPU to plan for; ``auto`` is this machine's."""
     known = ("auto", "avx2", "vnni", "bf16", "arm")
@@ -87,8 +96,12 @@ def resolve_cpu_class(cpu_class: str) -> str:
     return machine.cpu_class() if cpu_class == "auto" else cpu_class
 
 
-def resolve_labels(given: Sequence[str] | None, own: Sequence[str] | None, classes: int) -> tuple[str, ...]:
+def resolve_labels(
+    given: Sequence[str] | None, own: Sequence[str] | None, classes: int, origin: object = None
+) -> tuple[str, ...]:
     """The classes' names: those that were given, else the checkpoint's, else their numbers.
+
+    ``origin`` is the file that the labels were given by, if they were given by one.
 
     Raises:
         LabelsError: Their number is not the network's number of classes.
@@ -97,6 +110,7 @@ def resolve_labels(given: Sequence[str] | None, own: Sequence[str] | None, class
         return tuple(own) if own else tuple(f"class {i}" for i in range(classes))
     if len(given) != classes:
         raise LabelsError(
+            f"{f'{origin} holds ' if isinstance(origin, (str, Path)) else ''}"
             f"{len(given)} labels for a network of {classes} classes",
             mend="pass one label for each class, in the order of the network's outputs",
         )

@@ -26,8 +26,10 @@ from edgeeff.calibration.selection import Selection, pixels
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import verify
+from edgeeff.images import ImageSet
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
+from edgeeff.quantization.recipe import RangeMethod, Recipe
 from edgeeff.target import Target
 from edgeeff.zoo.catalog import ModelSpec
 
@@ -42,7 +44,7 @@ class Options:
     """What the user may change about every target of a build."""
 
     softmax: bool = False
-    ranges: str | None = None
+    ranges: RangeMethod = "percentile"
     golden: int = 4
     cpu_class: str = "vnni"
 
@@ -141,7 +143,7 @@ class Work:
             VerificationError: The artifact does not compute what its hub graph says.
         """
         batches, float_logits = self._judged()
-        report: dict[str, Any] = {"images": len(float_logits), "bad_images": dict(self._bad_images())}
+        report: dict[str, Any] = {"images": len(float_logits), "bad_images": self._bad_images()}
         if hub.plan is not None:
             of_hub = verify.judge(self._infer(hub.graph, batches, hub.raw), float_logits=float_logits)
             report["hub"] = of_hub.to_json()
@@ -235,22 +237,21 @@ class Work:
             found = collect(
                 from_bytes(self.network().graph),
                 self.preprocess,
-                pixels(calibration, self.preprocess),
+                pixels(calibration, self.preprocess, rest=self._rest(self.images.validation)),
                 self.progress.advance,
             )
-            for name, reason in calibration.bad.items():
-                self.progress.warn(f"skipped {name}: {reason}")
             entry = {
                 "statistics.npz": statistics_to_bytes(found),
                 "bad.json": json.dumps(calibration.bad).encode(),
             }
             self.cache.put("statistics", self._statistics_key, entry)
         self.images.calibration.bad.update(json.loads(entry["bad.json"]))
+        self._name_skipped(self.images.calibration)
         return statistics_from_bytes(entry["statistics.npz"])
 
     def _quantised(self, target: Target, raw: bool) -> tuple[bytes, str]:
         from edgeeff.graph.model import expand_functions, from_bytes
-        from edgeeff.quantization.quantize import Recipe, quantize
+        from edgeeff.quantization.quantize import quantize
         from edgeeff.quantization.rewrites import fold_preprocessing
 
         model = from_bytes(self.network().graph)
@@ -261,7 +262,7 @@ class Work:
             return expand_functions(model).SerializeToString(deterministic=True), ""
         # Seven bits are for x86 dot products that saturate; only OpenVINO runs on such a CPU here.
         seven_bits = self.options.cpu_class == "avx2" and target.runtime == "openvino"
-        recipe = Recipe(ranges=self.options.ranges, seven_bit_weights=seven_bits)  # type: ignore[arg-type]
+        recipe = Recipe(ranges=self.options.ranges, seven_bit_weights=seven_bits)
         plan, hub = quantize(model, statistics, self.preprocess, target.scheme, recipe)
         return hub.SerializeToString(deterministic=True), plan.to_json()
 
@@ -274,7 +275,9 @@ class Work:
         validation = self.images.validation
         few = replace(validation, pictures=validation.pictures[:JUDGED], bad={})
         self.progress.stage("judging the float graph on held-out images")
-        batches = list(pixels(few, self.preprocess))
+        batches = list(pixels(few, self.preprocess, rest=self._rest(self.images.calibration)))
+        validation.bad.update(few.bad)
+        self._name_skipped(few)
         return batches, self._infer(self.network().graph, batches, raw=False)
 
     def _golden(self, hub: Hub) -> Mapping[str, npt.NDArray[Any]]:
@@ -295,8 +298,16 @@ class Work:
         session = session_of(graph, self.preprocess, "uint8" if raw else "float32", literal=literal)
         return np.concatenate([session.infer(batch) for batch in batches])
 
+    def _rest(self, part: ImageSet) -> ImageSet | None:
+        """The other part of the set that the user passed, if calibration and validation are parts of one."""
+        return part if self.images.held_out else None
+
+    def _name_skipped(self, images: ImageSet) -> None:
+        for reason in images.bad.values():
+            self.progress.warn(f"skipped an image: {reason}")
+
     def _bad_images(self) -> dict[str, str]:
-        return self.images.calibration.bad
+        return {**self.images.calibration.bad, **self.images.validation.bad}
 
 
 def target_facts(target: Target) -> dict[str, Any]:

@@ -21,11 +21,15 @@ BAD_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Selection:
-    """Images to calibrate with, images to judge by, and what the user should know about them."""
+    """Images to calibrate with, images to judge by, and what the user should know about them.
+
+    ``held_out`` says that both are parts of one set, so that its share of broken images is counted over both.
+    """
 
     calibration: ImageSet
     validation: ImageSet
     warning: str | None = None
+    held_out: bool = False
 
 
 def select(
@@ -38,7 +42,8 @@ def select(
     so that no crop of a held-out photo calibrates.
 
     Raises:
-        CalibrationError: There are no images, or too few to hold one out.
+        CalibrationError: A recipe cannot be understood, or none of its photos is here.
+        OptionError: The count or the seed makes no sense.
         MissingFileError: A path does not exist, or holds no image.
     """
     source = calibration or bundled_recipe("default")
@@ -51,17 +56,17 @@ def select(
     if source.suffix == ".toml":
         recipe, photos = recipe_photos(source)
         wanted, chosen_seed, crops = (
-            count or recipe.count,
+            recipe.count if count is None else count,
             recipe.seed if seed is None else seed,
             recipe.crops,
         )
     else:
         photos, crops = list(open_source(source).pictures), False
-        wanted, chosen_seed = count or DEFAULT_COUNT, seed or 0
+        wanted, chosen_seed = DEFAULT_COUNT if count is None else count, seed or 0
     if validation is not None:
         pictures = choose(photos, wanted, chosen_seed, crops)
         return Selection(ImageSet(tuple(pictures)), open_source(validation), warning)
-    chosen = choose(photos, wanted, chosen_seed) if wanted else photos
+    chosen = choose(photos, wanted, chosen_seed)
     held_out = chosen[HELD_OUT - 1 :: HELD_OUT]
     kept = [p for i, p in enumerate(chosen) if (i + 1) % HELD_OUT]
     if not held_out:
@@ -72,11 +77,16 @@ def select(
         judged = extra // HELD_OUT
         kept = choose(kept, len(kept) + extra - judged, chosen_seed, crops=True)
         held_out = choose(held_out, len(held_out) + judged, chosen_seed + 1, crops=True)
-    return Selection(ImageSet(tuple(kept)), ImageSet(tuple(held_out)), warning)
+    return Selection(ImageSet(tuple(kept)), ImageSet(tuple(held_out)), warning, held_out=True)
 
 
-def pixels(images: ImageSet, preprocess: Preprocess, size: int = 8) -> Iterator[Pixels]:
+def pixels(
+    images: ImageSet, preprocess: Preprocess, size: int = 8, rest: ImageSet | None = None
+) -> Iterator[Pixels]:
     """The batches of a set, refusing one in which too many images are broken.
+
+    ``rest`` is the other part of the set, if this is a part: a single broken photo among the few that are
+    held out is no tenth of what the user passed.
 
     Raises:
         CalibrationError: More than a tenth of the images cannot be decoded, or none can.
@@ -85,14 +95,15 @@ def pixels(images: ImageSet, preprocess: Preprocess, size: int = 8) -> Iterator[
     for batch, _ in images.batches(preprocess, size):
         seen += len(batch)
         yield batch
-    refuse_broken(images, seen)
+    refuse_broken(images, seen, rest)
 
 
-def refuse_broken(images: ImageSet, decoded: int) -> None:
-    """Raise if a set that was run through had too many broken images."""
-    if decoded == 0 or len(images.bad) > BAD_SHARE * len(images):
-        first = [f"{name}: {reason}" for name, reason in list(images.bad.items())[:3]]
+def refuse_broken(images: ImageSet, decoded: int, rest: ImageSet | None = None) -> None:
+    """Raise if a set that was run through had too many broken images, as far as is known of its ``rest``."""
+    bad = {**rest.bad, **images.bad} if rest is not None else images.bad
+    whole = len(images) + (len(rest) if rest is not None else 0)
+    if decoded == 0 or len(bad) > BAD_SHARE * whole:
         raise CalibrationError(
-            f"{len(images.bad)} of {len(images)} images cannot be decoded ({'; '.join(first)})",
+            f"{len(bad)} of {whole} images cannot be decoded ({'; '.join(list(bad.values())[:3])})",
             mend="take the broken images out; up to a tenth are skipped",
         )

@@ -27,7 +27,10 @@ INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 well, 1 a check failed, 2 bad input, 130 interrupted."""
-    application()(args=arguments, prog_name="edgeeff")
+    try:
+        application()(args=arguments, prog_name="edgeeff")
+    except KeyboardInterrupt:  # while the verbs were still being imported
+        sys.exit(INTERRUPTED)
 
 
 def application() -> typer.Typer:

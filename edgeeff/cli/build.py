@@ -38,7 +38,7 @@ def command(
     softmax: Annotated[bool, typer.Option(help="End in probabilities instead of logits.")] = False,
     count: Annotated[int | None, typer.Option(min=1, help="Calibration images to use at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of calibration images.")] = None,
-    ranges: Annotated[str | None, typer.Option(help="Activation ranges: minmax, percentile or mse.")] = None,
+    ranges: Annotated[str, typer.Option(help="Activation ranges: minmax, percentile or mse.")] = "percentile",
     cpu_class: Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")] = "auto",
     golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 4,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,

@@ -22,7 +22,7 @@ err = Console(markup=False, stderr=True, width=None if sys.stderr.isatty() else 
 
 def plain(text: str) -> None:
     """Text on standard output, as it is."""
-    out.print(Text(text))
+    out.print(Text(text), soft_wrap=not out.is_terminal)
 
 
 def table(content: Table) -> None:
@@ -37,13 +37,13 @@ def as_json(data: Mapping[str, Any] | list[Any]) -> None:
 
 def warn(text: str) -> None:
     """Something the reader must not miss."""
-    err.print(Text("WARNING ", style="bold yellow") + Text(text))
+    err.print(Text("WARNING ", style="bold yellow") + Text(text), soft_wrap=not err.is_terminal)
 
 
 def fail(what: str, mend: str) -> None:
     """What was wrong and how to mend it."""
-    err.print(Text("error: ", style="bold red") + Text(what))
-    err.print(Text(f"  → {mend}"))
+    err.print(Text("error: ", style="bold red") + Text(what), soft_wrap=not err.is_terminal)
+    err.print(Text(f"  → {mend}"), soft_wrap=not err.is_terminal)
 
 
 class ConsoleProgress:

@@ -289,7 +289,7 @@ def _baseline(names: Sequence[str], baseline: int | str) -> int:
     if isinstance(baseline, str) and baseline in names:
         return names.index(baseline)
     raise OptionError(
-        f"no bundle {baseline!r} to hold the others against", mend=f"choose of {', '.join(names)}"
+        f"no bundle {baseline!r} to hold the others against", mend=f"choose one of {', '.join(names)}"
     )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AGREEMENT_FLOOR = 0.95
 SQNR_FLOOR_DB = 15.0
+#: Two runtimes agree on one hub graph to 19 dB at least, unless the network is so sensitive that the hub
+#: itself lies further than that from the float graph: then that distance is what can be asked for.
 GOLDEN_FLOOR_DB = 19.0
 
 GOLDEN = "golden"
@@ -219,11 +221,12 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
             mend="build the bundle again",
         )
     hub_sqnr = sqnr(hub, logits)
-    status: Literal["ok", "failed"] = "ok" if hub_sqnr >= GOLDEN_FLOOR_DB else "failed"
+    floor = min(GOLDEN_FLOOR_DB, sqnr(of_float, hub))
+    status: Literal["ok", "failed"] = "ok" if hub_sqnr >= floor else "failed"
     return GoldenCheck(
         status,
         f"{hub_sqnr:.1f} dB to the hub's outputs on {len(inputs)} golden inputs"
-        f" ({'at least' if status == 'ok' else 'must be at least'} {GOLDEN_FLOOR_DB:g})",
+        f" ({'at least' if status == 'ok' else 'must be at least'} {floor:.3g})",
         images=len(inputs),
         hub_sqnr=hub_sqnr,
         float_sqnr=sqnr(of_float, logits),

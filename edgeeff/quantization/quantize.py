@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -14,23 +12,9 @@ from edgeeff.graph.model import FloatArray, constant
 from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import bias, placement, qdq, ranges, rounding
 from edgeeff.quantization.plan import LayerQuantization, Plan
+from edgeeff.quantization.recipe import Recipe
 from edgeeff.quantization.rewrites import swish_steps
 from edgeeff.target import Scheme
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a plan is made.
-
-    Args:
-        ranges: How activation ranges are chosen; None: by the network's activation.
-        correct_bias: Whether biases are corrected for the rounding of weights.
-        seven_bit_weights: For CPUs whose int8 dot products saturate in 16 bits.
-    """
-
-    ranges: ranges.Method | None = None
-    correct_bias: bool = True
-    seven_bit_weights: bool = False
 
 
 def quantize(
@@ -59,7 +43,6 @@ def make_plan(
 ) -> Plan:
     """Decide every scale, zero point, code and bias."""
     placed = placement.place(model, scheme)
-    method = recipe.ranges or default_ranges(model)
     known = ranges.known_inputs(str(model.graph.inputs[0].name), preprocess, scheme)
     absent = [
         s for s, site in placed.sites.items() if s not in statistics and s not in known and not site.fixed
@@ -69,7 +52,7 @@ def make_plan(
             f"the statistics know nothing of {', '.join(absent[:3])}",
             mend="clear the cache (edgeeff cache clear) and build again",
         )
-    activations = ranges.choose(placed.sites, statistics, scheme, method, known)
+    activations = ranges.choose(placed.sites, statistics, scheme, recipe.ranges, known)
     largest = rounding.SEVEN_BITS if recipe.seven_bit_weights else rounding.FULL_RANGE
     layers = {}
     for node in model.graph:
@@ -86,11 +69,6 @@ def make_plan(
         layers=layers,
         outputs=tuple(name for name, site in placed.sites.items() if site.output),
     )
-
-
-def default_ranges(model: ir.Model) -> ranges.Method:
-    """Percentile for networks with Swish, min/max for the others."""
-    return "percentile" if any(n.op_type in ("Swish", "Sigmoid") for n in model.graph) else "minmax"
 
 
 def _layer(

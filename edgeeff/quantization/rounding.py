@@ -13,18 +13,21 @@ FULL_RANGE = 127
 SEVEN_BITS = 64
 #: A bias is an INT32 at input scale × weight scale in TFLite; this keeps it well inside.
 _LARGEST_BIAS_CODE = 2.0**30
+#: Below it a channel is as good as zeros: float32 could not hold its scale times an input's.
+_DEAD = 1e-20
 
 
 def weight_scale(weight: Float, bias: Float, input_scale: float, largest: int = FULL_RANGE) -> Float:
     """Scale of each output channel, float32 [C], from the largest weight of the channel.
 
-    A channel of zeros gets its layer's middle scale, and a channel whose bias is vast beside its weights a
+    A channel of zeros, or of nearly nothing, gets its layer's middle scale, and a channel whose bias is vast beside its weights a
     scale at which the bias still fits 32 bits: a scale of nearly nothing would overflow it.
     """
     peak = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     scale = peak / largest
-    if (peak == 0).any():
-        scale[peak == 0] = np.median(scale[peak > 0]) if (peak > 0).any() else 1.0
+    dead = peak < _DEAD
+    if dead.any():
+        scale[dead] = 1.0 if dead.all() else np.median(scale[~dead])
     floor = np.abs(bias.astype(np.float64)) / (input_scale * _LARGEST_BIAS_CODE)
     return np.asarray(np.maximum(scale, floor), np.float32)
 

@@ -40,6 +40,16 @@ def test_19_db_to_the_hub_decide(make_bundle, factor, status):
     assert check.float_sqnr > 60
 
 
+@pytest.mark.parametrize(("of_float", "status"), [(2.0, "ok"), (0.95, "failed")])
+def test_a_hub_far_from_the_float_graph_asks_for_no_more_than_its_distance(make_bundle, of_float, status):
+    bundle = make_bundle()
+    artifact = hub(bundle)
+    # The hub is 17.3 dB from the artifact. A float graph 5.0 dB from the hub makes that quantisation noise,
+    # one 22.6 dB from it a fault of lowering.
+    check = check_golden(altered(bundle, hub=artifact * 0.88, float=artifact * of_float))
+    assert check.status == status
+
+
 def test_a_bundle_without_golden_vectors_is_not_run(make_bundle):
     check = check_golden(make_bundle(golden=False))
     assert (check.status, check.hub_sqnr) == ("NOT RUN", None)

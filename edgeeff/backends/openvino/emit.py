@@ -12,7 +12,7 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
-from edgeeff.errors import GraphError
+from edgeeff.errors import GraphError, OutputError
 
 MODEL = "model.xml"
 
@@ -41,7 +41,13 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     _name_by_order(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / MODEL
-        ov.save_model(model, path, compress_to_fp16=False)
+        try:
+            ov.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise OutputError(
+                f"OpenVINO cannot write to the temporary folder {folder}: {_last_line(error)}",
+                mend="free some space there, or set TMPDIR to another folder",
+            ) from None
         files = {name: (Path(folder) / name).read_bytes() for name in (MODEL, "model.bin")}
     return {**files, "labels.txt": "".join(f"{label}\n" for label in emission.labels).encode()}
 
