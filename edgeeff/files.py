@@ -82,7 +82,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     lock = FileLock(_lock_of(folder))
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        # A refusal of the system's is an error here; FileLock would try for ever where it cannot make the file.
+        # Where no file can be made this is an error; FileLock alone would try for ever.
         _lock_of(folder).touch()
     try:
         with writing(parent):

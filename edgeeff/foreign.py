@@ -19,6 +19,7 @@ from edgeeff.backends import Emission, room
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import key_of
+from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.model import load_graph
 from edgeeff.harness import verify
@@ -85,7 +86,8 @@ def emit(
     graph = load_graph(path)
     size, classes = _hub_shape(graph, path)
     preprocess = Preprocess(size=size, mean=mean, std=std)
-    folder = request.resolve_output(output, path.name.partition(".")[0] if name is None else name, [wanted])[0]
+    stem = path.name.partition(".")[0]
+    folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
     names = request.resolve_labels(request.given_labels(labels), None, classes, labels)
     data = path.read_bytes()
     files: dict[str, bytes] = dict(
@@ -94,9 +96,9 @@ def emit(
     files["README.md"] = readme(folder.name, wanted).encode()
     if images is not None and golden:
         chosen = open_source(images, count=golden)
-        pixels = np.concatenate([batch for batch, _ in chosen.batches(preprocess)])
-        hub = session_of(data, preprocess, literal=True).infer(pixels)
-        files |= golden_files({"inputs": pixels, "hub": hub, "float": hub})
+        inputs = np.concatenate(list(pixels(chosen, preprocess)))
+        hub = session_of(data, preprocess, literal=True).infer(inputs)
+        files |= golden_files({"inputs": inputs, "hub": hub, "float": hub})
     manifest = Manifest(
         name=folder.name,
         model="foreign",

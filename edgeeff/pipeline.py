@@ -9,7 +9,7 @@ only what is new. Nothing is written until it is whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,8 @@ def build(
     output: Path | str = "dist",
     name: str | None = None,
     size: int | tuple[int, int] | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
     labels: Path | str | Sequence[str] | None = None,
     io: str | None = None,
     softmax: bool = False,
@@ -83,6 +85,8 @@ def build(
         output: Bundles are written to ``<output>/<name>-<target>/``.
         name: Instead of the model's name.
         size: Input height and width, pixels; None: the model's own.
+        mean: Of each RGB channel, on pixels of 0…255; None: the model's own.
+        std: Likewise.
         labels: Names of the classes, or a file with one a line; None: those of the checkpoint.
         io: Input type instead of the targets' own: float32, uint8 or int8.
         softmax: End in probabilities instead of logits.
@@ -105,13 +109,14 @@ def build(
     spec = catalog.get(model)
     wanted = request.resolve_targets(targets, io)
     source = checkpoints.resolve(spec, Path(checkpoint) if checkpoint else None)
-    preprocess = spec.preprocess(request.resolve_size(size, spec.size))
+    own = spec.preprocess(request.resolve_size(size, spec.size))
+    preprocess = replace(own, mean=mean or own.mean, std=request.resolve_std(std or own.std))
     given = request.given_labels(labels)
     folders = request.resolve_output(Path(output), spec.name if name is None else name, wanted)
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
     )
-    if images.warning:
+    if images.warning and any(target.scheme for target in wanted):
         progress.warn(images.warning)
 
     checkpoint_digest = checkpoints.digest(source)

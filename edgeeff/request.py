@@ -51,6 +51,13 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
         return wanted
     if io not in get_args(InputType):
         raise OptionError(f"--io {io!r}", mend=f"choose one of {', '.join(get_args(InputType))}")
+    for target in wanted:
+        possible = backends.runtime(target.runtime).INPUTS
+        if io not in possible:
+            raise OptionError(
+                f"{target.name} cannot take {io} input",
+                mend=f"{target.runtime} takes {' or '.join(possible)}",
+            )
     return [replace(target, input=cast(InputType, io)) for target in wanted]
 
 
@@ -79,6 +86,15 @@ def resolve_size(size: int | tuple[int, int] | None, own: int) -> tuple[int, int
     if min(height, width) < 32 or max(height, width) > 4096:
         raise OptionError(f"size {height}×{width}", mend="choose 32 to 4096 pixels")
     return height, width
+
+
+def resolve_std(std: tuple[float, float, float]) -> tuple[float, float, float]:
+    """What the channels are divided by."""
+    if min(std) <= 0:
+        raise OptionError(
+            f"a standard deviation of {min(std):g}", mend="give positive values on pixels 0…255"
+        )
+    return std
 
 
 def resolve_ranges(method: str) -> RangeMethod:

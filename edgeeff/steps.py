@@ -22,7 +22,7 @@ from edgeeff import backends
 from edgeeff.backends import Emission, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache, key_of, versions
-from edgeeff.calibration.selection import Selection, pixels
+from edgeeff.calibration.selection import FEW, Selection, pixels
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import verify
@@ -260,8 +260,7 @@ class Work:
             model, statistics = fold_preprocessing.rewrite(model, statistics, self.preprocess)
         if target.scheme is None:
             return expand_functions(model).SerializeToString(deterministic=True), ""
-        # Seven bits are for x86 dot products that saturate; only OpenVINO runs on such a CPU here.
-        seven_bits = self.options.cpu_class == "avx2" and target.runtime == "openvino"
+        seven_bits = self.options.cpu_class in target.scheme.saturating_cpus
         recipe = Recipe(ranges=self.options.ranges, seven_bit_weights=seven_bits)
         plan, hub = quantize(model, statistics, self.preprocess, target.scheme, recipe)
         return hub.SerializeToString(deterministic=True), plan.to_json()
@@ -278,7 +277,10 @@ class Work:
         batches = list(pixels(few, self.preprocess, rest=self._rest(self.images.calibration)))
         validation.bad.update(few.bad)
         self._name_skipped(few)
-        return batches, self._infer(self.network().graph, batches, raw=False)
+        logits = self._infer(self.network().graph, batches, raw=False)
+        if len(logits) < FEW:
+            self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
+        return batches, logits
 
     def _golden(self, hub: Hub) -> Mapping[str, npt.NDArray[Any]]:
         batches, float_logits = self._judged()
@@ -333,12 +335,8 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
 
 def readme(name: str, target: Target) -> str:
     """How to run a bundle on the device, in three lines."""
-    run = (
-        "python3 build_engine.py && python3 verify.py"
-        if target.runtime == "tensorrt"
-        else f"pip install 'edgeeff[{target.runtime}]' && edgeeff run . photo.jpg"
-    )
     return (
         f"# {name}\n\n{target.summary}. Made by edgeeff; `manifest.json` says from what.\n\n"
-        f"    {run}\n\nWhat was verified, and what was NOT RUN: `measured/verification.json`.\n"
+        f"    {backends.runtime(target.runtime).RUN}\n\n"
+        "What was verified, and what was NOT RUN: `measured/verification.json`.\n"
     )

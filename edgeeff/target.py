@@ -32,7 +32,8 @@ class Scheme:
     ``zero_point`` says where one other than 0 may stand: nowhere, anywhere but on what a depthwise
     convolution reads, or anywhere. With ``every_tensor`` no tensor stays float;
     otherwise only the inputs of convolutions, fully connected layers and residual additions are
-    quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it on each step.
+    quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it on each step. On the CPU
+    classes of ``saturating_cpus`` the runtime's int8 dot products saturate, so weights keep to seven bits.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Scheme:
     swish: Literal["whole", "steps"]
     squeeze_excite: Literal["float", "int8"]
     opset: int
+    saturating_cpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class _SchemeFile(BaseModel):
     swish: Literal["whole", "steps"]
     squeeze_excite: Literal["float", "int8"]
     opset: int
+    saturating_cpus: list[str] = []
 
 
 class _TargetFile(BaseModel):
@@ -100,7 +103,7 @@ def load_target(name: str) -> Target:
         UnknownTargetError: No such target, or its file cannot be understood.
     """
     path = Path(name) if name.endswith(".toml") else resources("targets") / f"{name}.toml"
-    if not path.is_file() or (path.parent.name != "targets" and not name.endswith(".toml")):
+    if not path.is_file() or not (name.endswith(".toml") or name in target_names()):
         raise UnknownTargetError(
             f"no target named {name!r}",
             mend=f"choose one of {', '.join(target_names())}, or pass the path of a target's TOML file",
@@ -133,7 +136,8 @@ def load_scheme(name: str) -> Scheme:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
         raise UnknownTargetError(f"no scheme named {name!r}", mend=f"the schemes are {known}")
-    return Scheme(name=name, **_read(path, _SchemeFile).model_dump())
+    content = _read(path, _SchemeFile)
+    return Scheme(name=name, **{**content.model_dump(), "saturating_cpus": tuple(content.saturating_cpus)})
 
 
 def _read(path: Path, shape: type[Any]) -> Any:

@@ -2,8 +2,9 @@
 
 A runtime's folder holds ``emit.py`` (hub graph to artifact; build wing), ``run.py`` (a session over an
 artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing). Its
-``__init__.py`` names what it needs: ``REQUIRES``, the modules (any one of those in a tuple will do), and
-``INSTALL``, the line that brings them. No table lists the runtimes: a new folder is a new runtime.
+``__init__.py`` holds its facts: ``REQUIRES``, the modules it needs (any one of those in a tuple will do);
+``INSTALL``, the line that brings them; ``NORMALISES_INPUT``, ``INPUTS``, ``ARTIFACT`` and ``RUN``. No table
+lists the runtimes: a new folder is a new runtime.
 """
 
 from __future__ import annotations
@@ -112,13 +113,27 @@ def room(name: str, part: Literal["emit", "run", "check"]) -> Any:
     """The runtime's ``emit``, ``run`` or ``check`` module.
 
     Raises:
+        UnknownTargetError: There is no such runtime, or it has no such room.
         MissingRuntimeError: A module that the runtime needs is not installed.
     """
     package = runtime(name)
+    if find_spec(f"{package.__name__}.{part}") is None:
+        raise UnknownTargetError(
+            f"the {name} runtime has no {part}: no target can name it",
+            mend=f"the runtimes are {', '.join(runtime_names())}",
+        )
     absent = missing(name)
     if absent:
         raise MissingRuntimeError(
             f"the {name} runtime needs {', '.join(absent)}, which is not installed",
             mend=f"install it: {package.INSTALL}",
         )
-    return import_module(f"edgeeff.backends.{name}.{part}")
+    try:
+        return import_module(f"edgeeff.backends.{name}.{part}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("edgeeff"):
+            raise
+        raise MissingRuntimeError(
+            f"to {part} for {name} needs {error.name}, which is not installed",
+            mend=f"install it: {package.INSTALL}",
+        ) from None

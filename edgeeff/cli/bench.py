@@ -13,7 +13,7 @@ from edgeeff.cli import console, tables
 def command(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles; measured in turn in the same processes.")],
     baseline: Annotated[
-        str, typer.Option(help="Ratios are held against this bundle: its name or number.")
+        str, typer.Option(help="Ratios are held against this bundle: its name, or its place counted from 0.")
     ] = "0",
     launches: Annotated[int, typer.Option(min=1, help="Processes to start.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.05, help="Measuring time per bundle and launch.")] = 2.0,

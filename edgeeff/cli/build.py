@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeeff.cli import console, tables
-from edgeeff.errors import OptionError
+from edgeeff.cli import console, tables, values
 
 
 def command(
@@ -31,12 +30,20 @@ def command(
     ),
     name: Annotated[str | None, typer.Option(help="Name of the bundles. Default: the model's.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size, 224 or 192x256 (height x width).")] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Of the training, on pixels 0…255, if not the model's own: 127 or 124,116,104."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise: 128 or 58,57,57.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
     io: Annotated[
         str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")
     ] = None,
     softmax: Annotated[bool, typer.Option(help="End in probabilities instead of logits.")] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="Calibration images to use at most.")] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images to use at most, a fifth of them to judge by. Default: 256."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of calibration images.")] = None,
     ranges: Annotated[str, typer.Option(help="Activation ranges: minmax, percentile or mse.")] = "percentile",
     cpu_class: Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")] = "auto",
@@ -56,7 +63,9 @@ def command(
             validation=validation,
             output=output,
             name=name,
-            size=_size(size),
+            size=values.size(size) if size else None,
+            mean=values.channels(mean) if mean else None,
+            std=values.channels(std) if std else None,
             labels=labels,
             io=io,
             softmax=softmax,
@@ -75,12 +84,3 @@ def command(
         for warning in b.warnings:
             console.warn(f"{b.bundle.name}: {warning}")
     return 1 if strict and any(b.warnings for b in built) else 0
-
-
-def _size(text: str | None) -> int | tuple[int, int] | None:
-    if text is None:
-        return None
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):
-        raise OptionError(f"--size {text!r}", mend="write 224, or 192x256 for height x width")
-    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

@@ -35,6 +35,18 @@ def as_json(data: Mapping[str, Any] | list[Any]) -> None:
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
+def json_item(data: Mapping[str, Any], *, first: bool) -> None:
+    """One item of a JSON list that is written as its items come."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    sys.stdout.write(("[\n" if first else ",\n") + "  " + text.replace("\n", "\n  "))
+    sys.stdout.flush()
+
+
+def json_end(*, empty: bool) -> None:
+    """The end of that list."""
+    sys.stdout.write("[]\n" if empty else "\n]\n")
+
+
 def warn(text: str) -> None:
     """Something the reader must not miss."""
     err.print(Text("WARNING ", style="bold yellow") + Text(text), soft_wrap=not err.is_terminal)

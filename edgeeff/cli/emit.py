@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeeff.cli import console, tables
+from edgeeff.cli import console, tables, values
 from edgeeff.errors import OptionError
 
 
@@ -39,8 +39,8 @@ def command(
     bundle = emit(
         graph,
         target=target,
-        mean=known.mean if known else _channels(mean),
-        std=known.std if known else _channels(std),
+        mean=known.mean if known else values.channels(mean or ""),
+        std=known.std if known else values.channels(std or ""),
         images=images,
         output=output,
         name=name,
@@ -52,15 +52,3 @@ def command(
         return
     console.plain(f"{bundle.folder}  {tables.megabytes(tables.artifact_bytes(bundle))}  {found['check']}")
     console.plain(found["golden"]["summary"])
-
-
-def _channels(text: str | None) -> tuple[float, float, float]:
-    try:
-        values = [float(part) for part in (text or "").split(",")]
-    except ValueError:
-        values = []
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3:
-        raise OptionError(f"{text!r} is not one value or three", mend="write 127 or 123.7,116.3,103.5")
-    return values[0], values[1], values[2]

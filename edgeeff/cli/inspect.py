@@ -95,6 +95,16 @@ def _summary(bundle: Any, found: dict[str, Any] | None, check: str) -> None:
         )
     else:
         lines.append(("verified", f"{tables.NOT_RUN}: {(found or {}).get('not_run', 'no verification')}"))
+    hub = (found or {}).get("hub")
+    if hub and not artifact:
+        share = hub["agreement"]["value"]
+        lines.append(
+            (
+                "its graph",
+                f"{tables.decibels(hub['sqnr_db'])} and {share:.1%} agreement with float "
+                f"on {hub['images']} held-out images, in onnxruntime",
+            )
+        )
     made = tables.new("", "")
     made.show_header = False
     for name, value in lines:

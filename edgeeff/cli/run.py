@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from edgeeff.cli import console, tables
+from edgeeff.cli import console
 
 
 def command(
@@ -20,34 +21,37 @@ def command(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Classify images, or the frames of a video or camera."""
+    """Classify images, or the frames of a video or camera; results are printed as they come."""
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
     session = loaded.session(threads)
     labels = loaded.manifest.labels
-    rows: list[dict[str, Any]] = []
-    made = tables.new("image", "classes")
-    for number, (name, pixels) in enumerate(_pixels(source, loaded.manifest.preprocess)):
-        if number == limit:
-            break
+    shown = 0
+    for name, pixels in islice(_pixels(source, loaded.manifest.preprocess), limit):
         scores = session.infer(pixels[None])[0]
         best = np.argsort(-scores, kind="stable")[:top]
         probabilities = scores if loaded.manifest.softmax else _softmax(scores)
-        rows.append(
-            {
-                "image": name,
-                "classes": [
-                    {"index": int(i), "label": labels[i], "probability": round(float(probabilities[i]), 6)}
-                    for i in best
-                ],
-            }
-        )
-        made.add_row(name, ", ".join(f"{labels[i]} {probabilities[i]:.1%}" for i in best))
+        if json:
+            console.json_item(
+                {
+                    "image": name,
+                    "classes": [
+                        {
+                            "index": int(i),
+                            "label": labels[i],
+                            "probability": round(float(probabilities[i]), 6),
+                        }
+                        for i in best
+                    ],
+                },
+                first=shown == 0,
+            )
+        else:
+            console.plain(f"{name}  {', '.join(f'{labels[i]} {probabilities[i]:.1%}' for i in best)}")
+        shown += 1
     if json:
-        console.as_json(rows)
-    else:
-        console.table(made)
+        console.json_end(empty=shown == 0)
 
 
 def _pixels(source: str, preprocess: Any) -> Iterator[tuple[str, Any]]:

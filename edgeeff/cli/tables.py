@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+
+from edgeeff import backends
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
@@ -28,10 +29,8 @@ def new(*columns: str, title: str | None = None) -> Table:
 
 def artifact_bytes(bundle: Bundle) -> int:
     """The size of the files that hold the network."""
-    names = [n for n in bundle.manifest.files if Path(n).parent == Path() and n.startswith("model.")]
-    if bundle.manifest.runtime == "tensorrt":  # it carries one graph for each way of building
-        names = ["model.qdq.onnx"]
-    return sum((bundle.folder / name).stat().st_size for name in names)
+    names = backends.runtime(bundle.manifest.runtime).ARTIFACT
+    return sum((bundle.folder / name).stat().st_size for name in names if name in bundle.manifest.files)
 
 
 def megabytes(size: int) -> str:

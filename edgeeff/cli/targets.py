@@ -11,7 +11,7 @@ from edgeeff.cli import console, tables
 
 def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the targets: runtime, precision, input type, and whether this machine can build them."""
-    from edgeeff import backends
+    from edgeeff import backends, request
     from edgeeff.target import load_target, target_names
 
     found = [load_target(name) for name in target_names()]
@@ -25,15 +25,18 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
                     "precision": t.precision,
                     "input": t.input,
                     "scheme": t.scheme.name if t.scheme else None,
-                    "missing": backends.missing(t.runtime),
+                    "missing": [*request.missing_for_build(), *backends.missing(t.runtime)],
                 }
                 for t in found
             ]
         )
         return
-    made = tables.new("target", "precision", "runtime", "input", "here", "what it is")
+    made = tables.new("target", "precision", "runtime", "input", "can be built here", "what it is")
     for t in found:
-        absent = backends.missing(t.runtime)
-        here = f"no: {backends.runtime(t.runtime).INSTALL}" if absent else "yes"
+        if request.missing_for_build():
+            here = f"no: {request.INSTALL_BUILD_WING}"
+        else:
+            absent = backends.missing(t.runtime)
+            here = f"no: {backends.runtime(t.runtime).INSTALL}" if absent else "yes"
         made.add_row(t.name, t.precision, t.runtime, t.input, here, t.summary)
     console.table(made)

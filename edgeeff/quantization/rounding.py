@@ -20,8 +20,8 @@ _DEAD = 1e-20
 def weight_scale(weight: Float, bias: Float, input_scale: float, largest: int = FULL_RANGE) -> Float:
     """Scale of each output channel, float32 [C], from the largest weight of the channel.
 
-    A channel of zeros, or of nearly nothing, gets its layer's middle scale, and a channel whose bias is vast beside its weights a
-    scale at which the bias still fits 32 bits: a scale of nearly nothing would overflow it.
+    A channel of zeros, or of nearly nothing, gets its layer's middle scale, and a channel whose bias is vast
+    beside its weights a scale at which the bias still fits 32 bits: a scale of nearly nothing would overflow.
     """
     peak = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     scale = peak / largest

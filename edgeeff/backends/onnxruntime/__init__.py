@@ -4,3 +4,9 @@ REQUIRES = ("onnxruntime",)
 INSTALL = "pip install 'edgeeff[build]'"
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = False
+#: Input types that its artifacts can take.
+INPUTS = ("float32", "uint8")
+#: The files of a bundle that hold the network (one way of running it).
+ARTIFACT = ("model.onnx",)
+#: How a bundle is run on the device.
+RUN = "pip install 'edgeeff[build]' && edgeeff run . photo.jpg"

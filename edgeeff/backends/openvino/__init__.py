@@ -4,3 +4,9 @@ REQUIRES = ("openvino",)
 INSTALL = "pip install 'edgeeff[openvino]'"
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = True
+#: Input types that its artifacts can take.
+INPUTS = ("float32", "uint8", "int8")
+#: The files of a bundle that hold the network (one way of running it).
+ARTIFACT = ("model.xml", "model.bin")
+#: How a bundle is run on the device.
+RUN = "pip install 'edgeeff[openvino]' && edgeeff run . photo.jpg"

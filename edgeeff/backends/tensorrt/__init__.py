@@ -4,3 +4,9 @@ REQUIRES = ()  # JetPack brings tensorrt to the device, and a bundle is written 
 INSTALL = "JetPack installs tensorrt on the device"
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = False
+#: Input types that its artifacts can take.
+INPUTS = ("float32", "uint8")
+#: The files of a bundle that hold the network (one way of running it).
+ARTIFACT = ("model.qdq.onnx",)
+#: How a bundle is run on the device.
+RUN = "python3 build_engine.py && python3 verify.py"

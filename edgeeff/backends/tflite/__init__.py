@@ -4,3 +4,9 @@ REQUIRES = (("ai_edge_litert", "tflite_runtime"),)  # old devices have the old p
 INSTALL = "pip install 'edgeeff[tflite]'"
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = False
+#: Input types that its artifacts can take.
+INPUTS = ("float32", "uint8", "int8")
+#: The files of a bundle that hold the network (one way of running it).
+ARTIFACT = ("model.tflite",)
+#: How a bundle is run on the device.
+RUN = "pip install 'edgeeff[tflite]' && edgeeff run . photo.jpg"
