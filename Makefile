@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PHOTOS := calibration/default.toml
 
 .PHONY: demo test test-all lint bench clean
 
@@ -26,8 +25,8 @@ $(VENV)-peers/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV)-peers peers
 	touch $@
 
-bench: $(VENV)/.installed $(VENV)-peers/.installed
-	scripts/bench $(VENV) $(VENV)-peers
+bench: $(VENV)-peers/.installed
+	scripts/bench $(VENV)-peers
 
 clean:
 	rm -rf $(VENV) $(VENV)-peers dist demo
