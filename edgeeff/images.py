@@ -8,7 +8,10 @@ has one path a line, with the class index after it if there is one. An .npz hold
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import warnings
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -231,13 +235,33 @@ def _from_npz(path: Path) -> list[Picture]:
     return [Picture(path, index=i, label=int(label)) for i, label in enumerate(labels)]
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """The images of an .npz, read one at a time: memory does not grow with their number."""
+
+    file: IO[bytes]
+    offset: int
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
+        size = math.prod(self.shape[1:])
+        # pread leaves no position behind, so that threads may read at once.
+        data = os.pread(self.file.fileno(), size, self.offset + index * size)
+        return np.frombuffer(data, np.uint8).reshape(self.shape[1:])
+
+
 @lru_cache(maxsize=4)
-def _rows(path: Path, stamp: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """The ``images`` of an .npz, mapped from disk: memory does not grow with their number."""
+def _rows(path: Path, stamp: tuple[int, int]) -> _Rows:
+    """The ``images`` of an .npz, unpacked to a temporary file that goes when nobody reads it any more."""
     del stamp  # part of the cache's key: a file written anew is read anew
-    with zipfile.ZipFile(path) as archive, archive.open("images.npy") as member, TemporaryFile() as copy:
-        while block := member.read(1 << 22):
-            copy.write(block)
+    copy = TemporaryFile()  # noqa: SIM115 - it lives as long as the rows do
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as member:
+            while block := member.read(1 << 22):
+                copy.write(block)
         copy.seek(0)
         version = np.lib.format.read_magic(copy)
         read_header = (
@@ -246,7 +270,12 @@ def _rows(path: Path, stamp: tuple[int, int]) -> npt.NDArray[np.uint8]:
         shape, fortran, dtype = read_header(copy)
         if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or fortran:
             raise ValueError(f"images are {dtype} {list(shape)}, not uint8 [N, H, W, 3]")
-        return np.memmap(copy, np.uint8, "r", offset=copy.tell(), shape=shape)
+        rows = _Rows(copy, copy.tell(), shape)
+    except BaseException:
+        copy.close()
+        raise
+    weakref.finalize(rows, copy.close)
+    return rows
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class Source(BaseModel):
             raise ValueError("a package has a name")
         if any(not p or PurePath(p).is_absolute() for p in self.pattern):
             raise ValueError("a pattern is relative to its source's folder, and not empty")
-        if self.label is not None and re.compile(self.label).groups < 1:
+        if self.label is not None and _groups(self.label) < 1:
             raise ValueError(f"label {self.label!r} has no group that is the class")
         return self
 
@@ -73,12 +73,19 @@ def read_recipe(path: Path) -> Recipe:
         raise CalibrationError(f"no recipe {path}: {error.strerror}", mend="pass a recipe's path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
-    except (ValidationError, re.error) as error:
+    except ValidationError as error:
         raise CalibrationError(
-            f"{path}: {_reason(error) if isinstance(error, ValidationError) else error}",
+            f"{path}: {_reason(error)}",
             mend=f"a recipe's fields are {', '.join(Recipe.model_fields)}; "
             f"those of a source {', '.join(Source.model_fields)}",
         ) from None
+
+
+def _groups(pattern: str) -> int:
+    try:
+        return re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"label {pattern!r} is no regular expression: {error}") from None
 
 
 def _reason(error: ValidationError) -> str:

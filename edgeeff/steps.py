@@ -36,7 +36,7 @@ from edgeeff.zoo.catalog import ModelSpec
 #: Part of every key: raised when a step computes something else from the same inputs.
 VERSION = 1
 #: Images of the validation set that a build judges by at most.
-JUDGED = 200
+JUDGED = 100
 
 
 @dataclass(frozen=True)

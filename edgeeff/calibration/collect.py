@@ -77,7 +77,8 @@ def _in_order(
     """Work on a few batches at a time and yield the results in the batches' order."""
     workers = max(1, min(os.cpu_count() or 1, 4))
     waiting: deque[Future[tuple[int, dict[str, TensorStatistics]]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    # torch keeps the number of its own threads for each thread that calls it.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for pixels in batches:
             waiting.append(pool.submit(work, pixels))
             if len(waiting) > workers:

@@ -83,7 +83,7 @@ def select(
 
 
 def pixels(
-    images: ImageSet, preprocess: Preprocess, size: int = 8, rest: ImageSet | None = None
+    images: ImageSet, preprocess: Preprocess, size: int = 4, rest: ImageSet | None = None
 ) -> Iterator[Pixels]:
     """The batches of a set, refusing one in which too many images are broken.
 

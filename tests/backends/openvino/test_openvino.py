@@ -1,0 +1,188 @@
+"""OpenVINO: what is emitted, what the CPU makes of it, and what it computes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+
+from edgeeff.backends import Emission
+from edgeeff.backends.openvino.check import check
+from edgeeff.backends.openvino.emit import emit
+from edgeeff.backends.openvino.run import load
+from edgeeff.errors import BundleError, GraphError
+from edgeeff.graph.model import expand_functions
+from edgeeff.quantization.quantize import quantize
+from edgeeff.quantization.recipe import Recipe
+from edgeeff.target import load_target
+
+NETWORKS = ["lite0", "b0"]
+LABELS = ("tabby cat", "dog", *(f"class {i}" for i in range(2, 10)))
+
+
+def emission(network, target, **changes):
+    wanted = replace(load_target(target), **{k: v for k, v in changes.items() if k == "input"})
+    return Emission(
+        f"{network.name}-{target}", wanted, network.preprocess, LABELS, changes.get("softmax", False)
+    )
+
+
+def sqnr(found, reference):
+    return 10 * np.log10((reference**2).sum() / ((found - reference) ** 2).sum())
+
+
+@pytest.fixture(scope="module")
+def hubs(networks):
+    """Each network's plan and hub graph in OpenVINO's scheme."""
+    scheme = load_target("cpu-int8").scheme
+    return {
+        name: quantize(n.graph, n.statistics, n.preprocess, scheme, Recipe()) for name, n in networks.items()
+    }
+
+
+@pytest.fixture
+def write(tmp_path):
+    """``write(files)``: a folder of them."""
+
+    def make(files, name="bundle"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        return folder
+
+    return make
+
+
+def session(folder, network, target="cpu-int8", input_type="uint8"):
+    properties = load_target(target).runtime_properties
+    return load(folder, preprocess=network.preprocess, input_type=input_type, properties=properties)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_emitting_twice_gives_the_same_bytes(name, networks, hubs):
+    first = emit(hubs[name][1], emission(networks[name], "cpu-int8"))
+    emit(expand_functions(networks["lite0"].graph), emission(networks["lite0"], "cpu-fp32", softmax=True))
+    assert emit(hubs[name][1], emission(networks[name], "cpu-int8")) == first
+    assert set(first) == {"model.xml", "model.bin", "labels.txt"}
+    assert first["labels.txt"].decode().splitlines() == list(LABELS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_planned_layer_has_an_int8_kernel(name, networks, hubs, write):
+    plan, hub = hubs[name]
+    folder = write(emit(hub, emission(networks[name], "cpu-int8")))
+    (folder / "plan.json").write_text(plan.to_json())
+    report = check(folder, properties=load_target("cpu-int8").runtime_properties)
+    assert (report.status, report.fallbacks) == ("ok", ())
+    assert report.counts["planned_int8"] == report.counts["int8_kernels"] == 50
+    assert report.counts["executed_float_convolutions"] == (0 if name == "lite0" else 32)  # squeeze-excite
+    assert report.summary == "50 of 50 planned layers run in INT8"
+
+
+def test_a_layer_that_fell_back_is_named(networks, hubs, write):
+    plan, hub = hubs["lite0"]
+    folder = write(emit(hub, emission(networks["lite0"], "cpu-int8")))
+    data = json.loads(plan.to_json())
+    data["layers"]["block.that.is.not.there"] = {"precision": "int8"}
+    (folder / "plan.json").write_text(json.dumps(data))
+    report = check(folder, properties={})
+    assert report.status == "fallback" and report.fallbacks == ("block.that.is.not.there",)
+    assert "fell back: block.that.is.not.there" in report.summary
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_input_type_computes_what_the_float_input_does(name, networks, run_onnx, write):
+    n = networks[name]
+    graph = expand_functions(n.graph)
+    expected = run_onnx(graph, n.preprocess.normalise(n.images[:3]))
+    for input_type in ("uint8", "int8", "float32"):
+        files = emit(graph, emission(n, "cpu-fp32", input=input_type))
+        loaded = session(write(files, input_type), n, "cpu-fp32", input_type)
+        prepared = loaded.prepare(n.images[:1])
+        assert prepared.dtype == input_type
+        assert prepared.shape == ((1, 3, 64, 64) if input_type == "float32" else (1, 64, 64, 3))
+        found = loaded.infer(n.images[:3])
+        assert found.shape == (3, 10) and found.dtype == np.float32
+        assert np.abs(found - expected).max() <= 2e-3 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("input_type", ["uint8", "float32"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_int8_computes_what_the_hub_says(name, input_type, networks, hubs, run_onnx, write):
+    n = networks[name]
+    hub = hubs[name][1]
+    expected = run_onnx(hub, n.preprocess.normalise(n.images))
+    folder = write(emit(hub, emission(n, "cpu-int8", input=input_type)))
+    found = session(folder, n, input_type=input_type).infer(n.images)
+    reference = run_onnx(n.graph, n.preprocess.normalise(n.images))
+    # Kernels round where the graph does not say how; they stay nearer to the hub than the hub to float.
+    assert sqnr(found, expected) > sqnr(expected, reference)
+
+
+def test_the_result_outlives_the_next_inference(networks, write):
+    n = networks["lite0"]
+    loaded = session(write(emit(expand_functions(n.graph), emission(n, "cpu-fp32"))), n, "cpu-fp32")
+    first = loaded.infer(n.images[:1])
+    kept = first.copy()
+    loaded.infer(n.images[1:2])
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(loaded.execute(loaded.prepare(n.images[:1])), kept)
+
+
+def test_softmax(networks, write):
+    n = networks["lite0"]
+    graph = expand_functions(n.graph)
+    logits = session(write(emit(graph, emission(n, "cpu-fp32")), "logits"), n, "cpu-fp32").infer(n.images)
+    files = emit(graph, emission(n, "cpu-fp32", softmax=True))
+    found = session(write(files, "softmax"), n, "cpu-fp32").infer(n.images)
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("input_type", ["uint8", "float32"])
+def test_model_info_is_what_model_api_reads(input_type, networks, write):
+    n = networks["b0"]
+    folder = write(emit(expand_functions(n.graph), emission(n, "cpu-fp32", input=input_type)))
+    model = ov.Core().read_model(folder / "model.xml")
+    info = {
+        key: model.get_rt_info(["model_info", key]).astype(str)
+        for key in model.get_rt_info("model_info").value
+    }
+    assert info["model_type"] == "Classification"
+    assert info["labels"].split() == [label.replace(" ", "_") for label in LABELS]
+    assert (info["orig_height"], info["orig_width"]) == ("64", "64")
+    if input_type == "uint8":
+        assert (info["mean_values"], info["scale_values"]) == ("0 0 0", "1 1 1")
+    else:
+        assert [float(v) for v in info["mean_values"].split()] == pytest.approx(n.preprocess.mean)
+        assert [float(v) for v in info["scale_values"].split()] == pytest.approx(n.preprocess.std)
+    assert (model.input().get_any_name(), model.output().get_any_name()) == ("input", "logits")
+    assert list(model.output().shape) == [1, 10]
+
+
+def test_an_operator_that_openvino_does_not_read_is_named(networks):
+    graph = onnx.ModelProto()
+    graph.CopyFrom(expand_functions(networks["lite0"].graph))
+    graph.graph.node[1].op_type = "FlyToTheMoon"
+    with pytest.raises(GraphError, match="OpenVINO does not read the graph"):
+        emit(graph, emission(networks["lite0"], "cpu-fp32"))
+
+
+@pytest.mark.parametrize("break_it", ["missing", "empty", "half", "no weights"])
+def test_a_broken_ir_is_one_error(break_it, networks, write):
+    n = networks["lite0"]
+    folder = write(emit(expand_functions(n.graph), emission(n, "cpu-fp32")))
+    path = folder / "model.xml"
+    if break_it == "missing":
+        path.unlink()
+    elif break_it == "no weights":
+        (folder / "model.bin").unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 0 if break_it == "empty" else 2000])
+    with pytest.raises(BundleError, match=r"does not compile .*model\.xml"):
+        session(folder, n, "cpu-fp32")

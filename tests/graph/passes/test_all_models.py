@@ -1,0 +1,106 @@
+"""Every pass, on every network of the zoo, computes what the graph before it computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgeeff.graph import passes
+from edgeeff.graph.execute import execute, prepare
+from edgeeff.graph.export import onnx_from_torch
+from edgeeff.zoo import catalog
+
+SIZE = 64
+TOLERANCE = 1e-4
+NEW_OPERATORS = {
+    "fold_batch_norm": set(),
+    "fold_padding": set(),
+    "fuse_swish": {"Swish"},
+    "name_layers": set(),
+}
+
+
+def relative_error(found, expected):
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def compute(graph, x, run_onnx):
+    """The interpreter is several times faster, where the graph is made of operators that it knows."""
+    if {"Pad", "Constant", "Identity"} & {node.op_type for node in graph.graph}:
+        return run_onnx(graph, x)
+    return execute(prepare(graph), torch.from_numpy(x)).numpy()
+
+
+def every_model():
+    """All of the zoo; by default the four largest at a third of their channels, in the slow tier whole."""
+    for name in catalog.names():
+        spec = catalog.get(name)
+        if spec.depth < 1.8 or spec.activation == "relu6":
+            yield pytest.param(spec, id=name)
+        else:
+            yield pytest.param(replace(spec, width=spec.width / 3), id=f"{name}-thin")
+            yield pytest.param(spec, id=name, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("spec", list(every_model()))
+def test_each_pass_alone_keeps_the_function(spec, make_module, make_images, run_onnx):
+    module = make_module(spec)
+    x = spec.preprocess((SIZE, SIZE)).normalise(make_images(2, SIZE, 5))
+    graph = onnx_from_torch(module, (SIZE, SIZE))
+    before = compute(graph, x, run_onnx)
+    with torch.inference_mode():
+        assert relative_error(before, module(torch.from_numpy(x)).numpy()) <= TOLERANCE
+    assert np.abs(before[0] - before[1]).max() > 0.01 * np.abs(before).max()  # the image does matter
+
+    operators = {node.op_type for node in graph.graph}
+    for step in passes.order(passes.discover()):
+        changed = step.rewrite(graph)
+        left = {node.op_type for node in graph.graph}
+        if step.name in NEW_OPERATORS:
+            assert left - operators <= NEW_OPERATORS[step.name]
+        operators = left
+        if not changed:
+            continue
+        after = compute(graph, x, run_onnx)
+        assert relative_error(after, before) <= TOLERANCE, step.name
+        before = after
+
+    counts = Counter(node.op_type for node in graph.graph)
+    blocks = spec.architecture.blocks
+    residual = sum(block.residual for block in blocks)
+    expanded = sum(block.expansion != 1 for block in blocks)
+    activated = 2 + len(blocks) + expanded
+    depthwise_and_projection = 2 * len(blocks)
+    if spec.activation == "relu6":
+        expected = {"Conv": 2 + depthwise_and_projection + expanded, "Clip": activated}
+    else:
+        # Two convolutions, a Swish, a gate, its product and a pool for each squeeze-excite branch.
+        expected = {
+            "Conv": 2 + depthwise_and_projection + expanded + 2 * len(blocks),
+            "Swish": activated + len(blocks),
+            "Sigmoid": len(blocks),
+            "Mul": len(blocks),
+        }
+    pools = 1 if spec.activation == "relu6" else 1 + len(blocks)
+    assert counts == {**expected, "Add": residual, "GlobalAveragePool": pools, "Flatten": 1, "Gemm": 1}
+    names = [node.name for node in graph.graph]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("name", "count"), [("lite0", 94), ("b0", 190)])
+def test_number_of_nodes(name, count, networks):
+    assert len(networks[name].graph.graph) == count
+
+
+def test_layers_bear_the_names_of_the_networks_modules(make_module, b0):
+    modules = {name.removesuffix(".conv") for name, _ in make_module("b0").named_modules()}
+    layers = {node.name for node in b0.graph.graph if node.op_type in ("Conv", "Gemm")}
+    strangers = {
+        layer for layer in layers if layer not in modules and layer.removesuffix(".conv") not in modules
+    }
+    assert not strangers
+    assert all(node.outputs[0].name in (node.name, "logits") for node in b0.graph.graph)

@@ -1,0 +1,118 @@
+"""The interpreter computes what onnxruntime computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edgeeff.errors import GraphError
+from edgeeff.graph import execute as interpreter
+from edgeeff.graph.execute import execute, prepare
+from edgeeff.graph.passes import fuse_swish
+
+EACH = {
+    "Add": "y = Add (x, k)",
+    "BatchNormalization": "y = BatchNormalization <epsilon = 0.01> (x, p, k4, k4, p)",
+    "Clip": "y = Clip (x, low, high)",
+    "Conv": "y = Conv <pads = [1, 1, 1, 1]> (x, w, k5)",
+    "Flatten": "y = Flatten (x)",
+    "Gemm": "a = Flatten (x) y = Gemm <transB = 1, alpha = 0.5, beta = 2.0> (a, m, k5)",
+    "GlobalAveragePool": "y = GlobalAveragePool (x)",
+    "Mul": "y = Mul (x, k)",
+    "Relu": "y = Relu (x)",
+    "Sigmoid": "y = Sigmoid (x)",
+    "Softmax": "a = Flatten (x) y = Softmax (a)",
+    "Sub": "y = Sub (x, k)",
+    "Swish": "s = Sigmoid (x) y = Mul (x, s)",
+}
+OTHERS = [
+    "y = Conv (x, w)",
+    "y = Conv <pads = [0, 1, 2, 1], strides = [2, 2]> (x, w, k5)",
+    "y = Conv <pads = [1, 1, 1, 1], strides = [2, 1], dilations = [2, 2]> (x, w)",
+    "y = Conv <group = 4, pads = [0, 0, 1, 1], strides = [2, 2]> (x, depthwise)",
+    "a = Flatten (x) y = Gemm (a, mt)",
+    "g = GlobalAveragePool (x) s = Sigmoid (g) y = Mul (s, x)",
+    "y = Sub (k, x)",
+    "y = Softmax <axis = 1> (x)",
+    "y = Add (x, x)",
+]
+
+
+def relative_error(found, expected):
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+@pytest.fixture
+def constants(weights):
+    m = weights(5, 256)
+    return {
+        **{"k": weights(1, 4, 1, 1), "k4": weights(4), "k5": weights(5), "p": np.abs(weights(4)) + 0.1},
+        **{"low": np.float32(-0.5), "high": np.float32(0.75), "w": weights(5, 4, 3, 3)},
+        **{"depthwise": weights(4, 1, 5, 5), "m": m, "mt": np.ascontiguousarray(m.T)},
+    }
+
+
+def test_every_operator_is_covered():
+    assert set(EACH) == set(interpreter._OPERATORS)
+
+
+@pytest.mark.parametrize("body", [*EACH.values(), *OTHERS])
+def test_equal_to_onnxruntime(body, graph_of, constants, x, run_onnx):
+    used = {
+        name: value
+        for name, value in constants.items()
+        if name in body.replace("(", " ").replace(",", " ").replace(")", " ").split()
+    }
+    model = graph_of(body, **used)
+    expected = run_onnx(model, x)
+    if body == EACH["Swish"]:
+        fuse_swish.rewrite(model)
+        assert [node.op_type for node in model.graph] == ["Swish"]
+    found = execute(prepare(model), torch.from_numpy(x)).numpy()
+    assert found.shape == expected.shape
+    assert relative_error(found, expected) <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["lite0", "b0"])
+def test_whole_networks_and_any_batch(name, networks, run_onnx):
+    network = networks[name]
+    program = prepare(network.graph)
+    x = network.preprocess.normalise(network.images[:3])
+    found = execute(program, torch.from_numpy(x)).numpy()
+    assert relative_error(found, run_onnx(network.graph, x)) <= 1e-4
+    assert relative_error(execute(program, torch.from_numpy(x[1:2])).numpy(), found[1:2]) <= 1e-4
+
+
+def test_every_tensor_is_observed_once_in_order(b0):
+    seen = []
+    x = torch.from_numpy(b0.preprocess.normalise(b0.images[:1]))
+    logits = execute(prepare(b0.graph), x, lambda name, value: seen.append((name, value)))
+    assert [name for name, _ in seen] == ["input", *(n.outputs[0].name for n in b0.graph.graph)]
+    assert torch.equal(seen[0][1], x)
+    assert torch.equal(seen[-1][1], logits)
+
+
+def test_tensors_are_forgotten_after_their_last_reader(b0):
+    """What lives at once is bounded by the widest point, not by the sum of all tensors."""
+    import weakref
+
+    alive, total = [], 0
+    most = 0
+
+    def observe(name, value):
+        nonlocal most, total
+        size = value.numel()
+        total += size
+        alive.append((weakref.ref(value), size))
+        most = max(most, sum(n for reference, n in alive if reference() is not None))
+
+    execute(prepare(b0.graph), torch.from_numpy(b0.preprocess.normalise(b0.images[:1])), observe)
+    assert most < total / 5
+
+
+def test_unknown_operator_is_named(graph_of):
+    model = graph_of("a = Relu (x) y = HardSwish (a)")
+    next(n for n in model.graph if n.op_type == "HardSwish").name = "block.activation"
+    with pytest.raises(GraphError, match=r"operator HardSwish of node 'block\.activation' is not supported"):
+        prepare(model)

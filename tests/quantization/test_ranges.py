@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeeff.calibration.collect import _summarise
+from edgeeff.preprocess import Preprocess
+from edgeeff.quantization import ranges
+from edgeeff.quantization.placement import Site
+from edgeeff.quantization.plan import ActivationQuantization
+from edgeeff.quantization.recipe import RangeMethod
+
+ends = st.floats(0, 1e6).filter(lambda v: v == 0 or v > 1e-12)
+types = st.sampled_from(["int8", "uint8"])
+
+
+def statistics_of(values):
+    return _summarise(torch.from_numpy(np.asarray(values, np.float32).reshape(1, -1, 16, 16)))
+
+
+def rounded(values, quantization):
+    low, high = (-128, 127) if quantization.type == "int8" else (0, 255)
+    codes = np.clip(np.rint(values / quantization.scale) + quantization.zero_point, low, high)
+    return (codes - quantization.zero_point) * quantization.scale
+
+
+@given(ends, ends, st.booleans(), types)
+def test_a_fitted_range_covers_its_ends_and_represents_zero(below, high, symmetric, integer):
+    low = 0.0 if symmetric and integer == "uint8" else -below
+    found = ranges.fit(low, high, symmetric, integer)
+    first, last = (-128, 127) if integer == "int8" else (0, 255)
+    assert isinstance(found.zero_point, int) and first <= found.zero_point <= last
+    assert found.zero_point == 0 or not symmetric
+    assert found.scale == np.float32(found.scale) > 0
+    smallest, largest = found.limits
+    assert smallest <= 0 <= largest  # zero has a code of its own: the zero point
+    # Rounding the zero point moves the range by half a step at most.
+    assert (
+        smallest - 0.51 * found.scale <= low * (1 + 1e-6)
+        and high * (1 - 1e-6) <= largest + 0.51 * found.scale
+    )
+    if low < 0 and high > 0 and not symmetric:
+        assert (largest - smallest) == pytest.approx(high - low, rel=1e-5, abs=1e-6)
+
+
+@given(ends.filter(bool))
+def test_what_is_never_negative_begins_at_zero(high):
+    assert ranges.fit(0, high, True, "uint8") == ActivationQuantization(
+        float(np.float32(high / 255)), 0, "uint8"
+    )
+    asymmetric = ranges.fit(0, high, False, "int8")
+    assert asymmetric.zero_point == -128 and asymmetric.scale == pytest.approx(high / 255)
+    assert ranges.fit(0, high, False, "uint8").zero_point == 0
+
+
+def test_a_silent_tensor_has_a_scale():
+    silent = statistics_of(np.zeros((2, 16, 16)))
+    for method in get_args(RangeMethod):
+        low, high = ranges.value_range(silent, False, "int8", method)
+        assert (low, high) == (0, 0)
+    assert ranges.fit(0, 0, True, "int8").scale == pytest.approx(1e-9)
+
+
+def test_minmax_holds_everything():
+    values = np.random.default_rng(0).normal(1, 2, (8, 16, 16)).astype(np.float32)
+    assert ranges.value_range(statistics_of(values), False, "int8", "minmax") == (values.min(), values.max())
+    positive = np.abs(values) + 3
+    assert ranges.value_range(statistics_of(positive), False, "int8", "minmax") == (0, positive.max())
+
+
+def test_percentile_leaves_the_tail_outside():
+    values = np.random.default_rng(0).normal(0, 1, (1024, 16, 16)).astype(np.float32)
+    values[0, 0, 0] = 60
+    low, high = ranges.value_range(statistics_of(values), False, "int8", "percentile")
+    exact = np.quantile(values, [ranges.TAIL, 1 - ranges.TAIL])
+    bin_width = 2 * 8 / 128  # of the widest channels but the one with the outlier
+    assert abs(low - exact[0]) <= bin_width and abs(high - exact[1]) <= bin_width
+
+
+def test_percentile_without_a_tail_is_minmax_but_for_a_bin():
+    values = np.random.default_rng(0).uniform(-1, 1, (16, 16, 16)).astype(np.float32)
+    low, high = ranges.value_range(statistics_of(values), False, "int8", "percentile")
+    assert low == pytest.approx(-1, abs=1 / 64) and high == pytest.approx(1, abs=1 / 64)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("tail", ["none", "one outlier", "laplace"])
+def test_mse_is_never_much_worse_than_the_others(tail, symmetric):
+    random = np.random.default_rng(1)
+    values = random.uniform(-1, 1, (64, 16, 16)) if tail == "none" else random.laplace(0, 1, (64, 16, 16))
+    if tail == "one outlier":
+        values = np.clip(values, -3, 3)
+        values[3, 2, 1] = 40
+    tensor = statistics_of(values)
+    errors = {}
+    for method in get_args(RangeMethod):
+        chosen = ranges.fit(*ranges.value_range(tensor, symmetric, "int8", method), symmetric, "int8")
+        errors[method] = ((values - rounded(values, chosen)) ** 2).mean()
+    assert errors["mse"] <= 1.05 * min(errors.values())
+
+
+def test_mse_keeps_a_bounded_range_whole():
+    values = np.random.default_rng(0).uniform(0, 6, (16, 16, 16)).astype(np.float32)
+    low, high = ranges.value_range(statistics_of(values), True, "uint8", "mse")
+    assert low == 0 and high == pytest.approx(6, rel=0.03)
+
+
+def site(name, nonnegative=False, symmetric=True, fixed=None):
+    return Site(name, (), nonnegative, symmetric, fixed)
+
+
+def test_choice_by_site(schemes):
+    values = np.random.default_rng(0).normal(0, 1, (4, 16, 16))
+    statistics = {"signed": statistics_of(values), "clipped": statistics_of(np.abs(values))}
+    sites = {
+        s.tensor: s
+        for s in (
+            site("signed"),
+            site("clipped", True),
+            site("gate", True, fixed=(1 / 256, -128)),
+            site("input"),
+        )
+    }
+    known = {"input": ActivationQuantization(0.5, 0, "int8")}
+    found = ranges.choose(sites, statistics, schemes["openvino"], "minmax", known)
+    assert list(found) == list(sites)
+    assert (found["signed"].type, found["signed"].zero_point) == ("int8", 0)
+    assert (found["clipped"].type, found["clipped"].zero_point) == ("uint8", 0)
+    assert found["clipped"].scale == np.float32(np.abs(values).astype(np.float32).max() / 255)
+    assert (found["gate"].scale, found["gate"].zero_point) == (1 / 256, -128)
+    assert found["input"] is known["input"]
+
+
+LITE = Preprocess((8, 8), (127.0,) * 3, (128.0,) * 3)
+IMAGENET = Preprocess((8, 8), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+def test_input_codes_are_the_pixels_where_one_value_serves(schemes):
+    assert ranges.input_quantization(LITE, schemes["tflite"]) == ActivationQuantization(1 / 128, -1, "int8")
+    assert ranges.input_quantization(LITE, schemes["tensorrt"]) == ActivationQuantization(1 / 128, 0, "int8")
+    pixels = np.arange(256)
+    codes = rounded((pixels - 127) / 128, ranges.input_quantization(LITE, schemes["tflite"])) * 128
+    np.testing.assert_array_equal(codes + 127, pixels)
+
+
+@pytest.mark.parametrize("scheme", ["openvino", "tensorrt", "tflite"])
+@pytest.mark.parametrize("preprocess", [LITE, IMAGENET])
+def test_no_image_leaves_the_inputs_range(scheme, preprocess, schemes):
+    found = ranges.input_quantization(preprocess, schemes[scheme])
+    corners = np.stack([np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)])
+    values = preprocess.normalise(corners)
+    smallest, largest = found.limits
+    assert smallest - found.scale <= values.min() and values.max() <= largest + found.scale
+    assert schemes[scheme].zero_point == "any" or found.zero_point == 0

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgeeff.preprocess import Preprocess
+
+PREPROCESS = Preprocess(size=(24, 32), mean=(124.0, 116.0, 104.0), std=(58.0, 57.0, 56.0))
+
+
+def test_normalises_channel_by_channel():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
+    found = PREPROCESS.normalise(pixels)
+    assert (found.shape, found.dtype, found.flags.c_contiguous) == ((2, 3, 24, 32), np.float32, True)
+    for channel in range(3):
+        expected = (pixels[..., channel] - PREPROCESS.mean[channel]) / PREPROCESS.std[channel]
+        np.testing.assert_allclose(found[:, channel], expected, rtol=1e-6)
+
+
+def test_an_image_of_the_networks_size_is_taken_whole():
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    np.testing.assert_array_equal(PREPROCESS.fit(Image.fromarray(pixels)), pixels)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.floats(0.1, 1.0))
+def test_any_photo_fits(width, height, crop):
+    preprocess = Preprocess(size=(24, 32), mean=(0.0,) * 3, std=(1.0,) * 3, crop=crop)
+    found = preprocess.fit(Image.new("L", (width, height), 200))
+    assert (found.shape, found.dtype) == ((24, 32, 3), np.uint8)
+    assert (found == 200).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 80), (80, 160)])
+def test_the_middle_of_the_photo_is_kept_unstretched(width, height):
+    """A disc in the middle stays a disc in the middle, of the size that the crop says."""
+    y, x = np.mgrid[:height, :width]
+    disc = (x - width / 2 + 0.5) ** 2 + (y - height / 2 + 0.5) ** 2 < 20**2
+    preprocess = Preprocess(size=(64, 64), mean=(0.0,) * 3, std=(1.0,) * 3, crop=0.8)
+    found = preprocess.fit(Image.fromarray((disc * 255).astype(np.uint8)))[..., 0] > 127
+    rows, columns = np.nonzero(found)
+    for axis in (rows, columns):
+        assert abs(axis.mean() - 31.5) < 0.6
+        # 80 pixels × 0.8 become 64: the scale is one.
+        assert abs((axis.max() - axis.min() + 1) - 40) <= 2
+
+
+def test_interpolation_is_as_it_says():
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
+    bicubic = Preprocess((32, 32), (0.0,) * 3, (1.0,) * 3, interpolation="bicubic").fit(photo)
+    bilinear = Preprocess((32, 32), (0.0,) * 3, (1.0,) * 3, interpolation="bilinear").fit(photo)
+    assert not np.array_equal(bicubic, bilinear)
+
+
+def test_json_and_back():
+    assert Preprocess.from_json(json.loads(json.dumps(PREPROCESS.to_json()))) == PREPROCESS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"size": [1, 2, 3]}, {"mean": [1]}, {"std": "abc"}, {"crop": None}, {"interpolation": "nearest"}],
+)
+def test_data_that_makes_no_sense(changes):
+    with pytest.raises((ValueError, TypeError)):
+        Preprocess.from_json({**PREPROCESS.to_json(), **changes})

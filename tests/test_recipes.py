@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeeff.errors import CalibrationError, EdgeeffError
+from edgeeff.images import Picture
+from edgeeff.recipes import bundled_recipe, choose, open_source, read_recipe, recipe_photos
+
+SOURCE = '[[source]]\npath = "photos"\n'
+
+
+@pytest.fixture
+def write(tmp_path):
+    """``write(text)``: a recipe beside a folder of four photos."""
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "photos" / f"p{i}_{i + 7}.png")
+
+    def make(text: str):
+        path = tmp_path / "recipe.toml"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_a_folder_beside_the_recipe(write):
+    recipe, pictures = recipe_photos(write(f"count = 3\nseed = 5\n{SOURCE}"))
+    assert (recipe.count, recipe.seed, recipe.crops) == (3, 5, False)
+    assert [p.path.name for p in pictures] == ["p0_7.png", "p1_8.png", "p2_9.png", "p3_10.png"]
+
+
+def test_patterns_and_labels(write):
+    _, pictures = recipe_photos(write(SOURCE + "pattern = ['p[12]*.png', 'p0*']\nlabel = '_(\\d+)\\.png$'"))
+    assert [(p.path.name, p.label) for p in pictures] == [("p1_8.png", 8), ("p2_9.png", 9), ("p0_7.png", 7)]
+
+
+def test_names_without_a_label_stay_unlabelled(write):
+    _, pictures = recipe_photos(write(SOURCE + "label = '_(9)\\.png$'"))
+    assert [p.label for p in pictures] == [-1, -1, 9, -1]
+
+
+def test_a_package_that_is_not_installed_is_passed_over(write):
+    _, pictures = recipe_photos(
+        write(f'{SOURCE}[[source]]\npackage = "no_such_package"\npattern = ["*.png"]')
+    )
+    assert len(pictures) == 4
+
+
+def test_photos_that_are_nowhere_are_an_error(write):
+    text = '[[source]]\npackage = "no_such_package"\n[[source]]\npackage = "no.such.package"'
+    with pytest.raises(
+        CalibrationError, match=r"none of the photos .* \(no_such_package, no\.such\.package\)"
+    ):
+        recipe_photos(write(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "count = ",
+        "",
+        "source = []",
+        "[[source]]",
+        '[[source]]\npath = "photos"\npackage = "foolbox"',
+        f"count = 0\n{SOURCE}",
+        f"count = -1\n{SOURCE}",
+        f"count = 2.5\n{SOURCE}",
+        f"seed = -1\n{SOURCE}",
+        f"number = 3\n{SOURCE}",
+        f"{SOURCE}label = '('",
+        f"{SOURCE}label = 'p'",  # no group
+        f"{SOURCE}label = '(p)'",  # no number
+        f'{SOURCE}pattern = "*.png"',
+        f'{SOURCE}pattern = ["/etc/*"]',
+        f'{SOURCE}pattern = [""]',
+        '[[source]]\npath = "elsewhere"',
+        '[[source]]\npackage = ""',
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(text, write):
+    with pytest.raises(EdgeeffError):
+        open_source(write(text))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "recipe.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CalibrationError, match="is not TOML"):
+        read_recipe(tmp_path / "recipe.toml")
+    with pytest.raises(CalibrationError, match="no recipe"):
+        read_recipe(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize("name", ["default", "imagenet20", "other-photos"])
+def test_bundled_recipes(name):
+    path = bundled_recipe(name)
+    recipe = read_recipe(path)
+    images = open_source(path)
+    assert recipe.summary
+    assert len(images) == (recipe.count or 20)
+    assert images == open_source(path)
+
+
+def test_labels_of_the_20_photos():
+    labels = open_source(bundled_recipe("imagenet20")).labels
+    assert labels is not None
+    assert len(labels) == 20 and labels.min() >= 0 and labels.max() < 1000
+
+
+def test_judging_photos_are_not_calibration_photos():
+    def names(recipe):
+        return {p.path for p in open_source(bundled_recipe(recipe)).pictures}
+
+    assert not names("default") & names("other-photos")
+    assert len(names("other-photos")) >= 8
+
+
+def test_choice_is_seeded_and_keeps_the_order(tmp_path):
+    pictures = [Picture(tmp_path / f"{i:02}.png") for i in range(20)]
+    chosen = choose(pictures, 7, 3)
+    assert chosen == choose(tuple(pictures), 7, 3) != choose(pictures, 7, 4)
+    assert all(a.path < b.path for a, b in pairwise(chosen))
+    assert choose(pictures, None, 0) == choose(pictures, 20, 0) == choose(pictures, 50, 0) == pictures
+    assert choose(pictures, 20, 0, crops=True) == pictures
+
+
+def test_crops_fill_up(tmp_path):
+    pictures = [Picture(tmp_path / f"{i}.png", label=i) for i in range(3)]
+    filled = choose(pictures, 10, 1, crops=True)
+    assert filled[:3] == pictures and len(filled) == 10
+    assert [p.path.stem for p in filled[3:]] == ["0", "1", "2", "0", "1", "2", "0"]
+    for picture in filled[3:]:
+        left, top, width, height = picture.crop
+        assert width == height and 0.4 <= width <= 1
+        assert left >= 0 and top >= 0 and left + width <= 1 and top + height <= 1
+        assert picture.label == -1  # the object may lie outside the crop
+    assert np.unique([p.crop for p in filled[3:]], axis=0).shape[0] == 7
+
+
+def test_a_source_that_is_no_recipe(write, tmp_path):
+    write("")
+    assert len(open_source(tmp_path / "photos")) == 4
+    assert len(open_source(str(tmp_path / "photos"), count=2, seed=1)) == 2

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from edgeeff import backends
+from edgeeff.errors import EdgeeffError, UnknownTargetError
+from edgeeff.target import load_scheme, load_target, resources, target_names
+
+GOOD = {"summary": '"A board"', "runtime": '"openvino"', "precision": '"fp32"', "input": '"uint8"'}
+
+
+def toml(**changes):
+    return "".join(f"{k} = {v}\n" for k, v in {**GOOD, **changes}.items() if v is not None)
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_target_can_be_read(name):
+    target = load_target(name)
+    assert target.name == name and target.summary
+    assert target.runtime in backends.runtime_names()
+    assert (target.scheme is not None) == (target.precision == "int8")
+    assert target.scheme is None or target.scheme.opset == 17
+
+
+def test_the_targets_of_the_first_release():
+    assert {"cpu-int8", "cpu-bf16", "cpu-fp32", "mobile-int8", "mobile-fp32", "jetson-int8"} <= set(
+        target_names()
+    )
+
+
+def test_the_three_schemes():
+    tensorrt, openvino, tflite = (load_scheme(name) for name in ("tensorrt", "openvino", "tflite"))
+    assert (tensorrt.activation_type, tensorrt.nonnegative_type, tensorrt.zero_point) == (
+        "int8",
+        "int8",
+        "zero",
+    )
+    assert (openvino.activation_type, openvino.nonnegative_type) == ("int8", "uint8")
+    assert (tflite.zero_point, tflite.every_tensor, tflite.swish) == ("any", True, "steps")
+    for scheme in (tensorrt, openvino):
+        assert (scheme.swish, scheme.squeeze_excite, scheme.every_tensor) == ("whole", "float", False)
+
+
+def test_a_target_of_ones_own(tmp_path):
+    path = tmp_path / "my-board.toml"
+    path.write_text(toml(precision='"int8"', scheme='"openvino"') + '[runtime_properties]\nA = "B"\n')
+    target = load_target(str(path))
+    assert target.name == "my-board" and dict(target.runtime_properties) == {"A": "B"}
+    assert target.scheme == load_scheme("openvino")
+
+
+@pytest.mark.parametrize(
+    "name", ["jetson", "", "../targets/cpu-int8", "schemes/openvino", "nowhere.toml", "a/b"]
+)
+def test_no_such_target(name):
+    with pytest.raises(UnknownTargetError, match="no target named") as caught:
+        load_target(name)
+    assert "cpu-int8" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "summary = ",
+        toml(summary=None),
+        toml(colour='"red"'),
+        toml(precision='"int4"'),
+        toml(precision='"int8"'),
+        toml(scheme='"openvino"'),
+        toml(precision='"int8"', scheme='"nowhere"'),
+        toml(input="3"),
+        toml(runtime_properties="{ THREADS = 1 }"),
+        "\ud800",
+    ],
+)
+def test_target_files_that_make_no_sense(text, tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(UnknownTargetError):
+        load_target(str(path))
+
+
+def test_no_such_scheme():
+    with pytest.raises(UnknownTargetError, match="no scheme named 'int4'") as caught:
+        load_scheme("int4")
+    assert "openvino" in caught.value.mend
+
+
+def test_every_scheme_belongs_to_a_target():
+    schemes = {path.stem for path in (resources("targets") / "schemes").glob("*.toml")}
+    assert schemes == {load_target(n).scheme.name for n in target_names() if load_target(n).scheme}
+
+
+def test_runtimes_are_found_by_their_folders():
+    assert {"onnxruntime", "openvino", "tensorrt", "tflite"} <= set(backends.runtime_names())
+    for name in backends.runtime_names():
+        package = backends.runtime(name)
+        assert isinstance(package.REQUIRES, tuple) and package.INSTALL
+        assert isinstance(package.NORMALISES_INPUT, bool)
+    assert backends.missing("openvino") == []
+    with pytest.raises(UnknownTargetError, match="no runtime named 'coreml'"):
+        backends.runtime("coreml")
+
+
+def test_a_runtime_that_cannot_do_what_is_asked_says_so():
+    """onnxruntime is the reference executor: it runs graphs, and there is nothing to emit for it."""
+    with pytest.raises(EdgeeffError, match="onnxruntime"):
+        backends.room("onnxruntime", "emit")
+
+
+def test_a_runtime_that_is_not_installed_names_the_line_that_installs_it(monkeypatch):
+    monkeypatch.setattr(backends.runtime("openvino"), "REQUIRES", ("numpy", ("no_such_runtime", "nor_this")))
+    assert backends.missing("openvino") == ["no_such_runtime or nor_this"]
+    with pytest.raises(EdgeeffError, match="needs no_such_runtime or nor_this") as caught:
+        backends.room("openvino", "run")
+    assert "pip install 'edgeeff[openvino]'" in caught.value.mend
