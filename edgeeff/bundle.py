@@ -218,12 +218,19 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether the folder may be replaced: it holds a manifest of ours, or nothing at all."""
-    try:
-        read_manifest(folder)
-    except BundleError:
-        return folder.is_dir() and not any(folder.iterdir())
-    return True
+    """Whether the folder may be replaced: it holds a manifest of ours, or nothing at all.
+
+    Looked at more than once, because another build may be putting its own bundle there.
+    """
+    for _ in range(3):
+        with suppress(BundleError):
+            read_manifest(folder)
+            return True
+        with suppress(FileNotFoundError):
+            if not folder.is_dir() or any(folder.iterdir()):
+                continue
+        return True
+    return not folder.exists()
 
 
 def write_bundle(
