@@ -46,7 +46,7 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
             mend=f"install it: {INSTALL_BUILD_WING}",
         )
     for target in wanted:
-        backends.room(target.runtime, "emit")
+        backends.require(target.runtime, "emit")
     if io is None:
         return wanted
     if io not in get_args(InputType):

@@ -22,7 +22,7 @@ from edgeeff import backends
 from edgeeff.backends import Emission, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache, key_of, versions
-from edgeeff.calibration.selection import FEW, Selection, pixels
+from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import verify
@@ -34,7 +34,7 @@ from edgeeff.target import Target
 from edgeeff.zoo.catalog import ModelSpec
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 1
+VERSION = 2
 #: Images of the validation set that a build judges by at most.
 JUDGED = 100
 
@@ -88,6 +88,7 @@ class Work:
     cache: Cache
     progress: Progress
     _done: dict[str, Any] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     def network(self) -> Network:
         """checkpoint ─▶ float graph."""
@@ -119,8 +120,11 @@ class Work:
         entry = self.cache.get("hub", key)
         if entry is None:
             graph, plan = self._quantised(target, raw)
-            entry = {"graph.onnx": graph, "plan.json": plan.encode()}
+            bad = bad_to_json(self.images.calibration)
+            entry = {"graph.onnx": graph, "plan.json": plan.encode(), "bad.json": bad.encode()}
             self.cache.put("hub", key, entry)
+        images = self.images.calibration
+        self._name_skipped(images, bad_from_json(images, entry["bad.json"].decode()))
         return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw)
 
     def emit(self, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> dict[str, bytes]:
@@ -227,12 +231,12 @@ class Work:
         )
 
     def _statistics(self) -> Statistics:
+        calibration = self.images.calibration
         entry = self.cache.get("statistics", self._statistics_key)
         if entry is None:
             from edgeeff.calibration.collect import collect
             from edgeeff.graph.model import from_bytes
 
-            calibration = self.images.calibration
             self.progress.stage("calibrating", total=len(calibration))
             found = collect(
                 from_bytes(self.network().graph),
@@ -242,11 +246,10 @@ class Work:
             )
             entry = {
                 "statistics.npz": statistics_to_bytes(found),
-                "bad.json": json.dumps(calibration.bad).encode(),
+                "bad.json": bad_to_json(calibration).encode(),
             }
             self.cache.put("statistics", self._statistics_key, entry)
-        self.images.calibration.bad.update(json.loads(entry["bad.json"]))
-        self._name_skipped(self.images.calibration)
+        calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
         return statistics_from_bytes(entry["statistics.npz"])
 
     def _quantised(self, target: Target, raw: bool) -> tuple[bytes, str]:
@@ -275,8 +278,7 @@ class Work:
         few = replace(validation, pictures=validation.pictures[:JUDGED], bad={})
         self.progress.stage("judging the float graph on held-out images")
         batches = list(pixels(few, self.preprocess, rest=self._rest(self.images.calibration)))
-        validation.bad.update(few.bad)
-        self._name_skipped(few)
+        self._name_skipped(validation, few.bad)
         logits = self._infer(self.network().graph, batches, raw=False)
         if len(logits) < FEW:
             self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
@@ -304,9 +306,12 @@ class Work:
         """The other part of the set that the user passed, if calibration and validation are parts of one."""
         return part if self.images.held_out else None
 
-    def _name_skipped(self, images: ImageSet) -> None:
-        for reason in images.bad.values():
+    def _name_skipped(self, images: ImageSet, bad: Mapping[str, str]) -> None:
+        """Tell of skipped images, once a build: many targets come upon the same ones."""
+        images.bad.update(bad)
+        for reason in sorted(set(images.bad.values()) - self._told):
             self.progress.warn(f"skipped an image: {reason}")
+            self._told.add(reason)
 
     def _bad_images(self) -> dict[str, str]:
         return {**self.images.calibration.bad, **self.images.validation.bad}

@@ -26,6 +26,7 @@ from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
 
 Logits = npt.NDArray[np.float32]
+Room = Literal["emit", "run", "check"]
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def missing(name: str) -> list[str]:
     return absent
 
 
-def room(name: str, part: Literal["emit", "run", "check"]) -> Any:
-    """The runtime's ``emit``, ``run`` or ``check`` module.
+def require(name: str, part: Room) -> None:
+    """Refuse a room that is not there or whose runtime is not installed, without importing either.
 
     Raises:
         UnknownTargetError: There is no such runtime, or it has no such room.
@@ -128,6 +129,16 @@ def room(name: str, part: Literal["emit", "run", "check"]) -> Any:
             f"the {name} runtime needs {', '.join(absent)}, which is not installed",
             mend=f"install it: {package.INSTALL}",
         )
+
+
+def room(name: str, part: Room) -> Any:
+    """The runtime's ``emit``, ``run`` or ``check`` module.
+
+    Raises:
+        UnknownTargetError: There is no such runtime, or it has no such room.
+        MissingRuntimeError: A module that the runtime needs is not installed.
+    """
+    require(name, part)
     try:
         return import_module(f"edgeeff.backends.{name}.{part}")
     except ModuleNotFoundError as error:
@@ -135,5 +146,5 @@ def room(name: str, part: Literal["emit", "run", "check"]) -> Any:
             raise
         raise MissingRuntimeError(
             f"to {part} for {name} needs {error.name}, which is not installed",
-            mend=f"install it: {package.INSTALL}",
+            mend=f"install it: {runtime(name).INSTALL}",
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +110,15 @@ def refuse_broken(images: ImageSet, decoded: int, rest: ImageSet | None = None) 
             f"{len(bad)} of {whole} images cannot be decoded ({'; '.join(list(bad.values())[:3])})",
             mend="take the broken images out; up to a tenth are skipped",
         )
+
+
+def bad_to_json(images: ImageSet) -> str:
+    """Which images of a set were skipped and why, by their numbers: another folder may hold the same set."""
+    names = ((number, str(picture)) for number, picture in enumerate(images.pictures))
+    return json.dumps({n: images.bad[name].removeprefix(name) for n, name in names if name in images.bad})
+
+
+def bad_from_json(images: ImageSet, text: str) -> dict[str, str]:
+    """The reverse of :func:`bad_to_json`: reasons by name, as in ``images.bad``."""
+    known = {str(images.pictures[int(number)]): reason for number, reason in json.loads(text).items()}
+    return {name: f"{name}{reason}" for name, reason in known.items()}

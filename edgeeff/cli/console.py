@@ -16,8 +16,16 @@ from rich.text import Text
 #: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
 _PIPE_WIDTH = 200
 
-out = Console(markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-err = Console(markup=False, stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+
+class _Console(Console):
+    """Rich's, but a reader that goes away (``| head``) is no failure: see ``edgeeff.cli``."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Console(markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+err = _Console(markup=False, stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def plain(text: str) -> None:
@@ -33,6 +41,7 @@ def table(content: Table) -> None:
 def as_json(data: Mapping[str, Any] | list[Any]) -> None:
     """Data on standard output, for programs."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def json_item(data: Mapping[str, Any], *, first: bool) -> None:

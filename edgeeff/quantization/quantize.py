@@ -52,7 +52,7 @@ def make_plan(
             f"the statistics know nothing of {', '.join(absent[:3])}",
             mend="clear the cache (edgeeff cache clear) and build again",
         )
-    activations = ranges.choose(placed.sites, statistics, scheme, recipe.ranges, known)
+    activations = ranges.choose(placed.sites, statistics, scheme, recipe.ranges, known, _tail(model))
     largest = rounding.SEVEN_BITS if recipe.seven_bit_weights else rounding.FULL_RANGE
     layers = {}
     for node in model.graph:
@@ -69,6 +69,12 @@ def make_plan(
         layers=layers,
         outputs=tuple(name for name, site in placed.sites.items() if site.output),
     )
+
+
+def _tail(model: ir.Model) -> float:
+    """The share of outliers that a percentile range may cut off, by the network's activation."""
+    unbounded = any(node.op_type in ("Swish", "Sigmoid") for node in model.graph)
+    return ranges.UNBOUNDED_TAIL if unbounded else ranges.BOUNDED_TAIL
 
 
 def _layer(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeeff.calibration.collect import _summarise
 from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import ranges
-from edgeeff.quantization.placement import Site
+from edgeeff.quantization.placement import Site, place
 from edgeeff.quantization.plan import ActivationQuantization
 from edgeeff.quantization.recipe import RangeMethod
 
@@ -77,7 +77,7 @@ def test_percentile_leaves_the_tail_outside():
     values = np.random.default_rng(0).normal(0, 1, (1024, 16, 16)).astype(np.float32)
     values[0, 0, 0] = 60
     low, high = ranges.value_range(statistics_of(values), False, "int8", "percentile")
-    exact = np.quantile(values, [ranges.TAIL, 1 - ranges.TAIL])
+    exact = np.quantile(values, [ranges.UNBOUNDED_TAIL, 1 - ranges.UNBOUNDED_TAIL])
     bin_width = 2 * 8 / 128  # of the widest channels but the one with the outlier
     assert abs(low - exact[0]) <= bin_width and abs(high - exact[1]) <= bin_width
 
@@ -157,3 +157,32 @@ def test_no_image_leaves_the_inputs_range(scheme, preprocess, schemes):
     smallest, largest = found.limits
     assert smallest - found.scale <= values.min() and values.max() <= largest + found.scale
     assert schemes[scheme].zero_point == "any" or found.zero_point == 0
+
+
+@pytest.mark.parametrize(
+    ("network", "tail", "other"),
+    [
+        ("lite0", ranges.BOUNDED_TAIL, ranges.UNBOUNDED_TAIL),
+        ("b0", ranges.UNBOUNDED_TAIL, ranges.BOUNDED_TAIL),
+    ],
+)
+def test_a_bounded_activation_gives_up_fewer_outliers(networks, quantized, schemes, network, tail, other):
+    n = networks[network]
+    plan, _ = quantized(network, "tflite")
+    sites = place(n.graph, schemes["tflite"]).sites
+    chosen = {t: plan.activations[t] for t in sites if t in n.statistics and t != "input"}
+
+    def under(share):
+        return {
+            t: ranges.fit(
+                *ranges.value_range(n.statistics[t], sites[t].symmetric, a.type, "percentile", share),
+                sites[t].symmetric,
+                a.type,
+            )
+            for t, a in chosen.items()
+            if sites[t].fixed is None
+        }
+
+    same = [t for t, a in under(tail).items() if a == chosen[t]]
+    assert same == list(under(tail))
+    assert under(other) != under(tail)
