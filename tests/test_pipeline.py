@@ -1,0 +1,188 @@
+"""The Python API: edgeeff.build and what it returns."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import edgeeff
+from edgeeff.cache import Cache
+from edgeeff.errors import CalibrationError, LabelsError, OptionError
+
+TARGETS = ["cpu-int8", "mobile-int8", "jetson-int8"]
+LABELS = ["nut", "bolt", "washer"]
+
+
+class Listener:
+    """A progress that remembers."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.warnings: list[str] = []
+        self.advanced = 0
+
+    def stage(self, text: str, total: int | None = None) -> None:
+        self.stages.append(text)
+
+    def advance(self, count: int = 1) -> None:
+        self.advanced += count
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture(scope="module")
+def inputs(make_module, make_images, tmp_path_factory):
+    """Checkpoint and photos of a small Lite0 of three classes, and a cache."""
+    folder = tmp_path_factory.mktemp("inputs")
+    torch.save(make_module("lite0", classes=3).state_dict(), folder / "best.pt")
+    np.savez(folder / "photos.npz", images=make_images(10, 72, 5))
+    return {
+        "checkpoint": folder / "best.pt",
+        "calibration": folder / "photos.npz",
+        "size": 64,
+        "labels": LABELS,
+        "cache": Cache(folder / "cache"),
+    }
+
+
+@pytest.fixture(scope="module")
+def built(inputs, tmp_path_factory):
+    progress = Listener()
+    output = tmp_path_factory.mktemp("dist")
+    return edgeeff.build("lite0", targets=TARGETS, output=output, progress=progress, **inputs), progress
+
+
+def test_one_calibration_serves_all_targets(built):
+    _, progress = built
+    assert progress.stages.count("calibrating") == 1 and progress.advanced == 8
+
+
+def test_what_is_returned(built):
+    bundles, _ = built
+    assert [b.bundle.name for b in bundles] == [f"lite0-{name}" for name in TARGETS]
+    for b in bundles:
+        assert not b.unchanged and b.hub is not None and b.hub["images"] == 2
+        assert (b.verification is None) == (b.not_run is not None) == b.bundle.name.endswith("jetson-int8")
+
+
+def test_predict_from_a_loaded_bundle(built, make_images, tmp_path):
+    """Pixels, a file and a folder of files are the same images."""
+    bundle = edgeeff.Bundle.load(built[0][0].bundle.folder)
+    pixels = make_images(2, 64, 9)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    logits = bundle.predict(pixels)
+    assert logits.shape == (2, 3) and logits.dtype == np.float32
+    fitted = np.stack([bundle.manifest.preprocess.fit(Image.fromarray(image)) for image in pixels])
+    np.testing.assert_array_equal(bundle.predict(tmp_path), bundle.predict(fitted))
+    np.testing.assert_array_equal(bundle.predict(tmp_path / "1.png"), bundle.predict(fitted)[1:])
+
+
+def test_evaluate_and_benchmark(built, inputs):
+    """The int8 bundle against itself: the same pixels give the same logits."""
+    bundle = built[0][0].bundle
+    report = edgeeff.evaluate(bundle, inputs["calibration"], reference=bundle)
+    assert report.images == 10 and report.reference.agreement.value == 1.0
+
+
+def test_another_target_runs_no_image_again(built, inputs, tmp_path):
+    progress = Listener()
+    edgeeff.build(
+        "lite0", targets=["mobile-int8"], output=tmp_path, ranges="mse", progress=progress, **inputs
+    )
+    assert "calibrating" not in progress.stages and "exporting the float graph" not in progress.stages
+
+
+def test_an_own_target_from_a_file(inputs, tmp_path):
+    (tmp_path / "line-camera.toml").write_text(
+        'summary = "Ours"\nruntime = "openvino"\nprecision = "int8"\ninput = "uint8"\nscheme = "openvino"\n'
+    )
+    target = str(tmp_path / "line-camera.toml")
+    bundle = edgeeff.build("lite0", targets=[target], output=tmp_path, name="x", **inputs)[0].bundle
+    assert bundle.folder == tmp_path / "x-line-camera" and bundle.manifest.input == "uint8"
+
+
+def test_a_changed_option_is_a_new_bundle_in_the_same_place(built, inputs):
+    first = built[0][2]
+    again = {**inputs, "labels": ["a", "b", "c"]}
+    output = first.bundle.folder.parent
+    second = edgeeff.build("lite0", targets=["jetson-int8"], output=output, **again)[0]
+    assert not second.unchanged and second.bundle.folder == first.bundle.folder
+    assert edgeeff.Bundle.load(second.bundle.folder).manifest.labels == ("a", "b", "c")
+    third = edgeeff.build("lite0", targets=["jetson-int8"], output=output, **inputs)[0]
+    assert not third.unchanged and third.bundle.manifest == first.bundle.manifest
+
+
+def test_new_validation_images_are_judged_anew(built, inputs, make_images, tmp_path):
+    np.savez(tmp_path / "other.npz", images=make_images(3, 64, 6))
+    first = edgeeff.build("lite0", targets=["jetson-int8"], output=tmp_path, **inputs)[0]
+    second = edgeeff.build(
+        "lite0", targets=["jetson-int8"], output=tmp_path, validation=tmp_path / "other.npz", **inputs
+    )[0]
+    assert not second.unchanged and (first.hub["images"], second.hub["images"]) == (2, 3)
+
+
+def test_golden_vectors_are_optional(inputs, tmp_path):
+    bundle = edgeeff.build("lite0", targets=["jetson-int8"], output=tmp_path, golden=0, **inputs)[0].bundle
+    assert not any(name.startswith("golden/") for name in bundle.manifest.files)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"targets": []}, OptionError),
+        ({"labels": ["nut"]}, LabelsError),
+        ({"size": (64, 8)}, OptionError),
+        ({"ranges": "guess"}, OptionError),
+    ],
+    ids=["targets", "labels", "size", "ranges"],
+)
+def test_what_makes_no_sense_is_refused_and_writes_nothing(change, kind, inputs, tmp_path):
+    arguments = {"targets": ["jetson-int8"], **inputs, "output": tmp_path / "dist", **change}
+    with pytest.raises(kind):
+        edgeeff.build("lite0", **arguments)
+    assert not (tmp_path / "dist").exists()
+
+
+def test_held_out_images_count_as_part_of_the_set(inputs, folder_of_noise, tmp_path):
+    """One broken of ten is a tenth wherever it lies; two are more."""
+    arguments = {**inputs, "targets": ["jetson-int8"], "output": tmp_path}
+    for broken in (4, 5):  # the fifth is held out, the sixth calibrates
+        progress = Listener()
+        found = edgeeff.build(
+            "lite0", **{**arguments, "calibration": folder_of_noise(broken)}, progress=progress
+        )[0]
+        skipped = [text for text in progress.warnings if text.startswith("skipped")]
+        assert len(skipped) == 1 and f"{broken}.png cannot be decoded" in skipped[0]
+        bad = found.bundle.read_measured("verification.json")["bad_images"]
+        assert [name.rpartition("/")[2] for name in bad] == [f"{broken}.png"]
+    with pytest.raises(CalibrationError, match="2 of 10 images cannot be decoded"):
+        edgeeff.build("lite0", **{**arguments, "calibration": folder_of_noise(4, 5)})
+
+
+@pytest.fixture
+def folder_of_noise(make_images, tmp_path_factory):
+    """``folder_of_noise(4, 5)``: ten images, of which those two are broken."""
+
+    def make(*broken: int):
+        folder = tmp_path_factory.mktemp("noise")
+        for number, image in enumerate(make_images(10, 64, 7)):
+            Image.fromarray(image).save(folder / f"{number}.png")
+            if number in broken:
+                (folder / f"{number}.png").write_bytes(b"\x89PNG")
+        return folder
+
+    return make
+
+
+def test_the_public_names():
+    assert sorted(edgeeff.__all__) == ["Bundle", "Target", "benchmark", "build", "evaluate"]
+    script = "import sys, edgeeff; edgeeff.Bundle; print([m for m in ('torch', 'onnx') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
