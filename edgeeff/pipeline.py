@@ -17,6 +17,7 @@ from edgeeff import request, steps
 from edgeeff.bundle import Bundle, Manifest, is_ours, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
+from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
 from edgeeff.target import Target
 from edgeeff.zoo import catalog, checkpoints
@@ -164,6 +165,7 @@ def build(
         )
         files = work.emit(target, hub, names, folder.name)
         built.append(_write(folder, manifest, files, work, hub))
+        give_back()
     return built
 
 

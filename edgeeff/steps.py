@@ -27,6 +27,7 @@ from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, st
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import verify
 from edgeeff.images import ImageSet
+from edgeeff.memory import give_back
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
 from edgeeff.quantization.recipe import RangeMethod, Recipe
@@ -113,7 +114,7 @@ class Work:
             "statistics": self._statistics_key if target.scheme else None,
             "ranges": self.options.ranges,
             "cpu_class": self.options.cpu_class,
-            "tools": versions("onnx", "onnx-ir", "numpy"),
+            "tools": versions("edgeeff", "onnx", "onnx-ir", "numpy"),
             "version": VERSION,
         }
         key = key_of(**facts)
@@ -193,6 +194,7 @@ class Work:
     def _once(self, name: str, work: Any) -> Any:
         if name not in self._done:
             self._done[name] = work()
+            give_back()  # a step leaves its result and nothing else
         return self._done[name]
 
     def _network(self) -> Network:
@@ -200,7 +202,7 @@ class Work:
             checkpoint=self.checkpoint_digest,
             model=self.spec.name,
             size=self.preprocess.size,
-            tools=versions("torch", "onnx", "onnx-ir", "onnxsim"),
+            tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim"),
             version=VERSION,
         )
         entry = self.cache.get("graph", key)
@@ -226,7 +228,7 @@ class Work:
             graph=self.network().digest,
             images=self.images.calibration.digest(),
             preprocess=self.preprocess.to_json(),
-            tools=versions("torch", "numpy", "pillow"),
+            tools=versions("edgeeff", "torch", "numpy", "pillow"),
             version=VERSION,
         )
 

@@ -19,6 +19,7 @@ ROOT = Path(edgeeff.__file__).parent
 #: floor, and the device wing never reaches into the build wing. The nearest name counts.
 FLOORS = {
     "edgeeff.errors": (1, "device"),
+    "edgeeff.memory": (1, "build"),
     "edgeeff.progress": (1, "device"),
     "edgeeff.preprocess": (1, "device"),
     "edgeeff.target": (1, "device"),

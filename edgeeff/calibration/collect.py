@@ -14,10 +14,14 @@ from torch import Tensor
 
 from edgeeff.calibration.statistics import BINS, TensorStatistics
 from edgeeff.graph.execute import Program, execute, prepare
+from edgeeff.memory import give_back
 from edgeeff.preprocess import Pixels, Preprocess
 
 #: Positions of one image and channel that enter the histogram; extremes and moments see all of them.
 POSITIONS = 256
+
+#: Batches between two returns of freed memory: more often costs time, less often costs memory.
+GIVE_BACK_EVERY = 4
 
 #: Histograms of smaller tensors than this would have no bin at all; the value is far below any int8 step.
 FINEST_EDGE = 2.0**-20
@@ -60,12 +64,13 @@ def collect(
     # machine turns seconds into minutes.
     torch.set_num_threads(1)
     try:
-        for count, part in _in_order(
-            batches, lambda pixels: (len(pixels), _measure(program, preprocess, pixels, names))
-        ):
+        parts = _in_order(batches, lambda pixels: (len(pixels), _measure(program, preprocess, pixels, names)))
+        for number, (count, part) in enumerate(parts):
             for name, statistics in part.items():
                 merged[name] = merged[name].merge(statistics) if name in merged else statistics
             advance(count)
+            if number % GIVE_BACK_EVERY == 0:
+                give_back()
     finally:
         torch.set_num_threads(threads)
     return merged

@@ -67,6 +67,7 @@ def session_of(
         threads: Of one inference.
         literal: Compute a Q/DQ graph as it is written; onnxruntime's own fusions round elsewhere.
     """
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     if literal:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
