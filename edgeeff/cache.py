@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import time
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +26,8 @@ from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import TEMPORARY, write_file
 
 DEFAULT_LIMIT = 4 << 30
+#: No entry takes an hour to write; a temporary file older than that is nobody's.
+ABANDONED_NS = 3600 * 10**9
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -82,6 +85,9 @@ class Cache:
         return freed
 
     def _shrink(self) -> None:
+        for used, path, _ in self._files(f"{TEMPORARY}*"):
+            if time.time_ns() - used > ABANDONED_NS:  # its writer was killed
+                path.unlink(missing_ok=True)
         files = self._files()
         total = sum(size for _, _, size in files)
         for _, oldest, size in files:

@@ -156,3 +156,15 @@ def test_a_kill_at_any_moment_leaves_no_damaged_entry(cache):
             assert found["x"] == bytes([int(found["n"])]) * 3_000_000
     cache.clear()
     assert not list(cache.folder.glob("*/*")) and not list(cache.folder.glob("*/.*"))
+
+
+def test_what_killed_writers_left_goes_with_the_next_entry_once_it_is_old(tmp_path):
+    cache = Cache(tmp_path)
+    cache.put("stage", "a", {"part": b"x"})
+    young, old = tmp_path / "stage" / ".edgeeff-young", tmp_path / "stage" / ".edgeeff-old"
+    for path in (young, old):
+        path.write_bytes(b"half an entry")
+    os.utime(old, (0, 0))
+    cache.put("stage", "b", {"part": b"y"})
+    assert young.exists() and not old.exists()
+    assert cache.get("stage", "a") == {"part": b"x"}
