@@ -8,7 +8,8 @@ Per-channel activation ranges saturate on channels that were silent in calibrati
 
 The percentile is the default. With a tail of 10⁻⁵ it beats min/max by 0.5 dB on Lite0 (five-fold over the
 calibration photos), and a longer tail clips unseen images. Swish has outliers that stretch its range: with a
-tail of 10⁻⁴ it beats min/max by 6 dB on a fine-tuned B0. The plain MSE lets those outliers weigh too much.
+tail of 10⁻⁴ it beats min/max by 5 to 6 dB on a fine-tuned B0. The plain MSE lets those outliers weigh too
+much.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ def choose(
         statistics: Of each site's tensor, where neither the specification nor ``known`` fixes it.
         scheme: Symmetry and types.
         method: How a range is chosen.
-        tail: Share of the values that a percentile leaves outside at each end.
         known: Tensors whose quantisation is known without statistics, such as the network's input.
+        tail: Share of the values that a percentile leaves outside at each end.
     """
     chosen = {}
     for name, site in sites.items():
+        # A zero point may lie anywhere in an unsigned range, so a tensor that may have one takes that type.
         unsigned = site.nonnegative or not site.symmetric
         integer: IntegerType = scheme.nonnegative_type if unsigned else scheme.activation_type
         if site.fixed is not None:
