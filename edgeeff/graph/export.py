@@ -23,13 +23,57 @@ def onnx_from_torch(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
     Raises:
         GraphError: The exporter wrote another opset than was asked for.
     """
+    proto = _export(module.eval(), size)
+    proto.ir_version = IR_VERSION
+    model: ir.Model = ir.from_proto(proto)
+    return model
+
+
+def foreign_to_onnx(module: torch.nn.Module, size: tuple[int, int], name: str) -> onnx.ModelProto:
+    """Export a network that somebody else wrote, after a dry run; ``name`` is for messages.
+
+    Raises:
+        GraphError: It does not run on one image of ``size``, is no classifier, or does not export.
+    """
+    try:
+        with torch.no_grad():
+            logits = module(torch.zeros(1, 3, *size))
+    except Exception as error:  # whatever the user's code raises
+        raise GraphError(
+            f"{name} does not run on an image of {size[0]}×{size[1]}: "
+            f"{type(error).__name__}: {_first(error)}",
+            mend="pass a network that reads [N, 3, H, W], and its --size",
+        ) from None
+    if not isinstance(logits, torch.Tensor) or logits.dim() != 2 or len(logits) != 1:
+        made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise GraphError(
+            f"{name} gives {made} for one image, not logits [1, classes]",
+            mend="wrap the network so that it returns the logits alone",
+        )
+    try:
+        return _export(module, size)
+    except GraphError:
+        raise
+    except Exception as error:  # the exporter's errors share no base class
+        raise GraphError(
+            f"{name} cannot be exported to ONNX: {type(error).__name__}: {_first(error)}",
+            mend="pass a network of plain operators, with no branch that depends on values",
+        ) from None
+
+
+def _first(error: Exception) -> str:
+    """The first line of an error's message."""
+    return next(iter(str(error).strip().splitlines()), "no reason given")
+
+
+def _export(module: torch.nn.Module, size: tuple[int, int]) -> onnx.ModelProto:
     buffer = io.BytesIO()
     example = torch.zeros(1, 3, *size)
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated and ten times faster than its successor on these networks.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(),
+            module,
             (example,),
             buffer,  # type: ignore[arg-type]  # the TorchScript exporter writes to buffers
             opset_version=OPSET,
@@ -46,9 +90,7 @@ def onnx_from_torch(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
             f"the exporter wrote opset {written.get('')} where {OPSET} was asked for",
             mend="install the torch version that constraints.txt names",
         )
-    proto.ir_version = IR_VERSION
-    model: ir.Model = ir.from_proto(proto)
-    return model
+    return proto
 
 
 def base_graph(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:

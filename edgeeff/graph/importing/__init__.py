@@ -1,0 +1,166 @@
+"""A foreign EfficientNet's ONNX file, rewritten as a graph of our own kind.
+
+    file ─ source ─ checks ─ functions ─ signature ─▶ translate ─▶ clamps, affine, normalisation, head, names
+           bytes    refuse   inline      layout, size  node by node   what is left to bring into our form
+
+The walk over the file's nodes (:mod:`translate`) writes a new graph, in which every tensor is NCHW. What the
+file does to a tensor's shape alone (Transpose, Reshape, Squeeze …) is kept as a view of the tensor, and what
+depends on constants alone is computed, so both vanish; so do the differences between opsets and exporters.
+Nothing here runs the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from edgeeff.errors import GraphError
+from edgeeff.graph.importing import (
+    affine,
+    checks,
+    clamps,
+    functions,
+    head,
+    names,
+    normalisation,
+    resizing,
+    signature,
+    source,
+    tensors,
+    translate,
+)
+from edgeeff.graph.importing.signature import DType, Layout, Signature
+from edgeeff.graph.importing.writer import Writer
+from edgeeff.graph.model import drop_unused_constants
+
+IR_VERSION = 8
+
+__all__ = ["Imported", "Original", "from_proto", "read"]
+
+
+@dataclass(frozen=True)
+class Original:
+    """What running the original file takes, to hold the imported graph against it.
+
+    Let ``x`` be what the imported graph reads, float32 [1, 3, H, W]. The original reads
+
+    - ``x`` if it does not normalise (:attr:`Imported.mean` is None), else ``(x · std + mean) / divisor``,
+      rounded if ``dtype`` is uint8;
+    - in ``layout``, as ``dtype``, ``batch`` images at a time.
+
+    Its ``output`` has the imported graph's logits, or their softmax if ``softmax``; reshaped to [N, classes].
+
+    Args:
+        input: Its input's name.
+        output: The name of the output that was taken.
+        layout: The order of the input's axes.
+        dtype: The input's element type, as numpy calls it: float32, float16, float64 or uint8.
+        batch: Images in a run where the file fixes their number, else None.
+        size: Height and width where the file fixes both, else None. The imported graph may have another.
+        divisor: 255 where the file normalises pixels of 0…1, else 1.
+        softmax: Whether a softmax at the end was cut off.
+    """
+
+    input: str
+    output: str
+    layout: Layout
+    dtype: DType
+    batch: int | None
+    size: tuple[int, int] | None
+    divisor: float
+    softmax: bool
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A foreign network as a graph of our own kind.
+
+    Args:
+        model: Opset 17, static shapes, NCHW, batch 1: ``input`` float32 [1, 3, H, W] to ``logits`` float32
+            [1, classes]. After :func:`edgeeff.graph.passes.run` it has the form of our own exports.
+        size: Height and width, pixels.
+        classes: How many.
+        mean: Of a normalisation that stood in front of the network and was taken out, for each channel on
+            pixels of 0…255; None if there was none, and the input is whatever the network was trained with.
+        std: Likewise.
+        original: What running the file itself takes.
+    """
+
+    model: ir.Model
+    size: tuple[int, int]
+    classes: int
+    mean: tuple[float, float, float] | None
+    std: tuple[float, float, float] | None
+    original: Original
+
+
+def read(path: Path, size: tuple[int, int] | None = None) -> Imported:
+    """Import an ONNX file; see :func:`from_proto`.
+
+    Weights in side files are read if those lie in the file's own folder.
+
+    Raises:
+        MissingFileError: There is no such file, or it cannot be read.
+        GraphError: As :func:`from_proto`; or the file is truncated or no ONNX model, or its weights are said
+            to be outside of its folder.
+    """
+    return from_proto(source.load(path), str(path), size)
+
+
+def from_proto(model: onnx.ModelProto, origin: str, size: tuple[int, int] | None = None) -> Imported:
+    """Import an ONNX model of opset 11 to 23, whose weights are in it.
+
+    Args:
+        model: Left as it is.
+        origin: Where it is from, for messages.
+        size: Height and width wanted, pixels. Needed where the file leaves them open. Where it fixes them,
+            another size is taken if nothing in the file depends on its own.
+
+    Raises:
+        GraphError: The model is invalid, quantised, no image classifier, or holds operators or weights that
+            an EfficientNet does not have; or it cannot take that size.
+    """
+    try:
+        return _import(model, size)
+    except GraphError as error:
+        raise GraphError(f"{origin}: {error.what}", mend=error.mend) from None
+
+
+def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
+    opset = checks.opset(model)
+    model = functions.inlined(model)
+    signed = signature.read(model)
+    wanted = signature.size_to_write(signed, size)
+    nodes = checks.needed(model, signed.output)
+    constants = tensors.constants(model, nodes)
+
+    def written_for(size: tuple[int, int]) -> Writer:
+        return translate.translate(nodes, constants, opset, signed, size)
+
+    written = resizing.translate(signed.size, wanted, written_for)
+    graph = written.graph
+    clamps.merge(graph)
+    affine.fold(graph)
+    normalised = normalisation.take_out(graph, pixels=signed.dtype == "uint8")
+    softmax = head.cut_softmax(graph)
+    classes = head.flatten(graph)
+    names.assign(graph, written.hints)
+    imported = ir.Model(graph, ir_version=IR_VERSION)
+    drop_unused_constants(imported)
+    return Imported(
+        imported,
+        wanted,
+        classes,
+        normalised.mean if normalised else None,
+        normalised.std if normalised else None,
+        _original(signed, normalised.divisor if normalised else 1.0, softmax),
+    )
+
+
+def _original(signed: Signature, divisor: float, softmax: bool) -> Original:
+    return Original(
+        signed.input, signed.output, signed.layout, signed.dtype, signed.batch, signed.size, divisor, softmax
+    )

@@ -1,0 +1,142 @@
+"""Whether an imported graph computes what its original does: both are run on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import torch
+
+from edgeeff.errors import GraphError
+from edgeeff.graph import execute
+from edgeeff.graph.importing import Imported
+from edgeeff.preprocess import Pixels, Preprocess
+
+_Array = npt.NDArray[Any]
+_IMAGES = 2
+#: Of the largest logit: what float rounding makes of a deep network, and far below any real difference.
+TOLERANCE = 1e-3
+#: The same for an original that computes in float16 or bfloat16.
+HALF_TOLERANCE = 5e-2
+
+
+def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float | None:
+    """Hold an imported graph against its ONNX file in onnxruntime.
+
+    Args:
+        imported: The graph, after its passes.
+        path: The file.
+        preprocess: How images are normalised for the graph.
+
+    Returns:
+        The largest difference of a logit (or probability), relative to the largest; None where the file
+        fixes another size than the graph has, so that it cannot be run on the same images.
+
+    Raises:
+        GraphError: onnxruntime cannot run the file, or the two differ.
+    """
+    original = imported.original
+    if original.size not in (None, imported.size):
+        return None
+    import onnxruntime
+
+    try:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise GraphError(
+            f"onnxruntime cannot load {path}: {_first(error)}", mend="export the network again"
+        ) from None
+
+    def run(x: _Array) -> _Array:
+        try:
+            outputs = [
+                session.run([original.output], {original.input: batch})[0]
+                for batch in _batches(_as_original(x, imported), original.batch)
+            ]
+        except Exception as error:
+            raise GraphError(
+                f"onnxruntime cannot run {path}: {_first(error)}", mend="export it again"
+            ) from None
+        return np.concatenate([o.reshape(-1, imported.classes) for o in outputs])[: len(x)]
+
+    half = original.dtype == "float16"
+    return with_network(imported, run, preprocess, str(path), softmax=original.softmax, half=half)
+
+
+def with_network(
+    imported: Imported,
+    run: Callable[[_Array], _Array],
+    preprocess: Preprocess,
+    name: str,
+    *,
+    softmax: bool = False,
+    half: bool = False,
+) -> float:
+    """Hold an imported graph against ``run``, which computes float32 [N, 3, H, W] to [N, classes].
+
+    Args:
+        imported: The graph, after its passes.
+        run: The original.
+        preprocess: How images are normalised for the graph.
+        name: Of the original, for messages.
+        softmax: Whether the original gives probabilities.
+        half: Whether it computes in half precision.
+
+    Raises:
+        GraphError: The two differ by more than rounding does.
+    """
+    x = preprocess.normalise(_smooth(imported.size))
+    expected, found = run(x).astype(np.float64), _logits(imported.model, x)
+    if softmax:
+        powers = np.exp(found - found.max(axis=1, keepdims=True))
+        found = powers / powers.sum(axis=1, keepdims=True)
+    error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+    if not error <= (HALF_TOLERANCE if half else TOLERANCE):
+        raise GraphError(
+            f"{name} computes something else than the graph made from it: outputs differ by {error:.2g} of "
+            "the largest",
+            mend="report it with the file; or export the network in another way",
+        )
+    return error
+
+
+def _smooth(size: tuple[int, int]) -> Pixels:
+    """Images that vary slowly, as photos do: white noise makes percents of rounding in a deep network."""
+    coarse = np.random.default_rng(0).integers(0, 256, (_IMAGES, 3, 4, 4)).astype(np.float32)
+    fine = torch.nn.functional.interpolate(torch.from_numpy(coarse), size, mode="bicubic").clamp(0, 255)
+    return fine.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def _logits(model: ir.Model, x: _Array) -> _Array:
+    return execute.execute(execute.prepare(model), torch.from_numpy(x)).numpy().astype(np.float64)
+
+
+def _as_original(x: _Array, imported: Imported) -> _Array:
+    """What the original reads: see :class:`Original`."""
+    original = imported.original
+    if imported.mean is not None and imported.std is not None:
+        mean, std = (np.asarray(v, np.float32).reshape(1, 3, 1, 1) for v in (imported.mean, imported.std))
+        x = (x * std + mean) / original.divisor
+    if original.dtype == "uint8":
+        x = np.rint(x).clip(0, 255)
+    if original.layout == "NHWC":
+        x = x.transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(x.astype(original.dtype))
+
+
+def _batches(x: _Array, size: int | None) -> list[_Array]:
+    """The images in batches of the size that the file fixes, the last filled up with its last image."""
+    if size is None:
+        return [x]
+    filled = np.concatenate([x, *([x[-1:]] * (-len(x) % size))])
+    return [filled[start : start + size] for start in range(0, len(filled), size)]
+
+
+def _first(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,1 @@
+"""How each operator of a file is translated. A file's ``OPERATORS`` says which it knows."""
