@@ -1,9 +1,9 @@
-# make demo · make test · make lint · make bench: each makes the environment it needs.
+# make demo · make test · make test-parity · make lint · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all test-parity lint bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -18,6 +18,13 @@ test: $(VENV)/.installed
 test-all: $(VENV)/.installed
 	scripts/test $(VENV) --all
 
+$(VENV)-parity/.installed: pyproject.toml scripts/parity
+	PYTHON=$(PYTHON) scripts/parity --install $(VENV)-parity
+	touch $@
+
+test-parity: $(VENV)-parity/.installed
+	scripts/parity $(VENV)-parity
+
 lint: $(VENV)/.installed
 	scripts/lint $(VENV)
 
@@ -29,4 +36,4 @@ bench: $(VENV)-peers/.installed
 	scripts/bench $(VENV)-peers
 
 clean:
-	rm -rf $(VENV) $(VENV)-peers dist demo
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-parity dist demo

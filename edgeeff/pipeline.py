@@ -20,7 +20,6 @@ from edgeeff.calibration.selection import select
 from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
 from edgeeff.target import Target
-from edgeeff.zoo import catalog, checkpoints
 
 #: Distributions whose version can change a bundle's bytes.
 TOOLS = (
@@ -53,10 +52,11 @@ class Built:
 
 
 def build(
-    model: str = "b0",
+    model: str | None = None,
     *,
     targets: Sequence[str | Target],
     checkpoint: Path | str | None = None,
+    weights: str | None = None,
     calibration: Path | str | None = None,
     validation: Path | str | None = None,
     output: Path | str = "dist",
@@ -64,6 +64,12 @@ def build(
     size: int | tuple[int, int] | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
+    squash: bool | None = None,
+    padding: str | None = None,
+    bn_epsilon: float | None = None,
+    trust_checkpoint: bool = False,
     labels: Path | str | Sequence[str] | None = None,
     io: str | None = None,
     softmax: bool = False,
@@ -78,9 +84,12 @@ def build(
     """Build a trained network for one or several targets, from one calibration.
 
     Args:
-        model: The network's name in the zoo.
+        model: The network's name, ours or another library's; None: the checkpoint says it.
         targets: Targets by name, or the paths of TOML files.
-        checkpoint: Trained weights; None: those an installed package carries.
+        checkpoint: Trained weights: a file or folder, an ONNX file, or ``module:callable``; None:
+            ``weights``.
+        weights: ``imagenet``, or a repository of the Hugging Face hub; None: ImageNet's, those an installed
+            package carries first.
         calibration: Folder of images, list file, .npz or recipe; None: photos of installed packages.
         validation: Images to judge by; None: every fifth calibration image is held out.
         output: Bundles are written to ``<output>/<name>-<target>/``.
@@ -88,6 +97,12 @@ def build(
         size: Input height and width, pixels; None: the model's own.
         mean: Of each RGB channel, on pixels of 0…255; None: the model's own.
         std: Likewise.
+        crop: The share of the resized photo that the centre crop keeps, 0…1; None: the checkpoint's origin's.
+        interpolation: Filter of the resize, bicubic or bilinear; None: likewise.
+        squash: Whether a photo is resized without keeping its ratio of sides; None: likewise.
+        padding: same or symmetric; None: the checkpoint's origin's.
+        bn_epsilon: Of batch normalisation; None: likewise.
+        trust_checkpoint: Run a checkpoint that is code: TorchScript, torch.export, ``module:callable``.
         labels: Names of the classes, or a file with one a line; None: those of the checkpoint.
         io: Input type instead of the targets' own: float32, uint8 or int8.
         softmax: End in probabilities instead of logits.
@@ -107,23 +122,31 @@ def build(
     options = steps.Options(
         softmax=softmax, ranges=request.resolve_ranges(ranges), golden=golden, cpu_class=cpu
     )
-    spec = catalog.get(model)
+    request.refuse_output(Path(output), name)
+    asked = request.resolve_source(
+        model, checkpoint, weights, size, padding=padding, epsilon=bn_epsilon, trust=trust_checkpoint
+    )
     wanted = request.resolve_targets(targets, io)
-    source = checkpoints.resolve(spec, Path(checkpoint) if checkpoint else None)
-    own = spec.preprocess(request.resolve_size(size, spec.size))
-    preprocess = replace(own, mean=mean or own.mean, std=request.resolve_std(std or own.std))
+    changed = request.resolve_preprocess(
+        mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash
+    )
     given = request.given_labels(labels)
-    folders = request.resolve_output(Path(output), spec.name if name is None else name, wanted)
+    cache = cache or Cache.default()
+    identity, source_digest = steps.identify(asked, cache, progress)
+    preprocess = replace(identity.preprocess.resized(asked.size), **changed)
+    progress.tell(request.network_line(identity))
+    progress.tell(request.preprocess_line(preprocess, changed))
+    folders = request.resolve_output(Path(output), identity.model if name is None else name, wanted)
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
     )
     if images.warning and any(target.scheme for target in wanted):
         progress.warn(images.warning)
 
-    checkpoint_digest = checkpoints.digest(source)
     inputs = {
-        "checkpoint": checkpoint_digest,
-        "model": spec.name,
+        "source": source_digest,
+        "model": identity.model,
+        "conventions": vars(identity.conventions) if identity.conventions else None,
         "preprocess": preprocess.to_json(),
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden else None,
@@ -133,9 +156,7 @@ def build(
         "version": steps.VERSION,
     }
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
-    work = steps.Work(
-        spec, source, checkpoint_digest, preprocess, images, options, cache or Cache.default(), progress
-    )
+    work = steps.Work(asked, identity, source_digest, preprocess, images, options, cache, progress)
     built = []
     for target, folder in zip(wanted, folders, strict=True):
         standing = _standing(folder, keys[target.name], images.validation.digest())
@@ -148,7 +169,7 @@ def build(
         progress.stage(f"{folder.name}: {target.summary}")
         manifest = Manifest(
             name=folder.name,
-            model=spec.name,
+            model=identity.model,
             target=target.name,
             runtime=target.runtime,
             precision=target.precision,

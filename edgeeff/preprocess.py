@@ -7,7 +7,7 @@ same :class:`Preprocess`, because a mean or a resize that differs between traini
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,8 +22,9 @@ Interpolation = Literal["bicubic", "bilinear"]
 class Preprocess:
     """How a network wants its images.
 
-    The photo's shorter side is resized to ``size / crop``, the centre ``size`` is cut out, and each RGB
-    channel becomes ``(x - mean) / std``. An image that already has the network's size is taken whole.
+    The photo is resized to cover ``size / crop`` (or, with ``squash``, to be just that, whatever its ratio of
+    sides), the centre ``size`` is cut out, and each RGB channel becomes ``(x - mean) / std``. An image that
+    already has the network's size is taken whole.
 
     Args:
         size: Height and width of the network's input, pixels.
@@ -31,6 +32,7 @@ class Preprocess:
         std: Per channel, on the same scale.
         crop: Fraction of the resized photo that the centre crop keeps, 0…1.
         interpolation: Filter of the resize (Pillow's, with antialiasing).
+        squash: The sides are resized each on its own, so that nothing but ``crop`` is cut off.
     """
 
     size: tuple[int, int]
@@ -38,18 +40,23 @@ class Preprocess:
     std: tuple[float, float, float]
     crop: float = 0.875
     interpolation: Interpolation = "bicubic"
+    squash: bool = False
 
     def fit(self, image: Image.Image) -> Pixels:
         """Resize and centre-crop a photo to uint8 [H, W, 3], RGB."""
         height, width = self.size
         image = image.convert("RGB")
         if image.size != (width, height):
-            factor = max(height / self.crop / image.height, width / self.crop / image.width)
+            across, down = width / self.crop / image.width, height / self.crop / image.height
+            if not self.squash:
+                across = down = max(across, down)
             # The crop is taken from the source in one resampling step, so no pixel is filtered twice.
-            box_width, box_height = width / factor, height / factor
-            left, top = (image.width - box_width) / 2, (image.height - box_height) / 2
+            box_width, box_height = width / across, height / down
+            # Where nothing is cut off, rounding must not put the box a hair outside: Pillow refuses.
+            left, top = max((image.width - box_width) / 2, 0.0), max((image.height - box_height) / 2, 0.0)
+            right, bottom = min(left + box_width, image.width), min(top + box_height, image.height)
             method = getattr(Image.Resampling, self.interpolation.upper())
-            image = image.resize((width, height), method, (left, top, left + box_width, top + box_height))
+            image = image.resize((width, height), method, (left, top, right, bottom))
         return np.asarray(image, dtype=np.uint8)
 
     def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -57,6 +64,17 @@ class Preprocess:
         mean = np.asarray(self.mean, np.float32)
         std = np.asarray(self.std, np.float32)
         return np.ascontiguousarray(((pixels.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2))
+
+    def resized(self, size: tuple[int, int] | None) -> Preprocess:
+        """The same for another ``size`` (height, width); None leaves it.
+
+        The border that the crop cuts off keeps its pixels: 32 of 256 become 32 of 416, as the networks'
+        authors do when they scale a resolution.
+        """
+        if size is None or size == self.size:
+            return self
+        border = min(self.size) / self.crop - min(self.size)
+        return replace(self, size=size, crop=min(size) / (min(size) + border))
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for a manifest."""
@@ -80,4 +98,5 @@ class Preprocess:
             std=(std_red, std_green, std_blue),
             crop=float(data["crop"]),
             interpolation=data["interpolation"],
+            squash=bool(data.get("squash", False)),
         )

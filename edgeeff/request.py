@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from edgeeff import backends
 from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
+from edgeeff.preprocess import Interpolation, Preprocess
 from edgeeff.quantization.recipe import RangeMethod
 from edgeeff.target import InputType, Target, load_target
+from edgeeff.zoo import catalog
+from edgeeff.zoo.conventions import Padding
+from edgeeff.zoo.sources import Asked, Identity
 
 #: What building needs beside the runtimes; a device needs none of it.
-BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors")
+BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "h5py", "huggingface_hub")
 INSTALL_BUILD_WING = "pip install 'edgeeff[build]'"
 
 
@@ -61,12 +65,22 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
     return [replace(target, input=cast(InputType, io)) for target in wanted]
 
 
-def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[Path]:
-    """Where the bundles will stand; a folder there that is not ours is refused before any work."""
-    if not name or Path(name).name != name or name.startswith("."):
+def refuse_output(output: Path, name: str | None) -> None:
+    """Refuse a place where nothing can be written, and a name that no folder can have.
+
+    Raises:
+        OptionError: The name.
+        OutputError: The place.
+    """
+    if name is not None and (not name or Path(name).name != name or name.startswith(".")):
         raise OptionError(f"--name {name!r} is no folder's name", mend="use letters, digits, - and _")
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file", mend="choose a folder with -o")
+    refuse_unwritable(output)
+
+
+def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[Path]:
+    """Where the bundles will stand; a folder there that is not ours is refused before anything is built."""
     folders = [output / f"{name}-{target.name}" for target in targets]
     for folder in folders:
         if folder.exists() and not (folder.is_dir() and is_ours(folder)):
@@ -74,27 +88,108 @@ def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[P
                 f"{folder} is there and is not a bundle of ours",
                 mend="move it away, or choose another folder with -o",
             )
-    refuse_unwritable(output)
     if output.is_dir():
         sweep(output)
     return folders
 
 
-def resolve_size(size: int | tuple[int, int] | None, own: int) -> tuple[int, int]:
-    """Height and width of the input, pixels: what was asked for, or the model's own."""
-    height, width = (own, own) if size is None else (size, size) if isinstance(size, int) else size
+def resolve_source(
+    model: str | None,
+    checkpoint: Path | str | None,
+    weights: str | None,
+    size: int | tuple[int, int] | None,
+    *,
+    padding: str | None = None,
+    epsilon: float | None = None,
+    trust: bool = False,
+) -> Asked:
+    """What the user says of the network, as far as it can be judged without reading it.
+
+    Raises:
+        UnknownModelError: No such network.
+        OptionError: Two sources, or a value that makes no sense.
+    """
+    if model is not None:
+        catalog.get(model)
+    if checkpoint is not None and weights is not None:
+        raise OptionError("both --checkpoint and --weights", mend="pass one of them")
+    if padding is not None and padding not in get_args(Padding):
+        raise OptionError(f"--padding {padding!r}", mend=f"choose one of {', '.join(get_args(Padding))}")
+    if epsilon is not None and not 0 < epsilon < 1:
+        raise OptionError(
+            f"--bn-epsilon {epsilon:g}", mend="1e-3 and 1e-5 are what networks are trained with"
+        )
+    return Asked(
+        source=str(checkpoint) if checkpoint is not None else None,
+        model=model,
+        weights=weights,
+        size=resolve_size(size) if size is not None else None,
+        padding=cast("Padding | None", padding),
+        epsilon=epsilon,
+        trust=trust,
+    )
+
+
+def resolve_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the input, pixels."""
+    height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 32 or max(height, width) > 4096:
         raise OptionError(f"size {height}×{width}", mend="choose 32 to 4096 pixels")
     return height, width
 
 
-def resolve_std(std: tuple[float, float, float]) -> tuple[float, float, float]:
-    """What the channels are divided by."""
-    if min(std) <= 0:
+def resolve_preprocess(
+    *,
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+    crop: float | None,
+    interpolation: str | None,
+    squash: bool | None,
+) -> dict[str, Any]:
+    """What the user changes of the preprocessing: fields of :class:`Preprocess`.
+
+    Raises:
+        OptionError: A value makes no sense.
+    """
+    if std is not None and min(std) <= 0:
         raise OptionError(
             f"a standard deviation of {min(std):g}", mend="give positive values on pixels 0…255"
         )
-    return std
+    if crop is not None and not 0.1 <= crop <= 1:
+        raise OptionError(f"--crop {crop:g}", mend="give the share that the centre crop keeps, 0.1 to 1")
+    if interpolation is not None and interpolation not in get_args(Interpolation):
+        raise OptionError(
+            f"--interpolation {interpolation!r}", mend=f"choose one of {', '.join(get_args(Interpolation))}"
+        )
+    given = {"mean": mean, "std": std, "crop": crop, "interpolation": interpolation, "squash": squash}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def network_line(identity: Identity) -> str:
+    """Which network it is, whose, and what was assumed: shown at every build."""
+    line = f"network  {identity.model}, {identity.origin}"
+    if identity.conventions is not None:
+        padding = "SAME" if identity.conventions.padding == "same" else "symmetric"
+        line += f": {padding} padding, BN epsilon {identity.conventions.epsilon:g}"
+    line += f", {identity.classes} classes"
+    return "".join([line, *(f"\n         assumed: {text}" for text in identity.assumed)])
+
+
+def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any]) -> str:
+    """How images are prepared: shown at every build, since the wrong way costs up to ten points."""
+    height, width = preprocess.size
+    resize = "squashed to" if preprocess.squash else "resized to cover"
+    shown = (
+        f"images   {resize} {round(height / preprocess.crop)}×{round(width / preprocess.crop)} "
+        f"({preprocess.interpolation}), centre {height}×{width}, "
+        f"mean {_channels(preprocess.mean)}, std {_channels(preprocess.std)} on RGB 0…255"
+    )
+    return shown + (f" ({', '.join(changed)} by option)" if changed else "")
+
+
+def _channels(values: tuple[float, float, float]) -> str:
+    distinct = values[:1] if len(set(values)) == 1 else values
+    return " ".join(f"{value:g}" for value in distinct)
 
 
 def resolve_ranges(method: str) -> RangeMethod:

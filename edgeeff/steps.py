@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -32,7 +31,8 @@ from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
 from edgeeff.quantization.recipe import RangeMethod, Recipe
 from edgeeff.target import Target
-from edgeeff.zoo.catalog import ModelSpec
+from edgeeff.zoo import sources
+from edgeeff.zoo.sources import Asked, Identity
 
 #: Part of every key: raised when a step computes something else from the same inputs.
 VERSION = 2
@@ -76,13 +76,39 @@ class Hub:
     raw: bool
 
 
+def identify(asked: Asked, cache: Cache, progress: Progress) -> tuple[Identity, str]:
+    """What is known of the network that was asked for, and the digest of what it is made from.
+
+    Raises:
+        EdgeeffError: There is no such source, or it is damaged, unsafe to load, or no EfficientNet.
+    """
+    kind, source = sources.locate(asked, progress)
+    room = sources.room(kind)
+    progress.stage(f"reading {Path(source).name}")
+    digest: str = room.digest(asked, source)
+    key = key_of(
+        source=digest,
+        name=Path(source).name,  # a file's name and its folder's say what the file does not
+        folder=Path(source).expanduser().resolve().parent.name,
+        asked={**vars(asked), "source": None, "weights": None},
+        kind=kind,
+        tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "safetensors", "h5py"),
+        version=VERSION,
+    )
+    entry = cache.get("identity", key)
+    if entry is None:
+        entry = {"identity.json": room.identify(asked, source).to_json().encode()}
+        cache.put("identity", key, entry)
+    return replace(Identity.from_json(entry["identity.json"].decode()), source=source), digest
+
+
 @dataclass
 class Work:
     """One build's steps. Each is done at most once, and only if a target asks for it."""
 
-    spec: ModelSpec
-    checkpoint: Path
-    checkpoint_digest: str
+    asked: Asked
+    identity: Identity
+    source_digest: str
     preprocess: Preprocess
     images: Selection
     options: Options
@@ -198,29 +224,24 @@ class Work:
         return self._done[name]
 
     def _network(self) -> Network:
+        conventions = self.identity.conventions
         key = key_of(
-            checkpoint=self.checkpoint_digest,
-            model=self.spec.name,
+            source=self.source_digest,
+            model=self.asked.model,
+            conventions=vars(conventions) if conventions else None,
             size=self.preprocess.size,
             tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim"),
             version=VERSION,
         )
         entry = self.cache.get("graph", key)
         if entry is None:
-            self.progress.stage(f"reading {self.checkpoint.name}")
-            from edgeeff.graph.export import base_graph
-            from edgeeff.graph.model import to_bytes
-            from edgeeff.zoo import checkpoints
-
-            loaded = checkpoints.load(self.spec, self.checkpoint, self.preprocess.size)
             self.progress.stage("exporting the float graph")
-            graph = to_bytes(base_graph(loaded.module, self.preprocess.size))
-            facts = {"classes": loaded.classes, "labels": loaded.labels}
-            entry = {"graph.onnx": graph, "facts.json": json.dumps(facts).encode()}
+            from edgeeff.graph.model import to_bytes
+
+            model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
+            entry = {"graph.onnx": to_bytes(model)}
             self.cache.put("graph", key, entry)
-        facts = json.loads(entry["facts.json"])
-        labels = tuple(facts["labels"]) if facts["labels"] is not None else None
-        return Network(entry["graph.onnx"], facts["classes"], labels)
+        return Network(entry["graph.onnx"], self.identity.classes, self.identity.labels)
 
     @cached_property
     def _statistics_key(self) -> str:

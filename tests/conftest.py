@@ -24,7 +24,7 @@ from edgeeff.graph.export import base_graph
 from edgeeff.images import Picture
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.zoo import catalog, checkpoints, efficientnet
-from edgeeff.zoo.catalog import ModelSpec
+from edgeeff.zoo.spec import ModelSpec
 
 # The same examples every time, and no clock: a test that fails on a busy machine says nothing.
 settings.register_profile("edgeeff", deadline=None, max_examples=25, derandomize=True, database=None)
@@ -141,8 +141,8 @@ def photos() -> list[Picture]:
 def trained_lite0() -> tuple[ir.Model, Preprocess]:
     """The base graph of Lite0 with its real ImageNet weights, at its own size."""
     spec = catalog.get("lite0")
-    loaded = checkpoints.load(spec, None, (spec.size, spec.size))
-    return base_graph(loaded.module, (spec.size, spec.size)), spec.preprocess()
+    network = checkpoints.read(None, "lite0").network((spec.size, spec.size))
+    return base_graph(network, (spec.size, spec.size)), spec.preprocess()
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,15 @@ from edgeeff.target import load_target, target_names
 from edgeeff.zoo import architecture, catalog
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md")]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 #: Folders whose files are found by being there, so that no document lists them.
-OPEN_FOLDERS = ("graph/passes", "zoo/namings", "quantization/rewrites", "backends/tflite/lowering", "cli")
+OPEN_FOLDERS = (
+    *("graph/passes", "graph/importing", "zoo/families", "zoo/formats", "zoo/namings", "zoo/sources"),
+    *("quantization/rewrites", "backends/tflite/lowering", "cli"),
+)
 
 
 @dataclass(frozen=True)
@@ -176,8 +182,9 @@ def test_the_naming_of_the_recipe_knows_every_tensor():
                 stage = stages[int(place)]
                 key = f"stage{stage}.{int(place) - stages.index(stage)}.{key}"
             assert namespace["translate"](key, network) == tensor
-    assert namespace["translate"]("stage9.0.dw.conv.weight", network) is None
+    assert namespace["translate"]("stage9.0.dw.conv.weight", network) not in network.tensors(10)
     assert namespace["translate"]("criterion.weight", network) is None
+    assert namespace["origin"](catalog.get("b0"), None).conventions.padding == "symmetric"
 
 
 @pytest.mark.slow

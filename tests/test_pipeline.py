@@ -24,10 +24,14 @@ class Listener:
     def __init__(self) -> None:
         self.stages: list[str] = []
         self.warnings: list[str] = []
+        self.told: list[str] = []
         self.advanced = 0
 
-    def stage(self, text: str, total: int | None = None) -> None:
+    def stage(self, text: str, total: int | None = None, unit: str = "images") -> None:
         self.stages.append(text)
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
 
     def advance(self, count: int = 1) -> None:
         self.advanced += count

@@ -61,7 +61,7 @@ class Task:
     @cached_property
     def network(self) -> torch.nn.Module:
         """The trained network."""
-        return checkpoints.load(catalog.get(self.model), self.checkpoint, self.preprocess.size).module
+        return checkpoints.read(self.checkpoint, self.model).network(self.preprocess.size)
 
     @cached_property
     def float_graph(self) -> onnx.ModelProto:

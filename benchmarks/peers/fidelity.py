@@ -45,7 +45,7 @@ def library_reference(task: Task) -> Infer | None:
     from efficientnet_lite_pytorch import EfficientNet
 
     network = EfficientNet.from_name(f"efficientnet-{task.model}").eval()
-    weights = checkpoints.resolve(catalog.get(task.model), None)
+    weights = checkpoints.wheel(catalog.get(task.model))
     network.load_state_dict(torch.load(weights, weights_only=True))
 
     def infer(pixels: Pixels) -> Logits:

@@ -14,10 +14,17 @@ def command(
     target: Annotated[
         list[str], typer.Option("--target", "-t", help="A target, or its TOML file; repeatable.")
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="A network of `edgeeff models`.")] = "b0",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A network of `edgeeff models`. Default: the checkpoint says it."),
+    ] = None,
     checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Trained weights: .pt, .pth or .safetensors. Default: an installed package's."),
+        str | None,
+        typer.Option(help="Trained weights (.pt .safetensors .h5 .keras …), a .onnx, or module:callable."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Instead of --checkpoint: imagenet, or a repository of the Hugging Face hub."),
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Images of your domain: folder, list file, .npz or recipe .toml.")
@@ -35,6 +42,22 @@ def command(
         typer.Option(help="Of the training, on pixels 0…255, if not the model's own: 127 or 124,116,104."),
     ] = None,
     std: Annotated[str | None, typer.Option(help="Likewise: 128 or 58,57,57.")] = None,
+    crop: Annotated[
+        float | None, typer.Option(help="Share of the resized photo that the centre crop keeps.")
+    ] = None,
+    interpolation: Annotated[str | None, typer.Option(help="Of the resize: bicubic or bilinear.")] = None,
+    squash: Annotated[
+        bool | None, typer.Option("--squash/--keep-ratio", help="Whether the resize may change the ratio.")
+    ] = None,
+    padding: Annotated[
+        str | None, typer.Option(help="same (TensorFlow's) or symmetric. Default: the checkpoint's origin's.")
+    ] = None,
+    bn_epsilon: Annotated[
+        float | None, typer.Option(help="Of batch normalisation. Default: likewise.")
+    ] = None,
+    trust_checkpoint: Annotated[
+        bool, typer.Option(help="Run a checkpoint that is code: TorchScript, torch.export, module:callable.")
+    ] = False,
     labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
     io: Annotated[
         str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")
@@ -59,6 +82,7 @@ def command(
             model,
             targets=target,
             checkpoint=checkpoint,
+            weights=weights,
             calibration=calibration,
             validation=validation,
             output=output,
@@ -66,6 +90,12 @@ def command(
             size=values.size(size) if size else None,
             mean=values.channels(mean) if mean else None,
             std=values.channels(std) if std else None,
+            crop=crop,
+            interpolation=interpolation,
+            squash=squash,
+            padding=padding,
+            bn_epsilon=bn_epsilon,
+            trust_checkpoint=trust_checkpoint,
             labels=labels,
             io=io,
             softmax=softmax,

@@ -8,10 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+)
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.table import Table
 from rich.text import Text
+
+from edgeeff.progress import Unit
 
 #: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
 _PIPE_WIDTH = 200
@@ -67,6 +78,11 @@ def fail(what: str, mend: str) -> None:
     err.print(Text(f"  → {mend}"), soft_wrap=not err.is_terminal)
 
 
+def _columns(unit: Unit) -> tuple[ProgressColumn, ...]:
+    counted = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    return SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), counted, Elapsed()
+
+
 class ConsoleProgress:
     """A progress bar on a terminal, plain lines elsewhere."""
 
@@ -74,8 +90,7 @@ class ConsoleProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         if err.is_terminal:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = Progress(*columns, Elapsed(), console=err, transient=True)
+            self._bar = Progress(*_columns("images"), console=err, transient=True)
 
     def __enter__(self) -> ConsoleProgress:
         if self._bar is not None:
@@ -86,12 +101,13 @@ class ConsoleProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def stage(self, text: str, total: int | None = None) -> None:
+    def stage(self, text: str, total: int | None = None, unit: Unit = "images") -> None:
         """A new stage begins."""
         if self._bar is None:
-            count = f" ({total} images)" if total else ""
+            count = f" ({total} images)" if total and unit == "images" else ""
             err.print(Text(f"• {text}{count}"))
             return
+        self._bar.columns = _columns(unit)
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(text, total=total)
@@ -100,6 +116,10 @@ class ConsoleProgress:
         """So many more are done."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
+
+    def tell(self, text: str) -> None:
+        """Something that was decided."""
+        err.print(Text(text), soft_wrap=not err.is_terminal)
 
     def warn(self, text: str) -> None:
         """Something the user must not miss."""

@@ -4,45 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, prod
+from typing import Literal
 
 Shape = tuple[int, ...]
+Kind = Literal["mbconv", "fused", "conv"]
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 STEM_KERNEL, STEM_STRIDE = 3, 2
+#: Where detectors and segmenters read: a pyramid's strides, pixels of the image a pixel of the feature.
+TAP_STRIDES = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One MBConv: 1×1 expansion, k×k depthwise, squeeze-and-excite, 1×1 projection (Tan & Le 2019, 3).
+    """One block, of one of three kinds; k is ``kernel``.
+
+    - ``mbconv``: 1×1 expansion, k×k depthwise, squeeze-and-excite, 1×1 projection (Tan & Le 2019, 3).
+    - ``fused``: k×k expansion, squeeze-and-excite, 1×1 projection (Tan & Le 2021, 3.2, Fused-MBConv).
+    - ``conv``: one k×k convolution with its activation; what Fused-MBConv is where nothing is expanded.
 
     Args:
+        kind: Which of the three.
         stage: The row of the stage table that it comes from, counted from 0.
-        kernel: Side of the depthwise kernel, pixels.
-        stride: Of the depthwise convolution.
+        kernel: Side of the spatial convolution's kernel, pixels.
+        stride: Of the spatial convolution.
         inputs: Channels in.
+        expanded: Channels between expansion and projection.
         outputs: Channels out.
-        expansion: Channels of the depthwise convolution ÷ channels in; 1 has no expansion.
         squeezed: Channels between the two convolutions of squeeze-and-excite; 0 has none.
+        skips: Whether the block's input may be added to its output; it is where both have the same shape.
     """
 
+    kind: Kind
     stage: int
     kernel: int
     stride: int
     inputs: int
+    expanded: int
     outputs: int
-    expansion: int
-    squeezed: int
-
-    @property
-    def expanded(self) -> int:
-        """Channels of the depthwise convolution."""
-        return self.inputs * self.expansion
+    squeezed: int = 0
+    skips: bool = True
 
     @property
     def residual(self) -> bool:
-        """Whether the block's input is added to its output: where both have the same shape."""
-        return self.stride == 1 and self.inputs == self.outputs
+        """Whether the block's input is added to its output."""
+        return self.skips and self.stride == 1 and self.inputs == self.outputs
+
+    @property
+    def expands(self) -> bool:
+        """Whether it begins with an expansion: an MBConv that widens nothing has none."""
+        return self.kind == "fused" or (self.kind == "mbconv" and self.expanded != self.inputs)
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,14 @@ class Architecture:
     stem: int
     blocks: tuple[Block, ...]
     head: int
+
+    @cached_property
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """The indices of each stage's blocks: for libraries that count blocks by stage."""
+        rows: dict[int, list[int]] = {}
+        for index, block in enumerate(self.blocks):
+            rows.setdefault(block.stage, []).append(index)
+        return tuple(tuple(indices) for indices in rows.values())
 
     def tensors(self, classes: int) -> dict[str, Shape]:
         """Every tensor of a checkpoint of this network: its name in our naming, and its shape."""
@@ -81,14 +102,28 @@ class Architecture:
                 total += prod(layer.weight) * height * width
         return total
 
+    def taps(self) -> dict[int, int]:
+        """Stride → the last block whose output has it, for the strides of :data:`TAP_STRIDES`."""
+        stride, found = STEM_STRIDE, {}
+        for index, block in enumerate(self.blocks):
+            stride *= block.stride
+            found[stride] = index
+        return {stride: index for stride, index in found.items() if stride in TAP_STRIDES}
+
     def _layers(self) -> Iterator[_Layer]:
         """The convolutions, in the order in which they run."""
         yield _Layer("stem.conv", (self.stem, 3, STEM_KERNEL, STEM_KERNEL), STEM_STRIDE)
         for index, block in enumerate(self.blocks):
-            at, wide = f"blocks.{index}", block.expanded
-            if block.expansion != 1:
-                yield _Layer(f"{at}.expand.conv", (wide, block.inputs, 1, 1))
-            yield _Layer(f"{at}.depthwise.conv", (wide, 1, block.kernel, block.kernel), block.stride)
+            at, wide, k = f"blocks.{index}", block.expanded, block.kernel
+            if block.kind == "conv":
+                yield _Layer(f"{at}.project.conv", (block.outputs, block.inputs, k, k), block.stride)
+                continue
+            if block.kind == "fused":
+                yield _Layer(f"{at}.expand.conv", (wide, block.inputs, k, k), block.stride)
+            else:
+                if block.expands:
+                    yield _Layer(f"{at}.expand.conv", (wide, block.inputs, 1, 1))
+                yield _Layer(f"{at}.depthwise.conv", (wide, 1, k, k), block.stride)
             if block.squeezed:
                 reduce, expand = f"{at}.squeeze.reduce", f"{at}.squeeze.expand"
                 yield _Layer(reduce, (block.squeezed, wide, 1, 1), batch_norm=False, pooled=True)

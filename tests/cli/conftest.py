@@ -54,6 +54,8 @@ def environment(shared) -> dict[str, str]:
     return {
         **os.environ,
         "EDGEEFF_CACHE_DIR": str(shared / "cache"),
+        "HF_HUB_OFFLINE": "1",  # a test neither needs the hub nor disturbs it
+        "HF_HOME": str(shared / "hub"),
         "OMP_NUM_THREADS": "1",
         "NO_COLOR": "1",
         "COLUMNS": "200",

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from edgeeff.zoo import catalog
+
 INT8 = "lite0-cpu-int8"
 FLOAT = "lite0-cpu-fp32"
 
@@ -115,10 +117,22 @@ def test_inspect_as_json(edgeeff, lite0_bundles):
 
 def test_models(edgeeff):
     found = {model["name"]: model for model in edgeeff("models", "--json").data}
-    assert list(found) == [*(f"b{i}" for i in range(8)), *(f"lite{i}" for i in range(5))]
+    assert list(found) == catalog.names()
     assert found["b0"]["parameters"] == 5_288_548 and found["b0"]["size"] == 224
-    assert found["lite0"]["activation"] == "relu6"
-    assert "5.29 M" in edgeeff("models").out
+    assert found["lite0"]["activation"] == "relu6" and found["v2-s"]["preprocess"]["mean"] == [127.5] * 3
+    assert found["b3"]["hub"] == "timm/tf_efficientnet_b3.aa_in1k"
+    table = edgeeff("models").out
+    assert "5.29 M" in table and all(name in table for name in catalog.names())
+
+
+def test_scaled_models(edgeeff):
+    found = edgeeff(
+        "models", "--scale", "width=1.1,depth=1.2,size=260", "--scale", "lite:phi=0", "--json"
+    ).data
+    b2, lite0 = edgeeff("models", "--json").data[2], found[1]
+    assert (found[0]["parameters"], found[0]["size"]) == (b2["parameters"], 260)
+    assert lite0["activation"] == "relu6"
+    assert "b-w1.1-d1.2-260" in edgeeff("models", "--scale", "width=1.1,depth=1.2,size=260").out
 
 
 def test_targets(edgeeff):

@@ -12,7 +12,14 @@ from edgeeff.zoo import catalog
 
 
 def test_names():
-    assert catalog.names() == [*(f"b{i}" for i in range(8)), *(f"lite{i}" for i in range(5))]
+    assert catalog.names() == [
+        *(*(f"b{i}" for i in range(9)), "l2"),
+        *(f"edgetpu-{size}" for size in "sml"),
+        *(f"lite{i}" for i in range(5)),
+        *(f"v2-b{i}" for i in range(4)),
+        *("v2-s", "v2-m", "v2-l", "v2-xl"),
+        *(f"v2-rw-{size}" for size in "tsm"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -24,10 +31,27 @@ def test_names():
         ("efficientnet_b3", "b3"),
         ("EfficientNet-Lite0", "lite0"),
         ("efficientnet_lite4", "lite4"),
+        ("tf_efficientnet_b0.ns_jft_in1k", "b0"),
+        ("timm/tf_efficientnet_lite2.in1k", "lite2"),
+        ("tf_efficientnet_l2_ns_475", "l2"),
+        ("adv-efficientnet-b8-22a8fe65", "b8"),
+        ("efficientnet_es", "edgetpu-s"),
+        ("efficientnet-edgetpu-L", "edgetpu-l"),
+        ("tf_efficientnetv2_s", "v2-s"),
+        ("efficientnet_v2_l", "v2-l"),
+        ("efficientnetv2_rw_t.ra2_in1k", "v2-rw-t"),
+        ("efficientnetv2-b3", "v2-b3"),
+        ("EfficientNetV2S", "v2-s"),
+        ("EfficientNetB4", "b4"),
     ],
 )
 def test_aliases(alias, name):
     assert catalog.get(alias).name == name
+
+
+@pytest.mark.parametrize("name", ["resnet50", "b", "b9", "best", "v2", "model", "lite", "b0x"])
+def test_names_that_mean_no_network(name):
+    assert catalog.understood(name) is None
 
 
 def test_unknown_name_is_answered_with_the_nearest():
@@ -56,9 +80,10 @@ def test_preprocessing_belongs_to_the_model():
 
 def test_listing_needs_no_torch():
     code = (
-        "import sys; from edgeeff.zoo import catalog, checkpoints;"
+        "import sys; from edgeeff.zoo import catalog, sources; from edgeeff.progress import Silent;"
         "[(catalog.get(n).parameters(), catalog.get(n).multiply_adds()) for n in catalog.names()];"
-        "checkpoints.digest(checkpoints.resolve(catalog.get('lite0'), None));"
+        "asked = sources.Asked(model='lite0'); kind, source = sources.locate(asked, Silent());"
+        "sources.room(kind).digest(asked, source);"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import os
 import pickle
 import zipfile
@@ -28,11 +27,11 @@ def state():
 
 
 def load(path):
-    return checkpoints.load(LITE0, path, SIZE)
+    return checkpoints.read(path, "lite0")
 
 
-def same_network(loaded, state):
-    held = loaded.module.state_dict()
+def same_network(checkpoint, state, size=SIZE):
+    held = checkpoint.network(size).state_dict()
     return held.keys() == state.keys() and all(torch.equal(held[key], state[key]) for key in state)
 
 
@@ -66,7 +65,6 @@ def test_wrapped_and_prefixed(wrapping, state, tmp_path):
     loaded = load(path)
     assert same_network(loaded, state)
     assert (loaded.classes, loaded.labels, loaded.naming) == (5, None, "ours")
-    assert loaded.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_legacy_torch_file(state, tmp_path):
@@ -83,7 +81,7 @@ def test_safetensors_whatever_the_name(name, state, tmp_path):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(dtype, state, tmp_path):
     torch.save({k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}, tmp_path / "w.pt")
-    weight = load(tmp_path / "w.pt").module.state_dict()["stem.conv.weight"]
+    weight = load(tmp_path / "w.pt").network(SIZE).state_dict()["stem.conv.weight"]
     assert weight.dtype == torch.float32
     assert torch.equal(weight, state["stem.conv.weight"].to(dtype).float())
 
@@ -101,10 +99,10 @@ def test_number_of_classes_is_no_list_of_labels(state, tmp_path):
 
 def test_padding_follows_the_size_and_weights_do_not(state, tmp_path):
     torch.save(state, tmp_path / "w.pt")
-    small, large = (checkpoints.load(LITE0, tmp_path / "w.pt", size) for size in [(32, 32), (75, 50)])
-    assert same_network(small, state)
-    assert same_network(large, state)
-    assert large.module(torch.zeros(1, 3, 75, 50)).shape == (1, 5)
+    checkpoint = load(tmp_path / "w.pt")
+    assert same_network(checkpoint, state, (32, 32))
+    assert same_network(checkpoint, state, (75, 50))
+    assert checkpoint.network((75, 50))(torch.zeros(1, 3, 75, 50)).shape == (1, 5)
 
 
 class Trap:
@@ -247,7 +245,7 @@ def test_another_network_altogether(tmp_path):
 def test_another_variant_is_named(file_of, asked, oracle, tmp_path):
     torch.save(oracle(file_of).state_dict(), tmp_path / "w.pt")
     with pytest.raises(CheckpointError, match=f"is not a checkpoint of {asked}: ") as caught:
-        checkpoints.load(catalog.get(asked), tmp_path / "w.pt")
+        checkpoints.read(tmp_path / "w.pt", asked)
     assert caught.value.mend == f"all tensors fit {file_of}: pass --model {file_of}"
 
 
@@ -298,23 +296,68 @@ def test_labels_that_do_not_fit_the_classifier(state, tmp_path):
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(MissingFileError, match="does not exist"):
-        checkpoints.resolve(LITE0, tmp_path / "absent.pt")
-    with pytest.raises(MissingFileError, match="is a folder"):
-        checkpoints.resolve(LITE0, tmp_path)
+    with pytest.raises(MissingFileError, match="No such file"):
+        load(tmp_path / "absent.pt")
 
 
 def test_weights_that_no_wheel_carries():
     with pytest.raises(MissingFileError) as caught:
-        checkpoints.resolve(catalog.get("b0"), None)
+        checkpoints.read(None, "b0")
     assert "--checkpoint" in caught.value.mend
 
 
 def test_wheel_that_is_not_installed():
     spec = dataclasses.replace(catalog.get("lite2"), weights_package="efficientnet_lite9_pytorch_model")
     with pytest.raises(MissingFileError) as caught:
-        checkpoints.resolve(spec, None)
+        checkpoints.wheel(spec)
     assert "pip install efficientnet-lite9-pytorch-model" in caught.value.mend
+
+
+@pytest.mark.parametrize("name", ["b0", "lite0", "edgetpu-s", "v2-b0", "v2-rw-t"])
+def test_network_is_found_by_its_tensors(name, make_module, tmp_path):
+    torch.save(make_module(name, size=32).state_dict(), tmp_path / "w.pt")
+    checkpoint = checkpoints.read(tmp_path / "w.pt")
+    assert (checkpoint.spec.name, checkpoint.naming, checkpoint.classes) == (name, "ours", 10)
+
+
+def test_tensors_that_fit_no_network_are_held_against_the_nearest(make_module, tmp_path):
+    state = make_module("b1", size=32).state_dict()
+    del state["blocks.7.squeeze.reduce.bias"]
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"nearest is b1: 1 missing \(blocks.7.squeeze.reduce.bias\)"):
+        checkpoints.read(tmp_path / "w.pt")
+
+
+def replaced(state, head):
+    body = {key: value for key, value in state.items() if not key.startswith("classifier")}
+    return body | {f"classifier.{key}": value for key, value in head.state_dict().items()}
+
+
+def test_replaced_head(state, tmp_path):
+    torch.manual_seed(2)
+    head = torch.nn.Sequential(
+        torch.nn.Dropout(0.2), torch.nn.Linear(1280, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3)
+    ).eval()
+    torch.save(replaced(state, head), tmp_path / "w.pt")
+    checkpoint = load(tmp_path / "w.pt")
+    network = checkpoint.network(SIZE)
+    assert checkpoint.classes == 3
+    assert checkpoint.origin.assumed == ("a ReLU after the hidden layer of the head",)
+    x = torch.randn(2, 3, *SIZE)
+    with torch.no_grad():
+        features = network.pool(network.head(network.blocks(network.stem(x)))).flatten(1)
+        torch.testing.assert_close(network(x), head(features), rtol=1e-4, atol=1e-5)
+
+
+def test_head_that_does_not_follow(state, tmp_path):
+    head = torch.nn.Sequential(torch.nn.Linear(1000, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    torch.save(replaced(state, head), tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"hidden\.0\.weight 16×1000 instead of 16×1280"):
+        load(tmp_path / "w.pt")
+    head = torch.nn.Sequential(torch.nn.Linear(1280, 16), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    torch.save(replaced(state, head), tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="reads 8 features where the one before gives 16"):
+        load(tmp_path / "w.pt")
 
 
 def test_namings_are_found_by_listing_the_folder():

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from edgeeff.zoo import catalog, checkpoints, efficientnet, fitting
+from edgeeff.zoo import catalog, checkpoints, fitting, origin
+
+SIZE = (64, 64)
+#: geffnet's names of networks, which are also timm's; every kind of block, both paddings, both epsilons.
+GEFFNET = {
+    **{f"{tf}efficientnet_b{i}": f"b{i}" for tf in ("", "tf_") for i in range(9)},
+    **{f"{tf}efficientnet_lite{i}": f"lite{i}" for tf in ("", "tf_") for i in range(5)},
+    **{f"{tf}efficientnet_e{size}": f"edgetpu-{size}" for tf in ("", "tf_") for size in "sml"},
+}
 
 
 def largest_relative_error(ours, theirs):
@@ -17,47 +25,83 @@ def images(size, count=2):
     return torch.from_numpy(np.random.default_rng(0).standard_normal((count, 3, *size), np.float32))
 
 
-@pytest.mark.parametrize("name", catalog.names())
-def test_random_weights_give_equal_logits(name, oracle, tmp_path):
-    spec, size = catalog.get(name), (64, 64)
-    theirs = oracle(name, classes=10, size=size[0])
+def converted(theirs, name, size, tmp_path, said=None):
+    """Our network with a library's weights, through the converter."""
+    spec = catalog.get(name)
     fitted = fitting.fit(theirs.state_dict(), spec, tmp_path / "weights.pt")
-    ours = efficientnet.trained(spec, fitted.tensors, size)
-    x = images(size)
-    with torch.no_grad():
-        expected = theirs(x)
-        assert largest_relative_error(ours(x), expected) <= 1e-4
+    found = origin.of(fitted.naming, spec, said, {})
+    return checkpoints.Checkpoint(spec, fitted.tensors, fitted.naming, found, None).network(size)
+
+
+@torch.no_grad()
+def assert_equal(ours, theirs, size, dtype=torch.float32):
+    x = images(size).to(dtype)
+    ours, expected = ours.to(dtype), theirs.to(dtype)(x)
+    assert largest_relative_error(ours(x), expected) <= 1e-4
     assert (expected[0] - expected[1]).abs().max() > 0.01 * expected.abs().max()  # the image does matter
-    assert spec.parameters(10) == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize("name", [*(f"b{i}" for i in range(9)), *(f"lite{i}" for i in range(5))])
+def test_random_weights_give_equal_logits(name, oracle, tmp_path):
+    theirs = oracle(name, classes=10, size=SIZE[0])
+    assert_equal(converted(theirs, name, SIZE, tmp_path), theirs, SIZE)
+    assert catalog.get(name).parameters(10) == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.slow  # 480 million parameters
+def test_l2_gives_equal_logits(oracle, tmp_path):
+    theirs = oracle("l2", classes=10, size=SIZE[0])
+    assert_equal(converted(theirs, "l2", SIZE, tmp_path), theirs, SIZE)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(n, marks=pytest.mark.slow) if GEFFNET[n] in ("b5", "b6", "b7", "b8") else n
+        for n in GEFFNET
+    ],
+)
+def test_geffnet_gives_equal_logits(said, geffnet_oracle, tmp_path):
+    # In double precision: a random network of B8's depth makes percents of a float's last bit.
+    theirs = geffnet_oracle(said)
+    assert_equal(converted(theirs, GEFFNET[said], SIZE, tmp_path, said), theirs, SIZE, torch.float64)
+    assert catalog.get(GEFFNET[said]).parameters(10) == sum(p.numel() for p in theirs.parameters())
 
 
 @pytest.mark.parametrize("size", [(65, 65), (50, 75), (32, 96), (31, 33)])
 @pytest.mark.parametrize("name", ["b0", "lite0"])
 def test_padding_is_same_at_any_size(name, size, oracle, tmp_path):
-    spec = catalog.get(name)
     theirs = oracle(name, size=size)
-    fitted = fitting.fit(theirs.state_dict(), spec, tmp_path / "weights.pt")
-    ours = efficientnet.trained(spec, fitted.tensors, size)
-    x = images(size)
+    assert_equal(converted(theirs, name, size, tmp_path), theirs, size)
+
+
+@pytest.mark.parametrize("size", [(65, 65), (50, 75), (31, 33)])
+@pytest.mark.parametrize("said", ["efficientnet_b0", "efficientnet_es", "tf_efficientnet_em"])
+def test_both_paddings_at_odd_sizes(said, size, geffnet_oracle, tmp_path):
+    theirs = geffnet_oracle(said)
+    assert_equal(converted(theirs, GEFFNET[said], size, tmp_path, said), theirs, size)
+
+
+def test_the_two_conventions_differ(geffnet_oracle, tmp_path):
+    """The same tensors under the other convention are another network: the origin does matter."""
+    theirs = geffnet_oracle("tf_efficientnet_b0")
+    wrong = converted(theirs, "b0", SIZE, tmp_path, "efficientnet_b0")
     with torch.no_grad():
-        assert largest_relative_error(ours(x), theirs(x)) <= 1e-4
+        assert largest_relative_error(wrong(images(SIZE)), theirs(images(SIZE))) > 0.02
 
 
 def test_real_lite0_weights_give_equal_logits():
     from efficientnet_lite_pytorch import EfficientNet
 
-    spec = catalog.get("lite0")
-    loaded = checkpoints.load(spec, None, (224, 224))
+    checkpoint = checkpoints.read(None, "lite0")
     theirs = EfficientNet.from_name("efficientnet-lite0").eval()
-    theirs.load_state_dict(torch.load(checkpoints.resolve(spec, None), weights_only=True))
-    x = images((224, 224))
-    with torch.no_grad():
-        assert largest_relative_error(loaded.module(x), theirs(x)) <= 1e-4
-    assert (loaded.classes, loaded.labels, loaded.naming) == (1000, None, "efficientnet_pytorch")
+    theirs.load_state_dict(torch.load(checkpoints.wheel(checkpoint.spec), weights_only=True))
+    assert_equal(checkpoint.network((224, 224)), theirs, (224, 224))
+    assert (checkpoint.classes, checkpoint.labels, checkpoint.naming) == (1000, None, "efficientnet_pytorch")
 
 
 def test_network_is_ready_for_inference():
-    network = checkpoints.load(catalog.get("lite0"), None).module
+    network = checkpoints.read(None, "lite0").network()
     assert not any(module.training for module in network.modules())
     assert {tensor.device.type for tensor in network.state_dict().values()} == {"cpu"}
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from edgeeff.zoo.architecture import Architecture
+from edgeeff.zoo.conventions import TENSORFLOW
+from edgeeff.zoo.namings._places import HEAD, UNNEEDED, in_head
+from edgeeff.zoo.origin import Origin
+from edgeeff.zoo.spec import PLUS_MINUS_ONE, ModelSpec
 
 _NETWORK = {
     "_conv_stem": "stem.conv",
     "_bn0": "stem.norm",
     "_conv_head": "head.conv",
     "_bn1": "head.norm",
-    "_fc": "classifier",
 }
 _BLOCK = {
     "_expand_conv": "expand.conv",
@@ -23,7 +27,7 @@ _BLOCK = {
     "_project_conv": "project.conv",
     "_bn2": "project.norm",
 }
-_KEY = re.compile(r"(?:_blocks\.(?P<block>\d+)\.)?(?P<layer>_\w+)\.(?P<part>\w+)")
+_KEY = re.compile(rf"(?:_blocks\.(?P<block>\d+)\.)?(?P<layer>_(?!fc\b)\w+)\.(?P<part>\w+)|_fc{HEAD}")
 
 
 def translate(key: str, architecture: Architecture) -> str | None:
@@ -31,8 +35,21 @@ def translate(key: str, architecture: Architecture) -> str | None:
     match = _KEY.fullmatch(key)
     if match is None:
         return None
+    if match["head_part"]:
+        return in_head(match["head"], match["head_part"])
     block, part = match["block"], match["part"]
     layer = (_NETWORK if block is None else _BLOCK).get(match["layer"])
     if layer is None:
         return None
+    if part == UNNEEDED:
+        return ""
     return f"{layer}.{part}" if block is None else f"blocks.{block}.{layer}.{part}"
+
+
+def origin(spec: ModelSpec, said: str | None) -> Origin:
+    """TensorFlow's conventions; −1…1 where the name says AdvProp (``adv-efficientnet-b3-….pth``)."""
+    library = "efficientnet_lite_pytorch" if spec.activation == "relu6" else "efficientnet_pytorch"
+    if said is not None and said.lower().startswith("adv"):
+        preprocess = replace(spec.preprocess(), mean=PLUS_MINUS_ONE[0], std=PLUS_MINUS_ONE[1])
+        return Origin(f"{library}, AdvProp", TENSORFLOW, preprocess)
+    return Origin(library, TENSORFLOW, spec.preprocess())

@@ -1,0 +1,77 @@
+"""Where weights come from, and what that decides: padding, epsilon, preprocessing. Imports no torch.
+
+Two networks of the same tensors can differ in all three, and the wrong preprocessing alone costs up to ten
+points of accuracy. Each library's habits stand in its file of ``namings/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, cast, get_args
+
+from edgeeff.preprocess import Interpolation, Preprocess
+from edgeeff.zoo import namings
+from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a checkpoint's source decides.
+
+    Args:
+        source: The library and, where it is known, the variant: shown at every build.
+        conventions: Padding and batch normalisation's epsilon.
+        preprocess: As the source evaluates it, at its own size.
+        assumed: What was assumed, since the file does not say; a sentence each.
+    """
+
+    source: str
+    conventions: Conventions
+    preprocess: Preprocess
+    assumed: tuple[str, ...] = ()
+
+
+def of(naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, Any]) -> Origin:
+    """The origin of a checkpoint.
+
+    Args:
+        naming: Whose names its tensors have.
+        spec: The network that they are of.
+        said: The variant's name as the user, the file, its folder or its own name gives it.
+        preprocess: What the file says of preprocessing: any of ``size``, ``mean``, ``std``, ``crop``,
+            ``interpolation`` and ``squash``; it goes before the library's habits.
+    """
+    found: Origin = import_module(f"{namings.__name__}.{naming}").origin(spec, said)
+    told = _said(found.preprocess, preprocess)
+    known = {option for option in ("mean", "crop", "size") if option in preprocess}
+    assumed = tuple(text for text in found.assumed if not any(f"--{option}" in text for option in known))
+    return replace(found, preprocess=told, assumed=assumed)
+
+
+def _said(own: Preprocess, given: Mapping[str, Any]) -> Preprocess:
+    """A file's word for it, where it makes sense: what a file says is never trusted to."""
+    changes: dict[str, Any] = {}
+    size = given.get("size")
+    if _numbers(size, 2, 32, 4096):
+        changes["size"] = tuple(int(side) for side in cast(tuple[float, float], size))
+    for key, least in (("mean", -512.0), ("std", 1e-3)):
+        if _numbers(given.get(key), 3, least, 512.0):
+            changes[key] = tuple(float(value) for value in given[key])
+    if _numbers((given.get("crop"),), 1, 0.1, 1.0):
+        changes["crop"] = float(given["crop"])
+    if given.get("interpolation") in get_args(Interpolation):
+        changes["interpolation"] = given["interpolation"]
+    if isinstance(given.get("squash"), bool):
+        changes["squash"] = given["squash"]
+    return replace(own, **changes)
+
+
+def _numbers(values: object, count: int, least: float, most: float) -> bool:
+    return (
+        isinstance(values, tuple | list)
+        and len(values) == count
+        and all(isinstance(v, int | float) and least <= v <= most for v in values)
+    )

@@ -1,0 +1,143 @@
+"""Where a network comes from: one file for each kind of source, found by listing.
+
+A room of this folder holds ``PRECEDENCE`` (the lowest that claims a source takes it) and
+
+- ``claims(source)``: whether it is of its kind, told without running anything of it;
+- ``digest(asked, source)``: SHA-256 of all that the network is made from;
+- ``identify(asked, source)``: what is known of the network before it is built;
+- ``graph(asked, identity, size)``: its float base graph.
+
+Importing this folder loads no torch: a build that finds all in the cache never does.
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgeeff.errors import MissingFileError
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Progress
+from edgeeff.zoo import catalog
+from edgeeff.zoo.conventions import Conventions, Padding
+from edgeeff.zoo.sources.located import from_hub, from_wheel
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+IMAGENET = "imagenet"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of the network.
+
+    Args:
+        source: A checkpoint file or folder, an ONNX file, or ``module:callable``; None: ``weights``.
+        model: A name that :func:`catalog.get` understands; None: the source says it.
+        weights: ``imagenet``, or a repository of the hub; taken where no source is named.
+        size: Height and width of the input; None: the source's own.
+        padding: Instead of the convention of the source's origin.
+        epsilon: Likewise, of batch normalisation.
+        trust: Whether a source that is code may be run.
+    """
+
+    source: str | None = None
+    model: str | None = None
+    weights: str | None = None
+    size: tuple[int, int] | None = None
+    padding: Padding | None = None
+    epsilon: float | None = None
+    trust: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is known of a network before it is built: plain data.
+
+    Args:
+        kind: The room of this folder that reads it.
+        source: Where it is: a path, or ``module:callable``.
+        model: The network's name, ours where the zoo has it.
+        origin: Whose network it is, one phrase.
+        preprocess: As its origin evaluates it, at its origin's size.
+        classes: The classifier's outputs.
+        labels: Their names, if the source has them.
+        conventions: Padding and epsilon; None for a graph that says so itself.
+        resizable: Whether it can be built for another input size.
+        assumed: What was assumed, since the source does not say.
+    """
+
+    kind: str
+    source: str
+    model: str
+    origin: str
+    preprocess: Preprocess
+    classes: int
+    labels: tuple[str, ...] | None = None
+    conventions: Conventions | None = None
+    resizable: bool = True
+    assumed: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """As JSON, for the cache."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Identity:
+        """The reverse of :meth:`to_json`."""
+        data: dict[str, Any] = json.loads(text)
+        data["preprocess"] = Preprocess.from_json(data["preprocess"])
+        data["conventions"] = Conventions(**data["conventions"]) if data["conventions"] else None
+        data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None
+        data["assumed"] = tuple(data["assumed"])
+        return cls(**data)
+
+
+class Room(Protocol):
+    """One kind of source."""
+
+    PRECEDENCE: int
+    claims: Callable[[str], bool]
+    digest: Callable[[Asked, str], str]
+    identify: Callable[[Asked, str], Identity]
+    graph: Callable[[Asked, Identity, tuple[int, int]], ir.Model]
+
+
+def room(kind: str) -> Any:
+    """A kind's room."""
+    return import_module(f"{__name__}.{kind}")
+
+
+def kinds() -> list[str]:
+    """The kinds of source, in the order in which they are asked."""
+    found = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "located"]
+    return sorted(found, key=lambda name: room(name).PRECEDENCE)
+
+
+def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
+    """The kind of the source, and where it is: what was named, a wheel's weights, or the hub's.
+
+    Raises:
+        MissingFileError: There is no such file, or no weights of the network are to be had.
+        UnknownModelError: No such network.
+        CheckpointError: No room reads such a thing.
+    """
+    source = asked.source
+    if source is None:
+        spec = catalog.get(asked.model or "b0")
+        found = None
+        if asked.weights in (None, IMAGENET):
+            found = from_wheel(spec)
+        source = str(found or from_hub(spec, asked.weights, progress))
+    for kind in kinds():
+        if room(kind).claims(source):
+            return kind, source
+    raise MissingFileError(
+        f"{source} does not exist",
+        mend="pass a checkpoint (.pt, .pth, .safetensors, .h5, .keras), a folder of one, or an ONNX file",
+    )

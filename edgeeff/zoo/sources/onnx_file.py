@@ -1,0 +1,97 @@
+"""ONNX files: float graphs that somebody else exported."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeeff.preprocess import Preprocess
+from edgeeff.zoo import catalog
+from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.spec import IMAGENET
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgeeff.graph.importing import Imported
+
+PRECEDENCE = 1
+
+
+def claims(source: str) -> bool:
+    """A file whose name ends in .onnx."""
+    path = Path(source).expanduser()
+    return path.suffix.lower() == ".onnx" and path.is_file()
+
+
+def digest(asked: Asked, source: str) -> str:
+    """SHA-256 of the file, and of the side files that its weights may lie in."""
+    from edgeeff.graph.importing.source import files
+
+    whole = hashlib.sha256()
+    for file in files(Path(source).expanduser()):
+        with file.open("rb") as content:
+            while block := content.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
+
+
+def identify(asked: Asked, source: str) -> Identity:
+    """Read a graph and find its input, its classes, and any normalisation that stands in it.
+
+    Raises:
+        GraphError: It is damaged, or no EfficientNet that can be made ours.
+    """
+    from edgeeff.graph import importing
+
+    path = Path(source).expanduser()
+    imported = importing.read(path, asked.size)
+    return described(asked, imported, path.stem, source, f"ONNX file {path.name}", __name__)
+
+
+def described(asked: Asked, imported: Imported, stem: str, source: str, origin: str, kind: str) -> Identity:
+    """What is known of an imported graph: the user's word for the model, the graph's for the rest."""
+    spec = catalog.get(asked.model) if asked.model else catalog.understood(stem)
+    assumed: list[str] = []
+    if spec is not None:
+        preprocess = spec.preprocess(imported.size)
+        origin = f"{origin}, as {spec.name}"
+        if asked.model is None:
+            assumed.append(f"it is a {spec.name}, by its name")
+    else:
+        mean, std = IMAGENET
+        preprocess = Preprocess(size=imported.size, mean=mean, std=std)
+        if imported.mean is None:
+            assumed.append("ImageNet's mean and standard deviation (--mean, --std; or --model)")
+    if imported.mean is not None and imported.std is not None:
+        preprocess = replace(preprocess, mean=imported.mean, std=imported.std)
+        origin = f"{origin}, normalisation of its own"
+    name = spec.name if spec else re.sub(r"[^\w-]+", "-", stem).strip("-") or "network"
+    return Identity(
+        kind=kind.rpartition(".")[2],
+        source=source,
+        model=name,
+        origin=origin,
+        preprocess=preprocess,
+        classes=imported.classes,
+        assumed=tuple(assumed),
+    )
+
+
+def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
+    """The file's graph, made ours, and held against the file itself on a few images.
+
+    Raises:
+        GraphError: It is damaged, cannot be made ours, or does not compute the same afterwards.
+    """
+    from edgeeff.graph import importing, passes
+    from edgeeff.graph.importing import comparing
+
+    path = Path(identity.source).expanduser()
+    imported = importing.read(path, size)
+    passes.run(imported.model)
+    comparing.with_file(imported, path, identity.preprocess)
+    return imported.model

@@ -1,0 +1,110 @@
+"""Networks that are code: TorchScript, torch.export programs, ``module:callable``. Run only when trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeeff.errors import GraphError
+from edgeeff.zoo import archives, catalog
+from edgeeff.zoo.sources import Asked, Identity
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+    from torch import nn
+
+    from edgeeff.graph.importing import Imported
+
+PRECEDENCE = 2
+_CALLABLE = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_]\w*")
+_SIDE = 224  # what a network is exported at where nobody says
+
+
+def claims(source: str) -> bool:
+    """A TorchScript or torch.export archive, told by its members, or ``module:callable``."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return path.is_file() and archives.kind(path) is not None
+    return _CALLABLE.fullmatch(source) is not None
+
+
+def digest(asked: Asked, source: str) -> str:
+    """SHA-256 of the archive; of a callable, whose code may lie anywhere, that of the graph it makes."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    from edgeeff.graph.model import to_bytes
+
+    return hashlib.sha256(to_bytes(_imported(asked, source, _size(asked))[1].model)).hexdigest()
+
+
+def identify(asked: Asked, source: str) -> Identity:
+    """Load, run and export the network, and find its classes.
+
+    Raises:
+        CheckpointError: It is not trusted, does not load, or is no classifier.
+        GraphError: It holds operators that are not supported.
+    """
+    from edgeeff.zoo.sources import onnx_file
+
+    _, imported = _imported(asked, source, _size(asked))
+    path = Path(source)
+    stem, what = (
+        (path.stem, path.name) if path.suffix and ":" not in source else (source.rpartition(":")[2], source)
+    )
+    return onnx_file.described(asked, imported, stem, source, f"program {what}", __name__)
+
+
+def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
+    """The exported graph, made ours, and held against the network itself on a few images.
+
+    Raises:
+        GraphError: It holds operators that are not supported, or computes something else than the network.
+    """
+    import numpy as np
+    import torch
+
+    from edgeeff.graph import passes
+    from edgeeff.graph.importing import comparing
+
+    module, imported = _imported(asked, identity.source, size)
+    passes.run(imported.model)
+
+    def run(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        mean, std = imported.mean, imported.std
+        if mean is not None and std is not None:
+            x = x * np.array(std, np.float32).reshape(3, 1, 1) + np.array(mean, np.float32).reshape(3, 1, 1)
+            x = x / np.float32(imported.original.divisor)
+        try:
+            with torch.no_grad():  # one by one, as it was exported
+                return np.concatenate([module(torch.from_numpy(one[None])).numpy() for one in x])
+        except Exception as error:  # whatever the user's code raises
+            raise GraphError(
+                f"{identity.source} does not run on an image: {type(error).__name__}: {error}",
+                mend="mend the code: it ran on a black image",
+            ) from None
+
+    comparing.with_network(
+        imported, run, identity.preprocess, identity.source, softmax=imported.original.softmax
+    )
+    return imported.model
+
+
+def _imported(asked: Asked, source: str, size: tuple[int, int]) -> tuple[nn.Module, Imported]:
+    from edgeeff.graph import importing
+    from edgeeff.graph.export import foreign_to_onnx
+    from edgeeff.zoo import programs
+
+    module = programs.load(source, trust=asked.trust)
+    return module, importing.from_proto(foreign_to_onnx(module, size, source), source, size)
+
+
+def _size(asked: Asked) -> tuple[int, int]:
+    if asked.size is not None:
+        return asked.size
+    side = catalog.get(asked.model).size if asked.model else _SIDE
+    return side, side

@@ -1,0 +1,288 @@
+"""Whatever a network comes as, the graph that is built from it computes what the network computes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from edgeeff.errors import CheckpointError, EdgeeffError, GraphError, MissingFileError
+from edgeeff.graph import execute
+from edgeeff.progress import Silent
+from edgeeff.zoo import catalog, efficientnet, sources
+from edgeeff.zoo.conventions import TORCH
+from edgeeff.zoo.sources import Asked, Identity
+
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def network(make_module):
+    return make_module("lite0", size=SIZE[0])
+
+
+def identified(asked):
+    kind, source = sources.locate(asked, Silent())
+    return sources.room(kind).identify(asked, source)
+
+
+def logits(asked, x, size=SIZE):
+    identity = identified(asked)
+    graph = sources.room(identity.kind).graph(asked, identity, size)
+    return execute.execute(execute.prepare(graph), x)
+
+
+def photos(count=2):
+    return torch.from_numpy(np.random.default_rng(3).standard_normal((count, 3, *SIZE), np.float32))
+
+
+def same(found, expected, tolerance=1e-4):
+    return float((found - expected).abs().max() / expected.abs().max()) <= tolerance
+
+
+def export(module, path, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(1, 3, *SIZE),), path, dynamo=False, **options)
+
+
+def traced(module, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.trace(module, torch.zeros(1, 3, *SIZE)).save(path)
+
+
+def test_checkpoint(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    asked = Asked(str(tmp_path / "w.pt"))
+    identity = identified(asked)
+    assert (identity.kind, identity.model, identity.classes) == ("tensors", "lite0", 10)
+    with torch.no_grad():
+        assert same(logits(asked, photos()), network(photos()))
+
+
+def test_onnx(network, tmp_path):
+    export(network, tmp_path / "camera 3.onnx", opset_version=13)
+    asked = Asked(str(tmp_path / "camera 3.onnx"))
+    identity = identified(asked)
+    assert (identity.kind, identity.model, identity.classes) == ("onnx_file", "camera-3", 10)
+    assert "mean" in identity.assumed[0]
+    with torch.no_grad():
+        assert same(logits(asked, photos()), network(photos()))
+
+
+def test_model_says_whose_preprocessing_an_onnx_file_has(network, tmp_path):
+    export(network, tmp_path / "net.onnx")
+    identity = identified(Asked(str(tmp_path / "net.onnx"), model="lite0"))
+    assert (identity.model, identity.preprocess.mean, identity.assumed) == ("lite0", (127.0,) * 3, ())
+    assert identity.preprocess.size == SIZE
+
+
+def test_torchscript_is_refused_without_trust_and_taken_with_it(network, tmp_path):
+    traced(network, tmp_path / "net.pt")
+    source = str(tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match="TorchScript") as caught:
+        identified(Asked(source, size=SIZE))
+    assert "--trust-checkpoint" in caught.value.mend
+    asked = Asked(source, size=SIZE, trust=True)
+    identity = identified(asked)
+    assert (identity.kind, identity.model, identity.classes) == ("program", "net", 10)
+    with torch.no_grad():
+        assert same(logits(asked, photos()), network(photos()))
+
+
+def test_exported_program(network, tmp_path):
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 3, *SIZE),)), tmp_path / "net.pt2")
+    asked = Asked(str(tmp_path / "net.pt2"), size=SIZE, trust=True)
+    assert identified(asked).kind == "program"
+    with torch.no_grad():
+        assert same(logits(asked, photos()), network(photos()))
+
+
+CALLABLE = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.SiLU())
+        self.fc = nn.Linear(8, 4)
+    def forward(self, x):
+        return self.fc(self.conv(x / 255 - 0.5).mean((2, 3)))
+
+def small():
+    torch.manual_seed(0)
+    return Small().eval()
+
+class Branchy(Small):
+    def forward(self, x):
+        return super().forward(x) * (-1 if x.mean() > 1 else 1)
+
+def branchy():
+    return Branchy().eval()
+
+def features():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+
+def crash():
+    raise RuntimeError("no GPU here")
+"""
+
+
+@pytest.fixture
+def module_name(tmp_path, monkeypatch):
+    (tmp_path / "cameranets.py").write_text(CALLABLE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "cameranets"
+    sys.modules.pop("cameranets", None)
+
+
+def test_callable(module_name):
+    asked = Asked(f"{module_name}:small", size=SIZE, trust=True)
+    identity = identified(asked)
+    assert (identity.model, identity.classes) == ("small", 4)
+    assert identity.preprocess.mean == pytest.approx((127.5,) * 3, rel=1e-6)  # it stood in the network
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)
+    import cameranets
+
+    with torch.no_grad():
+        expected = cameranets.small()(torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32)))
+        found = logits(asked, torch.from_numpy(identity.preprocess.normalise(pixels)))
+    assert same(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("crash", "RuntimeError: no GPU here"),
+        ("features", r"\(1, 8, 62, 62\) for one image, not logits"),
+        ("absent", "absent"),
+    ],
+)
+def test_callables_that_are_no_classifier(name, complaint, module_name):
+    with pytest.raises((CheckpointError, GraphError), match=complaint):
+        identified(Asked(f"{module_name}:{name}", size=SIZE, trust=True))
+
+
+def test_callable_that_branches_on_values_is_found_out(module_name):
+    """Tracing follows one branch alone: the graph is held against the network itself."""
+    with pytest.raises(GraphError, match="computes something else"):
+        logits(Asked(f"{module_name}:branchy", size=SIZE, trust=True), photos())
+
+
+def test_callable_is_not_imported_without_trust(tmp_path, monkeypatch):
+    (tmp_path / "bait.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef net(): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CheckpointError, match="Python code"):
+        identified(Asked("bait:net", size=SIZE))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_repository_of_the_hub_on_disk(make_module, tmp_path):
+    """timm's layout: the variant, the conventions and the preprocessing are its config's."""
+    folder = tmp_path / "anything"
+    folder.mkdir()
+    spec = catalog.get("b0")
+    network = make_module("b0", size=SIZE[0])
+    save_file(as_timm(network.state_dict(), spec), folder / "model.safetensors")
+    config = {
+        "architecture": "efficientnet_b0",
+        "pretrained_cfg": {
+            "input_size": [3, 224, 224],
+            "test_input_size": [3, 256, 256],
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.25, 0.25, 0.25],
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    asked = Asked(str(folder))
+    identity = identified(asked)
+    assert identity.conventions == TORCH
+    assert "efficientnet_b0" in identity.origin and "tf_" not in identity.origin
+    preprocess = identity.preprocess
+    assert (preprocess.size, preprocess.crop, preprocess.interpolation) == ((256, 256), 1.0, "bilinear")
+    assert preprocess.mean == (127.5,) * 3 and preprocess.std == (63.75,) * 3
+    assert identity.assumed == ()
+    theirs = efficientnet.trained(spec, network.state_dict(), SIZE, TORCH)
+    with torch.no_grad():
+        found = logits(asked, photos())
+        # Not at home in these conventions the network makes much of rounding, and more of the other padding.
+        assert same(found, theirs(photos()), 5e-3)
+        assert not same(found, network(photos()), 5e-2)
+
+
+def as_timm(state, spec):
+    """A state_dict by timm's names: the inverse of the naming, found by asking it."""
+    from edgeeff.zoo.namings import timm
+
+    candidates = [
+        f"{end}.{part}" for end in ("conv_stem", "bn1", "conv_head", "bn2", "classifier") for part in PARTS
+    ]
+    for stage, blocks in enumerate(spec.architecture.stages):
+        for place in range(len(blocks)):
+            for layer in (
+                "conv_pw",
+                "conv_dw",
+                "conv_pwl",
+                "bn1",
+                "bn2",
+                "bn3",
+                "se.conv_reduce",
+                "se.conv_expand",
+            ):
+                candidates += [f"blocks.{stage}.{place}.{layer}.{part}" for part in PARTS]
+    theirs = {timm.translate(key, spec.architecture): key for key in candidates}
+    return {theirs[name]: value for name, value in state.items() if not name.endswith("tracked")}
+
+
+PARTS = ("weight", "bias", "running_mean", "running_var")
+
+
+def test_user_overrides_the_conventions(make_module, tmp_path):
+    save_file(make_module("b0", size=32).state_dict(), tmp_path / "w.safetensors")
+    identity = identified(Asked(str(tmp_path / "w.safetensors"), padding="symmetric", epsilon=1e-5))
+    assert identity.conventions == TORCH
+
+
+def test_identity_survives_the_cache(network, tmp_path):
+    torch.save({"model": network.state_dict(), "classes": list("abcdefghij")}, tmp_path / "w.pt")
+    identity = identified(Asked(str(tmp_path / "w.pt")))
+    assert Identity.from_json(identity.to_json()) == identity
+    assert identity.labels == tuple("abcdefghij")
+
+
+def test_digest_is_that_of_the_content(network, tmp_path):
+    def digest(path):
+        kind, source = sources.locate(Asked(str(path)), Silent())
+        return sources.room(kind).digest(Asked(str(path)), source)
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save_file(network.state_dict(), tmp_path / name / "model.safetensors")
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    (tmp_path / "b" / "config.json").write_text("{}")
+    assert digest(tmp_path / "a") != digest(tmp_path / "b")
+    export(network, tmp_path / "a.onnx")
+    (tmp_path / "b.onnx").write_bytes((tmp_path / "a.onnx").read_bytes())
+    assert digest(tmp_path / "a.onnx") == digest(tmp_path / "b.onnx")
+
+
+@pytest.mark.parametrize("source", ["absent.pt", "absent.onnx", "absent/", "no such:thing at all"])
+def test_nothing_there(source, tmp_path):
+    with pytest.raises(MissingFileError, match="does not exist"):
+        identified(Asked(str(tmp_path / source)))
+
+
+def test_every_kind_of_source_is_claimed_by_one_room(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    assert set(sources.kinds()) == {"onnx_file", "program", "tensors"}
+    with pytest.raises(EdgeeffError):
+        identified(Asked(str(tmp_path)))  # a folder, but of nothing
