@@ -32,7 +32,8 @@ def build(options: Namespace, photos: Path, folder: Path, cache: Path, **environ
     """``edgeeff build`` into ``folder`` with that cache."""
     program = Path(sys.executable).with_name("edgeeff")
     command = [str(program), "build", "--model", options.model, "-o", str(folder)]
-    command += ["--calibration", str(photos), "--count", str(len(open_images(photos)))]
+    count = getattr(options, "count", None) or len(open_images(photos))
+    command += ["--calibration", str(photos), "--count", str(count)]
     for target in options.target:
         command += ["--target", target]
     for name in ("checkpoint", "validation", "size"):

@@ -48,6 +48,7 @@ class _ManifestFile(BaseModel):
     digests: dict[str, str]
     tools: dict[str, str]
     files: dict[str, str]
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Manifest:
         digests: SHA-256 of what the bundle was made from: inputs, graph, statistics, plan.
         tools: The versions of the libraries that made it.
         files: SHA-256 of each sealed file, by its path below the bundle.
+        origin: Whose network it is, with the conventions that follow and what was assumed.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Manifest:
     digests: Mapping[str, str]
     tools: Mapping[str, str]
     files: Mapping[str, str]
+    origin: str = ""
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""

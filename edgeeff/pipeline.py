@@ -183,6 +183,7 @@ def build(
             digests={"inputs": keys[target.name], **work.digests(hub)},
             tools=tool_versions(),
             files={},
+            origin="; assumed: ".join([request.origin(identity), *identity.assumed]),
         )
         files = work.emit(target, hub, names, folder.name)
         built.append(_write(folder, manifest, files, work, hub))

@@ -167,12 +167,16 @@ def resolve_preprocess(
 
 def network_line(identity: Identity) -> str:
     """Which network it is, whose, and what was assumed: shown at every build."""
-    line = f"network  {identity.model}, {identity.origin}"
-    if identity.conventions is not None:
-        padding = "SAME" if identity.conventions.padding == "same" else "symmetric"
-        line += f": {padding} padding, BN epsilon {identity.conventions.epsilon:g}"
-    line += f", {identity.classes} classes"
+    line = f"network  {identity.model}, {origin(identity)}, {identity.classes} classes"
     return "".join([line, *(f"\n         assumed: {text}" for text in identity.assumed)])
+
+
+def origin(identity: Identity) -> str:
+    """Whose network it is, and the conventions that follow."""
+    if identity.conventions is None:
+        return identity.origin
+    padding = "SAME" if identity.conventions.padding == "same" else "symmetric"
+    return f"{identity.origin}: {padding} padding, BN epsilon {identity.conventions.epsilon:g}"
 
 
 def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any]) -> str:

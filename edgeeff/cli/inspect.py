@@ -76,6 +76,7 @@ def _summary(bundle: Any, found: dict[str, Any] | None, check: str) -> None:
     height, width = manifest.preprocess.size
     lines = [
         ("model", f"{manifest.model}, {manifest.classes} classes, {height}×{width}"),
+        ("origin", manifest.origin or "not said"),
         ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
         ("size", tables.megabytes(tables.artifact_bytes(bundle))),
         ("mean, std", f"{manifest.preprocess.mean}, {manifest.preprocess.std} on pixels 0…255, RGB"),

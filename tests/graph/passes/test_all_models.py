@@ -74,21 +74,17 @@ def test_each_pass_alone_keeps_the_function(spec, make_module, make_images, run_
     counts = Counter(node.op_type for node in graph.graph)
     blocks = spec.architecture.blocks
     residual = sum(block.residual for block in blocks)
-    expanded = sum(block.expansion != 1 for block in blocks)
-    activated = 2 + len(blocks) + expanded
-    depthwise_and_projection = 2 * len(blocks)
-    if spec.activation == "relu6":
-        expected = {"Conv": 2 + depthwise_and_projection + expanded, "Clip": activated}
-    else:
-        # Two convolutions, a Swish, a gate, its product and a pool for each squeeze-excite branch.
-        expected = {
-            "Conv": 2 + depthwise_and_projection + expanded + 2 * len(blocks),
-            "Swish": activated + len(blocks),
-            "Sigmoid": len(blocks),
-            "Mul": len(blocks),
-        }
-    pools = 1 if spec.activation == "relu6" else 1 + len(blocks)
-    assert counts == {**expected, "Add": residual, "GlobalAveragePool": pools, "Flatten": 1, "Gemm": 1}
+    expanded = sum(block.expands for block in blocks)
+    depthwise = sum(block.kind == "mbconv" for block in blocks)
+    whole = sum(block.kind == "conv" for block in blocks)
+    squeezed = sum(block.squeezed > 0 for block in blocks)
+    # Stem, head, and one projection in each block, beside its other convolutions; squeeze-excite has two.
+    convolutions = 2 + len(blocks) + expanded + depthwise + 2 * squeezed
+    activated = 2 + expanded + depthwise + whole + squeezed
+    activation = {"swish": "Swish", "relu6": "Clip", "relu": "Relu"}[spec.activation]
+    expected = {"Conv": convolutions, activation: activated, "Add": residual, "Flatten": 1, "Gemm": 1}
+    gates = {"Sigmoid": squeezed, "Mul": squeezed} if squeezed else {}
+    assert counts == {**expected, **gates, "GlobalAveragePool": 1 + squeezed}
     names = [node.name for node in graph.graph]
     assert len(set(names)) == len(names)
 

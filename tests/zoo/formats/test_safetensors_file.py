@@ -127,6 +127,7 @@ def test_timms_repository(state, equal, tmp_path):
     assert file.preprocess == {
         "size": (256, 240), "crop": 1.0, "interpolation": "bicubic",
         "mean": pytest.approx((123.675, 116.28, 103.53)), "std": pytest.approx((58.395, 57.12, 57.375)),
+        "squash": False,
     }  # fmt: skip
 
 

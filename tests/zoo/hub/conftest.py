@@ -198,7 +198,8 @@ class Told:
         self.done: list[int] = []
         self.warnings: list[str] = []
 
-    def stage(self, text: str, total: int | None = None) -> None:
+    def stage(self, text: str, total: int | None = None, unit: str = "images") -> None:
+        assert unit == "bytes"
         self.stages.append((text, total))
 
     def advance(self, count: int = 1) -> None:

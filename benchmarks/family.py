@@ -1,0 +1,123 @@
+"""What a build of every network of the zoo costs: time and memory against parameters and multiply-adds.
+
+    python -m benchmarks.family --calibration PHOTOS [--model NAME …] [--target NAME …] [--count 20]
+        [--size PIXELS] [--json FILE]
+
+Each network runs through ``edgeeff build`` once, in a fresh process with an empty cache, from a checkpoint of
+random weights whose batch statistics were fitted to a few images, as training would leave them: accuracy
+means nothing here, and is not shown. Verification is part of every build. L2 is built for ``cpu-fp32`` alone.
+The last lines fit cost ∝ multiply-adds^p; p of 1 is linear.
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from argparse import Namespace
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.build import TARGETS, build
+from benchmarks.table import arguments, show, write_json
+from edgeeff.images import open_images
+from edgeeff.zoo import catalog, efficientnet
+from edgeeff.zoo.spec import ModelSpec
+
+FORMATS = {"parameters_M": ".1f", "GMAC": ".2f", "wall_s": ".1f", "cpu_s": ".1f", "peak_MB": ".0f"}
+FLOAT_ONLY = {"l2": ["cpu-fp32"]}
+FITTED = 2  # photos that batch statistics are fitted to
+TAME = 0.2  # of a block's step along the residual chain, as in trained networks
+
+
+@torch.no_grad()
+def save_lively(spec: ModelSpec, photos: Path, side: int, path: Path, classes: int = 1000) -> None:
+    """A checkpoint of random weights and the batch statistics of the first photos."""
+    size = (side, side)
+    with torch.device("meta"):
+        network = efficientnet.build(spec, classes, size)
+    network = network.to_empty(device="cpu")
+    random = torch.Generator().manual_seed(0)
+    for key, value in network.state_dict().items():
+        if value.dim() > 1:
+            value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=random)
+        elif key.endswith(("weight", "running_var")):
+            value.fill_(TAME if "project" in key else 1.0)
+        else:
+            value.zero_()
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    preprocess = spec.preprocess(size)
+    pixels, _ = next(iter(open_images(photos).batches(preprocess, FITTED)))
+    network.train()(torch.from_numpy(preprocess.normalise(pixels)))
+    for norm in norms:
+        assert norm.running_var is not None
+        norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)
+    save_file(network.state_dict(), path)
+
+
+def measure(options: Namespace, name: str, work: Path) -> dict[str, Any]:
+    """Build one network and say what it took."""
+    spec = catalog.get(name)
+    checkpoint = work / f"{name}.safetensors"
+    save_lively(spec, options.calibration, options.size or spec.size, checkpoint)
+    gc.collect()
+    chosen = FLOAT_ONLY.get(name) or options.target
+    task = Namespace(
+        model=name,
+        checkpoint=checkpoint,
+        target=chosen,
+        size=options.size,
+        validation=None,
+        count=options.count,
+    )
+    done = build(task, options.calibration, work / name, work / f"{name}-cache")
+    checkpoint.unlink()
+    return {
+        "model": name,
+        "parameters_M": spec.parameters() / 1e6,
+        "size": options.size or spec.size,
+        "GMAC": spec.multiply_adds(options.size) / 1e9,
+        "targets": len(chosen),
+        "wall_s": done.wall,
+        "cpu_s": done.cpu,
+        "peak_MB": done.peak_rss / 1e6,
+    }
+
+
+def exponent(rows: list[dict[str, Any]], of: str) -> float:
+    """p of the least-squares fit of ``of`` ∝ multiply-adds^p."""
+    x, y = ([log(row[key]) for row in rows] for key in ("GMAC", of))
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--model", action="append", help="default: all")
+    parser.add_argument("--target", action="append", help=f"default: {', '.join(TARGETS)}")
+    parser.add_argument("--calibration", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=20, help="of photos; a fifth are held out")
+    parser.add_argument("--size", type=int, help="default: each network's own")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    options.target = options.target or TARGETS
+
+    rows = []
+    for name in options.model or catalog.names():
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(options, name, Path(folder)))
+        show(f"edgeeff build, {options.count} photos", rows, FORMATS)
+        write_json(options.json, rows, options=vars(options))
+    alike = [row for row in rows if row["targets"] == len(options.target)]
+    if len(alike) > 2:
+        for of in ("wall_s", "cpu_s", "peak_MB"):
+            print(f"{of} ∝ multiply-adds^{exponent(alike, of):.2f}")
+
+
+if __name__ == "__main__":
+    main()
