@@ -8,7 +8,6 @@ a killed writer leaves no entry, and a damaged one reads as absent.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import time
@@ -23,7 +22,7 @@ from typing import Any
 import platformdirs
 
 from edgeeff.errors import OptionError, OutputError
-from edgeeff.files import TEMPORARY, write_file
+from edgeeff.files import TEMPORARY, replacing
 
 DEFAULT_LIMIT = 4 << 30
 #: No entry takes an hour to write; a temporary file older than that is nobody's.
@@ -61,13 +60,11 @@ class Cache:
 
     def put(self, stage: str, key: str, parts: Mapping[str, bytes]) -> None:
         """Store the parts of a result. A cache that cannot be written is no error: the work is done again."""
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as entry:
-            for name, content in sorted(parts.items()):
-                entry.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-            entry.comment = _seal(parts)
         try:
-            write_file(self._path(stage, key), buffer.getvalue())
+            with replacing(self._path(stage, key)) as file, zipfile.ZipFile(file, "w") as entry:
+                for name, content in sorted(parts.items()):
+                    entry.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+                entry.comment = _seal(parts)
             self._shrink()
         except OutputError:
             return

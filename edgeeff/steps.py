@@ -152,6 +152,7 @@ class Work:
             self.cache.put("hub", key, entry)
         images = self.images.calibration
         self._name_skipped(images, bad_from_json(images, entry["bad.json"].decode()))
+        give_back()
         return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw)
 
     def emit(self, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> dict[str, bytes]:
@@ -161,6 +162,8 @@ class Work:
         emission = Emission(name, target, self.preprocess, labels, self.options.softmax)
         graph = onnx.load_model_from_string(hub.graph)
         files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
+        del graph
+        give_back()
         if hub.plan is not None:
             files["plan.json"] = hub.plan.encode()
         files |= golden_files(self._golden(hub))

@@ -74,8 +74,7 @@ def random_module(
             value.normal_(0, 0.1, generator=random)
         elif value.dim() == 1:
             # Small steps along the residual chain, as in trained networks; else rounding grows with depth.
-            step = 0.2 if len(spec.architecture.blocks) <= 64 else 0.05
-            value.uniform_(0.5 * step, 1.5 * step, generator=random) if ".project" in key else value.uniform_(
+            value.uniform_(0.1, 0.3, generator=random) if ".project" in key else value.uniform_(
                 0.5, 1.5, generator=random
             )
         else:

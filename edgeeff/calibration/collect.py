@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,34 +60,73 @@ def collect(
     """
     program = prepare(model)
     names = observed_tensors(model)
-    merged: dict[str, TensorStatistics] = {}
+    merged = _Merged()
     threads = torch.get_num_threads()
     # One torch thread for each batch: torch's own threads wait for each other by spinning, which on a busy
     # machine turns seconds into minutes.
     torch.set_num_threads(1)
     try:
-        parts = _in_order(batches, lambda pixels: (len(pixels), _measure(program, preprocess, pixels, names)))
-        for number, (count, part) in enumerate(parts):
-            for name, statistics in part.items():
-                merged[name] = merged[name].merge(statistics) if name in merged else statistics
+        for number, count in enumerate(
+            _in_order(
+                batches, lambda turn, pixels: _measure(program, preprocess, pixels, names, turn, merged)
+            )
+        ):
             advance(count)
             if number % GIVE_BACK_EVERY == 0:
                 give_back()
     finally:
         torch.set_num_threads(threads)
-    return merged
+    return merged.statistics
 
 
-def _in_order(
-    batches: Iterable[Pixels], work: Callable[[Pixels], tuple[int, dict[str, TensorStatistics]]]
-) -> Iterator[tuple[int, dict[str, TensorStatistics]]]:
-    """Work on a few batches at a time and yield the results in the batches' order."""
+class _EarlierFailedError(Exception):
+    """A batch before this one failed: there is nothing to wait for."""
+
+
+class _Merged:
+    """The statistics of all batches so far, to which each batch adds its own tensor by tensor, in turn.
+
+    A batch's statistics of a tensor wait for those of the batch before it, and nothing else of a batch is
+    kept: so the result does not depend on which thread was first, and memory not on how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.statistics: dict[str, TensorStatistics] = {}
+        self._turn: dict[str, int] = {}
+        self._changed = threading.Condition()
+        self._failed = sys.maxsize  # the first batch that failed
+
+    def add(self, turn: int, name: str, part: TensorStatistics) -> None:
+        """Merge a tensor's statistics of the batch number ``turn``, once those before it are in.
+
+        Raises:
+            _EarlierFailedError: One of those before it failed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: turn > self._failed or self._turn.get(name, 0) == turn)
+            if turn > self._failed:
+                raise _EarlierFailedError
+        before = self.statistics.get(name)
+        self.statistics[name] = part if before is None else before.merge(part)
+        with self._changed:
+            self._turn[name] = turn + 1
+            self._changed.notify_all()
+
+    def fail(self, turn: int) -> None:
+        """Let nobody wait for a batch that failed."""
+        with self._changed:
+            self._failed = min(self._failed, turn)
+            self._changed.notify_all()
+
+
+def _in_order(batches: Iterable[Pixels], work: Callable[[int, Pixels], int]) -> Iterator[int]:
+    """Work on a few batches at a time, begun in their order, and yield the results in that order."""
     workers = max(1, min(os.cpu_count() or 1, 4))
-    waiting: deque[Future[tuple[int, dict[str, TensorStatistics]]]] = deque()
+    waiting: deque[Future[int]] = deque()
     # torch keeps the number of its own threads for each thread that calls it.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for pixels in batches:
-            waiting.append(pool.submit(work, pixels))
+        for turn, pixels in enumerate(batches):
+            waiting.append(pool.submit(work, turn, pixels))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -93,16 +134,20 @@ def _in_order(
 
 
 def _measure(
-    program: Program, preprocess: Preprocess, pixels: Pixels, names: set[str]
-) -> dict[str, TensorStatistics]:
-    found: dict[str, TensorStatistics] = {}
+    program: Program, preprocess: Preprocess, pixels: Pixels, names: set[str], turn: int, merged: _Merged
+) -> int:
+    """Run a batch and add its statistics; returns the number of its images."""
 
     def observe(name: str, value: Tensor) -> None:
         if name in names:
-            found[name] = _summarise(value)
+            merged.add(turn, name, _summarise(value))
 
-    execute(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
-    return found
+    try:
+        execute(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
+    except BaseException:
+        merged.fail(turn)
+        raise
+    return len(pixels)
 
 
 def _summarise(value: Tensor) -> TensorStatistics:

@@ -83,7 +83,9 @@ def _export(module: torch.nn.Module, size: tuple[int, int]) -> onnx.ModelProto:
             # The exporter would fold batch normalisation on its own; the pass does it in double precision.
             training=torch.onnx.TrainingMode.PRESERVE,
         )
-    proto = onnx.load_model_from_string(buffer.getvalue())
+    proto = onnx.ModelProto()
+    proto.ParseFromString(buffer.getbuffer())
+    del buffer
     written = {entry.domain: entry.version for entry in proto.opset_import}
     if written.get("") != OPSET:
         raise GraphError(

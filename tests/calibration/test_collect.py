@@ -124,3 +124,12 @@ def test_memory_does_not_grow_with_the_number_of_images(lite0, monkeypatch):
     tracemalloc.stop()
     assert most <= 6  # a batch is decoded only when there is room for it
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_a_batch_that_fails_lets_nobody_wait(lite0):
+    """Whichever batch fails, its own error comes out, and the threads that follow it end."""
+    for bad in range(5):
+        batches = [lite0.images[:2] for _ in range(6)]
+        batches[bad] = np.zeros((1, 16, 16, 4), np.uint8)  # four channels: the stem cannot read it
+        with pytest.raises(Exception, match="channels|broadcast|shape"):
+            collect(lite0.graph, lite0.preprocess, batches)
