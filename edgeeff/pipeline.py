@@ -187,6 +187,7 @@ def build(
         )
         files = work.emit(target, hub, names, folder.name)
         built.append(_write(folder, manifest, files, work, hub))
+        del files, hub  # before the next target makes its own
         give_back()
     return built
 

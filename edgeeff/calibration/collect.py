@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from edgeeff.calibration.statistics import BINS, TensorStatistics
 from edgeeff.graph.execute import Program, execute, prepare
-from edgeeff.memory import give_back
+from edgeeff.memory import give_back, hold_little
 from edgeeff.preprocess import Pixels, Preprocess
 
 #: Positions of one image and channel that enter the histogram; extremes and moments see all of them.
@@ -24,6 +23,9 @@ POSITIONS = 256
 
 #: Batches between two returns of freed memory: more often costs time, less often costs memory.
 GIVE_BACK_EVERY = 4
+
+#: Bytes of weights from which memory is worth more than time: B7's, V2-L's and beyond.
+HEAVY = 256 << 20
 
 #: Histograms of smaller tensors than this would have no bin at all; the value is far below any int8 step.
 FINEST_EDGE = 2.0**-20
@@ -59,8 +61,10 @@ def collect(
         advance: Told how many images were done, for a progress bar.
     """
     program = prepare(model)
+    if sum(constant.nbytes for constant in program.constants.values()) > HEAVY:
+        hold_little()
     names = observed_tensors(model)
-    merged = _Merged()
+    merged = _Merged(names)
     threads = torch.get_num_threads()
     # One torch thread for each batch: torch's own threads wait for each other by spinning, which on a busy
     # machine turns seconds into minutes.
@@ -79,44 +83,28 @@ def collect(
     return merged.statistics
 
 
-class _EarlierFailedError(Exception):
-    """A batch before this one failed: there is nothing to wait for."""
-
-
 class _Merged:
-    """The statistics of all batches so far, to which each batch adds its own tensor by tensor, in turn.
+    """The statistics of all batches so far, to which each batch adds its own tensor by tensor.
 
-    A batch's statistics of a tensor wait for those of the batch before it, and nothing else of a batch is
-    kept: so the result does not depend on which thread was first, and memory not on how many there are.
+    They are merged in the order of the batches, so that no bit depends on which thread was first; what comes
+    early waits, and nothing else of a batch is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         self.statistics: dict[str, TensorStatistics] = {}
-        self._turn: dict[str, int] = {}
-        self._changed = threading.Condition()
-        self._failed = sys.maxsize  # the first batch that failed
+        self._locks = {name: threading.Lock() for name in names}
+        self._early: dict[str, dict[int, TensorStatistics]] = {name: {} for name in self._locks}
+        self._next = dict.fromkeys(self._locks, 0)
 
     def add(self, turn: int, name: str, part: TensorStatistics) -> None:
-        """Merge a tensor's statistics of the batch number ``turn``, once those before it are in.
-
-        Raises:
-            _EarlierFailedError: One of those before it failed.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: turn > self._failed or self._turn.get(name, 0) == turn)
-            if turn > self._failed:
-                raise _EarlierFailedError
-        before = self.statistics.get(name)
-        self.statistics[name] = part if before is None else before.merge(part)
-        with self._changed:
-            self._turn[name] = turn + 1
-            self._changed.notify_all()
-
-    def fail(self, turn: int) -> None:
-        """Let nobody wait for a batch that failed."""
-        with self._changed:
-            self._failed = min(self._failed, turn)
-            self._changed.notify_all()
+        """Take a tensor's statistics of the batch number ``turn``, and merge all whose turn it is."""
+        with self._locks[name]:
+            early = self._early[name]
+            early[turn] = part
+            while (ready := early.pop(self._next[name], None)) is not None:
+                before = self.statistics.get(name)
+                self.statistics[name] = ready if before is None else before.merge(ready)
+                self._next[name] += 1
 
 
 def _in_order(batches: Iterable[Pixels], work: Callable[[int, Pixels], int]) -> Iterator[int]:
@@ -142,11 +130,7 @@ def _measure(
         if name in names:
             merged.add(turn, name, _summarise(value))
 
-    try:
-        execute(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
-    except BaseException:
-        merged.fail(turn)
-        raise
+    execute(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
     return len(pixels)
 
 

@@ -6,6 +6,7 @@ forgotten as soon as its last reader has run, so memory is bounded by the networ
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.model import constant, ints
+from edgeeff.graph.model import Array, constant, ints
 
 Observer = Callable[[str, Tensor], None]
 _Operator = Callable[[ir.Node, list[Tensor]], Tensor]
@@ -55,10 +56,17 @@ def prepare(model: ir.Model) -> Program:
     for name, value in model.graph.initializers.items():
         array = constant(value)
         assert array is not None
-        constants[name] = torch.from_numpy(np.array(array))
+        constants[name] = _tensor(array)
     return Program(
         tuple(steps), constants, reads, _name(model.graph.inputs[0]), _name(model.graph.outputs[0])
     )
+
+
+def _tensor(array: Array) -> Tensor:
+    """An array as a tensor that shares its memory, which nothing here writes to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(np.ascontiguousarray(array))
 
 
 @torch.inference_mode()

@@ -23,9 +23,16 @@ def onnx_from_torch(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
     Raises:
         GraphError: The exporter wrote another opset than was asked for.
     """
-    proto = _export(module.eval(), size)
+    # Without the weights, which the exporter would copy half a dozen times: they are put in afterwards.
+    proto = _export(module.eval(), size, export_params=False)
     proto.ir_version = IR_VERSION
     model: ir.Model = ir.from_proto(proto)
+    weights = module.state_dict()
+    for value in [value for value in model.graph.inputs if value.name != INPUT]:
+        assert value.name is not None
+        model.graph.inputs.remove(value)
+        value.const_value = ir.tensor(weights[value.name].numpy(), name=value.name)
+        model.graph.register_initializer(value)
     return model
 
 
@@ -66,7 +73,7 @@ def _first(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
-def _export(module: torch.nn.Module, size: tuple[int, int]) -> onnx.ModelProto:
+def _export(module: torch.nn.Module, size: tuple[int, int], *, export_params: bool = True) -> onnx.ModelProto:
     buffer = io.BytesIO()
     example = torch.zeros(1, 3, *size)
     with warnings.catch_warnings():
@@ -80,6 +87,7 @@ def _export(module: torch.nn.Module, size: tuple[int, int]) -> onnx.ModelProto:
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamo=False,
+            export_params=export_params,
             # The exporter would fold batch normalisation on its own; the pass does it in double precision.
             training=torch.onnx.TrainingMode.PRESERVE,
         )

@@ -31,7 +31,10 @@ def insert(model: ir.Model, plan: Plan, opset: int) -> onnx.ModelProto:
         if tensor in plan.outputs:
             _make_output(model.graph, value, dequantised)
     drop_unused_constants(model)
-    hub = onnx.shape_inference.infer_shapes(expand_functions(model))
+    standard = expand_functions(model)
+    del model
+    hub = onnx.shape_inference.infer_shapes(standard)
+    del standard
     onnx.checker.check_model(hub, full_check=True)
     return hub
 
