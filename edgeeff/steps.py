@@ -35,7 +35,7 @@ from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 2
+VERSION = 3
 #: Images of the validation set that a build judges by at most.
 JUDGED = 100
 
