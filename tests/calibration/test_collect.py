@@ -131,5 +131,5 @@ def test_a_batch_that_fails_lets_nobody_wait(lite0):
     for bad in range(5):
         batches = [lite0.images[:2] for _ in range(6)]
         batches[bad] = np.zeros((1, 16, 16, 4), np.uint8)  # four channels: the stem cannot read it
-        with pytest.raises(Exception, match="channels|broadcast|shape"):
+        with pytest.raises(Exception, match=r"channels|broadcast|shape"):
             collect(lite0.graph, lite0.preprocess, batches)
