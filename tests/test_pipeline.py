@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -190,3 +191,47 @@ def test_the_public_names():
     script = "import sys, edgeeff; edgeeff.Bundle; print([m for m in ('torch', 'onnx') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def exported(state, path, make_module):
+    """The ONNX file of a Lite0 that holds ``state``, at an opset and with names that are not ours."""
+    module = make_module("lite0", classes=3)
+    module.load_state_dict(state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.zeros(1, 3, 64, 64),), path, opset_version=12, input_names=["image"], dynamo=False
+        )
+
+
+def test_an_onnx_file_builds_what_its_checkpoint_builds(inputs, make_module, make_images, tmp_path):
+    state = torch.load(inputs["checkpoint"], weights_only=True)
+    exported(state, tmp_path / "line 4.onnx", make_module)
+    progress = Listener()
+    arguments = {**inputs, "targets": ["cpu-fp32"], "output": tmp_path / "dist"}
+    of_weights = edgeeff.build("lite0", **arguments)[0].bundle
+    file = {"checkpoint": tmp_path / "line 4.onnx", "mean": (127,) * 3, "std": (128,) * 3, "crop": 64 / 96}
+    of_graph = edgeeff.build(**{**arguments, **file}, progress=progress)[0].bundle
+    assert (of_graph.name, of_graph.manifest.model) == ("line-4-cpu-fp32", "line-4")
+    assert of_graph.manifest.preprocess == of_weights.manifest.preprocess
+    assert "line 4.onnx" in of_graph.manifest.origin and "ONNX" in progress.told[0]
+    pixels = make_images(4, 64, 9)
+    np.testing.assert_allclose(of_graph.predict(pixels), of_weights.predict(pixels), rtol=1e-3, atol=1e-3)
+
+
+def test_the_network_and_what_was_assumed_are_shown(inputs, tmp_path):
+    progress = Listener()
+    built = edgeeff.build(targets=["cpu-fp32"], output=tmp_path, mean=(1, 2, 3), progress=progress, **inputs)
+    assert built[0].bundle.name == "lite0-cpu-fp32"  # found by its tensors
+    assert progress.told[0].startswith("network  lite0, edgeeff: SAME padding, BN epsilon 0.001, 3 classes")
+    assert "mean 1 2 3, std 128" in progress.told[1] and "mean by option" in progress.told[1]
+    assert built[0].bundle.manifest.origin == "edgeeff: SAME padding, BN epsilon 0.001"
+
+
+def test_conventions_are_part_of_what_a_bundle_is_made_from(inputs, tmp_path):
+    """The same file under another padding is another network, and another bundle."""
+    arguments = {**inputs, "targets": ["cpu-fp32"], "output": tmp_path}
+    first = edgeeff.build("lite0", **arguments)[0]
+    second = edgeeff.build("lite0", padding="symmetric", **arguments)[0]
+    assert not second.unchanged
+    assert first.bundle.manifest.digests["graph"] != second.bundle.manifest.digests["graph"]

@@ -13,7 +13,7 @@ from edgeeff.zoo import catalog, efficientnet, fitting, formats, origin
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.origin import Origin
-from edgeeff.zoo.sources.located import from_wheel
+from edgeeff.zoo.sources._located import from_wheel
 from edgeeff.zoo.spec import ModelSpec
 
 

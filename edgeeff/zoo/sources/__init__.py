@@ -24,7 +24,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Conventions, Padding
-from edgeeff.zoo.sources.located import from_hub, from_wheel
+from edgeeff.zoo.sources._located import from_hub, from_wheel
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -115,7 +115,7 @@ def room(kind: str) -> Any:
 
 def kinds() -> list[str]:
     """The kinds of source, in the order in which they are asked."""
-    found = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "located"]
+    found = [module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"]
     return sorted(found, key=lambda name: room(name).PRECEDENCE)
 
 
@@ -125,7 +125,6 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
     Raises:
         MissingFileError: There is no such file, or no weights of the network are to be had.
         UnknownModelError: No such network.
-        CheckpointError: No room reads such a thing.
     """
     source = asked.source
     if source is None:

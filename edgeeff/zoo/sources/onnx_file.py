@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.sources._content import sha256
 from edgeeff.zoo.spec import IMAGENET
 
 if TYPE_CHECKING:
@@ -31,12 +31,7 @@ def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the file, and of the side files that its weights may lie in."""
     from edgeeff.graph.importing.source import files
 
-    whole = hashlib.sha256()
-    for file in files(Path(source).expanduser()):
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                whole.update(block)
-    return whole.hexdigest()
+    return sha256(files(Path(source).expanduser()))
 
 
 def identify(asked: Asked, source: str) -> Identity:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgeeff.errors import GraphError
 from edgeeff.zoo import archives, catalog
 from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.sources._content import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the archive; of a callable, whose code may lie anywhere, that of the graph it makes."""
     path = Path(source).expanduser()
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256([path])
     from edgeeff.graph.model import to_bytes
 
     return hashlib.sha256(to_bytes(_imported(asked, source, _size(asked))[1].model)).hexdigest()

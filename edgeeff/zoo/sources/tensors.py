@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.sources._content import sha256
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,15 +23,7 @@ def claims(source: str) -> bool:
 
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 over the content of the file, or of all files of the folder with their names."""
-    path = Path(source).expanduser()
-    whole = hashlib.sha256()
-    for file in _files(path):
-        if file != path:
-            whole.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                whole.update(block)
-    return whole.hexdigest()
+    return sha256(_files(Path(source).expanduser()))
 
 
 def identify(asked: Asked, source: str) -> Identity:
