@@ -25,7 +25,7 @@ POSITIONS = 256
 GIVE_BACK_EVERY = 4
 
 #: Bytes of weights from which memory is worth more than time: B7's, V2-L's and beyond.
-HEAVY = 256 << 20
+HEAVY = 240 << 20
 
 #: Histograms of smaller tensors than this would have no bin at all; the value is far below any int8 step.
 FINEST_EDGE = 2.0**-20
