@@ -205,7 +205,13 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is not a bundle: it has no {MANIFEST}", mend="pass a folder that `edgeeff build` wrote"
         )
     try:
-        content = _ManifestFile.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:  # another build may have moved the bundle away since it was looked for
+        raise BundleError(
+            f"{path} cannot be read: {error.strerror}", mend="try again; or mend the file's permissions"
+        ) from None
+    try:
+        content = _ManifestFile.model_validate_json(data)
         if content.schema_version != SCHEMA:
             raise BundleError(
                 f"{path} has schema {content.schema_version}, this version reads {SCHEMA}",

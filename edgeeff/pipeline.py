@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff import request, steps
-from edgeeff.bundle import Bundle, Manifest, is_ours, write_bundle
+from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
+from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
 from edgeeff.target import Target
@@ -229,10 +230,13 @@ def _built(bundle: Bundle, found: dict[str, Any], *, unchanged: bool) -> Built:
 
 def _standing(folder: Path, inputs: str, validation: str) -> Built | None:
     """The bundle that stands there, if it was made from the same inputs and is whole."""
-    if not folder.is_dir() or not is_ours(folder) or not any(folder.iterdir()):
+    try:
+        if not any(folder.iterdir()):
+            return None
+        bundle = Bundle.load(folder)
+        found = bundle.read_measured("verification.json")
+    except (BundleError, MissingFileError, OSError):  # none, or another build is moving its own in
         return None
-    bundle = Bundle.load(folder)
-    found = bundle.read_measured("verification.json")
     if bundle.manifest.digests.get("inputs") != inputs or not found or found.get("validation") != validation:
         return None
     return None if bundle.altered() else _built(bundle, found, unchanged=True)
