@@ -40,7 +40,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Ru
 
         def watch() -> None:
             while not over.wait(INTERVAL):
-                peak[0] = max(peak[0], resident(process.pid))
+                peak[0] = max(peak[0], resident(process.pid), high_water(process.pid))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -49,9 +49,19 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Ru
         over.set()
         watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)  # it is reaped; Popen must not wait for it
-    # Between two looks a single process may have held more than any sum that was seen.
-    highest = max(peak[0], usage.ru_maxrss * 1024)
-    return Run(process.returncode, wall, usage.ru_utime + usage.ru_stime, highest)
+    return Run(process.returncode, wall, usage.ru_utime + usage.ru_stime, peak[0])
+
+
+def high_water(pid: int) -> int:
+    """The most bytes that one process held since it began its program: between two looks it may be more.
+
+    Not ``ru_maxrss``, which counts what the parent held when it forked.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it ended meanwhile
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def resident(pid: int) -> int:

@@ -20,6 +20,8 @@ HELD_OUT = 5
 FEW = 20
 #: Share of broken images beyond which a set is refused.
 BAD_SHARE = 0.1
+#: Images in a batch at most, and their pixels together: four of 400×400.
+LARGEST_BATCH, BATCH_PIXELS = 4, 4 * 400 * 400
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,16 @@ def select(
     return Selection(ImageSet(tuple(kept)), ImageSet(tuple(held_out)), warning, held_out=True)
 
 
+def batch_size(preprocess: Preprocess) -> int:
+    """Images that are run at a time: four, and fewer of large ones, so that memory is bounded."""
+    height, width = preprocess.size
+    return max(1, min(LARGEST_BATCH, BATCH_PIXELS // (height * width)))
+
+
 def pixels(
-    images: ImageSet, preprocess: Preprocess, size: int = 4, rest: ImageSet | None = None
+    images: ImageSet, preprocess: Preprocess, size: int | None = None, rest: ImageSet | None = None
 ) -> Iterator[Pixels]:
-    """The batches of a set, refusing one in which too many images are broken.
+    """The batches of a set, of ``size`` or :func:`batch_size`, refusing a set with too many broken images.
 
     ``rest`` is the other part of the set, if this is a part: a single broken photo among the few that are
     held out is no tenth of what the user passed.
@@ -95,7 +103,7 @@ def pixels(
         CalibrationError: More than a tenth of the images cannot be decoded, or none can.
     """
     seen = 0
-    for batch, _ in images.batches(preprocess, size):
+    for batch, _ in images.batches(preprocess, size or batch_size(preprocess)):
         seen += len(batch)
         yield batch
     refuse_broken(images, seen, rest)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeeff.calibration.selection import pixels, refuse_broken, select
+from edgeeff.calibration.selection import batch_size, pixels, refuse_broken, select
 from edgeeff.errors import CalibrationError, EdgeeffError, MissingFileError
 from edgeeff.images import ImageSet, open_images
 from edgeeff.preprocess import Preprocess
@@ -155,3 +155,11 @@ def test_batches_keep_the_order_and_the_images(folder):
     assert sizes == [4, 4, 3]
     whole = np.concatenate(list(pixels(images, PREPROCESS, 4)))
     np.testing.assert_array_equal(whole, np.concatenate(list(pixels(images, PREPROCESS, 1))))
+
+
+@pytest.mark.parametrize(
+    ("size", "images"), [((224, 224), 4), ((400, 400), 4), ((512, 512), 2), ((600, 800), 1)]
+)
+def test_large_images_are_run_in_smaller_batches(size, images):
+    preprocess = Preprocess(size, (0.0,) * 3, (1.0,) * 3)
+    assert batch_size(preprocess) == images
