@@ -14,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of results, the least recently used of which go when it grows over ``limit`` bytes."""
+    """A folder of results, the least recently used of which go when it grows over ``limit`` bytes.
+
+    What the folder cannot hold is held in memory.
+    """
 
     folder: Path
     limit: int = DEFAULT_LIMIT
+    _homeless: dict[Path, dict[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def default(cls) -> Cache:
@@ -49,6 +53,8 @@ class Cache:
     def get(self, stage: str, key: str) -> dict[str, bytes] | None:
         """The parts of a result, or None if it is not there or damaged."""
         path = self._path(stage, key)
+        if path in self._homeless:
+            return self._homeless[path]
         try:
             with zipfile.ZipFile(path) as entry:
                 parts = {name: entry.read(name) for name in entry.namelist()}
@@ -59,15 +65,16 @@ class Cache:
         return parts if whole else None
 
     def put(self, stage: str, key: str, parts: Mapping[str, bytes]) -> None:
-        """Store the parts of a result. A cache that cannot be written is no error: the work is done again."""
-        try:
-            with replacing(self._path(stage, key)) as file, zipfile.ZipFile(file, "w") as entry:
+        """Store the parts of a result. A folder that cannot be written is no error: they stay in memory."""
+        path = self._path(stage, key)
+        with suppress(OutputError):
+            with replacing(path) as file, zipfile.ZipFile(file, "w") as entry:
                 for name, content in sorted(parts.items()):
                     entry.writestr(zipfile.ZipInfo(name, _EPOCH), content)
                 entry.comment = _seal(parts)
             self._shrink()
-        except OutputError:
-            return
+        if not path.exists():
+            self._homeless[path] = dict(parts)
 
     def entries(self) -> list[tuple[str, str, int]]:
         """Stage, key and size in bytes of each entry, the least recently used first."""
@@ -76,6 +83,7 @@ class Cache:
     def clear(self) -> int:
         """Remove all entries, and what killed writers left; returns how many bytes were freed."""
         freed = 0
+        self._homeless.clear()
         for _, path, size in self._files("*.zip", f"{TEMPORARY}*"):
             freed += size
             path.unlink(missing_ok=True)

@@ -52,16 +52,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Network:
-    """The base graph, and what the checkpoint says of its classes."""
+    """The base graph by its SHA-256, and what the checkpoint says of its classes."""
 
-    graph: bytes
+    digest: str
     classes: int
     labels: tuple[str, ...] | None
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the graph."""
-        return hashlib.sha256(self.graph).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,11 @@ def identify(asked: Asked, cache: Cache, progress: Progress) -> tuple[Identity, 
 
 @dataclass
 class Work:
-    """One build's steps. Each is done at most once, and only if a target asks for it."""
+    """One build's steps. Each is done at most once, and only if a target asks for it.
+
+    Large results are not held between steps but read from the cache again: a V2-XL's graph and statistics
+    are 1.6 GB.
+    """
 
     asked: Asked
     identity: Identity
@@ -121,11 +120,6 @@ class Work:
         """checkpoint ─▶ float graph."""
         network: Network = self._once("network", self._network)
         return network
-
-    def statistics(self) -> Statistics:
-        """float graph and images ─▶ statistics."""
-        statistics: Statistics = self._once("statistics", self._statistics)
-        return statistics
 
     def hub(self, target: Target) -> Hub:
         """float graph and statistics ─▶ plan ─▶ Q/DQ graph; for a float target the float graph itself."""
@@ -227,6 +221,10 @@ class Work:
         return self._done[name]
 
     def _network(self) -> Network:
+        digest = hashlib.sha256(self._graph()).hexdigest()
+        return Network(digest, self.identity.classes, self.identity.labels)
+
+    def _graph(self) -> bytes:
         conventions = self.identity.conventions
         key = key_of(
             source=self.source_digest,
@@ -244,7 +242,7 @@ class Work:
             model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
             entry = {"graph.onnx": to_bytes(model)}
             self.cache.put("graph", key, entry)
-        return Network(entry["graph.onnx"], self.identity.classes, self.identity.labels)
+        return entry["graph.onnx"]
 
     @cached_property
     def _statistics_key(self) -> str:
@@ -257,34 +255,34 @@ class Work:
         )
 
     def _statistics(self) -> Statistics:
+        """float graph and images ─▶ statistics."""
         calibration = self.images.calibration
         entry = self.cache.get("statistics", self._statistics_key)
-        if entry is None:
-            from edgeeff.calibration.collect import collect
-            from edgeeff.graph.model import from_bytes
+        if entry is not None:
+            calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
+            return statistics_from_bytes(entry["statistics.npz"])
+        from edgeeff.calibration.collect import collect
+        from edgeeff.graph.model import from_bytes
 
-            self.progress.stage("calibrating", total=len(calibration))
-            found = collect(
-                from_bytes(self.network().graph),
-                self.preprocess,
-                pixels(calibration, self.preprocess, rest=self._rest(self.images.validation)),
-                self.progress.advance,
-            )
-            entry = {
-                "statistics.npz": statistics_to_bytes(found),
-                "bad.json": bad_to_json(calibration).encode(),
-            }
-            self.cache.put("statistics", self._statistics_key, entry)
-        calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
-        return statistics_from_bytes(entry["statistics.npz"])
+        self.progress.stage("calibrating", total=len(calibration))
+        found = collect(
+            from_bytes(self._graph()),
+            self.preprocess,
+            pixels(calibration, self.preprocess, rest=self._rest(self.images.validation)),
+            self.progress.advance,
+        )
+        give_back()
+        entry = {"statistics.npz": statistics_to_bytes(found), "bad.json": bad_to_json(calibration).encode()}
+        self.cache.put("statistics", self._statistics_key, entry)
+        return found
 
     def _quantised(self, target: Target, raw: bool) -> tuple[bytes, str]:
         from edgeeff.graph.model import expand_functions, from_bytes
         from edgeeff.quantization.quantize import quantize
         from edgeeff.quantization.rewrites import fold_preprocessing
 
-        model = from_bytes(self.network().graph)
-        statistics = self.statistics() if target.scheme else {}
+        statistics = self._statistics() if target.scheme else {}
+        model = from_bytes(self._graph())
         if raw:
             model, statistics = fold_preprocessing.rewrite(model, statistics, self.preprocess)
         if target.scheme is None:
@@ -292,6 +290,8 @@ class Work:
         seven_bits = self.options.cpu_class in target.scheme.saturating_cpus
         recipe = Recipe(ranges=self.options.ranges, seven_bit_weights=seven_bits)
         plan, hub = quantize(model, statistics, self.preprocess, target.scheme, recipe)
+        del model, statistics
+        give_back()
         return hub.SerializeToString(deterministic=True), plan.to_json()
 
     def _judged(self) -> tuple[list[Pixels], Logits]:
@@ -305,7 +305,7 @@ class Work:
         self.progress.stage("judging the float graph on held-out images")
         batches = list(pixels(few, self.preprocess, rest=self._rest(self.images.calibration)))
         self._name_skipped(validation, few.bad)
-        logits = self._infer(self.network().graph, batches, raw=False)
+        logits = self._infer(self._graph(), batches, raw=False)
         if len(logits) < FEW:
             self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
         return batches, logits

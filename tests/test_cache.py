@@ -82,11 +82,15 @@ def test_entries_and_clear(cache):
     assert Cache(cache.folder / "nowhere").clear() == 0
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
+def test_what_the_folder_cannot_hold_is_held_in_memory(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    cache = Cache(tmp_path / "file" / "cache")
-    cache.put("graph", "k", PARTS)
-    assert cache.get("graph", "k") is None
+    for cache in (Cache(tmp_path / "file" / "cache"), Cache(tmp_path / "small", limit=100)):
+        cache.put("graph", "k", PARTS)
+        assert cache.entries() == []
+        assert cache.get("graph", "k") == PARTS
+        assert Cache(cache.folder, cache.limit).get("graph", "k") is None
+        cache.clear()
+        assert cache.get("graph", "k") is None
 
 
 def test_the_environment_says_where(monkeypatch, tmp_path):
