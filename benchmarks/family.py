@@ -11,7 +11,6 @@ The last lines fit cost ∝ multiply-adds^p; p of 1 is linear.
 
 from __future__ import annotations
 
-import gc
 import sys
 import tempfile
 from argparse import Namespace
@@ -26,6 +25,7 @@ from safetensors.torch import save_file
 from benchmarks.build import TARGETS, build
 from benchmarks.table import arguments, show, write_json
 from edgeeff.images import open_images
+from edgeeff.memory import give_back
 from edgeeff.zoo import catalog, efficientnet
 from edgeeff.zoo.spec import ModelSpec
 
@@ -70,7 +70,7 @@ def measure(options: Namespace, name: str, work: Path) -> dict[str, Any]:
     spec = catalog.get(name)
     checkpoint = work / f"{name}.safetensors"
     save_lively(spec, options.calibration, (options.size or spec.size) // 2, checkpoint)
-    gc.collect()
+    give_back()
     chosen = FLOAT_ONLY.get(name) or options.target
     task = Namespace(
         model=name,

@@ -20,6 +20,7 @@ from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
+from edgeeff.quantization import recipe
 from edgeeff.target import Target
 
 #: Distributions whose version can change a bundle's bytes.
@@ -76,9 +77,11 @@ def build(
     softmax: bool = False,
     count: int | None = None,
     seed: int | None = None,
-    ranges: str = "percentile",
+    effort: str = "balanced",
+    ranges: str | None = None,
     cpu_class: str = "auto",
     golden: int = 4,
+    force_calibration: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> list[Built]:
@@ -109,9 +112,11 @@ def build(
         softmax: End in probabilities instead of logits.
         count: How many calibration images to use at most.
         seed: Of their choice.
-        ranges: How activation ranges are chosen: minmax, percentile or mse.
+        effort: The recipe of quantisation: fast, balanced, or a TOML file of the user's own.
+        ranges: Instead of the recipe's: how activation ranges are chosen, minmax, percentile, mse, ….
         cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
         golden: How many golden inputs a bundle carries.
+        force_calibration: Calibrate even with images that are mostly blank or noise.
         cache: Where stage results are kept; None: the user's.
         progress: Told what is going on.
 
@@ -121,7 +126,11 @@ def build(
     progress = progress or Silent()
     cpu = request.resolve_cpu_class(cpu_class)
     options = steps.Options(
-        softmax=softmax, ranges=request.resolve_ranges(ranges), golden=golden, cpu_class=cpu
+        softmax=softmax,
+        effort=request.resolve_effort(effort),
+        ranges=request.resolve_ranges(ranges),
+        golden=golden,
+        cpu_class=cpu,
     )
     request.refuse_output(Path(output), name)
     asked = request.resolve_source(
@@ -152,12 +161,14 @@ def build(
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden else None,
         "labels": given,
-        "options": vars(options),
+        "options": vars(options) | {"effort": recipe.load(options.effort).to_json()},
         "tools": tool_versions(),
         "version": steps.VERSION,
     }
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
-    work = steps.Work(asked, identity, source_digest, preprocess, images, options, cache, progress)
+    work = steps.Work(
+        asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration
+    )
     built = []
     for target, folder in zip(wanted, folders, strict=True):
         standing = _standing(folder, keys[target.name], images.validation.digest())

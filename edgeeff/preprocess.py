@@ -65,6 +65,11 @@ class Preprocess:
         std = np.asarray(self.std, np.float32)
         return np.ascontiguousarray(((pixels.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2))
 
+    @staticmethod
+    def raw(pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Raw pixels uint8 [N, H, W, 3] as the input of a graph that normalises itself, [N, 3, H, W]."""
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+
     def resized(self, size: tuple[int, int] | None) -> Preprocess:
         """The same for another ``size`` (height, width); None leaves it.
 

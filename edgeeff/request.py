@@ -14,7 +14,7 @@ from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, O
 from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
 from edgeeff.preprocess import Interpolation, Preprocess
-from edgeeff.quantization.recipe import RangeMethod
+from edgeeff.quantization import estimators, recipe
 from edgeeff.target import InputType, Target, load_target
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Padding
@@ -196,11 +196,17 @@ def _channels(values: tuple[float, float, float]) -> str:
     return " ".join(f"{value:g}" for value in distinct)
 
 
-def resolve_ranges(method: str) -> RangeMethod:
-    """How activation ranges are chosen."""
-    if method not in get_args(RangeMethod):
-        raise OptionError(f"--ranges {method!r}", mend=f"choose one of {', '.join(get_args(RangeMethod))}")
-    return cast(RangeMethod, method)
+def resolve_effort(effort: str) -> str:
+    """A recipe's name, or the absolute path of its file."""
+    recipe.load(effort)
+    return str(Path(effort).expanduser().resolve()) if effort.endswith(".toml") else effort
+
+
+def resolve_ranges(method: str | None) -> str | None:
+    """How activation ranges are chosen; None: as the recipe says."""
+    if method is not None and method not in estimators.names():
+        raise OptionError(f"--ranges {method!r}", mend=f"choose one of {', '.join(estimators.names())}")
+    return method
 
 
 def resolve_cpu_class(cpu_class: str) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from edgeeff import backends
 from edgeeff.backends import Emission, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache, key_of, versions
+from edgeeff.calibration.judgement import Judgement
 from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
 from edgeeff.errors import MissingRuntimeError, VerificationError
@@ -29,13 +30,19 @@ from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
-from edgeeff.quantization.recipe import RangeMethod, Recipe
 from edgeeff.target import Target
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import Tensor
+
+    from edgeeff.quantization.draft import Draft
+    from edgeeff.quantization.recipe import Recipe
+
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 3
+VERSION = 4
 #: Images of the validation set that a build judges by at most.
 JUDGED = 100
 
@@ -45,7 +52,8 @@ class Options:
     """What the user may change about every target of a build."""
 
     softmax: bool = False
-    ranges: RangeMethod = "percentile"
+    effort: str = "balanced"
+    ranges: str | None = None
     golden: int = 4
     cpu_class: str = "vnni"
 
@@ -113,6 +121,7 @@ class Work:
     options: Options
     cache: Cache
     progress: Progress
+    force_calibration: bool = False
     _done: dict[str, Any] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
@@ -132,12 +141,14 @@ class Work:
             "raw": raw,
             "scheme": vars(target.scheme) if target.scheme else None,
             "statistics": self._statistics_key if target.scheme else None,
-            "ranges": self.options.ranges,
+            "recipe": self._recipe().to_json() if target.scheme else None,
             "cpu_class": self.options.cpu_class,
             "tools": versions("edgeeff", "onnx", "onnx-ir", "numpy"),
             "version": VERSION,
         }
         key = key_of(**facts)
+        if target.scheme:
+            self._refuse_noise()
         entry = self.cache.get("hub", key)
         if entry is None:
             graph, plan = self._quantised(target, raw)
@@ -146,6 +157,8 @@ class Work:
             self.cache.put("hub", key, entry)
         images = self.images.calibration
         self._name_skipped(images, bad_from_json(images, entry["bad.json"].decode()))
+        if target.scheme:
+            self._tell_judgement()
         give_back()
         return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw)
 
@@ -261,38 +274,118 @@ class Work:
         if entry is not None:
             calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
             return statistics_from_bytes(entry["statistics.npz"])
+        from edgeeff.calibration import judgement
         from edgeeff.calibration.collect import collect
+        from edgeeff.calibration.content import Examination
         from edgeeff.graph.model import from_bytes
 
+        self.progress.stage("looking at a few images")
+        model, force = from_bytes(self._graph()), self.force_calibration
+        tried = judgement.at_sight(model, self.preprocess, calibration, force=force)
+        examination = Examination(calibration.pictures, force=force)
+        rest = self._rest(self.images.validation)
         self.progress.stage("calibrating", total=len(calibration))
         found = collect(
-            from_bytes(self._graph()),
+            model,
             self.preprocess,
-            pixels(calibration, self.preprocess, rest=self._rest(self.images.validation)),
+            pixels(calibration, self.preprocess, rest=rest, watch=examination.add),
             self.progress.advance,
         )
+        judged = judgement.judge(model, found, examination, tried)
+        self.cache.put("judgement", self._statistics_key, {"judgement.json": judged.to_bytes()})
+        del model
         give_back()
         entry = {"statistics.npz": statistics_to_bytes(found), "bad.json": bad_to_json(calibration).encode()}
         self.cache.put("statistics", self._statistics_key, entry)
         return found
 
     def _quantised(self, target: Target, raw: bool) -> tuple[bytes, str]:
-        from edgeeff.graph.model import expand_functions, from_bytes
-        from edgeeff.quantization.quantize import quantize
+        from edgeeff.graph.model import expand_functions
+        from edgeeff.quantization.quantize import write
+
+        if target.scheme is None:
+            model, _ = self._base(raw, {})
+            return expand_functions(model).SerializeToString(deterministic=True), ""
+        draft = self.draft(target, raw)
+        hub, plan = write(draft), draft.plan().to_json()
+        del draft
+        give_back()
+        return hub.SerializeToString(deterministic=True), plan
+
+    def draft(self, target: Target, raw: bool, floating: frozenset[str] = frozenset()) -> Draft:
+        """float graph, statistics and images ─▶ all decisions, with the graph that they are about.
+
+        Args:
+            target: An int8 one.
+            raw: Whether the graph's input is raw pixels, not normalised ones.
+            floating: Layers that stay float.
+        """
+        from edgeeff.quantization.draft import Evidence
+        from edgeeff.quantization.quantize import begin
+
+        assert target.scheme is not None
+        model, statistics = self._base(raw, self._statistics())
+        draft = begin(
+            model,
+            Evidence(statistics, partial(self._inputs, raw), self._gain),
+            self.preprocess,
+            target.scheme,
+            seven_bit_weights=self.options.cpu_class in target.scheme.saturating_cpus,
+            floating=floating,
+            progress=self.progress,
+        )
+        return self._recipe()(draft)
+
+    def _base(self, raw: bool, statistics: Statistics) -> tuple[ir.Model, Statistics]:
+        """The base graph as a target's input wants it, with its statistics."""
+        from edgeeff.graph import expectations
+        from edgeeff.graph.model import from_bytes
         from edgeeff.quantization.rewrites import fold_preprocessing
 
-        statistics = self._statistics() if target.scheme else {}
         model = from_bytes(self._graph())
-        if raw:
-            model, statistics = fold_preprocessing.rewrite(model, statistics, self.preprocess)
-        if target.scheme is None:
-            return expand_functions(model).SerializeToString(deterministic=True), ""
-        seven_bits = self.options.cpu_class in target.scheme.saturating_cpus
-        recipe = Recipe(ranges=self.options.ranges, seven_bit_weights=seven_bits)
-        plan, hub = quantize(model, statistics, self.preprocess, target.scheme, recipe)
-        del model, statistics
+        expectations.strip(model)
+        return fold_preprocessing.rewrite(model, statistics, self.preprocess) if raw else (model, statistics)
+
+    def _recipe(self) -> Recipe:
+        from edgeeff.quantization import recipe
+
+        found = recipe.load(self.options.effort)
+        return found if self.options.ranges is None else found.with_ranges(self.options.ranges)
+
+    def _inputs(self, raw: bool, count: int) -> Iterator[Tensor]:
+        """The first calibration images as inputs of a graph, float32 [N, 3, H, W]."""
+        import torch
+
+        left = count
+        for batch in pixels(
+            self.images.calibration, self.preprocess, rest=self._rest(self.images.validation)
+        ):
+            batch = batch[:left]
+            left -= len(batch)
+            values = self.preprocess.raw(batch) if raw else self.preprocess.normalise(batch)
+            yield torch.from_numpy(values)
+            if left == 0:
+                return
+
+    def _gain(self) -> Mapping[str, npt.NDArray[np.float64]]:
+        """float graph and images ─▶ what the logits make of noise."""
+        from edgeeff.quantization import sensitivity
+
+        key = key_of(statistics=self._statistics_key, images=sensitivity.IMAGES, version=VERSION)
+        entry = self.cache.get("sensitivity", key)
+        if entry is not None:
+            return sensitivity.from_bytes(entry["sensitivity.npz"]).gain
+        from edgeeff.graph.execute import prepare
+        from edgeeff.graph.model import from_bytes
+
+        count = min(sensitivity.IMAGES, len(self.images.calibration))
+        self.progress.stage("asking what the logits make of noise", total=count)
+        found = sensitivity.measure(
+            prepare(from_bytes(self._graph())), self._inputs(False, count), self.progress.advance
+        )
         give_back()
-        return hub.SerializeToString(deterministic=True), plan.to_json()
+        self.cache.put("sensitivity", key, {"sensitivity.npz": sensitivity.to_bytes(found)})
+        return found.gain
 
     def _judged(self) -> tuple[list[Pixels], Logits]:
         """The held-out images, and the float graph's logits of them."""
@@ -331,6 +424,27 @@ class Work:
     def _rest(self, part: ImageSet) -> ImageSet | None:
         """The other part of the set that the user passed, if calibration and validation are parts of one."""
         return part if self.images.held_out else None
+
+    def judgement(self) -> Judgement | None:
+        """What is known of the calibration images, once they have been run."""
+        entry = self.cache.get("judgement", self._statistics_key)
+        return Judgement.from_bytes(entry["judgement.json"]) if entry is not None else None
+
+    def _refuse_noise(self) -> None:
+        """A set that an earlier build was forced to take is not taken by one that is not."""
+        judged = self.judgement()
+        if judged is not None and not self.force_calibration:
+            judged.content.refuse(self.images.calibration.pictures)
+
+    def _tell_judgement(self) -> None:
+        """Warn of the calibration images, once a build."""
+        judged = self.judgement()
+        if judged is None or judged.line in self._told:
+            return
+        self._told.add(judged.line)
+        self.progress.tell(judged.line)
+        for warning in judged.warnings(self.images.calibration.pictures):
+            self.progress.warn(warning)
 
     def _name_skipped(self, images: ImageSet, bad: Mapping[str, str]) -> None:
         """Tell of skipped images, once a build: many targets come upon the same ones."""

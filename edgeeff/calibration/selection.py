@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from edgeeff.errors import CalibrationError
 from edgeeff.images import ImageSet
@@ -92,19 +95,25 @@ def batch_size(preprocess: Preprocess) -> int:
 
 
 def pixels(
-    images: ImageSet, preprocess: Preprocess, size: int | None = None, rest: ImageSet | None = None
+    images: ImageSet,
+    preprocess: Preprocess,
+    size: int | None = None,
+    rest: ImageSet | None = None,
+    watch: Callable[[Pixels, npt.NDArray[np.int64]], None] | None = None,
 ) -> Iterator[Pixels]:
     """The batches of a set, of ``size`` or :func:`batch_size`, refusing a set with too many broken images.
 
     ``rest`` is the other part of the set, if this is a part: a single broken photo among the few that are
-    held out is no tenth of what the user passed.
+    held out is no tenth of what the user passed. ``watch`` sees each batch, and its images' numbers, first.
 
     Raises:
         CalibrationError: More than a tenth of the images cannot be decoded, or none can.
     """
     seen = 0
-    for batch, _ in images.batches(preprocess, size or batch_size(preprocess)):
+    for batch, numbers in images.batches(preprocess, size or batch_size(preprocess)):
         seen += len(batch)
+        if watch is not None:
+            watch(batch, numbers)
         yield batch
     refuse_broken(images, seen, rest)
 

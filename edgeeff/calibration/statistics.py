@@ -84,20 +84,26 @@ class TensorStatistics:
             edge=self.edge * f,
         )
 
-    def pooled(self) -> tuple[F64, F64]:
-        """All channels' histograms as one sample: bin centres and counts, [C·128], sorted by centre.
+    def pooled(self, gain: F64 | None = None) -> tuple[F64, F64, F64]:
+        """All channels' histograms as one sample, sorted by value.
 
         Bins are clipped to the channel's own extremes, so no mass lies where no value was seen.
+
+        Args:
+            gain: How much each channel weighs, [C]; None: all the same.
+
+        Returns:
+            Bin centres, counts and weights of the bins that hold anything, [n] each.
         """
         width = 2 * self.edge / BINS
         centres = (np.arange(BINS) + 0.5) * width[:, None] - self.edge[:, None]
-        centres = np.clip(centres, self.minimum[:, None], self.maximum[:, None])
-        # A channel's weight is its share of the values, whatever the subsample caught of it.
-        flat, weights = centres.ravel(), self.histogram.astype(np.float64).ravel()
-        held = weights > 0
-        flat, weights = flat[held], weights[held]
+        flat = np.clip(centres, self.minimum[:, None], self.maximum[:, None]).ravel()
+        counts = self.histogram.astype(np.float64)
+        weights = counts if gain is None else counts * gain[:, None]
+        held = counts.ravel() > 0
+        flat, counts, weights = flat[held], counts.ravel()[held], weights.ravel()[held]
         by_value = np.argsort(flat, kind="stable")
-        return flat[by_value], weights[by_value]
+        return flat[by_value], counts[by_value], weights[by_value]
 
 
 Statistics = Mapping[str, TensorStatistics]

@@ -68,9 +68,18 @@ def command(
         typer.Option(min=1, help="Images to use at most, a fifth of them to judge by. Default: 256."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the choice of calibration images.")] = None,
-    ranges: Annotated[str, typer.Option(help="Activation ranges: minmax, percentile or mse.")] = "percentile",
+    effort: Annotated[
+        str, typer.Option(help="Recipe of quantisation: fast, balanced, or a TOML file of your own.")
+    ] = "balanced",
+    ranges: Annotated[
+        str | None,
+        typer.Option(help="Instead of the recipe's: minmax, percentile, mse, weighted or entropy."),
+    ] = None,
     cpu_class: Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")] = "auto",
     golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 4,
+    force_calibration: Annotated[
+        bool, typer.Option(help="Calibrate even with images that are mostly blank or noise.")
+    ] = False,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -101,9 +110,11 @@ def command(
             softmax=softmax,
             count=count,
             seed=seed,
+            effort=effort,
             ranges=ranges,
             cpu_class=cpu_class,
             golden=golden,
+            force_calibration=force_calibration,
             progress=progress,
         )
     if json:

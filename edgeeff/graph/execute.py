@@ -1,7 +1,7 @@
 """One torch interpreter of the base operator set.
 
-It serves whatever has to see activations: statistics today, rounding and learning later. A tensor is
-forgotten as soon as its last reader has run, so memory is bounded by the network's widest point.
+It serves whatever has to see activations: statistics, sensitivity, rounding, learning, leave-one-out. A
+tensor is forgotten as soon as its last reader has run, so memory is bounded by the network's widest point.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from edgeeff.errors import GraphError
 from edgeeff.graph.model import Array, constant, ints
 
 Observer = Callable[[str, Tensor], None]
+#: What a node is given in place of its input number ``index``: (node, index, value) → value.
+Reader = Callable[[ir.Node, int, Tensor], Tensor]
 _Operator = Callable[[ir.Node, list[Tensor]], Tensor]
 
 
@@ -70,28 +72,39 @@ def _tensor(array: Array) -> Tensor:
 
 
 @torch.inference_mode()
-def execute(program: Program, images: Tensor, observe: Observer | None = None) -> Tensor:
-    """Run a graph on a batch.
+def execute(
+    program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None
+) -> Tensor:
+    """Run a graph on a batch, without gradients.
 
     Args:
         program: The graph, from :func:`prepare`.
         images: The input, [N, 3, H, W], of any batch size.
         observe: Called with the name and value of the input and of each tensor as it is computed.
+        read: Gives a node something else than the value of its input: the quantised one, say.
 
     Returns:
         The graph's first output, [N, classes].
     """
+    return trace(program, images, observe, read)
+
+
+def trace(
+    program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None
+) -> Tensor:
+    """As :func:`execute`, under whatever gradient mode torch is in."""
     alive: dict[str, Tensor] = {program.input: images}
     left = dict(program.reads)
     if observe:
         observe(program.input, images)
     for node, operator in program.steps:
         operands = []
-        for value in node.inputs:
+        for index, value in enumerate(node.inputs):
             if value is None:
                 continue
             name = _name(value)
-            operands.append(program.constants[name] if name in program.constants else alive[name])
+            operand = program.constants[name] if name in program.constants else alive[name]
+            operands.append(read(node, index, operand) if read else operand)
             left[name] -= 1
             if left[name] == 0 and name != program.output:
                 alive.pop(name, None)

@@ -13,7 +13,7 @@ TFLite (``every_tensor = true``)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,16 +59,22 @@ class Placement:
     layers: tuple[str, ...]
 
 
-def place(model: ir.Model, scheme: Scheme) -> Placement:
-    """Decide which tensors and layers of the float graph a scheme quantises."""
+def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Placement:
+    """Decide which tensors and layers of the float graph a scheme quantises.
+
+    Args:
+        model: The float graph.
+        scheme: What the runtime wants.
+        floating: Layers that are to stay float whatever the scheme says.
+    """
     graph = model.graph
-    layers = tuple(_name(n) for n in graph if n.op_type in _LAYERS and not _stays_float(n, scheme))
+    layers = tuple(_name(n) for n in graph if n.op_type in _LAYERS and not _stays_float(n, scheme, floating))
     sites: dict[str, Site] = {}
     for value in [*graph.inputs, *_subtracted(model, scheme), *(n.outputs[0] for n in graph)]:
         readers = tuple(
             (_name(node), index)
             for node, index in value.uses()
-            if scheme.every_tensor or _reads_quantised(node, index, scheme)
+            if _reads_quantised(node, index, scheme, floating)
         )
         output = scheme.every_tensor and value.is_graph_output()
         if (readers or output) and not _is_fused(value):
@@ -131,15 +137,24 @@ def _is_vector(value: ir.Value) -> bool:
     return value.shape is not None and len(value.shape) == 4 and tuple(value.shape)[2:] == (1, 1)
 
 
-def _stays_float(node: ir.Node, scheme: Scheme) -> bool:
+def _stays_float(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bool:
+    if node.name in floating:
+        return True
     return scheme.squeeze_excite == "float" and in_squeeze_excite(node)
 
 
-def _reads_quantised(node: ir.Node, index: int, scheme: Scheme) -> bool:
+def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collection[str]) -> bool:
+    if node.op_type in _LAYERS and _stays_float(node, scheme, floating):
+        return False
+    if scheme.every_tensor:
+        return True
     if node.op_type in _LAYERS:
-        return index == 0 and not _stays_float(node, scheme)
+        return index == 0
     if node.op_type == "Flatten":  # the classifier's input is quantised where its statistics are: before it
-        return all(reader.op_type == "Gemm" for reader in node.outputs[0].consumers())
+        return all(
+            reader.op_type == "Gemm" and not _stays_float(reader, scheme, floating)
+            for reader in node.outputs[0].consumers()
+        )
     return node.op_type == "Add" and index == skip_input(node)
 
 

@@ -23,9 +23,14 @@ class ActivationQuantization:
     type: IntegerType
 
     @property
+    def codes(self) -> tuple[int, int]:
+        """The smallest and largest code."""
+        return (-128, 127) if self.type == "int8" else (0, 255)
+
+    @property
     def limits(self) -> tuple[float, float]:
         """The smallest and largest value that can be represented."""
-        low, high = (-128, 127) if self.type == "int8" else (0, 255)
+        low, high = self.codes
         return self.scale * (low - self.zero_point), self.scale * (high - self.zero_point)
 
 
@@ -54,6 +59,8 @@ class Plan:
         readers: By tensor, the (node, input index) pairs that read it quantised.
         layers: By layer; a layer that is not here stays float.
         outputs: The graph outputs that are quantised.
+        floating: Layers that stay float though the scheme would quantise them.
+        notes: What the recipe's steps did.
     """
 
     scheme: str
@@ -61,6 +68,8 @@ class Plan:
     readers: Mapping[str, tuple[tuple[str, int], ...]]
     layers: Mapping[str, LayerQuantization]
     outputs: tuple[str, ...] = ()
+    floating: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The text of ``plan.json``: scales, zero points and precisions; of the codes, their SHA-256."""
@@ -77,6 +86,8 @@ class Plan:
                     "codes_sha256": hashlib.sha256(layer.codes.tobytes()).hexdigest(),
                 }
                 for name, layer in self.layers.items()
-            },
+            }
+            | {name: {"precision": "float"} for name in self.floating},
+            "steps": list(self.notes),
         }
         return json.dumps(data, indent=1) + "\n"

@@ -1,24 +1,168 @@
-"""How a plan is made: the choices that are the user's, as data."""
+"""Recipes: how a plan is made, as data. A recipe is one TOML file of ``recipes/``: its steps, in order.
+
+summary = "…"
+
+[[step]]
+use = "ranges"                   # a module of steps/
+activation = "unbounded"         # only for networks whose activation is (Swish); "bounded": ReLU6
+swish = "whole"                  # only for schemes that quantise nothing inside Swish; else "steps"
+method = "weighted"              # the step's own arguments
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Literal
 
-#: How an activation's range is chosen; see ranges.py.
-RangeMethod = Literal["minmax", "percentile", "mse"]
+import tomllib
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from edgeeff.errors import OptionError
+from edgeeff.quantization import steps
+
+if TYPE_CHECKING:  # torch stays unloaded until a step is taken
+    from edgeeff.quantization.draft import Draft
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a recipe.
+
+    Args:
+        use: The module of ``steps`` that does it.
+        activation: The kind of network that it is for; None: any.
+        swish: The kind of scheme that it is for; None: any.
+        arguments: What the step is told.
+    """
+
+    use: str
+    activation: Literal["bounded", "unbounded"] | None
+    swish: Literal["whole", "steps"] | None
+    arguments: Mapping[str, Any]
+
+    def concerns(self, draft: Draft) -> bool:
+        """Whether the step is for such a network and scheme."""
+        kind = "bounded" if draft.bounded else "unbounded"
+        return self.activation in (None, kind) and self.swish in (None, draft.scheme.swish)
+
+    def __call__(self, draft: Draft) -> Draft:
+        """Do it."""
+        result: Draft = _step(self.use)(draft, **self.arguments)
+        return result
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a plan is made.
+    """Named steps, in order."""
 
-    Args:
-        ranges: How activation ranges are chosen.
-        correct_bias: Whether biases are corrected for the rounding of weights.
-        seven_bit_weights: For CPUs whose int8 dot products saturate in 16 bits.
+    name: str
+    summary: str
+    steps: tuple[Step, ...]
+
+    def __call__(self, draft: Draft) -> Draft:
+        """Take every step that concerns the draft's network and scheme."""
+        for step in self.steps:
+            if step.concerns(draft):
+                draft = step(draft)
+        return draft
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """What a key depends on."""
+        return [{**vars(step), "arguments": dict(step.arguments)} for step in self.steps]
+
+    def with_ranges(self, method: str) -> Recipe:
+        """The same recipe with another estimator of ranges."""
+        changed = tuple(
+            Step(s.use, s.activation, s.swish, {**s.arguments, "method": method}) if s.use == "ranges" else s
+            for s in self.steps
+        )
+        return Recipe(self.name, self.summary, changed)
+
+
+class _StepTable(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+    use: str
+    activation: Literal["bounded", "unbounded"] | None = None
+    swish: Literal["whole", "steps"] | None = None
+
+
+class _RecipeFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    summary: str
+    step: list[_StepTable]
+
+
+def names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def step_names() -> list[str]:
+    """All steps, sorted."""
+    return sorted(module.name for module in iter_modules(steps.__path__))
+
+
+def load(name: str) -> Recipe:
+    """Read a recipe by its name, or from a file of the user's own when the name ends in ``.toml``.
+
+    Raises:
+        OptionError: There is no such recipe, or its file cannot be understood.
     """
+    path = Path(name).expanduser() if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise OptionError(
+            f"no recipe named {name!r}", mend=f"choose one of {', '.join(names())}, or pass a TOML file"
+        )
+    try:
+        content = _RecipeFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
+    except ValidationError as error:
+        raise OptionError(f"{path}: {_first(error)}", mend="see edgeeff's own recipes for the form") from None
+    # Our own recipes are checked by the tests: checking a step's arguments loads it, and torch with it.
+    checked = name.endswith(".toml")
+    return Recipe(path.stem, content.summary, tuple(_step_of(table, path, checked) for table in content.step))
 
-    ranges: RangeMethod = "percentile"
-    correct_bias: bool = True
-    seven_bit_weights: bool = False
+
+def _step_of(table: _StepTable, path: Path, checked: bool) -> Step:
+    if table.use not in step_names():
+        raise OptionError(
+            f"{path}: no step named {table.use!r}", mend=f"choose from {', '.join(step_names())}"
+        )
+    given = table.model_extra or {}
+    if checked:
+        try:
+            _arguments(table.use).model_validate(given)
+        except ValidationError as error:
+            known = ", ".join(_arguments(table.use).model_fields) or "none"
+            raise OptionError(
+                f"{path}: step {table.use}: {_first(error)}", mend=f"its arguments are: {known}"
+            ) from None
+    return Step(table.use, table.activation, table.swish, given)
+
+
+def _step(use: str) -> Callable[..., Draft]:
+    apply: Callable[..., Draft] = import_module(f"{steps.__name__}.{use}").apply
+    return apply
+
+
+def _arguments(use: str) -> type[BaseModel]:
+    """A step's keyword arguments as a model that checks them: its signature says names and types."""
+    signature = inspect.signature(_step(use), eval_str=True)
+    fields = {
+        p.name: (p.annotation, p.default) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY
+    }
+    model: type[BaseModel] = create_model(use, __config__=ConfigDict(extra="forbid", strict=True), **fields)  # type: ignore[call-overload]
+    return model
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -57,7 +57,7 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
         try:
             outputs = [
                 session.run([original.output], {original.input: batch})[0]
-                for batch in _batches(_as_original(x, imported), original.batch)
+                for batch in batches(as_original(x, imported), original.batch)
             ]
         except Exception as error:
             raise GraphError(
@@ -117,7 +117,7 @@ def _logits(model: ir.Model, x: _Array) -> _Array:
     return execute.execute(execute.prepare(model), torch.from_numpy(x)).numpy().astype(np.float64)
 
 
-def _as_original(x: _Array, imported: Imported) -> _Array:
+def as_original(x: _Array, imported: Imported) -> _Array:
     """What the original reads: see :class:`Original`."""
     original = imported.original
     if imported.mean is not None and imported.std is not None:
@@ -130,7 +130,7 @@ def _as_original(x: _Array, imported: Imported) -> _Array:
     return np.ascontiguousarray(x.astype(original.dtype))
 
 
-def _batches(x: _Array, size: int | None) -> list[_Array]:
+def batches(x: _Array, size: int | None) -> list[_Array]:
     """The images in batches of the size that the file fixes, the last filled up with its last image."""
     if size is None:
         return [x]

@@ -2,7 +2,8 @@
 
     x ─ Conv(W, b) ─ BatchNormalization(γ, β, μ, σ²) ─ y      ⇒      x ─ Conv(W·g, (b − μ)·g + β) ─ y
 
-with g = γ / √(σ² + ε) for each output channel (Jacob et al. 2018, section 3.2).
+with g = γ / √(σ² + ε) for each output channel (Jacob et al. 2018, section 3.2). The mean and the standard
+deviation that y has over the training images, β and |g|·σ, are written down on the convolution.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from edgeeff.graph import expectations
+from edgeeff.graph.expectations import Expectation
 from edgeeff.graph.model import add_constant, constant, drop_unused_constants, remove
 
 REQUIRES = frozenset({"constants are initializers"})
@@ -44,6 +47,8 @@ def rewrite(model: ir.Model) -> bool:
         convolution.resize_inputs(3)
         convolution.replace_input_with(1, values[0])
         convolution.replace_input_with(2, values[1])
+        spread = np.abs(gain) * np.sqrt(np.maximum(variance, 0.0))
+        expectations.record(convolution, Expectation(beta, spread))
         remove(norm, convolution.outputs[0])
         changed = True
     drop_unused_constants(model)

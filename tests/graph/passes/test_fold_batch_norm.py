@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeeff.graph import expectations
 from edgeeff.graph.model import constant
 from edgeeff.graph.passes import fold_batch_norm
 
@@ -86,3 +87,28 @@ def test_leaves_a_convolution_that_is_an_output_alone(graph_of, weights, norm):
     model.graph.outputs.append(next(iter(model.graph)).outputs[0])
     assert not fold_batch_norm.rewrite(model)
     assert operators(model) == ["Conv", "BatchNormalization"]
+
+
+def test_what_the_network_expects_is_written_down(graph_of, weights, run_onnx):
+    """Over inputs that batch normalisation was fitted to, the output has the mean and deviation recorded."""
+    random = np.random.default_rng(7)
+    w, images = weights(4, 4, 1, 1), random.normal(1, 3, (200, 4, 8, 8)).astype(np.float32)
+    before = np.einsum("oi,nihw->nohw", w[:, :, 0, 0], images)
+    norm = {
+        "g": np.array([1.5, -0.5, 0.0, 2], np.float32),
+        "b": np.array([0, 1, -2, 3], np.float32),
+        "m": before.mean((0, 2, 3)),
+        "v": before.var((0, 2, 3)),
+    }
+    model = graph_of(f"c = Conv (x, w) y = BatchNormalization {NORM}", w=w, **norm)
+    fold_batch_norm.rewrite(model)
+    (expected,) = expectations.read(model).values()
+    found = run_onnx(model, images)
+    np.testing.assert_allclose(expected.mean, found.mean((0, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(expected.std, found.std((0, 2, 3)), rtol=1e-4, atol=1e-6)
+
+
+def test_a_convolution_without_batch_normalisation_expects_nothing(graph_of, weights):
+    model = graph_of("y = Conv (x, w)", w=weights(4, 4, 1, 1))
+    fold_batch_norm.rewrite(model)
+    assert expectations.read(model) == {}

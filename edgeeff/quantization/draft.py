@@ -1,0 +1,143 @@
+"""A plan in the making: what each step of a recipe reads and what it has decided so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from torch import Tensor
+
+from edgeeff.calibration.statistics import Statistics
+from edgeeff.errors import CalibrationError
+from edgeeff.graph.model import FloatArray, constant
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Progress, Silent
+from edgeeff.quantization import ranges
+from edgeeff.quantization.placement import Placement, place
+from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
+from edgeeff.target import Scheme
+
+F64 = npt.NDArray[np.float64]
+
+#: The calibration images as inputs of the graph, float32 [N, 3, H, W], in batches: the first ``n`` of them.
+Batches = Callable[[int], Iterator[Tensor]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a graph's tensors.
+
+    Args:
+        statistics: Of each tensor over the calibration images.
+        batches: The images themselves, for the steps that look at activations.
+        gain: What the logits make of noise on each channel of each tensor (sensitivity.py); called by the
+            steps that want it, as it costs a look at some images.
+    """
+
+    statistics: Statistics
+    batches: Batches | None = None
+    gain: Callable[[], Mapping[str, F64]] = dict
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A graph and the decisions about it. Steps return another draft and leave theirs as it is.
+
+    Args:
+        model: The float graph; a step may rewrite it.
+        evidence: About the tensors of this graph.
+        preprocess: What fixes the input's range.
+        scheme: What the runtime wants.
+        largest: The largest code of a weight.
+        given: Ranges that the user brought, by tensor.
+        floating: Layers that stay float.
+        activations: Decided so far, by tensor.
+        layers: Decided so far.
+        notes: What steps did, for the plan.
+        progress: Told of long work.
+    """
+
+    model: ir.Model
+    evidence: Evidence
+    preprocess: Preprocess
+    scheme: Scheme
+    largest: int
+    given: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    floating: frozenset[str] = frozenset()
+    activations: Mapping[str, ActivationQuantization] = field(default_factory=dict)
+    layers: Mapping[str, LayerQuantization] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    progress: Progress = field(default_factory=Silent)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Which tensors and layers are quantised."""
+        return place(self.model, self.scheme, self.floating)
+
+    @cached_property
+    def known(self) -> Mapping[str, ActivationQuantization]:
+        """The tensors whose range no image can leave."""
+        return ranges.known_inputs(str(self.model.graph.inputs[0].name), self.preprocess, self.scheme)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the network's activation has an upper bound: ReLU6, not Swish."""
+        return not any(node.op_type in ("Swish", "Sigmoid") for node in self.model.graph)
+
+    def layer_nodes(self) -> Iterator[ir.Node]:
+        """The layers that are quantised, in the order of the graph."""
+        return (node for node in self.model.graph if node.name in self.placement.layers)
+
+    def images(self, count: int) -> Iterator[Tensor]:
+        """The first calibration images, in batches.
+
+        Raises:
+            CalibrationError: There are none.
+        """
+        if self.evidence.batches is None:
+            raise CalibrationError(
+                "this recipe looks at activations, and there are no images",
+                mend="pass images, or choose --effort fast",
+            )
+        return self.evidence.batches(count)
+
+    def plan(self) -> Plan:
+        """What was decided, for the quantised graph to be written from."""
+        return Plan(
+            scheme=self.scheme.name,
+            activations=self.activations,
+            readers={name: site.readers for name, site in self.placement.sites.items()},
+            layers=self.layers,
+            outputs=tuple(name for name, site in self.placement.sites.items() if site.output),
+            floating=tuple(sorted(self.floating)),
+            notes=self.notes,
+        )
+
+
+def layer_constants(node: ir.Node) -> tuple[FloatArray, FloatArray]:
+    """Weight [C, …] and bias [C] of a convolution or fully connected layer; no bias is a bias of zeros."""
+    weight = constant(node.inputs[1])
+    assert weight is not None, f"{node.name}: the weights are not constant"
+    offset = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    bias = np.zeros(len(weight)) if offset is None else offset
+    return np.asarray(weight, np.float32), np.asarray(bias, np.float32)
+
+
+def groups_of(node: ir.Node) -> int:
+    """A layer's groups; 1 for a fully connected layer."""
+    return node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
+
+
+def source_of(node: ir.Node) -> str:
+    """The site that a layer reads; a classifier reads its own through Flatten."""
+    value = node.inputs[0]
+    assert value is not None
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Flatten":
+        value = producer.inputs[0]
+    assert value is not None and value.name is not None
+    return value.name

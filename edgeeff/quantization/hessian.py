@@ -1,0 +1,114 @@
+"""H = Σ x xᵀ of what each layer reads, over the calibration images: what GPTQ rounds by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import onnx_ir as ir
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeeff.graph.execute import Program, execute
+from edgeeff.graph.model import constant, ints
+from edgeeff.quantization.plan import ActivationQuantization
+from edgeeff.quantization.simulate import fake_quantise
+
+#: Positions of an image that enter a sum at most: of a dense layer, and of a depthwise one, whose sums are
+#: small and whose rows are many.
+POSITIONS, DEPTHWISE_POSITIONS = 196, 36
+#: Bytes of sums that are held at once; beyond it layers take turns, each turn one run over the images.
+HELD = 512 << 20
+
+
+def turns(model: ir.Model, layers: Iterable[str]) -> list[list[ir.Node]]:
+    """The layers in groups whose sums fit into memory together."""
+    groups: list[list[ir.Node]] = [[]]
+    held = 0
+    wanted = set(layers)
+    for node in model.graph:
+        if node.name not in wanted:
+            continue
+        size = _bytes(node)
+        if groups[-1] and held + size > HELD:
+            groups.append([])
+            held = 0
+        groups[-1].append(node)
+        held += size
+    return [group for group in groups if group]
+
+
+def collect(
+    program: Program,
+    nodes: Sequence[ir.Node],
+    sources: Mapping[str, str],
+    activations: Mapping[str, ActivationQuantization],
+    batches: Iterable[Tensor],
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, Tensor]:
+    """The sums of some layers, float64: [n, n] of a dense one, [C, k², k²] of a depthwise one.
+
+    Args:
+        program: The float graph.
+        nodes: The layers.
+        sources: The tensor that each layer reads.
+        activations: How these tensors are quantised: x is what the layer will read.
+        batches: Inputs of the graph, float32 [N, 3, H, W].
+        advance: Told how many images were done.
+    """
+    readers: dict[str, list[ir.Node]] = {}
+    for node in nodes:
+        readers.setdefault(sources[str(node.name)], []).append(node)
+    sums: dict[str, Tensor] = {}
+
+    def observe(name: str, value: Tensor) -> None:
+        if name in readers:
+            read = fake_quantise(value, activations[name])
+            for node in readers[name]:
+                layer = str(node.name)
+                found = _sum(node, read)
+                sums[layer] = sums[layer] + found if layer in sums else found
+
+    for images in batches:
+        execute(program, images, observe)
+        advance(len(images))
+    return sums
+
+
+def _sum(node: ir.Node, value: Tensor) -> Tensor:
+    if node.op_type == "Gemm":
+        rows = value.flatten(1)
+        return (rows.T @ rows).double()
+    weight = constant(node.inputs[1])
+    assert weight is not None
+    height, width = weight.shape[2:]
+    top, left, bottom, right = ints(node, "pads", [0, 0, 0, 0])
+    strides = ints(node, "strides", [1, 1])
+    padded = F.pad(value, (left, right, top, bottom))
+    patches = padded.unfold(2, height, strides[0]).unfold(3, width, strides[1])
+    depthwise = node.attributes.get_int("group", 1) > 1
+    every = _every(patches.shape[2] * patches.shape[3], DEPTHWISE_POSITIONS if depthwise else POSITIONS)
+    patches = patches[:, :, ::every, ::every]  # a view until here: [N, C, positions…, k, k]
+    if depthwise:
+        rows = patches.permute(1, 0, 2, 3, 4, 5).reshape(patches.shape[1], -1, height * width)
+        return torch.bmm(rows.transpose(1, 2), rows).double()
+    rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, patches.shape[1] * height * width)
+    return (rows.T @ rows).double()
+
+
+def _every(positions: int, wanted: int) -> int:
+    """An odd stride along both sides, which does not fall on the same pixels of a pattern."""
+    every = math.ceil(math.sqrt(positions / wanted))
+    return every + 1 if every % 2 == 0 else every
+
+
+def _bytes(node: ir.Node) -> int:
+    weight = constant(node.inputs[1])
+    assert weight is not None
+    if node.op_type == "Gemm":
+        return 8 * int(max(weight.shape)) ** 2
+    taps = int(weight[0, 0].size)
+    if node.attributes.get_int("group", 1) > 1:
+        return 8 * len(weight) * taps**2
+    return 8 * (int(weight.shape[1]) * taps) ** 2

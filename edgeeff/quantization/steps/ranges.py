@@ -1,0 +1,48 @@
+"""Scale and zero point of every activation (estimators/)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeeff.errors import CalibrationError, OptionError
+from edgeeff.quantization import estimators, ranges
+from edgeeff.quantization.draft import Draft
+
+
+def apply(draft: Draft, *, method: str = "weighted", tail: float = 1e-4) -> Draft:
+    """Choose all ranges.
+
+    Args:
+        draft: What is quantised.
+        method: An estimator.
+        tail: Share of the values that ``percentile`` leaves outside at each end.
+
+    Raises:
+        CalibrationError: The statistics are of another graph.
+        OptionError: There is no such estimator.
+    """
+    if method not in estimators.names():
+        raise OptionError(
+            f"no way named {method!r} to choose ranges", mend=f"choose one of {', '.join(estimators.names())}"
+        )
+    statistics, sites = draft.evidence.statistics, draft.placement.sites
+    absent = [
+        s for s, site in sites.items() if s not in statistics and s not in draft.known and not site.fixed
+    ]
+    if absent:
+        raise CalibrationError(
+            f"the statistics know nothing of {', '.join(absent[:3])}",
+            mend="clear the cache (edgeeff cache clear) and build again",
+        )
+    chosen = ranges.choose(
+        sites,
+        statistics,
+        draft.scheme,
+        method,
+        draft.known,
+        tail,
+        given=draft.given,
+        gain=draft.evidence.gain() if method == "weighted" else None,
+        followed_by_swish=ranges.before_swish(draft.model),
+    )
+    return replace(draft, activations=chosen, notes=(*draft.notes, f"ranges: {method}"))

@@ -1,0 +1,47 @@
+"""Codes of all weights: to nearest, or by what the layer reads (gptq.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeeff.graph.execute import prepare
+from edgeeff.quantization import gptq, hessian, rounding
+from edgeeff.quantization.draft import Draft, groups_of, layer_constants, source_of
+from edgeeff.quantization.plan import LayerQuantization
+
+
+def apply(draft: Draft, *, method: str = "nearest", images: int = 64) -> Draft:
+    """Round every layer; biases are as they were.
+
+    Args:
+        draft: With its ranges chosen.
+        method: ``nearest`` or ``gptq``.
+        images: How many ``gptq`` looks at.
+    """
+    found = {}
+    if method == "gptq":
+        nodes = {str(node.name): node for node in draft.layer_nodes()}
+        sources = {name: source_of(node) for name, node in nodes.items()}
+        program = prepare(draft.model)
+        for group in hessian.turns(draft.model, nodes):
+            draft.progress.stage("rounding weights", images, "images")
+            sums = hessian.collect(
+                program, group, sources, draft.activations, draft.images(images), draft.progress.advance
+            )
+            for node in group:
+                weight, bias = layer_constants(node)
+                scale = _scale(draft, weight, bias, source_of(node))
+                by = gptq.round_depthwise if groups_of(node) > 1 else gptq.round_dense
+                codes = by(weight, scale, sums.pop(str(node.name)), draft.largest)
+                found[str(node.name)] = LayerQuantization(scale, codes, bias)
+    else:
+        for node in draft.layer_nodes():
+            weight, bias = layer_constants(node)
+            scale = _scale(draft, weight, bias, source_of(node))
+            codes = rounding.nearest(weight, scale, draft.largest)
+            found[str(node.name)] = LayerQuantization(scale, codes, bias)
+    return replace(draft, layers=found, notes=(*draft.notes, f"weights: {method}"))
+
+
+def _scale(draft: Draft, weight: rounding.Float, bias: rounding.Float, source: str) -> rounding.Float:
+    return rounding.weight_scale(weight, bias, draft.activations[source].scale, draft.largest)
