@@ -20,7 +20,7 @@ from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
-from edgeeff.quantization import recipe
+from edgeeff.quantization import budget, recipe
 from edgeeff.target import Target
 
 #: Distributions whose version can change a bundle's bytes.
@@ -79,8 +79,13 @@ def build(
     seed: int | None = None,
     effort: str = "balanced",
     ranges: str | None = None,
+    plan: Path | str | None = None,
     cpu_class: str = "auto",
     golden: int = 4,
+    keep_float: Sequence[str] = (),
+    min_sqnr: float | None = None,
+    max_drop: float | str | None = None,
+    max_latency_cost: float | str | None = None,
     force_calibration: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -114,8 +119,13 @@ def build(
         seed: Of their choice.
         effort: The recipe of quantisation: fast, balanced, or a TOML file of the user's own.
         ranges: Instead of the recipe's: how activation ranges are chosen, minmax, percentile, mse, ….
+        plan: Ranges that another tool chose: AIMET encodings, a TensorRT calibration cache, a Q/DQ .onnx.
         cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
         golden: How many golden inputs a bundle carries.
+        keep_float: Layers that stay float: names, their beginnings up to a dot, or patterns with ``*``.
+        min_sqnr: Keep the cheapest layers float that bring the logits to so many dB.
+        max_drop: Likewise that lose at most so many points of top-1 (0.3, ``"0.3pt"``); needs labels.
+        max_latency_cost: The latency that float layers may add at most, per cent (3, ``"3%"``).
         force_calibration: Calibrate even with images that are mostly blank or noise.
         cache: Where stage results are kept; None: the user's.
         progress: Told what is going on.
@@ -125,12 +135,16 @@ def build(
     """
     progress = progress or Silent()
     cpu = request.resolve_cpu_class(cpu_class)
+    given = request.resolve_plan(plan)
     options = steps.Options(
         softmax=softmax,
         effort=request.resolve_effort(effort),
         ranges=request.resolve_ranges(ranges),
+        plan=given[1] if given else None,
         golden=golden,
         cpu_class=cpu,
+        keep_float=tuple(keep_float),
+        budget=budget.read(min_sqnr, max_drop, max_latency_cost),
     )
     request.refuse_output(Path(output), name)
     asked = request.resolve_source(
@@ -140,7 +154,7 @@ def build(
     changed = request.resolve_preprocess(
         mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash
     )
-    given = request.given_labels(labels)
+    named = request.given_labels(labels)
     cache = cache or Cache.default()
     identity, source_digest = steps.identify(asked, cache, progress)
     preprocess = replace(identity.preprocess.resized(asked.size), **changed)
@@ -159,15 +173,21 @@ def build(
         "conventions": vars(identity.conventions) if identity.conventions else None,
         "preprocess": preprocess.to_json(),
         "calibration": images.calibration.digest(),
-        "golden": images.validation.digest() if golden else None,
-        "labels": given,
-        "options": vars(options) | {"effort": recipe.load(options.effort).to_json()},
+        "golden": images.validation.digest() if golden or options.budget else None,
+        "labels": named,
+        "options": vars(options)
+        | {
+            "effort": recipe.load(options.effort).to_json(),
+            "budget": vars(options.budget) if options.budget else None,
+        },
         "tools": tool_versions(),
         "version": steps.VERSION,
     }
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
     work = steps.Work(
-        asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration
+        *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),
+        labels=tuple(named) if named else None,
+        plan=given[0] if given else None,
     )
     built = []
     for target, folder in zip(wanted, folders, strict=True):
@@ -176,7 +196,7 @@ def build(
             built.append(standing)
             continue
         network = work.network()
-        names = request.resolve_labels(given, network.labels, network.classes, labels)
+        names = request.resolve_labels(named, network.labels, network.classes, labels)
         hub = work.hub(target)
         progress.stage(f"{folder.name}: {target.summary}")
         manifest = Manifest(

@@ -209,6 +209,19 @@ def resolve_ranges(method: str | None) -> str | None:
     return method
 
 
+def resolve_plan(plan: Path | str | None) -> tuple[Path, str] | None:
+    """The ranges that another tool chose, read once so that a bad file is refused now, and its SHA-256."""
+    if plan is None:
+        return None
+    from edgeeff.graph.importing import source
+    from edgeeff.quantization import foreign
+    from edgeeff.zoo.sources._content import sha256
+
+    path = Path(plan).expanduser()
+    foreign.read(path)
+    return path, sha256(source.files(path) if path.suffix.lower() == ".onnx" else [path])
+
+
 def resolve_cpu_class(cpu_class: str) -> str:
     """The class of CPU to plan for; ``auto`` is this machine's."""
     known = ("auto", "avx2", "vnni", "bf16", "arm")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import backends
+from edgeeff import backends, mixed
 from edgeeff.backends import Emission, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache, key_of, versions
@@ -28,9 +28,11 @@ from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import verify
 from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
+from edgeeff.mixed import Floating
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
-from edgeeff.target import Target
+from edgeeff.quantization.budget import Budget, judge
+from edgeeff.target import Scheme, Target
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -42,9 +44,7 @@ if TYPE_CHECKING:
     from edgeeff.quantization.recipe import Recipe
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 4
-#: Images of the validation set that a build judges by at most.
-JUDGED = 100
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,11 @@ class Options:
     softmax: bool = False
     effort: str = "balanced"
     ranges: str | None = None
+    plan: str | None = None
     golden: int = 4
     cpu_class: str = "vnni"
+    keep_float: tuple[str, ...] = ()
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,14 @@ class Network:
 class Hub:
     """What a backend lowers: a Q/DQ graph with its plan, or for a float target the float graph.
 
-    ``raw`` says that the graph's input is raw pixels, not normalised ones.
+    ``raw`` says that the graph's input is raw pixels, not normalised ones; ``floating`` which layers the
+    user or a budget kept from INT8.
     """
 
     graph: bytes
     plan: str | None
     raw: bool
+    floating: Floating = field(default_factory=Floating)
 
 
 def identify(asked: Asked, cache: Cache, progress: Progress) -> tuple[Identity, str]:
@@ -122,6 +127,8 @@ class Work:
     cache: Cache
     progress: Progress
     force_calibration: bool = False
+    labels: tuple[str, ...] | None = None
+    plan: Path | None = None
     _done: dict[str, Any] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
@@ -142,16 +149,19 @@ class Work:
             "scheme": vars(target.scheme) if target.scheme else None,
             "statistics": self._statistics_key if target.scheme else None,
             "recipe": self._recipe().to_json() if target.scheme else None,
+            "plan": self.options.plan if target.scheme else None,
             "cpu_class": self.options.cpu_class,
             "tools": versions("edgeeff", "onnx", "onnx-ir", "numpy"),
             "version": VERSION,
         }
-        key = key_of(**facts)
+        floating = Floating()
         if target.scheme:
             self._refuse_noise()
+            floating = mixed.floating(self, target, raw, facts)
+        key = key_of(**facts, floating=sorted(floating.layers))
         entry = self.cache.get("hub", key)
         if entry is None:
-            graph, plan = self._quantised(target, raw)
+            graph, plan = self.quantised(target, raw, floating.layers)
             bad = bad_to_json(self.images.calibration)
             entry = {"graph.onnx": graph, "plan.json": plan.encode(), "bad.json": bad.encode()}
             self.cache.put("hub", key, entry)
@@ -160,7 +170,7 @@ class Work:
         if target.scheme:
             self._tell_judgement()
         give_back()
-        return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw)
+        return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw, floating)
 
     def emit(self, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> dict[str, bytes]:
         """hub graph ─▶ everything that a bundle seals: artifact, plan, golden vectors, a README."""
@@ -186,13 +196,14 @@ class Work:
         batches, float_logits = self._judged()
         report: dict[str, Any] = {"images": len(float_logits), "bad_images": self._bad_images()}
         if hub.plan is not None:
-            of_hub = verify.judge(self._infer(hub.graph, batches, hub.raw), float_logits=float_logits)
-            report["hub"] = of_hub.to_json()
+            hub_logits = self.infer(hub.graph, batches, hub.raw)
+            report["hub"] = verify.judge(hub_logits, float_logits=float_logits).to_json()
         check = bundle.check()
         report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
         report["counts"] = dict(check.counts)
         report["fallbacks"] = list(check.fallbacks)
         warnings = [f"{name} fell back from INT8" for name in check.fallbacks]
+        logits: Logits | None = None
         try:
             session = bundle.session()
         except MissingRuntimeError as error:
@@ -202,7 +213,8 @@ class Work:
                 warnings += judged["warnings"]
         else:
             expected = _softmax(float_logits) if self.options.softmax else float_logits
-            found = verify.verify(session, batches, float_logits=expected)
+            logits = np.concatenate([session.infer(batch) for batch in batches])
+            found = verify.judge(logits, float_logits=expected)
             report["artifact"] = found.to_json()
             warnings += found.warnings
             golden = verify.check_golden(bundle)
@@ -212,6 +224,13 @@ class Work:
                     f"{bundle.name} does not compute what its hub graph says: {golden.summary}",
                     mend="report it with the model, the target and the runtime's version",
                 )
+        budget, choice = self.options.budget, hub.floating.choice
+        if budget is not None and choice is not None:
+            # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
+            shown = hub_logits if logits is None or self.options.softmax else logits
+            judged = judge(float_logits, shown, *self._done["known"])
+            warnings += mixed.hold(budget, choice, judged, bundle.name)
+            report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
         report["warnings"] = warnings
         return report
 
@@ -299,14 +318,34 @@ class Work:
         self.cache.put("statistics", self._statistics_key, entry)
         return found
 
-    def _quantised(self, target: Target, raw: bool) -> tuple[bytes, str]:
+    def float_graph(self) -> ir.Model:
+        """The base graph."""
+        from edgeeff.graph.model import from_bytes
+
+        return from_bytes(self._graph())
+
+    def classes_named(self, images: ImageSet) -> ImageSet:
+        """The images with the network's classes, where a budget asks for top-1.
+
+        Raises:
+            LabelsError: Their subfolders are no classes of the network.
+        """
+        if self.options.budget is None or self.options.budget.max_drop is None:
+            return images
+        network = self.network()
+        return images.classes_named(self.labels or network.labels or tuple(map(str, range(network.classes))))
+
+    def quantised(
+        self, target: Target, raw: bool, floating: frozenset[str] = frozenset()
+    ) -> tuple[bytes, str]:
+        """float graph, statistics and images ─▶ Q/DQ graph and plan; for a float target the float graph."""
         from edgeeff.graph.model import expand_functions
         from edgeeff.quantization.quantize import write
 
         if target.scheme is None:
             model, _ = self._base(raw, {})
             return expand_functions(model).SerializeToString(deterministic=True), ""
-        draft = self.draft(target, raw)
+        draft = self.draft(target, raw, floating)
         hub, plan = write(draft), draft.plan().to_json()
         del draft
         give_back()
@@ -332,6 +371,7 @@ class Work:
             target.scheme,
             seven_bit_weights=self.options.cpu_class in target.scheme.saturating_cpus,
             floating=floating,
+            given=self._given(target.scheme) if self.plan else {},
             progress=self.progress,
         )
         return self._recipe()(draft)
@@ -345,6 +385,28 @@ class Work:
         model = from_bytes(self._graph())
         expectations.strip(model)
         return fold_preprocessing.rewrite(model, statistics, self.preprocess) if raw else (model, statistics)
+
+    def _given(self, scheme: Scheme) -> dict[str, tuple[float, float]]:
+        """The user's plan, by the names of the base graph."""
+        from edgeeff.graph.importing import source
+        from edgeeff.quantization import foreign, placement
+
+        assert self.plan is not None
+        model, calibration = self.float_graph(), self.images.calibration
+        sites = placement.place(model, scheme).sites
+        wanted = [
+            name for name, site in sites.items() if not site.fixed and name != model.graph.inputs[0].name
+        ]
+        reference = None
+        if self.identity.kind == "onnx_file":
+            reference = source.load(Path(str(self.identity.source)).expanduser())
+        few = replace(calibration, pictures=calibration.pictures[:2], bad={})
+        probe = self.preprocess.normalise(np.concatenate(list(pixels(few, self.preprocess))))
+        matched = foreign.match(foreign.read(self.plan), model, reference, probe, sites=wanted)
+        self.progress.tell(f"plan     {self.plan.name}: ranges of {len(matched.ranges)} tensors")
+        if warning := matched.warning():
+            self.progress.warn(warning)
+        return dict(matched.ranges)
 
     def _recipe(self) -> Recipe:
         from edgeeff.quantization import recipe
@@ -393,14 +455,23 @@ class Work:
         return judged
 
     def _judge(self) -> tuple[list[Pixels], Logits]:
-        validation = self.images.validation
-        few = replace(validation, pictures=validation.pictures[:JUDGED], bad={})
+        validation = self.classes_named(self.images.validation)
+        few = mixed.halves(validation, self.options.budget)[1]
         self.progress.stage("judging the float graph on held-out images")
-        batches = list(pixels(few, self.preprocess, rest=self._rest(self.images.calibration)))
-        self._name_skipped(validation, few.bad)
-        logits = self._infer(self._graph(), batches, raw=False)
+        numbers: list[int] = []
+        batches = list(
+            pixels(
+                few,
+                self.preprocess,
+                rest=self._rest(self.images.calibration),
+                watch=lambda _, found: numbers.extend(found.tolist()),
+            )
+        )
+        self._name_skipped(self.images.validation, few.bad)
+        logits = self.infer(self._graph(), batches, raw=False)
         if len(logits) < FEW:
             self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
+        self._done["known"] = mixed.known(few, numbers, self.options.budget)
         return batches, logits
 
     def _golden(self, hub: Hub) -> Mapping[str, npt.NDArray[Any]]:
@@ -409,13 +480,14 @@ class Work:
         if count == 0:
             return {}
         inputs = np.concatenate(batches)[:count]
-        hub_logits = self._infer(hub.graph, [inputs], hub.raw, literal=True)
+        hub_logits = self.infer(hub.graph, [inputs], hub.raw, literal=True)
         outputs = {"hub": hub_logits, "float": float_logits[:count]}
         if self.options.softmax:
             outputs = {name: _softmax(logits) for name, logits in outputs.items()}
         return {"inputs": inputs, **outputs}
 
-    def _infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Logits:
+    def infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Logits:
+        """A graph's logits in onnxruntime, float32 [N, classes]."""
         from edgeeff.backends.onnxruntime.run import session_of
 
         session = session_of(graph, self.preprocess, "uint8" if raw else "float32", literal=literal)

@@ -31,7 +31,8 @@ DOCUMENTS = [
 #: Folders whose files are found by being there, so that no document lists them.
 OPEN_FOLDERS = (
     *("graph/passes", "graph/importing", "zoo/families", "zoo/formats", "zoo/namings", "zoo/sources"),
-    *("quantization/rewrites", "backends/tflite/lowering", "cli"),
+    *("quantization/rewrites", "quantization/steps", "quantization/estimators", "quantization/foreign"),
+    *("backends/tflite/lowering", "cli"),
 )
 
 

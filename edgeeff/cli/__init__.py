@@ -21,7 +21,7 @@ from edgeeff import __version__
 from edgeeff.cli import console
 from edgeeff.errors import EdgeeffError
 
-_HELPERS = frozenset({"console", "tables", "values"})
+_HELPERS = frozenset({"console", "options", "tables", "values"})
 INTERRUPTED = 130
 
 

@@ -75,6 +75,22 @@ def command(
         str | None,
         typer.Option(help="Instead of the recipe's: minmax, percentile, mse, weighted or entropy."),
     ] = None,
+    keep_float: Annotated[
+        str | None, typer.Option(help="Layers that stay float, by name or pattern: stem*,blocks.0.")
+    ] = None,
+    min_sqnr: Annotated[
+        float | None, typer.Option(help="Keep the cheapest layers float that bring the logits to so many dB.")
+    ] = None,
+    max_drop: Annotated[
+        str | None, typer.Option(help="Likewise, to lose at most so many points of top-1: 0.3pt.")
+    ] = None,
+    max_latency_cost: Annotated[
+        str | None, typer.Option(help="The latency that float layers may add at most: 3%.")
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Ranges of another tool: AIMET encodings, a TensorRT cache, or a Q/DQ .onnx."),
+    ] = None,
     cpu_class: Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")] = "auto",
     golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 4,
     force_calibration: Annotated[
@@ -112,8 +128,13 @@ def command(
             seed=seed,
             effort=effort,
             ranges=ranges,
+            plan=plan,
             cpu_class=cpu_class,
             golden=golden,
+            keep_float=values.names(keep_float) if keep_float else (),
+            min_sqnr=min_sqnr,
+            max_drop=max_drop,
+            max_latency_cost=max_latency_cost,
             force_calibration=force_calibration,
             progress=progress,
         )

@@ -24,3 +24,11 @@ def size(text: str) -> int | tuple[int, int]:
     if len(parts) > 2 or not all(part.isdigit() for part in parts):
         raise OptionError(f"--size {text!r}", mend="write 224, or 192x256 for height x width")
     return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them: ``stem*,blocks.0``."""
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found):
+        raise OptionError(f"{text!r} names nothing between two commas", mend="write stem*,blocks.0")
+    return found

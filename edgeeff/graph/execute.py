@@ -93,27 +93,56 @@ def trace(
     program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None
 ) -> Tensor:
     """As :func:`execute`, under whatever gradient mode torch is in."""
-    alive: dict[str, Tensor] = {program.input: images}
-    left = dict(program.reads)
     if observe:
         observe(program.input, images)
-    for node, operator in program.steps:
-        operands = []
+    return Run(program, {program.input: images}, dict(program.reads)).finish(read, observe)
+
+
+@dataclass
+class Run:
+    """A run that stands before one of its steps, and can be forked there.
+
+    Args:
+        program: The graph.
+        alive: The tensors that steps to come will read.
+        left: How often each tensor is still to be read.
+        at: The number of the step that comes next.
+    """
+
+    program: Program
+    alive: dict[str, Tensor]
+    left: dict[str, int]
+    at: int = 0
+
+    def fork(self) -> Run:
+        """Another run that stands at the same step; the tensors are shared."""
+        return Run(self.program, dict(self.alive), dict(self.left), self.at)
+
+    def step(self, read: Reader | None = None) -> tuple[str, Tensor]:
+        """Compute the next tensor; returns its name and value."""
+        node, operator = self.program.steps[self.at]
+        self.at += 1
+        constants, operands = self.program.constants, []
         for index, value in enumerate(node.inputs):
             if value is None:
                 continue
             name = _name(value)
-            operand = program.constants[name] if name in program.constants else alive[name]
+            operand = constants[name] if name in constants else self.alive[name]
             operands.append(read(node, index, operand) if read else operand)
-            left[name] -= 1
-            if left[name] == 0 and name != program.output:
-                alive.pop(name, None)
-        result = operator(node, operands)
+            self.left[name] -= 1
+            if self.left[name] == 0 and name != self.program.output:
+                self.alive.pop(name, None)
         name = _name(node.outputs[0])
-        alive[name] = result
-        if observe:
-            observe(name, result)
-    return alive[program.output]
+        self.alive[name] = operator(node, operands)
+        return name, self.alive[name]
+
+    def finish(self, read: Reader | None = None, observe: Observer | None = None) -> Tensor:
+        """Take all steps that are left; returns the graph's first output."""
+        while self.at < len(self.program.steps):
+            name, value = self.step(read)
+            if observe:
+                observe(name, value)
+        return self.alive[self.program.output]
 
 
 def _name(value: ir.Value) -> str:

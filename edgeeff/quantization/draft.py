@@ -12,7 +12,7 @@ import onnx_ir as ir
 from torch import Tensor
 
 from edgeeff.calibration.statistics import Statistics
-from edgeeff.errors import CalibrationError
+from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.graph.model import FloatArray, constant
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
@@ -105,8 +105,30 @@ class Draft:
             )
         return self.evidence.batches(count)
 
+    def need(self, step: str, *, ranges: bool = False, weights: bool = False) -> None:
+        """Refuse a step that comes before what it builds on.
+
+        Raises:
+            OptionError: Ranges or weights are not decided.
+        """
+        if ranges and not set(self.placement.sites) <= set(self.activations):
+            raise OptionError(f"step {step} comes before the ranges", mend="put a step ranges before it")
+        if weights and not set(self.placement.layers) <= set(self.layers):
+            raise OptionError(f"step {step} comes before the weights", mend="put a step round before it")
+
     def plan(self) -> Plan:
-        """What was decided, for the quantised graph to be written from."""
+        """What was decided, for the quantised graph to be written from.
+
+        Raises:
+            OptionError: The recipe left something undecided.
+        """
+        undecided = [name for name in self.placement.sites if name not in self.activations]
+        undecided += [name for name in self.placement.layers if name not in self.layers]
+        if undecided:
+            raise OptionError(
+                f"the recipe decides nothing of {', '.join(undecided[:3])}",
+                mend="it needs at least the steps ranges and round",
+            )
         return Plan(
             scheme=self.scheme.name,
             activations=self.activations,

@@ -31,14 +31,12 @@ def round_dense(
         hessian: H, float64 [n, n], in the order of the flattened weights.
         largest: The largest code.
     """
-    rows = torch.from_numpy(weight.reshape(len(weight), -1)).double()
-    step = torch.from_numpy(scale).double()[:, None]
+    rows, step = _rows(weight), torch.from_numpy(scale).double()[:, None]
     order = torch.argsort(torch.diagonal(hessian), descending=True, stable=True)
     codes = torch.empty_like(rows)
-    codes[:, order] = _round(
-        rows[:, order].contiguous(), step, _inverse_root(hessian[order][:, order]), largest
-    )
-    return np.asarray(codes.to(torch.int8).reshape(weight.shape).numpy())
+    root = _inverse_root(hessian[order][:, order])
+    codes[:, order] = _round(rows[:, order].contiguous(), step, root, largest)
+    return _codes(_surely(codes, rows, step, hessian, largest), weight)
 
 
 def round_depthwise(
@@ -52,15 +50,37 @@ def round_depthwise(
         hessians: One for each channel, float64 [C, k², k²].
         largest: The largest code.
     """
-    rows = torch.from_numpy(weight.reshape(len(weight), -1)).double()
-    roots = _inverse_root(hessians)
-    step = torch.from_numpy(scale).double()[:, None]
+    rows, step = _rows(weight), torch.from_numpy(scale).double()[:, None]
+    order = torch.argsort(torch.diagonal(hessians, dim1=1, dim2=2), dim=1, descending=True, stable=True)
+    channel = torch.arange(len(rows))[:, None, None]
+    roots = _inverse_root(hessians[channel, order[:, :, None], order[:, None]])
+    left = rows.gather(1, order)
     codes = torch.empty_like(rows)
     for i in range(rows.shape[1]):
-        codes[:, i] = (rows[:, i] / step[:, 0]).round().clamp(-largest, largest)
-        error = (rows[:, i] - codes[:, i] * step[:, 0]) / roots[:, i, i]
-        rows[:, i + 1 :] -= error[:, None] * roots[:, i, i + 1 :]
+        codes[:, i] = (left[:, i] / step[:, 0]).round().clamp(-largest, largest)
+        error = (left[:, i] - codes[:, i] * step[:, 0]) / roots[:, i, i]
+        left[:, i + 1 :] -= error[:, None] * roots[:, i, i + 1 :]
+    codes = torch.empty_like(rows).scatter_(1, order, codes)
+    return _codes(_surely(codes, rows, step, hessians, largest), weight)
+
+
+def _rows(weight: npt.NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(weight.reshape(len(weight), -1)).double()
+
+
+def _codes(codes: Tensor, weight: npt.NDArray[np.float32]) -> Codes:
     return np.asarray(codes.to(torch.int8).reshape(weight.shape).numpy())
+
+
+def _surely(codes: Tensor, rows: Tensor, step: Tensor, hessian: Tensor, largest: int) -> Tensor:
+    """The codes, but to nearest in channels that this serves better: what is spread is spread greedily."""
+    nearest = (rows / step).round().clamp(-largest, largest)
+
+    def lost(tried: Tensor) -> Tensor:
+        error = rows - tried * step
+        return ((error[:, None] @ hessian)[:, 0] * error).sum(1, keepdim=True)
+
+    return torch.where(lost(nearest) < lost(codes), nearest, codes)
 
 
 def _round(rows: Tensor, step: Tensor, root: Tensor, largest: int, block: int = 64) -> Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeeff.graph.execute import Program, execute
+from edgeeff.graph.execute import Program, Run
 from edgeeff.graph.model import constant, ints
+from edgeeff.graph.side_by_side import side_by_side
 from edgeeff.quantization.plan import ActivationQuantization
 from edgeeff.quantization.simulate import fake_quantise
 
@@ -60,19 +61,22 @@ def collect(
     readers: dict[str, list[ir.Node]] = {}
     for node in nodes:
         readers.setdefault(sources[str(node.name)], []).append(node)
+
+    @torch.inference_mode()
+    def reads() -> Iterator[tuple[ir.Node, Tensor]]:
+        for images in batches:
+            run = Run(program, {program.input: images}, dict(program.reads))
+            name, value = program.input, images
+            while name != program.output:
+                if name in readers:
+                    read = fake_quantise(value, activations[name])
+                    yield from ((node, read) for node in readers[name])
+                name, value = run.step()
+            advance(len(images))
+
     sums: dict[str, Tensor] = {}
-
-    def observe(name: str, value: Tensor) -> None:
-        if name in readers:
-            read = fake_quantise(value, activations[name])
-            for node in readers[name]:
-                layer = str(node.name)
-                found = _sum(node, read)
-                sums[layer] = sums[layer] + found if layer in sums else found
-
-    for images in batches:
-        execute(program, images, observe)
-        advance(len(images))
+    for layer, found in side_by_side(lambda part: (str(part[0].name), _sum(*part)), reads()):
+        sums[layer] = sums[layer] + found if layer in sums else found
     return sums
 
 

@@ -9,6 +9,8 @@ TensorRT and OpenVINO (``every_tensor = false``)
 TFLite (``every_tensor = true``)
     Every tensor, after the operators that the runtime fuses: a convolution's output after its clamp.
     σ(x) has the scale 1/256 and zero point −128 that the TFLite specification demands of LOGISTIC.
+
+A layer that stays float takes its Swish with it, and an output of the network that it makes itself.
 """
 
 from __future__ import annotations
@@ -76,8 +78,13 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
             for node, index in value.uses()
             if _reads_quantised(node, index, scheme, floating)
         )
-        output = scheme.every_tensor and value.is_graph_output()
-        if (readers or output) and not _is_fused(value):
+        # With integer inputs come integer outputs, even of a classifier that stays float.
+        output = (
+            scheme.every_tensor
+            and value.is_graph_output()
+            and (_is_raw(graph.inputs[0]) or not _is_floating(value, floating))
+        )
+        if (readers or output) and not _is_fused(value, floating):
             assert value.name is not None
             fixed = _fixed(value)
             sites[value.name] = Site(
@@ -122,6 +129,11 @@ def in_squeeze_excite(node: ir.Node) -> bool:
     return False
 
 
+def is_layer(node: ir.Node) -> bool:
+    """Whether a node has weights to quantise."""
+    return node.op_type in _LAYERS
+
+
 def is_depthwise(node: ir.Node) -> bool:
     """Whether a convolution has a filter of its own for each channel."""
     return node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
@@ -147,7 +159,9 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
     if node.op_type in _LAYERS and _stays_float(node, scheme, floating):
         return False
     if scheme.every_tensor:
-        return True
+        if node.op_type == "Sub" and index == 1 and _read_in_float(node.outputs[0], floating):
+            return False
+        return not _is_swish_of(node, floating)
     if node.op_type in _LAYERS:
         return index == 0
     if node.op_type == "Flatten":  # the classifier's input is quantised where its statistics are: before it
@@ -158,16 +172,52 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
     return node.op_type == "Add" and index == skip_input(node)
 
 
-def _is_fused(value: ir.Value) -> bool:
+def _is_floating(value: ir.Value | None, floating: Collection[str]) -> bool:
+    """Whether a layer that stays float makes the tensor."""
+    producer = value.producer() if value is not None else None
+    return producer is not None and producer.op_type in _LAYERS and producer.name in floating
+
+
+def _read_in_float(value: ir.Value, floating: Collection[str]) -> bool:
+    """Whether only layers that stay float read the tensor."""
+    return all(reader.op_type in _LAYERS and reader.name in floating for reader in value.consumers())
+
+
+def _is_raw(value: ir.Value) -> bool:
+    """Whether the graph's input is raw pixels, of which it subtracts the mean itself."""
+    return any(reader.op_type == "Sub" for reader in value.consumers())
+
+
+def _is_swish_of(node: ir.Node, floating: Collection[str]) -> bool:
+    """Whether a node is a step of the Swish of a layer that stays float: x·σ(x) of its output x."""
+    if node.op_type == "Sigmoid":
+        readers = list(node.outputs[0].consumers())
+        return (
+            _is_floating(node.inputs[0], floating)
+            and len(readers) == 1
+            and node.inputs[0] in readers[0].inputs
+        )
+    if node.op_type != "Mul":
+        return False
+    producers = [value.producer() for value in node.inputs if value is not None]
+    return any(p is not None and p.op_type == "Sigmoid" and _is_swish_of(p, floating) for p in producers)
+
+
+def _is_fused(value: ir.Value, floating: Collection[str]) -> bool:
     """Whether the tensor is no tensor of its own in the artifact.
 
     A clamp follows, or it is another view of one that is a site, or raw pixels from which one mean is
-    subtracted: that mean becomes the zero point.
+    subtracted: that mean becomes the zero point of what the first layer reads, if it reads integers.
     """
     readers = list(value.consumers())
     producer = value.producer()
     if producer is None:
-        return len(readers) == 1 and readers[0].op_type == "Sub" and _single_value(readers[0].inputs[1])
+        return (
+            len(readers) == 1
+            and readers[0].op_type == "Sub"
+            and _single_value(readers[0].inputs[1])
+            and not _read_in_float(readers[0].outputs[0], floating)
+        )
     return producer.op_type == "Flatten" or (len(readers) == 1 and readers[0].op_type in _FUSED)
 
 
@@ -176,8 +226,7 @@ def _fixed(value: ir.Value) -> tuple[float, int] | None:
     producer = value.producer()
     if producer is not None:
         return (1 / 256, -128) if producer.op_type == "Sigmoid" else None
-    raw = value.is_graph_input() and any(reader.op_type == "Sub" for reader in value.consumers())
-    return (1.0, -128) if raw else None
+    return (1.0, -128) if value.is_graph_input() and _is_raw(value) else None
 
 
 def _subtracted(model: ir.Model, scheme: Scheme) -> list[ir.Value]:

@@ -122,7 +122,7 @@ def load(name: str) -> Recipe:
         )
     try:
         content = _RecipeFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
     except ValidationError as error:
         raise OptionError(f"{path}: {_first(error)}", mend="see edgeeff's own recipes for the form") from None

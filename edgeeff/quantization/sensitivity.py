@@ -8,6 +8,7 @@ over random directions v of (∂(v·z)/∂x)², which one backward pass estimate
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from edgeeff.graph.execute import Program, trace
+from edgeeff.graph.side_by_side import MOST, side_by_side
 
 F64 = npt.NDArray[np.float64]
 
@@ -25,6 +27,9 @@ IMAGES = 32
 #: Larger images are cut to their centre: a B7 at 600 px would keep 3 GB an image for its backward pass, and
 #: how channels of a tensor compare does not hang on the borders.
 LARGEST_SIDE = 352
+#: Bytes of activations that backward passes side by side would keep at the graph's own size, if more than one
+#: is at work; cut images keep less than half of it.
+HELD = 6 << 30
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,28 @@ def measure(
         advance: Told how many images were done.
         seed: Of the random directions.
     """
-    directions = torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
     signal, count = 0.0, 0
-    for images in batches:
-        logits, found = _gradients(program, _centre(images), directions)
+
+    def work(part: tuple[int, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        number, image = part
+        return _gradients(program, image, torch.Generator().manual_seed(seed + number))
+
+    images = (image[None] for batch in batches for image in _centre(batch))
+    most = max(1, min(MOST, HELD // _bytes(program)))
+    for logits, found in side_by_side(work, enumerate(images), most):
         for name, energy in found.items():
             sums[name] = sums[name] + energy if name in sums else energy
         signal += float(logits.double().square().sum())
-        count += len(images)
-        advance(len(images))
+        count += 1
+        advance(1)
     return Sensitivity({name: (total / count).numpy() for name, total in sums.items()}, signal / count)
+
+
+def _bytes(program: Program) -> int:
+    """What a backward pass over one image of the graph's own size keeps."""
+    shapes = [node.outputs[0].shape for node, _ in program.steps]
+    return 4 * sum(math.prod(shape.numpy()) for shape in shapes if shape is not None)
 
 
 def _gradients(

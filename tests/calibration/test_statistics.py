@@ -129,18 +129,31 @@ def test_scaling_by_channel():
     for field in ("minimum", "maximum", "mean", "second_moment"):
         np.testing.assert_allclose(getattr(found, field), getattr(expected, field), rtol=1e-5)
     np.testing.assert_allclose(found.edge, summary(batch).edge * factor)
-    values, weights = found.pooled()
+    values, counts, weights = found.pooled()
     assert values.min() >= (batch * factor[:, None]).min() - 1e-5
-    assert weights.sum() == batch.size
+    assert counts.sum() == weights.sum() == batch.size
 
 
 @given(batches())
 def test_pooled_sample_is_sorted_and_inside_the_extremes(made):
     found = summary(made[0])
-    sample, weights = found.pooled()
-    assert weights.sum() == made[0].size
-    assert (weights > 0).all() and (np.diff(sample) >= 0).all()
+    sample, counts, weights = found.pooled()
+    assert counts.sum() == made[0].size
+    assert (counts > 0).all() and (np.diff(sample) >= 0).all()
     assert sample.min() >= found.low and sample.max() <= found.high
+    np.testing.assert_array_equal(weights, counts)
+
+
+@given(batches())
+def test_pooled_channels_weigh_their_gain(made):
+    found = summary(made[0])
+    gain = np.arange(found.channels) * 2.0
+    sample, counts, weights = found.pooled(gain)
+    plain, same, _ = found.pooled()
+    np.testing.assert_array_equal(sample, plain)
+    np.testing.assert_array_equal(counts, same)
+    assert weights.sum() == pytest.approx((found.histogram.sum(axis=1) * gain).sum())
+    assert set(weights / counts) <= set(gain)
 
 
 def test_bytes_and_back():

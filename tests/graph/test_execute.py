@@ -8,7 +8,7 @@ import torch
 
 from edgeeff.errors import GraphError
 from edgeeff.graph import execute as interpreter
-from edgeeff.graph.execute import execute, prepare
+from edgeeff.graph.execute import Run, execute, prepare, trace
 from edgeeff.graph.passes import fuse_swish
 
 EACH = {
@@ -109,6 +109,49 @@ def test_tensors_are_forgotten_after_their_last_reader(b0):
 
     execute(prepare(b0.graph), torch.from_numpy(b0.preprocess.normalise(b0.images[:1])), observe)
     assert most < total / 5
+
+
+def test_nodes_read_what_they_are_given(graph_of, weights, x):
+    """A reader stands between each node and each of its inputs, constants too, and changes no other's."""
+    model = graph_of(
+        "a = Relu (x) b = Conv (a, w) c = Add (a, k) y = Add (b, c)",
+        w=weights(4, 4, 1, 1),
+        k=np.ones((1, 4, 1, 1), np.float32),
+    )
+    names = {id(node): node.outputs[0].name for node in model.graph}
+    asked = []
+
+    def read(node, index, value):
+        asked.append((names[id(node)], index))
+        return value * 0 if asked[-1] == ("b", 1) else value
+
+    images = torch.from_numpy(x)
+    found = execute(prepare(model), images, read=read)
+    assert asked == [("a", 0), ("b", 0), ("b", 1), ("c", 0), ("c", 1), ("y", 0), ("y", 1)]
+    torch.testing.assert_close(found, images.relu() + 1)
+
+
+def test_gradients_flow_only_where_they_are_wanted(b0):
+    images = torch.from_numpy(b0.preprocess.normalise(b0.images[:1])).requires_grad_()
+    program = prepare(b0.graph)
+    assert not execute(program, images).requires_grad
+    trace(program, images).sum().backward()
+    assert images.grad is not None and images.grad.abs().max() > 0
+
+
+def test_a_forked_run_ends_as_the_whole_one(b0):
+    program = prepare(b0.graph)
+    images = torch.from_numpy(b0.preprocess.normalise(b0.images[:2]))
+    expected = execute(program, images)
+    with torch.inference_mode():
+        run = Run(program, {program.input: images}, dict(program.reads))
+        for _ in range(40):
+            run.step()
+        fork = run.fork()
+        changed = fork.finish(lambda node, index, value: value * 0.9 if index == 0 else value)
+        assert not torch.equal(changed, expected)
+        assert torch.equal(run.fork().finish(), expected)  # what a fork did is its own affair
+        assert torch.equal(run.finish(), expected)
 
 
 def test_unknown_operator_is_named(graph_of):

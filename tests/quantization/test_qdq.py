@@ -13,9 +13,9 @@ from onnx import numpy_helper
 from edgeeff.calibration.collect import collect
 from edgeeff.errors import CalibrationError
 from edgeeff.images import ImageSet, with_crops
-from edgeeff.quantization.quantize import quantize
-from edgeeff.quantization.recipe import Recipe
+from edgeeff.quantization import quantize, recipe
 from edgeeff.quantization.rounding import SEVEN_BITS
+from edgeeff.quantization.steps import correct_bias, ranges, round
 
 NETWORKS = ["lite0", "b0"]
 SCHEMES = ["openvino", "tensorrt", "tflite"]
@@ -98,10 +98,10 @@ def test_the_float_graph_is_left_as_it_was(network, scheme, quantized, networks)
     assert sum(counts.values()) == {"lite0": 94, "b0": 190}[network]
 
 
-def test_same_inputs_same_bytes(networks, schemes, quantized):
-    n = networks["b0"]
+def test_same_inputs_same_bytes(begun, quantized):
     for scheme in SCHEMES:
-        plan, hub = quantize(n.graph, n.statistics, n.preprocess, schemes[scheme], Recipe())
+        draft = recipe.load("fast")(begun("b0", scheme))
+        plan, hub = draft.plan(), quantize.write(draft)
         first, expected = quantized("b0", scheme)
         assert hub.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
         assert plan.to_json() == first.to_json()
@@ -122,31 +122,30 @@ def test_plan_as_json(quantized, networks):
     )
 
 
-def test_seven_bit_weights(networks, schemes):
-    n = networks["lite0"]
-    recipe = Recipe(seven_bit_weights=True)
-    plan, hub = quantize(n.graph, n.statistics, n.preprocess, schemes["openvino"], recipe)
+def test_seven_bit_weights(begun):
+    draft = recipe.load("fast")(begun("lite0", "openvino", seven_bit_weights=True))
+    plan, hub = draft.plan(), quantize.write(draft)
     assert max(int(np.abs(layer.codes.astype(int)).max()) for layer in plan.layers.values()) == SEVEN_BITS
     codes = [a for name, a in initializers(hub).items() if name.endswith(".weight_codes")]
     assert len(codes) == len(plan.layers) and all(np.abs(a.astype(int)).max() <= SEVEN_BITS for a in codes)
 
 
-def test_bias_correction_brings_the_mean_of_the_logits_nearer(networks, schemes, run_onnx):
+def test_bias_correction_brings_the_mean_of_the_logits_nearer(networks, begun, run_onnx):
     n = networks["lite0"]
     x = n.preprocess.normalise(n.images)
     reference = run_onnx(n.graph, x).mean(0)
-    errors = []
-    for correct in (True, False):
-        recipe = Recipe(correct_bias=correct, ranges="minmax")
-        hub = quantize(n.graph, n.statistics, n.preprocess, schemes["tflite"], recipe)[1]
-        errors.append(np.abs(run_onnx(hub, x).mean(0) - reference).mean())
+    rounded = round.apply(ranges.apply(begun("lite0", "tflite"), method="minmax"))
+    errors = [
+        np.abs(run_onnx(quantize.write(draft), x).mean(0) - reference).mean()
+        for draft in (correct_bias.apply(rounded), rounded)
+    ]
     assert errors[0] < errors[1]
 
 
 def test_statistics_of_another_graph_are_refused(networks, schemes):
     lite0, b0 = networks["lite0"], networks["b0"]
     with pytest.raises(CalibrationError, match="the statistics know nothing of"):
-        quantize(b0.graph, lite0.statistics, b0.preprocess, schemes["openvino"], Recipe())
+        recipe.load("fast")(quantize.begin(b0.graph, lite0.statistics, b0.preprocess, schemes["openvino"]))
 
 
 def test_trained_lite0_keeps_18_db(trained_lite0, photos, schemes, run_onnx):
@@ -155,7 +154,8 @@ def test_trained_lite0_keeps_18_db(trained_lite0, photos, schemes, run_onnx):
     calibration = ImageSet(tuple(photos[:15] + with_crops(photos[:15], 15, 0)))
     judged = ImageSet(tuple(photos[15:] + with_crops(photos[15:], 7, 1)))
     statistics = collect(graph, preprocess, (pixels for pixels, _ in calibration.batches(preprocess, 4)))
-    hub = quantize(graph, statistics, preprocess, schemes["openvino"], Recipe())[1]
+    draft = recipe.load("fast")(quantize.begin(graph, statistics, preprocess, schemes["openvino"]))
+    hub = quantize.write(draft)
     x = np.concatenate([preprocess.normalise(pixels) for pixels, _ in judged.batches(preprocess)])
     reference, found = run_onnx(graph, x), run_onnx(hub, x)
     assert sqnr(found, reference) >= 18

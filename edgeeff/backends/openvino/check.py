@@ -20,12 +20,14 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     """
     layers, originals = _executed_layers(folder, properties)
     int8 = [layer for layer in layers if _is_int8(layer)]
-    meant = _meant_for_int8(folder)
+    meant, kept = _planned(folder, "int8"), _planned(folder, "float")
     in_int8 = {name for layer in int8 for name in originals[layer.name]}
     fallbacks = tuple(name for name in meant if name not in in_int8)
     kinds = sorted({layer.kernel for layer in layers if layer.operator in _LAYERS})
     share = f"{len(meant) - len(fallbacks)} of {len(meant)} planned layers run in INT8"
     summary = share if meant else f"{len(layers)} layers run in {', '.join(kinds)}"
+    if kept:
+        summary += f"; kept in float: {', '.join(kept)}"
     if fallbacks:
         summary += f"; fell back: {', '.join(fallbacks)}"
     return CheckReport(
@@ -68,9 +70,9 @@ def _is_int8(layer: Layer) -> bool:
     return layer.operator in _LAYERS and layer.kernel.upper().endswith(("I8", "U8"))
 
 
-def _meant_for_int8(folder: Path) -> list[str]:
+def _planned(folder: Path, precision: str) -> list[str]:
     plan = folder / "plan.json"
     if not plan.is_file():
         return []
     layers: dict[str, dict[str, str]] = json.loads(plan.read_text(encoding="utf-8"))["layers"]
-    return [name for name, layer in layers.items() if layer["precision"] == "int8"]
+    return [name for name, layer in layers.items() if layer["precision"] == precision]

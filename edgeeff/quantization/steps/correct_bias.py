@@ -9,7 +9,12 @@ from edgeeff.quantization.draft import Draft, groups_of, layer_constants, source
 
 
 def apply(draft: Draft) -> Draft:
-    """Correct every layer's bias for its own weights, from the statistics alone."""
+    """Correct every layer's bias for its own weights, from the statistics alone.
+
+    Raises:
+        OptionError: The weights have no codes yet.
+    """
+    draft.need("correct_bias", weights=True)
     layers = dict(draft.layers)
     for node in draft.layer_nodes():
         layer = layers[str(node.name)]

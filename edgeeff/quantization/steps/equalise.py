@@ -9,16 +9,24 @@ the way, and only for channels whose noise the logits feel.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from edgeeff.calibration.statistics import TensorStatistics
+from edgeeff.errors import OptionError
 from edgeeff.quantization.draft import F64, Draft
 from edgeeff.quantization.rewrites import equalise
 
 
 def apply(
-    draft: Draft, *, strength: float = 0.75, need: float = 2.0, limit: float = 16.0, tail: float = 1e-3
+    draft: Draft,
+    *,
+    strength: Annotated[float, Field(ge=0, le=1)] = 0.75,
+    need: Annotated[float, Field(gt=0)] = 2.0,
+    limit: Annotated[float, Field(ge=1, le=1e3)] = 16.0,
+    tail: Annotated[float, Field(ge=0, lt=0.5)] = 1e-3,
 ) -> Draft:
     """Equalise every tensor that can be, and whose range is not given.
 
@@ -28,13 +36,21 @@ def apply(
         need: How much a channel of median gain may be scaled.
         limit: The largest factor.
         tail: Share of a channel's values that do not count for its reach.
+
+    Raises:
+        OptionError: Ranges are chosen already, of the graph as it was.
     """
+    if draft.activations:
+        raise OptionError("step equalise comes after the ranges", mend="put it before the step ranges")
     gains = draft.evidence.gain()
     factors = {}
     for candidate in equalise.candidates(draft.model):
         tensor = candidate.tensor
         gain = gains.get(tensor)
-        if tensor in draft.given or gain is None or tensor not in draft.evidence.statistics:
+        # What stays float, as in most schemes the vectors of squeeze-excite do, has no scale to fill.
+        if tensor not in draft.placement.sites or tensor in draft.given or gain is None:
+            continue
+        if tensor not in draft.evidence.statistics:
             continue
         reach = _reach(draft.evidence.statistics[tensor], tail)
         full = (reach.max() / np.maximum(reach, 1e-9 * reach.max() + 1e-30)) ** strength

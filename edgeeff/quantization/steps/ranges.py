@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
 
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.quantization import estimators, ranges
 from edgeeff.quantization.draft import Draft
 
 
-def apply(draft: Draft, *, method: str = "weighted", tail: float = 1e-4) -> Draft:
+def apply(
+    draft: Draft, *, method: str = "weighted", tail: Annotated[float, Field(ge=0, lt=0.5)] = 1e-4
+) -> Draft:
     """Choose all ranges.
 
     Args:

@@ -16,8 +16,7 @@ from edgeeff.backends.openvino.emit import emit
 from edgeeff.backends.openvino.run import load
 from edgeeff.errors import BundleError, GraphError
 from edgeeff.graph.model import expand_functions
-from edgeeff.quantization.quantize import quantize
-from edgeeff.quantization.recipe import Recipe
+from edgeeff.quantization import quantize, recipe
 from edgeeff.target import load_target
 
 NETWORKS = ["lite0", "b0"]
@@ -39,9 +38,11 @@ def sqnr(found, reference):
 def hubs(networks):
     """Each network's plan and hub graph in OpenVINO's scheme."""
     scheme = load_target("cpu-int8").scheme
-    return {
-        name: quantize(n.graph, n.statistics, n.preprocess, scheme, Recipe()) for name, n in networks.items()
+    drafts = {
+        name: recipe.load("fast")(quantize.begin(n.graph, n.statistics, n.preprocess, scheme))
+        for name, n in networks.items()
     }
+    return {name: (draft.plan(), quantize.write(draft)) for name, draft in drafts.items()}
 
 
 @pytest.fixture

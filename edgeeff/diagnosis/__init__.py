@@ -1,0 +1,202 @@
+"""Which tensors and layers lose what, and what to do about it.
+
+One way down: plan of a build ─▶ error without each part (leave_one_out) and what its codes cut off (clipping)
+on held-out images ─▶ findings ─▶ advice. ``page`` writes it all as HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypedDict, Unpack
+
+import torch
+from torch import Tensor
+
+from edgeeff import backends, mixed, request, steps
+from edgeeff.cache import Cache
+from edgeeff.calibration.selection import FEW, pixels, select
+from edgeeff.diagnosis.examination import examine
+from edgeeff.diagnosis.findings import Diagnosis
+from edgeeff.diagnosis.relief import advise
+from edgeeff.errors import MissingRuntimeError, OptionError
+from edgeeff.files import TEMPORARY
+from edgeeff.memory import give_back
+from edgeeff.pipeline import build
+from edgeeff.progress import Progress, Silent
+from edgeeff.quantization import recipe
+from edgeeff.target import Target
+
+#: Held-out images that are looked at if not told otherwise.
+IMAGES = 32
+
+
+class Asked(TypedDict, total=False):
+    """What may be asked of network, images and recipe: as in :func:`edgeeff.pipeline.build`."""
+
+    model: str | None
+    checkpoint: Path | str | None
+    weights: str | None
+    calibration: Path | str | None
+    validation: Path | str | None
+    size: int | tuple[int, int] | None
+    mean: tuple[float, float, float] | None
+    std: tuple[float, float, float] | None
+    crop: float | None
+    interpolation: str | None
+    squash: bool | None
+    padding: str | None
+    bn_epsilon: float | None
+    trust_checkpoint: bool
+    io: str | None
+    count: int | None
+    seed: int | None
+    effort: str
+    ranges: str | None
+    plan: Path | str | None
+    keep_float: Sequence[str]
+    cpu_class: str
+    force_calibration: bool
+
+
+def diagnose(
+    target: str | Target,
+    *,
+    images: int = IMAGES,
+    kernels: bool = False,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    **asked: Unpack[Asked],
+) -> Diagnosis:
+    """Find what the quantised network loses, tensor by tensor and layer by layer.
+
+    Args:
+        target: An int8 target, by name or as the path of a TOML file.
+        images: Held-out images to look at, at most.
+        kernels: Also build the bundle, in a temporary folder, and ask its runtime which kernels it takes.
+        cache: Where stage results are kept; None: the user's.
+        progress: Told what is going on.
+        asked: As of a build.
+
+    Raises:
+        EdgeeffError: One of its kinds, for bad input.
+    """
+    progress = progress or Silent()
+    if images < 1:
+        raise OptionError(f"--images {images}", mend="look at one image at least, 32 say more")
+    (wanted,) = request.resolve_targets([target], asked.get("io"))
+    if wanted.scheme is None:
+        raise OptionError(
+            f"{wanted.name} is a float target: nothing is quantised",
+            mend="choose an int8 one of `edgeeff targets`",
+        )
+    work = _work(asked, cache or Cache.default(), progress)
+    raw = wanted.input != "float32" and not backends.runtime(wanted.runtime).NORMALISES_INPUT
+    draft = work.draft(wanted, raw, mixed.floating(work, wanted, raw, {}).layers)
+    _tell_judgement(work)
+    inputs = _held_out(work, raw, images)
+    used = recipe.load(work.options.effort)
+    used = used if work.options.ranges is None else used.with_ranges(work.options.ranges)
+    found = replace(
+        examine(draft, inputs, progress), model=work.identity.model, target=wanted.name, effort=used.name
+    )
+    found = advise(found, draft, used, inputs)
+    if not kernels:
+        return found
+    del draft, inputs
+    give_back()
+    return _with_kernels(found, wanted, asked, work.cache, progress)
+
+
+def _work(asked: Asked, cache: Cache, progress: Progress) -> steps.Work:
+    """The steps of a build that was asked for in these words."""
+    given = request.resolve_plan(asked.get("plan"))
+    options = steps.Options(
+        effort=request.resolve_effort(asked.get("effort", "balanced")),
+        ranges=request.resolve_ranges(asked.get("ranges")),
+        plan=given[1] if given else None,
+        keep_float=tuple(asked.get("keep_float", ())),
+        cpu_class=request.resolve_cpu_class(asked.get("cpu_class", "auto")),
+    )
+    source = request.resolve_source(
+        asked.get("model"),
+        asked.get("checkpoint"),
+        asked.get("weights"),
+        asked.get("size"),
+        padding=asked.get("padding"),
+        epsilon=asked.get("bn_epsilon"),
+        trust=asked.get("trust_checkpoint", False),
+    )
+    changed = request.resolve_preprocess(
+        mean=asked.get("mean"),
+        std=asked.get("std"),
+        crop=asked.get("crop"),
+        interpolation=asked.get("interpolation"),
+        squash=asked.get("squash"),
+    )
+    identity, digest = steps.identify(source, cache, progress)
+    preprocess = replace(identity.preprocess.resized(source.size), **changed)
+    progress.tell(request.network_line(identity))
+    progress.tell(request.preprocess_line(preprocess, changed))
+    calibration, validation = asked.get("calibration"), asked.get("validation")
+    images = select(
+        Path(calibration) if calibration else None,
+        Path(validation) if validation else None,
+        asked.get("count"),
+        asked.get("seed"),
+    )
+    if images.warning:
+        progress.warn(images.warning)
+    force = asked.get("force_calibration", False)
+    return steps.Work(
+        *(source, identity, digest, preprocess, images, options, cache, progress, force),
+        plan=given[0] if given else None,
+    )
+
+
+def _tell_judgement(work: steps.Work) -> None:
+    judged = work.judgement()
+    if judged is None:
+        return
+    pictures = work.images.calibration.pictures
+    if not work.force_calibration:
+        judged.content.refuse(pictures)
+    work.progress.tell(judged.line)
+    for warning in judged.warnings(pictures):
+        work.progress.warn(warning)
+
+
+def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
+    """Held-out images as inputs of the graph, in batches."""
+    validation = work.images.validation
+    few = replace(validation, pictures=validation.pictures[:count], bad={})
+    rest = work.images.calibration if work.images.held_out else None
+    change = work.preprocess.raw if raw else work.preprocess.normalise
+    found = [torch.from_numpy(change(batch)) for batch in pixels(few, work.preprocess, rest=rest)]
+    for reason in sorted(few.bad.values()):
+        work.progress.warn(f"skipped an image: {reason}")
+    seen = sum(map(len, found))
+    if seen < min(FEW, count):
+        work.progress.warn(f"only {seen} images to judge by: pass more with --validation")
+    return found
+
+
+def _with_kernels(
+    found: Diagnosis, target: Target, asked: Asked, cache: Cache, progress: Progress
+) -> Diagnosis:
+    """The same with the kernels that the runtime takes, if it is here: of a bundle that is gone then."""
+    progress.stage("building it, to ask its runtime for kernels")
+    with TemporaryDirectory(prefix=TEMPORARY) as folder:
+        (built,) = build(targets=[target], output=folder, golden=0, cache=cache, **asked)
+        try:
+            check = built.bundle.check()
+        except MissingRuntimeError as error:
+            return replace(found, kernels=f"NOT RUN: {error.what}")
+    # OpenVINO names the parts of a layer that it took apart stem.conv/WithoutBiases and the like.
+    by_layer = {layer.name.partition("/")[0]: f"{layer.kernel} {layer.precision}" for layer in check.layers}
+    by_layer |= {layer.name: f"{layer.kernel} {layer.precision}" for layer in check.layers}
+    findings = [replace(f, kernel=by_layer.get(f.name)) if f.kind == "weights" else f for f in found.findings]
+    state = f"{check.status}: " if check.status != "ok" else ""
+    return replace(found, findings=tuple(findings), kernels=f"{state}{check.summary}")

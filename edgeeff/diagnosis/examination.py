@@ -1,0 +1,130 @@
+"""Every tensor and layer of a finished draft on held-out images."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from edgeeff.calibration.statistics import TensorStatistics
+from edgeeff.diagnosis import roles
+from edgeeff.diagnosis.findings import Diagnosis, Finding, Group, Histogram, decibels
+from edgeeff.graph.execute import prepare
+from edgeeff.progress import Progress
+from edgeeff.quantization import clipping, leave_one_out
+from edgeeff.quantization.draft import Draft, layer_constants
+from edgeeff.quantization.leave_one_out import Part
+from edgeeff.quantization.plan import ActivationQuantization
+
+#: Bars of a histogram.
+BARS = 64
+
+
+def examine(draft: Draft, inputs: Sequence[Tensor], progress: Progress) -> Diagnosis:
+    """Every tensor and layer of a finished draft, without any advice yet."""
+    plan, program = draft.plan(), prepare(draft.model)
+    tensors = {name: leave_one_out.tensor(plan, name) for name in plan.activations}
+    layers = {name: leave_one_out.weights(name) for name in plan.layers}
+    role = roles.of_tensors(draft.model)
+    groups = _groups(tensors, layers, role)
+    total = sum(map(len, inputs))
+    progress.stage(f"leaving out each of {len(tensors)} tensors and {len(layers)} layers", total)
+    errors = leave_one_out.measure(
+        program, plan, [*tensors.values(), *layers.values(), *groups], inputs, progress.advance
+    )
+    clipped = clipping.measure(program, plan.activations, inputs)
+    values = {str(node.outputs[0].name): node.outputs[0] for node in draft.model.graph}
+    findings = []
+    for name, part in tensors.items():
+        known, seen = draft.evidence.statistics.get(name), clipped.get(name)
+        equalised = ", equalised" if roles.is_equalised(values.get(name)) else ""
+        findings.append(
+            Finding(
+                kind="tensor",
+                name=name,
+                what=roles.SINGULAR[role[name]] + equalised,
+                share=errors.share(part),
+                doubt=errors.doubt(part),
+                alone=errors.alone_share(part),
+                codes=plan.activations[name].limits,
+                seen=(known.low, known.high) if known else (seen.low, seen.high) if seen else None,
+                outside=seen.outside if seen else None,
+                expected=_outside(known, plan.activations[name]) if known else None,
+                clipping=seen.noise if seen else None,
+                use=_use(known, plan.activations[name].limits) if known else None,
+                histogram=_histogram(known) if known else None,
+            )
+        )
+    for node in draft.layer_nodes():
+        layer = plan.layers[str(node.name)]
+        weight, _ = layer_constants(node)
+        bound = 127 * float(layer.scale.max())
+        reach = layer.scale.reshape(-1, *[1] * (weight.ndim - 1)) * 127.5
+        findings.append(
+            Finding(
+                kind="weights",
+                name=str(node.name),
+                what=roles.of_layer(node),
+                share=errors.share(layers[str(node.name)]),
+                doubt=errors.doubt(layers[str(node.name)]),
+                alone=errors.alone_share(layers[str(node.name)]),
+                codes=(-bound, bound),
+                seen=(float(weight.min()), float(weight.max())),
+                outside=float((abs(weight) > reach).mean()),
+            )
+        )
+    return Diagnosis(
+        model="",
+        target="",
+        effort="",
+        notes=draft.notes,
+        images=len(errors.total),
+        agreeing=int(errors.agreeing.sum()),
+        sqnr=decibels(errors.signal.sum(), errors.total.sum()),
+        findings=tuple(findings),
+        groups=tuple(
+            sorted(
+                (
+                    Group(g.name, n, errors.share(g), errors.doubt(g), errors.alone_share(g))
+                    for g, n in groups.items()
+                ),
+                key=lambda group: -group.share,
+            )
+        ),
+    )
+
+
+def _groups(
+    tensors: Mapping[str, Part], layers: Mapping[str, Part], role: Mapping[str, str]
+) -> dict[Part, int]:
+    """The tensors of each role as one part, and all weights, with the number of their members."""
+    members: dict[str, list[Part]] = defaultdict(list)
+    for name, part in tensors.items():
+        members[role[name]].append(part)
+    members["weights"] = list(layers.values())
+    return {leave_one_out.together(name, parts): len(parts) for name, parts in members.items() if parts}
+
+
+def _outside(known: TensorStatistics, activation: ActivationQuantization) -> float:
+    """Share of the values in calibration that lie more than half a step beyond the codes."""
+    values, counts, _ = known.pooled()
+    low, high = activation.limits
+    beyond = (values < low - activation.scale / 2) | (values > high + activation.scale / 2)
+    return float(counts[beyond].sum() / max(counts.sum(), 1))
+
+
+def _use(known: TensorStatistics, codes: tuple[float, float]) -> float:
+    """The part of the codes that the median channel reaches."""
+    low, high = codes
+    span = np.minimum(known.maximum, high) - np.maximum(known.minimum, low)
+    return float(np.clip(np.median(span) / (high - low), 0, 1))
+
+
+def _histogram(known: TensorStatistics) -> Histogram | None:
+    if not known.low < known.high:
+        return None
+    values, counts, _ = known.pooled()
+    bars, _ = np.histogram(values, BARS, (known.low, known.high), weights=counts)
+    return Histogram(known.low, known.high, tuple(map(float, bars)))

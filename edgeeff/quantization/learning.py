@@ -1,0 +1,302 @@
+"""Learn scales, biases and weights of a whole plan at once, so that the logits are the float graph's again.
+
+The quantised graph runs with its roundings in place; their gradients pass straight through (Bengio et al.
+2013), and a scale has the gradient of Esser et al. 2020 (LSQ). The teacher is the float graph on the same
+images, no label is needed. Weights move in units of their codes, scales in units of their logarithm, biases in
+units of the layer's own, so that one learning rate of each kind serves every layer.
+
+A batch is cut into parts that are computed side by side and summed in order: the result does not hang on the
+number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from edgeeff.graph.execute import Program, Reader, execute, trace
+from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
+from edgeeff.quantization.simulate import fake_quantise, sites_of
+
+#: Who reads a learned value: a layer's input number, or a tensor's scale (None).
+Place = tuple[str, int | None]
+#: Parts of a batch.
+PARTS = 2
+#: The largest shift of an image in either direction, pixels: as many images more.
+SHIFT = 8
+#: An image's contrast is multiplied by something between these.
+CONTRAST = (0.8, 1.1)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The largest step of each kind, under Adam.
+
+    Args:
+        weight: In codes.
+        scale: As a share.
+        bias: In mean magnitudes of the layer's biases.
+    """
+
+    weight: float
+    scale: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What learning found.
+
+    Args:
+        activations: By tensor.
+        layers: By name.
+        before: Error energy of the centred logits on the images kept aside, as a share of the signal's.
+        after: The same for what is returned.
+    """
+
+    activations: Mapping[str, ActivationQuantization]
+    layers: Mapping[str, LayerQuantization]
+    before: float
+    after: float
+
+
+def learn(
+    program: Program,
+    plan: Plan,
+    weights: Mapping[str, Tensor],
+    free: Sequence[str],
+    images: Sequence[Tensor],
+    aside: Sequence[Tensor],
+    *,
+    steps: int,
+    batch: int,
+    largest: int,
+    rates: Rates,
+    seed: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Learned:
+    """Learn from some images; what is no better on the images kept aside is not taken.
+
+    Args:
+        program: The float graph that the plan is of.
+        plan: Where learning starts.
+        weights: The float weights of the plan's layers.
+        free: The tensors whose scale may change.
+        images: Inputs of the graph, float32 [3, H, W] each.
+        aside: Others, to judge by.
+        steps: Of Adam, its rates falling to zero along a cosine.
+        batch: Images in a step, a multiple of four.
+        largest: The largest code of a weight.
+        rates: How fast.
+        seed: Of the order of the images and their shifts.
+        advance: Told of each step.
+    """
+    parameters = _Parameters(plan, weights, free)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # torch's own threads wait by spinning; parts run side by side instead
+    try:
+        teacher = torch.stack([execute(program, image[None])[0] for image in images])
+        signal = float(_centred(teacher).square().mean())
+        before = _error(program, parameters.read(parameters.rounded(largest)), aside)
+        best, after = parameters.plan(largest), before
+        optimizer = torch.optim.Adam(
+            [
+                {"params": list(parameters.codes.values()), "lr": rates.weight},
+                {"params": list(parameters.logs.values()), "lr": rates.scale},
+                {"params": list(parameters.steps.values()), "lr": rates.scale},
+                {"params": list(parameters.biases.values()), "lr": rates.bias},
+            ],
+            betas=(0.9, 0.999),
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
+        )
+        random = np.random.default_rng(seed)
+        with ThreadPoolExecutor(
+            min(PARTS, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            for step in range(steps):
+                chosen = random.choice(len(images), batch, replace=batch > len(images))
+                seen = [_vary(images, int(i), random) for i in chosen]
+                rounded = parameters.rounded(largest)
+                leaves = {place: value.detach().requires_grad_() for place, value in rounded.items()}
+                parts = [
+                    pool.submit(
+                        _gradients,
+                        program,
+                        parameters,
+                        leaves,
+                        torch.stack(seen[part::PARTS]),
+                        signal * batch,
+                    )
+                    for part in range(PARTS)
+                ]
+                found = [part.result() for part in parts]
+                optimizer.zero_grad()
+                torch.autograd.backward(
+                    list(rounded.values()), [torch.stack(g).sum(0) for g in zip(*found, strict=True)]
+                )
+                optimizer.step()
+                schedule.step()
+                advance(1)
+        after = _error(program, parameters.read(parameters.rounded(largest)), aside)
+        if after < before:
+            best = parameters.plan(largest)
+    finally:
+        torch.set_num_threads(threads)
+    return Learned(best[0], best[1], before, min(after, before))
+
+
+class _Parameters:
+    """All that learns, as leaf tensors."""
+
+    def __init__(self, plan: Plan, weights: Mapping[str, Tensor], free: Sequence[str]) -> None:
+        self._plan = plan
+        self._sites = sites_of(plan.readers)
+        self.logs = {
+            name: torch.tensor(math.log(plan.activations[name].scale)).requires_grad_() for name in free
+        }
+        self.steps: dict[str, Tensor] = {}
+        self.codes: dict[str, Tensor] = {}
+        self.biases: dict[str, Tensor] = {}
+        self._unit: dict[str, float] = {}
+        for name, layer in plan.layers.items():
+            scale = torch.from_numpy(layer.scale).reshape(-1, *[1] * (layer.codes.ndim - 1))
+            rounded = torch.from_numpy(layer.codes).float()
+            # Where rounding was to nearest the float weight is the better start: it knows which way it leans.
+            exact = weights[name] / scale
+            start = torch.where((exact - rounded).abs() <= 0.5, exact, rounded)
+            self.codes[name] = start.clone().requires_grad_()
+            self.steps[name] = scale.log().clone().requires_grad_()
+            self._unit[name] = max(float(np.abs(layer.bias).mean()), 1e-6)
+            self.biases[name] = (torch.from_numpy(layer.bias) / self._unit[name]).requires_grad_()
+
+    def rounded(self, largest: int) -> dict[Place, Tensor]:
+        """The weights, biases and scales that the graph computes with, by who reads them."""
+        found: dict[Place, Tensor] = {}
+        for name, codes in self.codes.items():
+            found[name, 1] = _straight(codes, -largest, largest) * self.steps[name].exp()
+            found[name, 2] = self.biases[name] * self._unit[name]
+        return found | {(name, None): log.exp() for name, log in self.logs.items()}
+
+    def read(self, rounded: Mapping[Place, Tensor]) -> Reader:
+        """What nodes read, with gradients."""
+
+        def read(node: ir.Node, index: int, value: Tensor) -> Tensor:
+            name = str(node.name)
+            if (name, index) in rounded:
+                return rounded[name, index]
+            tensor = self._sites.get((name, index))
+            if tensor is None:
+                return value
+            quantization = self._plan.activations[tensor]
+            if tensor not in self.logs:
+                return fake_quantise(value, quantization)
+            low, high = quantization.codes
+            zero = quantization.zero_point
+            result: Tensor = _Learnable.apply(value, rounded[tensor, None], low - zero, high - zero)  # type: ignore[no-untyped-call]
+            return result
+
+        return read
+
+    def plan(self, largest: int) -> tuple[dict[str, ActivationQuantization], dict[str, LayerQuantization]]:
+        """As they are now."""
+        with torch.no_grad():
+            activations = dict(self._plan.activations)
+            for name, log in self.logs.items():
+                old = activations[name]
+                scale = float(np.float32(log.exp().item()))
+                activations[name] = ActivationQuantization(scale, old.zero_point, old.type)
+            layers = {
+                name: LayerQuantization(
+                    scale=np.asarray(self.steps[name].exp().reshape(-1).numpy(), np.float32),
+                    codes=np.asarray(codes.round().clamp(-largest, largest).to(torch.int8).numpy()),
+                    bias=np.asarray((self.biases[name] * self._unit[name]).numpy(), np.float32),
+                )
+                for name, codes in self.codes.items()
+            }
+        return activations, layers
+
+
+class _Learnable(torch.autograd.Function):
+    """scale · clamp(round(x / scale)), with the gradients of LSQ for both."""
+
+    @staticmethod
+    def forward(context: object, value: Tensor, scale: Tensor, low: int, high: int) -> Tensor:  # type: ignore[override]
+        context.save_for_backward(value, scale)  # type: ignore[attr-defined]
+        context.ends = low, high  # type: ignore[attr-defined]
+        return (value / scale).round_().clamp_(low, high).mul_(scale)
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        value, scale = context.saved_tensors  # type: ignore[attr-defined]
+        low, high = context.ends  # type: ignore[attr-defined]
+        exact = value / scale
+        clamped = exact.clamp(low, high)
+        passed = gradient * (exact == clamped)
+        # ∂/∂s of s·clamp(round(x/s)): the code itself outside, the rounding error inside.
+        of_scale = (gradient * clamped.round()).sum() - (passed * exact).sum()
+        return passed, of_scale.reshape(scale.shape), None, None
+
+
+def _straight(value: Tensor, low: int, high: int) -> Tensor:
+    clamped = value.clamp(low, high)
+    return clamped + (clamped.round() - clamped).detach()
+
+
+def _gradients(
+    program: Program, parameters: _Parameters, leaves: Mapping[Place, Tensor], images: Tensor, signal: float
+) -> list[Tensor]:
+    with torch.no_grad():
+        wanted = _centred(trace(program, images))
+    with torch.enable_grad():
+        logits = _centred(trace(program, images, read=parameters.read(leaves)))
+        loss = (logits - wanted).square().mean(1).sum() / signal
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(leaves.values(), found, strict=True)]
+
+
+@torch.inference_mode()
+def _error(program: Program, read: Reader, images: Sequence[Tensor]) -> float:
+    """Error energy of the centred logits, as a share of the signal's."""
+    error = signal = 0.0
+    for image in images:
+        wanted = _centred(trace(program, image[None]))
+        found = _centred(trace(program, image[None], read=read))
+        error += float((found - wanted).double().square().sum())
+        signal += float(wanted.double().square().sum())
+    return error / max(signal, 1e-30)
+
+
+def _centred(logits: Tensor) -> Tensor:
+    return logits - logits.mean(1, keepdim=True)
+
+
+def _vary(images: Sequence[Tensor], index: int, random: np.random.Generator) -> Tensor:
+    """An image, varied: the teacher says what any image should give, and few images would be learned by heart.
+
+    Mirrored or not, shifted by a few pixels (what leaves at one side is mirrored back), its contrast changed,
+    and in half of the cases a rectangle of another image put in (CutMix, Yun et al. 2019).
+    """
+    image = images[index]
+    if random.random() < 0.5:
+        image = image.flip(2)
+    down, right = (int(v) for v in random.integers(0, 2 * SHIFT + 1, 2))
+    height, width = image.shape[1:]
+    wide = torch.nn.functional.pad(image[None], (SHIFT, SHIFT, SHIFT, SHIFT), mode="reflect")[0]
+    image = wide[:, down : down + height, right : right + width] * float(random.uniform(*CONTRAST))
+    if random.random() < 0.5:
+        other = images[int(random.integers(len(images)))]
+        rows, columns = (int(side * random.uniform(0.3, 0.7)) for side in (height, width))
+        top, left = int(random.integers(height - rows)), int(random.integers(width - columns))
+        image = image.clone()
+        image[:, top : top + rows, left : left + columns] = other[:, top : top + rows, left : left + columns]
+    return image

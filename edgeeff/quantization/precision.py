@@ -1,0 +1,211 @@
+"""Which layers would be worth the runtime's float type: what each gains, and what it costs.
+
+The gain is predicted from one pass. A tensor's rounding noise, measured channel by channel, times what the
+logits make of noise there (sensitivity.py) is the error it adds; half of it goes when one of its two readers
+stays float. Weights likewise, by the variance of what they read. For the few that promise most the prediction
+is replaced by the exact figure: the error of the whole network, simulated with that layer alone left float.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from edgeeff.errors import OptionError
+from edgeeff.graph.execute import Program, execute, prepare
+from edgeeff.graph.model import constant
+from edgeeff.quantization import sensitivity, simulate
+from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, source_of
+from edgeeff.quantization.placement import is_layer, place
+from edgeeff.quantization.plan import Plan
+
+#: Images of the calibration part that are looked at.
+IMAGES = 16
+#: Layers whose gain is asked of the simulator.
+CONFIRMED = 8
+#: A layer in float moves its tensors at four times the bytes. Moving an element costs as much as so many
+#: multiply-adds: what makes a depthwise convolution's nine of them a small part of its time.
+ELEMENT = 8
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer that could stay float.
+
+    Args:
+        layer: Its name.
+        gain: The share of the logits' error that would go, 0…1.
+        cost: Its share of the network's work.
+    """
+
+    layer: str
+    gain: float
+    cost: float
+
+
+def layer_names(model: ir.Model) -> list[str]:
+    """All convolutions and fully connected layers, in the order of the graph."""
+    return [str(node.name) for node in model.graph if is_layer(node)]
+
+
+def matching(patterns: Collection[str], layers: Collection[str]) -> frozenset[str]:
+    """The layers that a user names: by name, by the start of one up to a dot, or by ``*`` and ``?``.
+
+    Raises:
+        OptionError: A pattern names none.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        named = {n for n in layers if fnmatchcase(n, pattern) or n.startswith(f"{pattern}.")}
+        if not named:
+            near = get_close_matches(pattern, layers, n=3, cutoff=0.3) or list(layers)[:3]
+            raise OptionError(
+                f"--keep-float: no layer {pattern!r}",
+                mend=f"the nearest are {', '.join(near)}; * stands for all",
+            )
+        found |= named
+    return frozenset(found)
+
+
+def work(model: ir.Model) -> dict[str, float]:
+    """Each layer's share of the network's work: multiply-adds, and the elements it reads and writes."""
+    found = {}
+    for node in model.graph:
+        if is_layer(node):
+            weight = constant(node.inputs[1])
+            source, output = node.inputs[0], node.outputs[0]
+            assert weight is not None and source is not None
+            written = _elements(output)
+            products = written * weight[0].size
+            found[str(node.name)] = float(products + ELEMENT * (written + _elements(source)))
+    total = sum(found.values())
+    return {name: value / total for name, value in found.items()}
+
+
+def multiply_adds(model: ir.Model) -> dict[str, float]:
+    """Each layer's share of the network's multiply-adds."""
+    found = {}
+    for node in model.graph:
+        if is_layer(node):
+            weight = constant(node.inputs[1])
+            assert weight is not None
+            found[str(node.name)] = float(_elements(node.outputs[0]) * weight[0].size)
+    total = sum(found.values())
+    return {name: value / total for name, value in found.items()}
+
+
+def kept(draft: Draft, floating: Collection[str]) -> Plan:
+    """A finished draft's plan, but that some more layers stay float."""
+    plan = draft.plan()
+    placement = place(draft.model, draft.scheme, {*draft.floating, *floating})
+    return replace(
+        plan,
+        activations={name: plan.activations[name] for name in placement.sites},
+        readers={name: site.readers for name, site in placement.sites.items()},
+        layers={name: plan.layers[name] for name in placement.layers},
+        outputs=tuple(name for name, site in placement.sites.items() if site.output),
+        floating=tuple(sorted({*draft.floating, *floating})),
+    )
+
+
+def simulated(program: Program, plan: Plan, images: Tensor) -> Tensor:
+    """The logits of a plan, [N, classes]."""
+    logits = execute(program, images, read=simulate.reader(plan))
+    for name in plan.outputs:
+        if name == program.output:
+            logits = simulate.fake_quantise(logits, plan.activations[name])
+    return logits
+
+
+def candidates(draft: Draft, images: int | None = None, confirmed: int | None = None) -> list[Candidate]:
+    """The quantised layers, those first that gain most for their cost.
+
+    Args:
+        draft: Finished; with calibration images.
+        images: How many of them are looked at; None: IMAGES.
+        confirmed: For how many layers the gain is asked of the simulator; None: CONFIRMED.
+    """
+    images, confirmed = images or IMAGES, CONFIRMED if confirmed is None else confirmed
+    program = prepare(draft.model)
+    draft.progress.stage("asking what each layer's rounding costs", total=images + confirmed)
+    predicted = _predicted(draft, program, images)
+    float_logits = [execute(program, batch) for batch in draft.images(images)]
+    plain = _error(draft, program, (), images, float_logits)
+    total = max(sum(predicted.values()), 1e-300)
+    gains = {layer: value / total for layer, value in predicted.items()}
+    for layer in sorted(gains, key=lambda name: -gains[name])[:confirmed]:
+        gains[layer] = 1 - _error(draft, program, (layer,), images, float_logits) / max(plain, 1e-300)
+        draft.progress.advance()
+    cost = work(draft.model)
+    found = [Candidate(layer, gain, cost[layer]) for layer, gain in gains.items()]
+    return sorted(found, key=lambda c: -c.gain / c.cost)
+
+
+def _error(
+    draft: Draft, program: Program, floating: Collection[str], images: int, float_logits: Sequence[Tensor]
+) -> float:
+    """Energy of the error of the logits without their mean, by simulation."""
+    plan, energy = kept(draft, floating), 0.0
+    for batch, reference in zip(draft.images(images), float_logits, strict=True):
+        difference = (simulated(program, plan, batch) - reference).double()
+        energy += float((difference - difference.mean(1, keepdim=True)).square().sum())
+    return energy
+
+
+def _predicted(draft: Draft, program: Program, images: int) -> dict[str, float]:
+    """The energy of the logits' error that each quantised layer alone would take away by staying float."""
+    gain = sensitivity.measure(program, draft.images(images), draft.progress.advance).gain
+    noise = {name: float(gain[name] @ e) for name, e in _noise(draft, program, images).items()}
+    sites = draft.placement.sites
+    found = {}
+    for node in draft.layer_nodes():
+        name = str(node.name)
+        left = place(draft.model, draft.scheme, {*draft.floating, name}).sites
+        found[name] = _weight_noise(draft, node, gain)
+        for tensor, energy in noise.items():
+            readers = len(sites[tensor].readers)
+            still = len(left[tensor].readers) if tensor in left else 0
+            found[name] += energy * (readers - still) / max(readers, 1)
+    return found
+
+
+def _noise(draft: Draft, program: Program, images: int) -> dict[str, F64]:
+    """What rounding adds to each channel of each quantised tensor: mean square, [C]."""
+    sums: dict[str, Tensor] = {}
+    count = 0
+
+    def observe(name: str, value: Tensor) -> None:
+        quantization = draft.activations.get(name)
+        if quantization is not None:
+            e = (simulate.fake_quantise(value, quantization) - value).reshape(*value.shape[:2], -1)
+            sums[name] = sums.get(name, torch.zeros(1)) + e.double().square().mean(2).sum(0)
+
+    for batch in draft.images(images):
+        execute(program, batch, observe)
+        count += len(batch)
+    return {name: (total / count).numpy() for name, total in sums.items()}
+
+
+def _weight_noise(draft: Draft, node: ir.Node, gain: Mapping[str, F64]) -> float:
+    """Energy at the logits of what rounding a layer's weights adds, its mean corrected by the bias."""
+    layer = draft.layers[str(node.name)]
+    weight, _ = layer_constants(node)
+    change = np.square(simulate.weights_of(layer).numpy().astype(np.float64) - weight)
+    change = change.reshape(*change.shape[:2], -1).sum(2)  # [C, inputs of a group]
+    source = draft.evidence.statistics[source_of(node)]
+    variance = np.maximum(source.second_moment - np.square(source.mean), 0.0)
+    rows = variance.reshape(groups_of(node), -1).repeat(len(change) // groups_of(node), axis=0)
+    return float(gain[str(node.outputs[0].name)] @ (change * rows).sum(1))
+
+
+def _elements(value: ir.Value) -> int:
+    assert value.shape is not None
+    return math.prod(d for d in value.shape if isinstance(d, int))

@@ -1,0 +1,74 @@
+"""Learn all scales, biases and weights together from the float network's logits (learning.py)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from edgeeff.graph.execute import prepare
+from edgeeff.quantization import learning
+from edgeeff.quantization.draft import Draft, layer_constants
+
+#: Every fifth image judges what was learned.
+_ASIDE = 5
+
+
+def apply(
+    draft: Draft,
+    *,
+    steps: int = 1000,
+    batch: int = 8,
+    images: int = 256,
+    weight_rate: float = 0.01,
+    scale_rate: float = 0.001,
+    bias_rate: float = 0.001,
+    seed: int = 0,
+) -> Draft:
+    """Learn, starting from a plan that is whole.
+
+    Args:
+        draft: With ranges, weights and biases decided.
+        steps: Of Adam: a budget counts steps, not seconds, so that builds are deterministic.
+        batch: Images in a step.
+        images: How many to learn from at most; every fifth of them judges.
+        weight_rate: Codes a step at most.
+        scale_rate: Share of a scale a step at most.
+        bias_rate: Share of a layer's mean bias a step at most.
+        seed: Of the images' order.
+    """
+    every: list[Tensor] = [image for part in draft.images(images) for image in part]
+    kept = [image for i, image in enumerate(every) if (i + 1) % _ASIDE] or every
+    aside = every[_ASIDE - 1 :: _ASIDE] or every
+    sites = draft.placement.sites
+    free = [
+        name
+        for name, site in sites.items()
+        if site.fixed is None and name not in draft.known and name not in draft.given
+    ]
+    weights = {str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()}
+    draft.progress.stage("learning", steps)
+    found = learning.learn(
+        prepare(draft.model),
+        draft.plan(),
+        weights,
+        free,
+        kept,
+        aside,
+        steps=steps,
+        batch=batch,
+        largest=draft.largest,
+        rates=learning.Rates(weight_rate, scale_rate, bias_rate),
+        seed=seed,
+        advance=draft.progress.advance,
+    )
+    before, after = (-10 * math.log10(max(error, 1e-12)) for error in (found.before, found.after))
+    draft.progress.tell(f"learned  {before:.1f} → {after:.1f} dB on {len(aside)} images kept aside")
+    return replace(
+        draft,
+        activations=found.activations,
+        layers=found.layers,
+        notes=(*draft.notes, f"learned in {steps} steps"),
+    )
