@@ -109,6 +109,7 @@ def test_what_cannot_be_met_leaves_nothing(build, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_ceiling_on_latency_is_measured_where_the_runtime_is(build, tmp_path, monkeypatch):
     monkeypatch.setattr(mixed, "SECONDS", 0.05)
     monkeypatch.setattr(mixed, "LAUNCHES", 2)
@@ -117,6 +118,7 @@ def test_a_ceiling_on_latency_is_measured_where_the_runtime_is(build, tmp_path, 
     assert cost["how"] == "measured here" and len(cost["interval"]) == 2 and kept(built)
 
 
+@pytest.mark.slow
 def test_elsewhere_multiply_adds_stand_for_latency(build, tmp_path):
     built, _ = build(tmp_path, "jetson-int8", max_latency_cost="10%")
     cost = built.bundle.read_measured("verification.json")["budget"]["cost"]

@@ -2,8 +2,8 @@
 
 The quantised graph runs with its roundings in place; their gradients pass straight through (Bengio et al.
 2013), and a scale has the gradient of Esser et al. 2020 (LSQ). The teacher is the float graph on the same
-images, no label is needed. Weights move in units of their codes, scales in units of their logarithm, biases in
-units of the layer's own, so that one learning rate of each kind serves every layer.
+images, no label is needed. Weights move in units of their codes, scales in units of their logarithm, biases
+in units of the layer's own, so that one learning rate of each kind serves every layer.
 
 A batch is cut into parts that are computed side by side and summed in order: the result does not hang on the
 number of threads.
@@ -123,7 +123,7 @@ def learn(
         with ThreadPoolExecutor(
             min(PARTS, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            for step in range(steps):
+            for _ in range(steps):
                 chosen = random.choice(len(images), batch, replace=batch > len(images))
                 seen = [_vary(images, int(i), random) for i in chosen]
                 rounded = parameters.rounded(largest)
@@ -281,7 +281,7 @@ def _centred(logits: Tensor) -> Tensor:
 
 
 def _vary(images: Sequence[Tensor], index: int, random: np.random.Generator) -> Tensor:
-    """An image, varied: the teacher says what any image should give, and few images would be learned by heart.
+    """An image, varied: the teacher says what any image should give, and few would be learned by heart.
 
     Mirrored or not, shifted by a few pixels (what leaves at one side is mirrored back), its contrast changed,
     and in half of the cases a rectangle of another image put in (CutMix, Yun et al. 2019).

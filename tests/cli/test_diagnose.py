@@ -87,6 +87,7 @@ def test_the_page_stands_alone(found):
     assert numbers and min(numbers) >= 0
 
 
+@pytest.mark.slow
 def test_a_table_with_kernels(edgeeff, arguments):
     result = edgeeff(*arguments, "--target=cpu-int8", "--images=1", "--top=3", "--kernels")
     assert result.status == 0, result.err

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Annotated
 
 import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from edgeeff.graph.execute import prepare
 from edgeeff.quantization import learning
 from edgeeff.quantization.draft import Draft, layer_constants
+
+Rate = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 #: Every fifth image judges what was learned.
 _ASIDE = 5
@@ -19,13 +23,13 @@ _ASIDE = 5
 def apply(
     draft: Draft,
     *,
-    steps: int = 1000,
-    batch: int = 8,
-    images: int = 256,
-    weight_rate: float = 0.01,
-    scale_rate: float = 0.001,
-    bias_rate: float = 0.001,
-    seed: int = 0,
+    steps: PositiveInt = 300,
+    batch: PositiveInt = 8,
+    images: PositiveInt = 256,
+    weight_rate: Rate = 0.001,
+    scale_rate: Rate = 0.0003,
+    bias_rate: Rate = 0.0005,
+    seed: NonNegativeInt = 0,
 ) -> Draft:
     """Learn, starting from a plan that is whole.
 
@@ -39,6 +43,7 @@ def apply(
         bias_rate: Share of a layer's mean bias a step at most.
         seed: Of the images' order.
     """
+    draft.need("learn", ranges=True, weights=True)
     every: list[Tensor] = [image for part in draft.images(images) for image in part]
     kept = [image for i, image in enumerate(every) if (i + 1) % _ASIDE] or every
     aside = every[_ASIDE - 1 :: _ASIDE] or every
