@@ -117,7 +117,7 @@ def build(
         softmax: End in probabilities instead of logits.
         count: How many calibration images to use at most.
         seed: Of their choice.
-        effort: The recipe of quantisation: fast, balanced, or a TOML file of the user's own.
+        effort: The recipe of quantisation: fast, balanced, max, or a TOML file of the user's own.
         ranges: Instead of the recipe's: how activation ranges are chosen, minmax, percentile, mse, ….
         plan: Ranges that another tool chose: AIMET encodings, a TensorRT calibration cache, a Q/DQ .onnx.
         cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
@@ -135,40 +135,47 @@ def build(
     """
     progress = progress or Silent()
     cpu = request.resolve_cpu_class(cpu_class)
-    given = request.resolve_plan(plan)
     options = steps.Options(
         softmax=softmax,
         effort=request.resolve_effort(effort),
         ranges=request.resolve_ranges(ranges),
-        plan=given[1] if given else None,
+        plan=request.resolve_plan(plan),
         golden=golden,
         cpu_class=cpu,
         keep_float=tuple(keep_float),
         budget=budget.read(min_sqnr, max_drop, max_latency_cost),
     )
     request.refuse_output(Path(output), name)
-    asked = request.resolve_source(
-        model, checkpoint, weights, size, padding=padding, epsilon=bn_epsilon, trust=trust_checkpoint
-    )
     wanted = request.resolve_targets(targets, io)
-    changed = request.resolve_preprocess(
-        mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash
-    )
     named = request.given_labels(labels)
-    cache = cache or Cache.default()
-    identity, source_digest = steps.identify(asked, cache, progress)
-    preprocess = replace(identity.preprocess.resized(asked.size), **changed)
-    progress.tell(request.network_line(identity))
-    progress.tell(request.preprocess_line(preprocess, changed))
-    folders = request.resolve_output(Path(output), identity.model if name is None else name, wanted)
-    images = select(
-        Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
+    work = prepare(
+        model,
+        checkpoint=checkpoint,
+        weights=weights,
+        calibration=calibration,
+        validation=validation,
+        size=size,
+        mean=mean,
+        std=std,
+        crop=crop,
+        interpolation=interpolation,
+        squash=squash,
+        padding=padding,
+        bn_epsilon=bn_epsilon,
+        trust_checkpoint=trust_checkpoint,
+        count=count,
+        seed=seed,
+        force_calibration=force_calibration,
+        options=options,
+        quantises=any(target.scheme for target in wanted),
+        cache=cache,
+        progress=progress,
     )
-    if images.warning and any(target.scheme for target in wanted):
-        progress.warn(images.warning)
-
+    work.labels = tuple(named) if named else None
+    identity, preprocess, images = work.identity, work.preprocess, work.images
+    folders = request.resolve_output(Path(output), identity.model if name is None else name, wanted)
     inputs = {
-        "source": source_digest,
+        "source": work.source_digest,
         "model": identity.model,
         "conventions": vars(identity.conventions) if identity.conventions else None,
         "preprocess": preprocess.to_json(),
@@ -179,16 +186,12 @@ def build(
         | {
             "effort": recipe.load(options.effort).to_json(),
             "budget": vars(options.budget) if options.budget else None,
+            "plan": options.plan.digest if options.plan else None,
         },
         "tools": tool_versions(),
         "version": steps.VERSION,
     }
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
-    work = steps.Work(
-        *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),
-        labels=tuple(named) if named else None,
-        plan=given[0] if given else None,
-    )
     built = []
     for target, folder in zip(wanted, folders, strict=True):
         standing = _standing(folder, keys[target.name], images.validation.digest())
@@ -222,6 +225,55 @@ def build(
         del files, hub  # before the next target makes its own
         give_back()
     return built
+
+
+def prepare(
+    model: str | None = None,
+    *,
+    checkpoint: Path | str | None = None,
+    weights: str | None = None,
+    calibration: Path | str | None = None,
+    validation: Path | str | None = None,
+    size: int | tuple[int, int] | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
+    squash: bool | None = None,
+    padding: str | None = None,
+    bn_epsilon: float | None = None,
+    trust_checkpoint: bool = False,
+    count: int | None = None,
+    seed: int | None = None,
+    force_calibration: bool = False,
+    options: steps.Options,
+    quantises: bool = True,
+    cache: Cache | None = None,
+    progress: Progress,
+) -> steps.Work:
+    """The steps of a build, ready to be taken: the network is known, the images are chosen.
+
+    Args are those of :func:`build`; ``quantises`` says whether any target needs calibration.
+    """
+    asked = request.resolve_source(
+        model, checkpoint, weights, size, padding=padding, epsilon=bn_epsilon, trust=trust_checkpoint
+    )
+    changed = request.resolve_preprocess(
+        mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash
+    )
+    cache = cache or Cache.default()
+    identity, source_digest = steps.identify(asked, cache, progress)
+    preprocess = replace(identity.preprocess.resized(asked.size), **changed)
+    progress.tell(request.network_line(identity))
+    progress.tell(request.preprocess_line(preprocess, changed))
+    images = select(
+        Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
+    )
+    if images.warning and quantises:
+        progress.warn(images.warning)
+    return steps.Work(
+        *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration)
+    )
 
 
 def tool_versions() -> dict[str, str]:

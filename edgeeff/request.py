@@ -15,6 +15,7 @@ from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
 from edgeeff.preprocess import Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
+from edgeeff.steps import GivenPlan
 from edgeeff.target import InputType, Target, load_target
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Padding
@@ -209,8 +210,8 @@ def resolve_ranges(method: str | None) -> str | None:
     return method
 
 
-def resolve_plan(plan: Path | str | None) -> tuple[Path, str] | None:
-    """The ranges that another tool chose, read once so that a bad file is refused now, and its SHA-256."""
+def resolve_plan(plan: Path | str | None) -> GivenPlan | None:
+    """The ranges that another tool chose, read once so that a bad file is refused now."""
     if plan is None:
         return None
     from edgeeff.graph.importing import source
@@ -219,7 +220,7 @@ def resolve_plan(plan: Path | str | None) -> tuple[Path, str] | None:
 
     path = Path(plan).expanduser()
     foreign.read(path)
-    return path, sha256(source.files(path) if path.suffix.lower() == ".onnx" else [path])
+    return GivenPlan(path, sha256(source.files(path) if path.suffix.lower() == ".onnx" else [path]))
 
 
 def resolve_cpu_class(cpu_class: str) -> str:

@@ -48,13 +48,21 @@ VERSION = 5
 
 
 @dataclass(frozen=True)
+class GivenPlan:
+    """Ranges that another tool chose: their file, and its SHA-256."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
 class Options:
     """What the user may change about every target of a build."""
 
     softmax: bool = False
     effort: str = "balanced"
     ranges: str | None = None
-    plan: str | None = None
+    plan: GivenPlan | None = None
     golden: int = 4
     cpu_class: str = "vnni"
     keep_float: tuple[str, ...] = ()
@@ -128,7 +136,6 @@ class Work:
     progress: Progress
     force_calibration: bool = False
     labels: tuple[str, ...] | None = None
-    plan: Path | None = None
     _done: dict[str, Any] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
@@ -149,7 +156,7 @@ class Work:
             "scheme": vars(target.scheme) if target.scheme else None,
             "statistics": self._statistics_key if target.scheme else None,
             "recipe": self._recipe().to_json() if target.scheme else None,
-            "plan": self.options.plan if target.scheme else None,
+            "plan": self.options.plan.digest if target.scheme and self.options.plan else None,
             "cpu_class": self.options.cpu_class,
             "tools": versions("edgeeff", "onnx", "onnx-ir", "numpy"),
             "version": VERSION,
@@ -359,11 +366,17 @@ class Work:
             raw: Whether the graph's input is raw pixels, not normalised ones.
             floating: Layers that stay float.
         """
-        from edgeeff.quantization.draft import Evidence
+        from edgeeff.quantization.draft import Evidence, is_bounded
         from edgeeff.quantization.quantize import begin
 
         assert target.scheme is not None
-        model, statistics = self._base(raw, self._statistics())
+        recipe = self._recipe()
+        statistics = self._statistics()
+        if recipe.asks_gain(is_bounded(self.float_graph()), target.scheme.swish):
+            del statistics  # a V2-XL's are 0.8 GB: the gains are measured before anything large is held
+            self._gain()
+            statistics = self._statistics()
+        model, statistics = self._base(raw, statistics)
         draft = begin(
             model,
             Evidence(statistics, partial(self._inputs, raw), self._gain),
@@ -371,10 +384,10 @@ class Work:
             target.scheme,
             seven_bit_weights=self.options.cpu_class in target.scheme.saturating_cpus,
             floating=floating,
-            given=self._given(target.scheme) if self.plan else {},
+            given=self._given(self.options.plan.path, target.scheme) if self.options.plan else {},
             progress=self.progress,
         )
-        return self._recipe()(draft)
+        return recipe(draft)
 
     def _base(self, raw: bool, statistics: Statistics) -> tuple[ir.Model, Statistics]:
         """The base graph as a target's input wants it, with its statistics."""
@@ -386,12 +399,11 @@ class Work:
         expectations.strip(model)
         return fold_preprocessing.rewrite(model, statistics, self.preprocess) if raw else (model, statistics)
 
-    def _given(self, scheme: Scheme) -> dict[str, tuple[float, float]]:
+    def _given(self, plan: Path, scheme: Scheme) -> dict[str, tuple[float, float]]:
         """The user's plan, by the names of the base graph."""
         from edgeeff.graph.importing import source
         from edgeeff.quantization import foreign, placement
 
-        assert self.plan is not None
         model, calibration = self.float_graph(), self.images.calibration
         sites = placement.place(model, scheme).sites
         wanted = [
@@ -402,8 +414,8 @@ class Work:
             reference = source.load(Path(str(self.identity.source)).expanduser())
         few = replace(calibration, pictures=calibration.pictures[:2], bad={})
         probe = self.preprocess.normalise(np.concatenate(list(pixels(few, self.preprocess))))
-        matched = foreign.match(foreign.read(self.plan), model, reference, probe, sites=wanted)
-        self.progress.tell(f"plan     {self.plan.name}: ranges of {len(matched.ranges)} tensors")
+        matched = foreign.match(foreign.read(plan), model, reference, probe, sites=wanted)
+        self.progress.tell(f"plan     {plan.name}: ranges of {len(matched.ranges)} tensors")
         if warning := matched.warning():
             self.progress.warn(warning)
         return dict(matched.ranges)

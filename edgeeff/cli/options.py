@@ -50,7 +50,7 @@ Count = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Of the choice of calibration images.")]
 Effort = Annotated[
-    str, typer.Option(help="Recipe of quantisation: fast, balanced, or a TOML file of your own.")
+    str, typer.Option(help="Recipe of quantisation: fast, balanced, max, or a TOML file of your own.")
 ]
 Ranges = Annotated[
     str | None,

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from edgeeff import backends, mixed, request, steps
 from edgeeff.cache import Cache
-from edgeeff.calibration.selection import FEW, pixels, select
+from edgeeff.calibration.selection import FEW, pixels
 from edgeeff.diagnosis.examination import examine
 from edgeeff.diagnosis.findings import Diagnosis
 from edgeeff.diagnosis.relief import advise
 from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
 from edgeeff.memory import give_back
-from edgeeff.pipeline import build
+from edgeeff.pipeline import build, prepare
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import recipe
 from edgeeff.target import Target
@@ -112,48 +112,16 @@ def diagnose(
 
 def _work(asked: Asked, cache: Cache, progress: Progress) -> steps.Work:
     """The steps of a build that was asked for in these words."""
-    given = request.resolve_plan(asked.get("plan"))
     options = steps.Options(
         effort=request.resolve_effort(asked.get("effort", "balanced")),
         ranges=request.resolve_ranges(asked.get("ranges")),
-        plan=given[1] if given else None,
+        plan=request.resolve_plan(asked.get("plan")),
         keep_float=tuple(asked.get("keep_float", ())),
         cpu_class=request.resolve_cpu_class(asked.get("cpu_class", "auto")),
     )
-    source = request.resolve_source(
-        asked.get("model"),
-        asked.get("checkpoint"),
-        asked.get("weights"),
-        asked.get("size"),
-        padding=asked.get("padding"),
-        epsilon=asked.get("bn_epsilon"),
-        trust=asked.get("trust_checkpoint", False),
-    )
-    changed = request.resolve_preprocess(
-        mean=asked.get("mean"),
-        std=asked.get("std"),
-        crop=asked.get("crop"),
-        interpolation=asked.get("interpolation"),
-        squash=asked.get("squash"),
-    )
-    identity, digest = steps.identify(source, cache, progress)
-    preprocess = replace(identity.preprocess.resized(source.size), **changed)
-    progress.tell(request.network_line(identity))
-    progress.tell(request.preprocess_line(preprocess, changed))
-    calibration, validation = asked.get("calibration"), asked.get("validation")
-    images = select(
-        Path(calibration) if calibration else None,
-        Path(validation) if validation else None,
-        asked.get("count"),
-        asked.get("seed"),
-    )
-    if images.warning:
-        progress.warn(images.warning)
-    force = asked.get("force_calibration", False)
-    return steps.Work(
-        *(source, identity, digest, preprocess, images, options, cache, progress, force),
-        plan=given[0] if given else None,
-    )
+    decided = ("effort", "ranges", "plan", "keep_float", "cpu_class", "io")
+    rest: Any = {name: value for name, value in asked.items() if name not in decided}
+    return prepare(**rest, options=options, cache=cache, progress=progress)
 
 
 def _tell_judgement(work: steps.Work) -> None:

@@ -173,7 +173,7 @@ def _does(used: Recipe, draft: Draft) -> frozenset[str]:
     return frozenset(
         " ".join([step.use, *([step.arguments["method"]] if "method" in step.arguments else [])])
         for step in used.steps
-        if step.concerns(draft)
+        if step.concerns(draft.bounded, draft.scheme.swish)
     )
 
 

@@ -86,7 +86,7 @@ class Draft:
     @property
     def bounded(self) -> bool:
         """Whether the network's activation has an upper bound: ReLU6, not Swish."""
-        return not any(node.op_type in ("Swish", "Sigmoid") for node in self.model.graph)
+        return is_bounded(self.model)
 
     def layer_nodes(self) -> Iterator[ir.Node]:
         """The layers that are quantised, in the order of the graph."""
@@ -138,6 +138,11 @@ class Draft:
             floating=tuple(sorted(self.floating)),
             notes=self.notes,
         )
+
+
+def is_bounded(model: ir.Model) -> bool:
+    """Whether a network's activation has an upper bound: ReLU6, not Swish."""
+    return not any(node.op_type in ("Swish", "Sigmoid") for node in model.graph)
 
 
 def layer_constants(node: ir.Node) -> tuple[FloatArray, FloatArray]:

@@ -47,10 +47,10 @@ class Step:
     swish: Literal["whole", "steps"] | None
     arguments: Mapping[str, Any]
 
-    def concerns(self, draft: Draft) -> bool:
-        """Whether the step is for such a network and scheme."""
-        kind = "bounded" if draft.bounded else "unbounded"
-        return self.activation in (None, kind) and self.swish in (None, draft.scheme.swish)
+    def concerns(self, bounded: bool, swish: str) -> bool:
+        """Whether the step is for a network of such an activation, under such a scheme."""
+        kind = "bounded" if bounded else "unbounded"
+        return self.activation in (None, kind) and self.swish in (None, swish)
 
     def __call__(self, draft: Draft) -> Draft:
         """Do it."""
@@ -69,9 +69,18 @@ class Recipe:
     def __call__(self, draft: Draft) -> Draft:
         """Take every step that concerns the draft's network and scheme."""
         for step in self.steps:
-            if step.concerns(draft):
+            if step.concerns(draft.bounded, draft.scheme.swish):
                 draft = step(draft)
         return draft
+
+    def asks_gain(self, bounded: bool, swish: str) -> bool:
+        """Whether a step will ask what the logits make of noise."""
+        return any(
+            step.use == "equalise"
+            or (step.use == "ranges" and step.arguments.get("method", "weighted") == "weighted")
+            for step in self.steps
+            if step.concerns(bounded, swish)
+        )
 
     def to_json(self) -> list[dict[str, Any]]:
         """What a key depends on."""

@@ -29,7 +29,7 @@ IMAGES = 32
 LARGEST_SIDE = 352
 #: Bytes of activations that backward passes side by side would keep at the graph's own size, if more than one
 #: is at work; cut images keep less than half of it.
-HELD = 6 << 30
+HELD = 3 << 30
 
 
 @dataclass(frozen=True)
