@@ -83,6 +83,7 @@ def test_a_layer_that_is_not_there(build, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_budget_is_met_on_images_that_the_search_did_not_see(build, tmp_path):
     goal = build(tmp_path / "plain")[0].verification["sqnr_db"] + 1
     built, listener = build(tmp_path / "mixed", min_sqnr=goal, keep_float=["classifier"])
