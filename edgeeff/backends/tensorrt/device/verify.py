@@ -31,7 +31,7 @@ TOLERANCE = 19.0
 """dB: the least that INT8 kernels of another make keep of the hub graph's outputs."""
 
 CHAOS, INDEPENDENT = 10.0, 3.0
-"""dB: further from float than the first a hub is chaos; two such errors differ by twice the energy of each."""
+"""dB: further from float than the first a hub is chaos; two such errors differ by 3 dB more."""
 
 LOUDEST = 200.0
 """dB: what equal outputs are said to have, JSON having no infinity."""
