@@ -124,7 +124,7 @@ def test_strict_makes_a_warning_a_failure(edgeeff, ten_photos, b0_checkpoint, tm
 @pytest.fixture(scope="session")
 def b0_arguments(ten_photos, b0_checkpoint, labels_file):
     return (
-        *("build", "--model=b0", f"--checkpoint={b0_checkpoint}", "--size=64"),
+        *("build", "--model=b0", f"--checkpoint={b0_checkpoint}", "--size=64", "--effort=fast"),
         *(f"--calibration={ten_photos}", f"--labels={labels_file}"),
     )
 
