@@ -1,9 +1,9 @@
-# make demo · make test · make test-parity · make lint · make bench: each makes the environment it needs.
+# make demo · make test · make test-parity · make test-bindings · make lint · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all test-parity lint bench clean
+.PHONY: demo test test-all test-parity test-bindings lint bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -25,6 +25,10 @@ $(VENV)-parity/.installed: pyproject.toml scripts/parity
 test-parity: $(VENV)-parity/.installed
 	scripts/parity $(VENV)-parity
 
+test-bindings: $(VENV)/.installed
+	scripts/bindings --install $(VENV) $(VENV)-bindings
+	scripts/bindings $(VENV) $(VENV)-bindings
+
 lint: $(VENV)/.installed
 	scripts/lint $(VENV)
 
@@ -36,4 +40,4 @@ bench: $(VENV)-peers/.installed
 	scripts/bench $(VENV)-peers
 
 clean:
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-parity dist demo
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-parity $(VENV)-bindings dist demo

@@ -60,7 +60,7 @@ class Manifest:
         model: The network's name in the zoo.
         target: The target's name.
         runtime: The folder of ``edgeeff.backends`` that runs it.
-        precision: ``int8``, ``bf16`` or ``fp32``.
+        precision: ``int8``, ``fp16``, ``bf16`` or ``fp32``.
         input: The artifact's input type; an integer input takes raw pixels (int8: minus 128).
         softmax: Whether the outputs are probabilities rather than logits.
         cpu_class: The class of CPU that the plan was made for.
@@ -246,7 +246,7 @@ def write_bundle(
     folder: Path,
     manifest: Manifest,
     files: Mapping[str, bytes],
-    measure: Callable[[Bundle], Mapping[str, Mapping[str, Any]]] | None = None,
+    measure: Callable[[Bundle], Mapping[str, Mapping[str, Any] | bytes]] | None = None,
 ) -> Bundle:
     """Write a bundle whole, or not at all.
 
@@ -254,8 +254,8 @@ def write_bundle(
         folder: Where it will stand; an older bundle of ours there is replaced.
         manifest: The manifest; its ``files`` are filled in here.
         files: The sealed files, by their path below the bundle.
-        measure: Called with the bundle in its temporary place, returning the files of ``measured/``; an
-            exception leaves nothing behind.
+        measure: Called with the bundle in its temporary place, returning the files of ``measured/``, as
+            bytes or as what becomes JSON; an exception leaves nothing behind.
 
     Raises:
         OutputError: The folder is not ours, or the disk is full or cannot be written.
@@ -271,7 +271,13 @@ def write_bundle(
         staged = scratch / folder.name
         write_folder(staged, {**files, MANIFEST: manifest.to_json().encode()})
         found = measure(Bundle(staged, manifest)) if measure else {}
-        write_folder(staged, {f"{MEASURED}/{name}": _json(data) for name, data in found.items()})
+        write_folder(
+            staged,
+            {
+                f"{MEASURED}/{n}": data if isinstance(data, bytes) else _json(data)
+                for n, data in found.items()
+            },
+        )
         with writing(folder):
             _move_in(staged, folder, scratch)
     return Bundle(folder, manifest)

@@ -1,33 +1,44 @@
 """Bundles from a Q/DQ graph that somebody else quantised: it enters at the hub.
 
 The graph must keep the hub's rules (docs/architecture.md): standard operators, one input [1, 3, H, W] and
-one output [1, classes], static. Its scales are taken as they are. There is no float graph to hold the
-artifact against, so what is verified is that it computes what the Q/DQ graph says.
+one output [1, classes], static. What another tool wrote otherwise is repaired where the graph computes the
+same after it (:mod:`edgeeff.backends.tensorrt.repair`: every runtime is the better for it), and its scales
+are taken as they are. There is no float graph to hold the artifact against, so what is verified is that it
+computes what the Q/DQ graph says.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from edgeeff import request
 from edgeeff.backends import Emission, room
 from edgeeff.backends.onnxruntime.run import session_of
+from edgeeff.backends.tensorrt import repair
+from edgeeff.backends.tensorrt.lint.reading import load
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
-from edgeeff.graph.model import load_graph
+from edgeeff.graph.importing import source, tensors
 from edgeeff.harness import verify
+from edgeeff.metrics import json_number, sqnr
 from edgeeff.pipeline import tool_versions
 from edgeeff.preprocess import Preprocess
 from edgeeff.recipes import open_source
 from edgeeff.steps import golden_files, readme, target_facts
 from edgeeff.target import Target
+from edgeeff.zoo.sources._content import sha256
+
+#: The largest input, the most classes and the largest tensor (values) that anything is allocated for.
+_LARGEST, _MOST_CLASSES, _MOST_VALUES = 4096, 1 << 20, 1 << 29
 
 #: What a hub graph is made of.
 OPERATORS = frozenset(
@@ -63,6 +74,9 @@ def emit(
 ) -> Bundle:
     """Lower a Q/DQ ONNX graph for one target and write its bundle.
 
+    What was repaired is told by ``repairs`` in ``measured/verification.json``; ``repaired`` says how far
+    onnxruntime's outputs are apart before and after.
+
     Args:
         path: The ONNX file; its input is normalised with ``mean`` and ``std`` on pixels of 0…255.
         target: An int8 target.
@@ -75,21 +89,22 @@ def emit(
         golden: How many golden inputs the bundle carries.
 
     Raises:
-        GraphError: The graph breaks a rule of the hub, or holds an operator that no backend knows.
-        VerificationError: The artifact does not compute what the graph says.
+        GraphError: The graph breaks a rule of the hub or of the target that cannot be repaired, or holds an
+            operator that no backend knows.
+        VerificationError: The repaired graph or the artifact does not compute what the graph says.
     """
     wanted = request.resolve_targets([target], io=None)[0]
     if wanted.scheme is None:
         raise OptionError(f"{target} is a float target", mend="choose an int8 target")
     if wanted.input != "float32" and wanted.runtime != "openvino":
         raise OptionError(f"{target} takes {wanted.input}", mend="choose a target with a float32 input")
-    graph = load_graph(path)
+    given = load(path)
+    graph, repairs = _repaired(given, path, wanted)
     size, classes = _hub_shape(graph, path)
     preprocess = Preprocess(size=size, mean=mean, std=std)
     stem = path.name.partition(".")[0]
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
     names = request.resolve_labels(request.given_labels(labels), None, classes, labels)
-    data = path.read_bytes()
     files: dict[str, bytes] = dict(
         room(wanted.runtime, "emit").emit(graph, Emission(folder.name, wanted, preprocess, names))
     )
@@ -97,7 +112,7 @@ def emit(
     if images is not None and golden:
         chosen = open_source(images, count=golden)
         inputs = np.concatenate(list(pixels(chosen, preprocess)))
-        hub = session_of(data, preprocess, literal=True).infer(inputs)
+        hub = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
         files |= golden_files({"inputs": inputs, "hub": hub, "float": hub})
     manifest = Manifest(
         name=folder.name,
@@ -112,14 +127,77 @@ def emit(
         labels=names,
         classes=classes,
         runtime_properties=wanted.runtime_properties,
-        digests=_digests(data, wanted, preprocess),
+        digests=_digests(path, wanted, preprocess),
         tools=tool_versions(),
         files={},
     )
-    return write_bundle(folder, manifest, files, _measure)
+    told = {"repairs": repairs, "repaired": _compared(given, graph, preprocess) if repairs else None}
+    return write_bundle(folder, manifest, files, lambda bundle: _measure(bundle, told))
 
 
-def _measure(bundle: Bundle) -> dict[str, dict[str, Any]]:
+def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.ModelProto, list[str]]:
+    """The graph as the target takes it, and what was done to it."""
+    try:
+        repaired, done = repair.repair(graph)
+        left = repair.remaining(repaired) if target.runtime.startswith("tensorrt") else []
+    except GraphError as error:
+        raise GraphError(f"{path}: {error.what}", mend=error.mend) from None
+    if left:
+        more = "".join(f"; {other.what}" for other in left[1:])
+        raise GraphError(f"{path}: {left[0].what}{more}", mend=left[0].mend)
+    return repaired, done
+
+
+def _compared(before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Preprocess) -> dict[str, Any]:
+    """How far onnxruntime's outputs of both are apart, on one image of coloured patches.
+
+    A graph that was typed FP16 may be any distance away: FP16 is a little noise, and networks differ in what
+    they make of that.
+
+    Raises:
+        VerificationError: They are further apart than two runtimes may be on one graph.
+    """
+    height, width = preprocess.size
+    patches = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+    image = patches[:, np.arange(height)[:, None] * 8 // height, np.arange(width) * 8 // width]
+    sizes = [
+        prod(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
+        for value in after.graph.value_info
+    ]
+    if max(sizes, default=0) > _MOST_VALUES:
+        return {"sqnr_db": None, "summary": "a tensor is too large to try: NOT COMPARED in onnxruntime"}
+    expected, found = (_outputs(graph, preprocess, image) for graph in (before, after))
+    if expected is None or found is None or expected.ndim != 2 or expected.shape != found.shape:
+        return {"sqnr_db": None, "summary": "onnxruntime does not run the file as it is: NOT COMPARED"}
+    same = np.array_equal(expected, found, equal_nan=True)
+    distance = np.inf if same else sqnr(expected, found)
+    if not distance >= verify.GOLDEN_FLOOR_DB and not _is_half(before):
+        raise VerificationError(
+            f"the repaired graph is {distance:.1f} dB from the file in onnxruntime",
+            mend="report what made the file, and with which options: a repair is wrong",
+        )
+    summary = "the same to the bit" if same else f"{distance:.1f} dB apart"
+    return {"sqnr_db": json_number(distance), "summary": f"onnxruntime's outputs before and after: {summary}"}
+
+
+def _is_half(graph: onnx.ModelProto) -> bool:
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in tensors.every_tensor(graph))
+
+
+def _outputs(
+    graph: onnx.ModelProto, preprocess: Preprocess, images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32] | None:
+    """Logits, float32 [N, classes]; None where onnxruntime refuses the graph."""
+    try:
+        session = session_of(graph.SerializeToString(), preprocess, literal=True).session
+        (entry, *_) = session.get_inputs()
+        fed = preprocess.normalise(images).astype(np.float16 if "float16" in entry.type else np.float32)
+        return np.asarray(session.run(None, {entry.name: fed})[0], np.float32)
+    except Exception:  # onnxruntime's errors share no base class
+        return None
+
+
+def _measure(bundle: Bundle, told: Mapping[str, Any]) -> dict[str, dict[str, Any] | bytes]:
     found = verify.check_golden(bundle)
     if found.status == "failed":
         raise VerificationError(
@@ -127,13 +205,14 @@ def _measure(bundle: Bundle) -> dict[str, dict[str, Any]]:
             mend="hold the graph's Q/DQ against the rules of the scheme (docs/architecture.md)",
         )
     check = bundle.check()
-    return {
-        "verification.json": {"golden": found.to_json(), "check": check.summary, "not_run": found.summary}
-    }
+    report: dict[str, Any] = {"golden": found.to_json(), "check": check.summary, "not_run": found.summary}
+    if check.ladder:
+        report["ladder"] = dict(check.ladder)
+    return {"verification.json": {**report, **told}, **check.files}
 
 
-def _digests(data: bytes, target: Target, preprocess: Preprocess) -> dict[str, str]:
-    hub = hashlib.sha256(data).hexdigest()
+def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, str]:
+    hub = sha256(source.files(path))
     return {
         "hub": hub,
         "inputs": key_of(hub=hub, target=target_facts(target), preprocess=preprocess.to_json()),
@@ -157,7 +236,8 @@ def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[tuple[int, int], int
     ]
     match shapes:
         case [[1, 3, height, width], [1, classes]] if min(height, width, classes) > 0:
-            return (height, width), classes
+            if max(height, width) <= _LARGEST and classes <= _MOST_CLASSES:
+                return (height, width), classes
     raise GraphError(
         f"{path}: inputs and outputs are {shapes}",
         mend="export one input [1, 3, H, W] and one output [1, classes], with static shapes",

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import backends
-from edgeeff.backends import Emission
-from edgeeff.bundle import Bundle, Manifest, write_bundle
+from edgeeff import scratch
+from edgeeff.bundle import Bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import VerificationError
@@ -210,32 +209,7 @@ class _Trial:
         return Cost(ratio.value - 1, "measured here", between)
 
     def _bundle(self, folder: Path, layers: tuple[str, ...]) -> Bundle:
-        import onnx
-
-        target, work = self.target, self.work
-        graph, plan = work.quantised(target, self.raw, self.named | frozenset(layers))
-        emission = Emission(folder.name, target, work.preprocess, ())
-        files: dict[str, bytes] = dict(
-            backends.room(target.runtime, "emit").emit(onnx.load_model_from_string(graph), emission)
-        )
-        manifest = Manifest(
-            name=folder.name,
-            model=work.identity.model,
-            target=target.name,
-            runtime=target.runtime,
-            precision=target.precision,
-            input=target.input,
-            softmax=False,
-            cpu_class=work.options.cpu_class,
-            preprocess=work.preprocess,
-            labels=(),
-            classes=work.network().classes,
-            runtime_properties=target.runtime_properties,
-            digests={},
-            tools={},
-            files={},
-        )
-        return write_bundle(folder, manifest, {**files, "plan.json": plan.encode()})
+        return scratch.bundle(self.work, self.target, self.raw, folder, self.named | frozenset(layers))
 
 
 def _part(images: ImageSet, half: int | None, most: int) -> ImageSet:

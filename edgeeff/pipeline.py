@@ -81,6 +81,8 @@ def build(
     ranges: str | None = None,
     plan: Path | str | None = None,
     cpu_class: str = "auto",
+    tuning: Path | str | None = None,
+    autotune: bool = False,
     golden: int = 4,
     keep_float: Sequence[str] = (),
     min_sqnr: float | None = None,
@@ -121,6 +123,9 @@ def build(
         ranges: Instead of the recipe's: how activation ranges are chosen, minmax, percentile, mse, ….
         plan: Ranges that another tool chose: AIMET encodings, a TensorRT calibration cache, a Q/DQ .onnx.
         cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
+        tuning: A file that ``autotune`` wrote: the variants that this network's product runs fastest.
+        autotune: Time the targets' variants on this machine, take the fastest, and write the tuning to
+            ``<output>/<name>-tuning.json``.
         golden: How many golden inputs a bundle carries.
         keep_float: Layers that stay float: names, their beginnings up to a dot, or patterns with ``*``.
         min_sqnr: Keep the cheapest layers float that bring the logits to so many dB.
@@ -144,6 +149,7 @@ def build(
         cpu_class=cpu,
         keep_float=tuple(keep_float),
         budget=budget.read(min_sqnr, max_drop, max_latency_cost),
+        tuning=request.resolve_tuning(tuning),
     )
     request.refuse_output(Path(output), name)
     wanted = request.resolve_targets(targets, io)
@@ -173,7 +179,10 @@ def build(
     )
     work.labels = tuple(named) if named else None
     identity, preprocess, images = work.identity, work.preprocess, work.images
-    folders = request.resolve_output(Path(output), identity.model if name is None else name, wanted)
+    name = identity.model if name is None else name
+    folders = request.resolve_output(Path(output), name, wanted)
+    if autotune:
+        work.tune(wanted, Path(output) / f"{name}-tuning.json")
     inputs = {
         "source": work.source_digest,
         "model": identity.model,
@@ -182,11 +191,12 @@ def build(
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
         "labels": named,
-        "options": vars(options)
+        "options": vars(work.options)
         | {
             "effort": recipe.load(options.effort).to_json(),
             "budget": vars(options.budget) if options.budget else None,
             "plan": options.plan.digest if options.plan else None,
+            "tuning": dict(work.options.tuning.choices) if work.options.tuning else None,
         },
         "tools": tool_versions(),
         "version": steps.VERSION,
@@ -200,6 +210,7 @@ def build(
             continue
         network = work.network()
         names = request.resolve_labels(named, network.labels, network.classes, labels)
+        target = work.served(target)
         hub = work.hub(target)
         progress.stage(f"{folder.name}: {target.summary}")
         manifest = Manifest(
@@ -291,9 +302,10 @@ def _write(
     """Write a bundle into a temporary place, verify it there, and let it stand only then."""
     found: dict[str, Any] = {}
 
-    def measure(staged: Bundle) -> dict[str, dict[str, Any]]:
-        found.update(work.verify(staged, hub))
-        return {"verification.json": {**found, "validation": work.images.validation.digest()}}
+    def measure(staged: Bundle) -> dict[str, dict[str, Any] | bytes]:
+        report, kept = work.verify(staged, hub)
+        found.update(report)
+        return {"verification.json": {**found, "validation": work.images.validation.digest()}, **kept}
 
     bundle = write_bundle(folder, manifest, files, measure)
     return _built(bundle, found, unchanged=False)

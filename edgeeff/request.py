@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from edgeeff import backends
 from edgeeff.bundle import is_ours
@@ -20,6 +20,9 @@ from edgeeff.target import InputType, Target, load_target
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Padding
 from edgeeff.zoo.sources import Asked, Identity
+
+if TYPE_CHECKING:
+    from edgeeff.tuning import Tuning
 
 #: What building needs beside the runtimes; a device needs none of it.
 BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "h5py", "huggingface_hub")
@@ -52,6 +55,12 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
         )
     for target in wanted:
         backends.require(target.runtime, "emit")
+        possible = backends.runtime(target.runtime).PRECISIONS
+        if target.precision not in possible:
+            raise OptionError(
+                f"{target.name}: {target.runtime} bundles cannot be {target.precision}",
+                mend=f"say precision = {' or '.join(possible)} in the target's file",
+            )
     if io is None:
         return wanted
     if io not in get_args(InputType):
@@ -229,6 +238,13 @@ def resolve_cpu_class(cpu_class: str) -> str:
     if cpu_class not in known:
         raise OptionError(f"no CPU class {cpu_class!r}", mend=f"choose one of {', '.join(known)}")
     return machine.cpu_class() if cpu_class == "auto" else cpu_class
+
+
+def resolve_tuning(path: Path | str | None) -> Tuning | None:
+    """What an earlier ``--autotune`` found."""
+    from edgeeff import tuning
+
+    return None if path is None else tuning.read(Path(path))
 
 
 def resolve_labels(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,33 +18,39 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff import backends, mixed
-from edgeeff.backends import Emission, Logits
+from edgeeff.backends import Emission, Evidence, Examination, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.judgement import Judgement
 from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
 from edgeeff.errors import MissingRuntimeError, VerificationError
-from edgeeff.harness import verify
+from edgeeff.files import write_file
+from edgeeff.harness import machine, verify
 from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
 from edgeeff.mixed import Floating
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
 from edgeeff.quantization.budget import Budget, judge
-from edgeeff.target import Scheme, Target
+from edgeeff.target import Activation, Scheme, Target
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
 if TYPE_CHECKING:
+    import onnx
     import onnx_ir as ir
     from torch import Tensor
 
     from edgeeff.quantization.draft import Draft
     from edgeeff.quantization.recipe import Recipe
+    from edgeeff.tuning import Tuning
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 5
+VERSION = 6
+
+#: Held-out images that an artifact which cannot run here is examined on: all logits of so few are enough.
+EXAMINED = 8
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Options:
     cpu_class: str = "vnni"
     keep_float: tuple[str, ...] = ()
     budget: Budget | None = None
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,33 @@ class Work:
         network: Network = self._once("network", self._network)
         return network
 
+    def activation(self) -> Activation:
+        """Whether the network's activation has an upper bound: ReLU6 has, Swish has not."""
+        found: Activation = self._once("activation", self._activation)
+        return found
+
+    def served(self, target: Target) -> Target:
+        """The target as the variant has it that suits the processor and the network, or that was tuned."""
+        if target.scheme is None or not target.variants:
+            return target.served(None)
+        activation, tuning = self.activation(), self.options.tuning
+        rule = target.variant(self.options.cpu_class, activation)
+        tuned = tuning.variant(target, activation) if tuning else None
+        chosen = rule if tuned is None else None if tuned == "plain" else tuned
+        why = f"for {self.options.cpu_class} CPUs" if tuned is None else "as it was tuned"
+        if chosen is not None:
+            self._tell(f"variant  {target.name}: {chosen.name}, {why}")
+        return target.served(chosen)
+
+    def tune(self, targets: Sequence[Target], file: Path) -> None:
+        """Ask this machine which variants it is fastest with, take them, and keep the answer in a file."""
+        from edgeeff import tuning
+
+        found, text = tuning.measure(self, targets)
+        self.options = replace(self.options, tuning=found)
+        write_file(file, text)
+        self.progress.tell(f"tuning   {file}")
+
     def hub(self, target: Target) -> Hub:
         """float graph and statistics ─▶ plan ─▶ Q/DQ graph; for a float target the float graph itself."""
         network = self.network()
@@ -183,7 +217,8 @@ class Work:
         """hub graph ─▶ everything that a bundle seals: artifact, plan, golden vectors, a README."""
         import onnx
 
-        emission = Emission(name, target, self.preprocess, labels, self.options.softmax)
+        control = partial(self._control, target)
+        emission = Emission(name, target, self.preprocess, labels, self.options.softmax, control)
         graph = onnx.load_model_from_string(hub.graph)
         files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
         del graph
@@ -194,8 +229,11 @@ class Work:
         files["README.md"] = readme(name, target).encode()
         return files
 
-    def verify(self, bundle: Bundle, hub: Hub) -> dict[str, Any]:
+    def verify(self, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any], Mapping[str, bytes]]:
         """Run the artifact on held-out images and hold it against the float graph.
+
+        Returns:
+            The report, and what the runtime made of the artifact that is to be kept beside it.
 
         Raises:
             VerificationError: The artifact does not compute what its hub graph says.
@@ -210,6 +248,17 @@ class Work:
         report["counts"] = dict(check.counts)
         report["fallbacks"] = list(check.fallbacks)
         warnings = [f"{name} fell back from INT8" for name in check.fallbacks]
+        if check.deviations and self.options.cpu_class == machine.cpu_class():
+            raise VerificationError(
+                f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
+                f"{'; '.join(check.deviations)}",
+                mend="measure what this machine is fastest with: --autotune",
+            )
+        warnings += [f"here {sentence}" for sentence in check.deviations]
+        if backends.offers(bundle.manifest.runtime, "examine"):
+            examined = self._examined(bundle, hub)
+            report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
+            warnings += examined.warnings
         logits: Logits | None = None
         try:
             session = bundle.session()
@@ -239,7 +288,7 @@ class Work:
             warnings += mixed.hold(budget, choice, judged, bundle.name)
             report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
         report["warnings"] = warnings
-        return report
+        return report, check.files
 
     def digests(self, hub: Hub) -> dict[str, str]:
         """What a manifest says the bundle was made from."""
@@ -253,11 +302,48 @@ class Work:
 
     # The work behind the steps.
 
+    def _control(self, target: Target) -> onnx.ModelProto:
+        """The float graph that takes the target's input."""
+        import onnx
+
+        return onnx.load_model_from_string(self.hub(replace(target, precision="fp32", scheme=None)).graph)
+
+    def _examined(self, bundle: Bundle, hub: Hub) -> Examination:
+        """What is said of an artifact that cannot run here, on a few held-out images."""
+        batches, float_logits = self._judged()
+        images = np.concatenate(batches[:EXAMINED])[:EXAMINED]
+        outputs = float_logits[: len(images)]
+        hub_outputs = self.infer(hub.graph, [images], hub.raw, literal=True) if hub.plan is not None else None
+        if self.options.softmax:
+            outputs = _softmax(outputs)
+            hub_outputs = None if hub_outputs is None else _softmax(hub_outputs)
+        evidence = Evidence(images, outputs, hub_outputs, self._largest)
+        room = backends.room(bundle.manifest.runtime, "examine")
+        found: Examination = room.examine(bundle, evidence)
+        for line in found.lines:
+            self._tell(line)
+        return found
+
+    def _tell(self, line: str) -> None:
+        """Tell something once a build: several targets may have the same to say."""
+        if line not in self._told:
+            self._told.add(line)
+            self.progress.tell(line)
+
+    def _largest(self) -> dict[str, float]:
+        """The largest |value| that each tensor of the float graph reached on the calibration images."""
+        return {name: max(-s.low, s.high) for name, s in self._statistics().items()}
+
     def _once(self, name: str, work: Any) -> Any:
         if name not in self._done:
             self._done[name] = work()
             give_back()  # a step leaves its result and nothing else
         return self._done[name]
+
+    def _activation(self) -> Activation:
+        from edgeeff.quantization.draft import is_bounded
+
+        return "bounded" if is_bounded(self.float_graph()) else "unbounded"
 
     def _network(self) -> Network:
         digest = hashlib.sha256(self._graph()).hexdigest()
@@ -366,13 +452,13 @@ class Work:
             raw: Whether the graph's input is raw pixels, not normalised ones.
             floating: Layers that stay float.
         """
-        from edgeeff.quantization.draft import Evidence, is_bounded
+        from edgeeff.quantization.draft import Evidence
         from edgeeff.quantization.quantize import begin
 
         assert target.scheme is not None
         recipe = self._recipe()
         statistics = self._statistics()
-        if recipe.asks_gain(is_bounded(self.float_graph()), target.scheme.swish):
+        if recipe.asks_gain(self.activation() == "bounded", target.scheme.swish):
             del statistics  # a V2-XL's are 0.8 GB: the gains are measured before anything large is held
             self._gain()
             statistics = self._statistics()
@@ -543,7 +629,11 @@ class Work:
 
 def target_facts(target: Target) -> dict[str, Any]:
     """A target as plain data, for a key."""
-    return {**vars(target), "scheme": vars(target.scheme) if target.scheme else None}
+    return {
+        **vars(target),
+        "scheme": vars(target.scheme) if target.scheme else None,
+        "variants": [vars(variant) for variant in target.variants],
+    }
 
 
 def golden_files(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:

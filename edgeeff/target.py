@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,11 @@ else:
     import tomli as tomllib
 
 InputType = Literal["float32", "uint8", "int8"]
-Precision = Literal["int8", "bf16", "fp32"]
+CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
+Activation = Literal["bounded", "unbounded"]
+#: What a layer is for, as far as a scheme may keep it in float for it.
+Role = Literal["stem", "depthwise"]
+Precision = Literal["int8", "fp16", "bf16", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Scheme:
     otherwise only the inputs of convolutions, fully connected layers and residual additions are
     quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it on each step. On the CPU
     classes of ``saturating_cpus`` the runtime's int8 dot products saturate, so weights keep to seven bits.
+    ``swish_form = "polynomial"`` writes Swish as arithmetic; layers of the roles ``float_layers`` stay float.
     """
 
     name: str
@@ -45,13 +50,37 @@ class Scheme:
     squeeze_excite: Literal["float", "int8"]
     opset: int
     saturating_cpus: tuple[str, ...] = ()
+    swish_form: Literal["exact", "polynomial"] = "exact"
+    float_layers: tuple[Role, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a target is best served on some processors: what it changes of the scheme and the properties.
+
+    Args:
+        name: What a tuning calls it.
+        cpu: The classes of processor that it is the rule for; on others it may still be tuned for.
+        activation: The networks that it is for: those whose activation is bounded (ReLU6), or is not (Swish).
+        swish_form: Of :class:`Scheme`.
+        float_layers: Likewise.
+        runtime_properties: Over those of the target.
+    """
+
+    name: str
+    cpu: tuple[CpuClass, ...]
+    activation: Activation | None = None
+    swish_form: Literal["exact", "polynomial"] = "exact"
+    float_layers: tuple[Role, ...] = ()
+    runtime_properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Target:
     """One kind of artifact: a runtime, a precision, a scheme where it is quantised, and the input it takes.
 
-    An integer input takes raw pixels (int8: minus 128), a float input normalised ones.
+    An integer input takes raw pixels (int8: minus 128), a float input normalised ones. Of the ``variants``
+    the first that suits processor and network is taken.
     """
 
     name: str
@@ -61,6 +90,23 @@ class Target:
     input: InputType
     scheme: Scheme | None
     runtime_properties: Mapping[str, str] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+
+    def choices(self, activation: Activation) -> tuple[Variant, ...]:
+        """The variants that a network of such an activation can take."""
+        return tuple(v for v in self.variants if v.activation in (None, activation))
+
+    def variant(self, cpu_class: str, activation: Activation) -> Variant | None:
+        """The variant that the rules give; None where the target as it stands is the rule."""
+        return next((v for v in self.choices(activation) if cpu_class in v.cpu), None)
+
+    def served(self, variant: Variant | None) -> Target:
+        """The target as a variant has it, with no variants left to choose from."""
+        if variant is None or self.scheme is None:
+            return replace(self, variants=())
+        scheme = replace(self.scheme, swish_form=variant.swish_form, float_layers=variant.float_layers)
+        properties = {**self.runtime_properties, **variant.runtime_properties}
+        return replace(self, scheme=scheme, runtime_properties=properties, variants=())
 
 
 class _SchemeFile(BaseModel):
@@ -75,6 +121,16 @@ class _SchemeFile(BaseModel):
     saturating_cpus: list[str] = []
 
 
+class _VariantTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    cpu: list[CpuClass]
+    activation: Activation | None = None
+    swish_form: Literal["exact", "polynomial"] = "exact"
+    float_layers: list[Role] = []
+    runtime_properties: dict[str, str] = {}
+
+
 class _TargetFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     summary: str
@@ -83,6 +139,7 @@ class _TargetFile(BaseModel):
     input: InputType
     scheme: str | None = None
     runtime_properties: dict[str, str] = {}
+    variant: list[_VariantTable] = []
 
 
 def resources(folder: str) -> Path:
@@ -122,7 +179,13 @@ def load_target(name: str) -> Target:
         input=content.input,
         scheme=load_scheme(content.scheme) if content.scheme else None,
         runtime_properties=content.runtime_properties,
+        variants=tuple(_variant(table) for table in content.variant),
     )
+
+
+def _variant(table: _VariantTable) -> Variant:
+    fields = table.model_dump()
+    return Variant(**{**fields, "cpu": tuple(table.cpu), "float_layers": tuple(table.float_layers)})
 
 
 def load_scheme(name: str) -> Scheme:

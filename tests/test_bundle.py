@@ -92,11 +92,12 @@ def test_measurements_lie_outside_the_seal(tmp_path):
     def measure(staged):
         seen.append((staged.altered(), staged.folder.name))
         assert not (tmp_path / "b").exists()
-        return {"verification.json": {"sqnr_db": 21.5}}
+        return {"verification.json": {"sqnr_db": 21.5}, "model.engine": b"\x00\xff"}
 
     bundle = write_bundle(tmp_path / "b", manifest(), FILES, measure)
     assert seen == [([], "b")]
     assert bundle.read_measured("verification.json") == {"sqnr_db": 21.5}
+    assert (bundle.folder / "measured" / "model.engine").read_bytes() == b"\x00\xff"
     assert bundle.read_measured("latency.json") is None
     bundle.write_measured("latency.json", {"ms": [1.0, 2.0]})
     assert bundle.read_measured("latency.json") == {"ms": [1.0, 2.0]}

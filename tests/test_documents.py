@@ -32,7 +32,8 @@ DOCUMENTS = [
 OPEN_FOLDERS = (
     *("graph/passes", "graph/importing", "zoo/families", "zoo/formats", "zoo/namings", "zoo/sources"),
     *("quantization/rewrites", "quantization/steps", "quantization/estimators", "quantization/foreign"),
-    *("backends/tflite/lowering", "cli"),
+    *("backends/tflite/lowering", "cli", "backends/tensorrt/deployment", "backends/tensorrt/repair"),
+    *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 
 
@@ -132,7 +133,17 @@ def test_relative_links_resolve(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_paths_exist(document):
-    tops = ("edgeeff/", "targets/", "calibration/", "benchmarks/", "scripts/", "tests/", "docs/", ".ci/")
+    tops = (
+        "edgeeff/",
+        "targets/",
+        "boards/",
+        "calibration/",
+        "benchmarks/",
+        "scripts/",
+        "tests/",
+        "docs/",
+        ".ci/",
+    )
     made = recipes()
     for code in inline(document):
         if code.startswith(tops) and not set(code) & set("<*… "):

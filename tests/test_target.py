@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from edgeeff import backends
-from edgeeff.errors import EdgeeffError, UnknownTargetError
+from edgeeff.errors import EdgeeffError, OptionError, UnknownTargetError
+from edgeeff.request import resolve_targets
 from edgeeff.target import load_scheme, load_target, resources, target_names
 
 GOOD = {"summary": '"A board"', "runtime": '"openvino"', "precision": '"fp32"', "input": '"uint8"'}
@@ -47,6 +48,14 @@ def test_a_target_of_ones_own(tmp_path):
     target = load_target(str(path))
     assert target.name == "my-board" and dict(target.runtime_properties) == {"A": "B"}
     assert target.scheme == load_scheme("openvino")
+
+
+@pytest.mark.parametrize("runtime", ["tflite", "tensorrt"])
+def test_a_precision_that_the_runtime_has_not_is_refused_before_any_work(tmp_path, runtime):
+    path = tmp_path / "my-board.toml"
+    path.write_text(toml(precision='"bf16"', runtime=f'"{runtime}"'))
+    with pytest.raises(OptionError, match=f"my-board: {runtime} bundles cannot be bf16"):
+        resolve_targets([str(path)], io=None)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +123,25 @@ def test_a_runtime_that_is_not_installed_names_the_line_that_installs_it(monkeyp
     with pytest.raises(EdgeeffError, match="needs no_such_runtime or nor_this") as caught:
         backends.room("openvino", "run")
     assert "pip install 'edgeeff[openvino]'" in caught.value.mend
+
+
+def test_a_variant_is_chosen_by_processor_and_activation():
+    target = load_target("cpu-int8")
+    assert target.variant("bf16", "bounded") is None and target.variant("arm", "unbounded") is None
+    bf16, avx2 = target.variant("bf16", "unbounded"), target.variant("avx2", "unbounded")
+    assert bf16.name != avx2.name
+    served = target.served(bf16)
+    assert served.scheme.swish_form == "polynomial" and served.scheme.float_layers == ("depthwise",)
+    assert served.runtime_properties == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}
+    assert not served.variants and served.name == "cpu-int8"
+    plain = target.served(None)
+    assert plain.scheme == target.scheme and plain.runtime_properties == target.runtime_properties
+
+
+def test_a_variant_that_says_nonsense_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        toml(precision='"int8"', scheme='"openvino"') + '[[variant]]\nname = "x"\ncpu = ["pentium"]\n'
+    )
+    with pytest.raises(UnknownTargetError, match="variant"):
+        load_target(str(path))

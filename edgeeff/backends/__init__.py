@@ -1,22 +1,23 @@
 """One folder for each runtime, found by name.
 
 A runtime's folder holds ``emit.py`` (hub graph to artifact; build wing), ``run.py`` (a session over an
-artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing). Its
+artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing); where an artifact
+cannot run on the machine that builds it, also ``examine.py`` (what can be said of it there; build wing). Its
 ``__init__.py`` holds its facts: ``REQUIRES``, the modules it needs (any one of those in a tuple will do);
-``INSTALL``, the line that brings them; ``NORMALISES_INPUT``, ``INPUTS``, ``ARTIFACT`` and ``RUN``. No table
-lists the runtimes: a new folder is a new runtime.
+``INSTALL``, the line that brings them; ``NORMALISES_INPUT``, ``INPUTS``, ``PRECISIONS``, ``ARTIFACT`` and
+``RUN``. No table lists the runtimes: a new folder is a new runtime.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,19 +26,27 @@ from edgeeff.errors import MissingRuntimeError, UnknownTargetError
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
 
+if TYPE_CHECKING:
+    import onnx
+
 Logits = npt.NDArray[np.float32]
-Room = Literal["emit", "run", "check"]
+Room = Literal["emit", "run", "check", "examine"]
 
 
 @dataclass(frozen=True)
 class Emission:
-    """What an ``emit`` is given besides the graph: everything the artifact's metadata is written from."""
+    """What an ``emit`` is given besides the graph: everything the artifact's metadata is written from.
+
+    ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
+    None where there is none, as for a graph that somebody else quantised.
+    """
 
     name: str
     target: Target
     preprocess: Preprocess
     labels: Sequence[str]
     softmax: bool = False
+    float_graph: Callable[[], onnx.ModelProto] | None = None
 
 
 class Session(Protocol):
@@ -72,14 +81,54 @@ class CheckReport:
         summary: One line for a person.
         counts: Figures a test can hold on to, such as INT8 kernels or delegated operators.
         fallbacks: The layers that were meant to run in INT8 and do not.
+        deviations: A sentence for each other way in which the runtime does not do what the plan relies on.
         layers: All layers, where the runtime tells them.
+        ladder: For what cannot be run here, each rung of honest claims: what was found, or NOT RUN.
+        files: What is to be kept in ``measured/``, such as a compiled engine.
     """
 
     status: Literal["ok", "fallback", "NOT RUN"]
     summary: str
     counts: Mapping[str, int] = field(default_factory=dict)
     fallbacks: Sequence[str] = ()
+    deviations: Sequence[str] = ()
     layers: Sequence[Layer] = ()
+    ladder: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an ``examine`` holds an artifact against.
+
+    Args:
+        images: Raw pixels, uint8 [N, H, W, 3].
+        float_outputs: The float graph's outputs of them (logits, or probabilities), [N, classes].
+        hub_outputs: The hub graph's, computed as it is written; None for a float target.
+        largest: Makes the largest |value| that each tensor of the float graph reached in calibration.
+    """
+
+    images: Pixels
+    float_outputs: Logits
+    hub_outputs: Logits | None
+    largest: Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What an ``examine`` found.
+
+    Args:
+        report: For ``measured/verification.json``.
+        ladder: Of :class:`CheckReport`'s ladder the rungs that need more than the runtime.
+        lines: For the screen.
+        warnings: What the user must not miss.
+    """
+
+    report: Mapping[str, Any]
+    ladder: Mapping[str, str] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def runtime_names() -> list[str]:
@@ -110,6 +159,11 @@ def missing(name: str) -> list[str]:
     return absent
 
 
+def offers(name: str, part: Room) -> bool:
+    """Whether the runtime's folder has such a room."""
+    return find_spec(f"{runtime(name).__name__}.{part}") is not None
+
+
 def require(name: str, part: Room) -> None:
     """Refuse a room that is not there or whose runtime is not installed, without importing either.
 
@@ -118,7 +172,7 @@ def require(name: str, part: Room) -> None:
         MissingRuntimeError: A module that the runtime needs is not installed.
     """
     package = runtime(name)
-    if find_spec(f"{package.__name__}.{part}") is None:
+    if not offers(name, part):
         raise UnknownTargetError(
             f"the {name} runtime has no {part}: no target can name it",
             mend=f"the runtimes are {', '.join(runtime_names())}",
@@ -132,7 +186,7 @@ def require(name: str, part: Room) -> None:
 
 
 def room(name: str, part: Room) -> Any:
-    """The runtime's ``emit``, ``run`` or ``check`` module.
+    """The runtime's ``emit``, ``run``, ``check`` or ``examine`` module.
 
     Raises:
         UnknownTargetError: There is no such runtime, or it has no such room.

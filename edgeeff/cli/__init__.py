@@ -44,7 +44,8 @@ def application() -> typer.Typer:
     app.callback(invoke_without_command=True)(_options)
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name not in _HELPERS:
-            app.command(module.name)(_guarded(import_module(f"{__name__}.{module.name}").command))
+            command = import_module(f"{__name__}.{module.name}").command
+            app.command(module.name.replace("_", "-"))(_guarded(command))
     return app
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeeff.cli import console, options, tables, values
+
+if TYPE_CHECKING:
+    from edgeeff.board import Board
+    from edgeeff.pipeline import Built
 
 
 def command(
@@ -50,7 +55,14 @@ def command(
         str | None, typer.Option(help="The latency that float layers may add at most: 3%.")
     ] = None,
     plan: options.Plan = None,
+    board: options.Board = None,
     cpu_class: options.CpuClass = "auto",
+    tuning: Annotated[
+        Path | None, typer.Option(help="Variants that --autotune found to be the fastest.")
+    ] = None,
+    autotune: Annotated[
+        bool, typer.Option("--autotune", help="Time the targets' variants here, and take the fastest.")
+    ] = False,
     golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 4,
     force_calibration: options.ForceCalibration = False,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
@@ -59,6 +71,7 @@ def command(
     """Build a trained EfficientNet for one or several targets, from one calibration."""
     from edgeeff.pipeline import build
 
+    named = _board(board, target) if board else None
     with console.ConsoleProgress() as progress:
         built = build(
             model,
@@ -87,6 +100,8 @@ def command(
             ranges=ranges,
             plan=plan,
             cpu_class=cpu_class,
+            tuning=tuning,
+            autotune=autotune,
             golden=golden,
             keep_float=values.names(keep_float) if keep_float else (),
             min_sqnr=min_sqnr,
@@ -95,11 +110,59 @@ def command(
             force_calibration=force_calibration,
             progress=progress,
         )
+    found = [_on_board(b, named) if named else {} for b in built]
     if json:
-        console.as_json([tables.built_json(b) for b in built])
+        console.as_json([tables.built_json(b) | f for b, f in zip(built, found, strict=True)])
     else:
         console.table(tables.built_table(built))
+        if named:
+            _show_board(named, built, found)
     for b in built:
         for warning in b.warnings:
             console.warn(f"{b.bundle.name}: {warning}")
     return 1 if strict and any(b.warnings for b in built) else 0
+
+
+def _board(name: str, targets: list[str]) -> Board:
+    """The board, before anything is built: it is known, and every target suits it."""
+    from edgeeff.backends.tensorrt.builds import builds
+    from edgeeff.board import load_board, require_suited
+    from edgeeff.target import load_target
+
+    board = load_board(name)
+    builds(board)
+    for target in targets:
+        require_suited(board, load_target(target))
+    return board
+
+
+def _on_board(built: Built, board: Board) -> dict[str, Any]:
+    """What the board builds of a bundle, which its rules for just those versions hold."""
+    from edgeeff.backends.tensorrt.builds import builds, hold
+
+    manifest = built.bundle.manifest
+    planned = builds(board, manifest.files) if manifest.runtime == "tensorrt" else []
+    held = hold(built.bundle.folder, board, planned)
+    return {
+        "board": {**board.to_json(), "builds": [b.to_json() for b in planned], "lint": held.to_json()},
+    }
+
+
+def _show_board(board: Board, built: Sequence[Built], found: Sequence[dict[str, Any]]) -> None:
+    from edgeeff.backends.tensorrt.builds import builds
+
+    console.plain("")
+    console.plain(tables.board_head(board))
+    shown = [b.bundle.manifest for b in built if b.bundle.manifest.runtime == "tensorrt"]
+    planned = builds(board, {file for manifest in shown for file in manifest.files})
+    if planned:
+        console.table(tables.board_table(board, planned))
+    for b, f in zip(built, found, strict=True):
+        held = f["board"]["lint"]
+        if held["tensorrt"]:
+            warned = ", ".join(f"{count} × {rule}" for rule, count in held["warnings"].items())
+            rules = f"{b.bundle.name} keeps the rules of TensorRT {', '.join(held['tensorrt'])}"
+            console.plain(f"{rules}; warnings: {warned or 'none'}")
+        else:
+            console.plain(f"{b.bundle.name}: an engine for {board.compute_capability} is compiled beforehand")
+    console.plain(tables.board_notes(board))

@@ -7,15 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, tables
+from edgeeff.cli import console, options, tables
 
 
-def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def command(
+    board: options.Board = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Say what this machine can build and run, and the install line for what it cannot."""
     from edgeeff import backends, request
+    from edgeeff.backends.tensorrt.builds import builds
+    from edgeeff.board import load_board
     from edgeeff.cache import Cache
     from edgeeff.harness import machine
 
+    named = load_board(board) if board else None
+    planned = builds(named) if named else []
     here = machine.describe()
     rows: list[dict[str, Any]] = []
     absent = request.missing_for_build()
@@ -30,7 +37,10 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     cache = Cache.default()
     size = sum(entry[2] for entry in cache.entries())
     if json:
-        console.as_json({"machine": here.to_json(), "parts": rows, "cache_bytes": size})
+        found = {"machine": here.to_json(), "parts": rows, "cache_bytes": size}
+        if named:
+            found["board"] = {**named.to_json(), "builds": [b.to_json() for b in planned]}
+        console.as_json(found)
         return
     console.plain(
         f"{here.cpu or 'unknown CPU'}, class {here.cpu_class}, {here.usable_cores} cores, {here.system}"
@@ -42,3 +52,8 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         made.add_row(row["part"], here_or_not, row["install"] if row["missing"] else "")
     console.table(made)
     console.plain(f"cache: {tables.megabytes(size)} (edgeeff cache ls)")
+    if named:
+        console.plain("")
+        console.plain(tables.board_head(named))
+        console.table(tables.board_table(named, planned))
+        console.plain(tables.board_notes(named))

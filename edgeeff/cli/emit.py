@@ -29,7 +29,11 @@ def command(
     labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Lower a Q/DQ ONNX graph that was quantised elsewhere, with its scales as they are."""
+    """Lower a Q/DQ ONNX graph that was quantised elsewhere, with its scales as they are.
+
+    What the other tool wrote otherwise than TensorRT reads it is rewritten where that computes the same, and
+    told.
+    """
     from edgeeff.foreign import emit
     from edgeeff.zoo import catalog
 
@@ -50,5 +54,9 @@ def command(
     if json:
         console.as_json({"bundle": str(bundle.folder), **found})
         return
+    for sentence in found["repairs"]:
+        console.plain(f"repaired: {sentence}")
+    if found["repairs"]:
+        console.plain(f"          {found['repaired']['summary']}")
     console.plain(f"{bundle.folder}  {tables.megabytes(tables.artifact_bytes(bundle))}  {found['check']}")
     console.plain(found["golden"]["summary"])

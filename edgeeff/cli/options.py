@@ -67,3 +67,7 @@ CpuClass = Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")]
 ForceCalibration = Annotated[
     bool, typer.Option(help="Calibrate even with images that are mostly blank or noise.")
 ]
+Board = Annotated[
+    str | None,
+    typer.Option(help="An NVIDIA board: orin-nano, agx-orin, thor …, or a TOML file of your own."),
+]

@@ -10,6 +10,8 @@ from rich.table import Table
 from edgeeff import backends
 
 if TYPE_CHECKING:
+    from edgeeff.backends.tensorrt.builds import Build
+    from edgeeff.board import Board
     from edgeeff.bundle import Bundle
     from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.latency import LatencyReport
@@ -29,8 +31,11 @@ def new(*columns: str, title: str | None = None) -> Table:
 
 def artifact_bytes(bundle: Bundle) -> int:
     """The size of the files that hold the network."""
-    names = backends.runtime(bundle.manifest.runtime).ARTIFACT
-    return sum((bundle.folder / name).stat().st_size for name in names if name in bundle.manifest.files)
+    sealed, size = bundle.manifest.files, 0
+    for need in backends.runtime(bundle.manifest.runtime).ARTIFACT:
+        names = (need,) if isinstance(need, str) else need
+        size += sum((bundle.folder / name).stat().st_size for name in [n for n in names if n in sealed][:1])
+    return size
 
 
 def megabytes(size: int) -> str:
@@ -131,6 +136,47 @@ def latency_table(report: LatencyReport) -> Table:
             f"{interval.low:.3f}…{interval.high:.3f}" if interval else "",
         )
     return made
+
+
+def board_head(board: Board) -> str:
+    """What a board is, in two lines."""
+    sizes = sorted(board.memory_gb)
+    memory = " or ".join(map(str, sizes)) if len(sizes) < 3 else f"{sizes[0]} to {sizes[-1]}"
+    precisions = " and ".join(p.upper() for p in board.precisions)
+    return (
+        f"board {board.name}: {board.summary}\n"
+        f"compute capability {board.compute_capability}, {memory} GB, {precisions}; "
+        f"targets {', '.join(board.targets)}"
+    )
+
+
+def board_table(board: Board, builds: Sequence[Build]) -> Table:
+    """What each TensorRT of a board builds, and from which file."""
+    precisions = list(dict.fromkeys(build.precision for build in builds))
+    jetpack = any(software.jetpack for software in board.software)
+    made = new(*(["JetPack"] if jetpack else []), "TensorRT", *(f"{p} engine from" for p in precisions))
+    for software in board.software:
+        files = {b.precision: b for b in builds if b.software == software}
+        cells = [
+            f"{b.file}\n{'strongly typed' if b.strongly_typed else ' '.join(b.flags)}" if b else ""
+            for b in (files.get(p) for p in precisions)
+        ]
+        version = software.tensorrt if software.verified else f"{software.tensorrt} ?"
+        made.add_row(*([software.jetpack] if jetpack else []), version, *cells)
+    return made
+
+
+def board_notes(board: Board) -> str:
+    """What nobody must take for granted of a board."""
+    doubtful: dict[str, list[str]] = {}
+    for software in board.software:
+        if not software.verified:
+            jetpack = f" in JetPack {software.jetpack}" if software.jetpack else ""
+            doubtful.setdefault(software.source, []).append(f"{software.tensorrt}{jetpack}")
+    lines = [f"? not verified: {', '.join(what)}: {source}." for source, what in doubtful.items()]
+    lines.append(f"DLA is not promised: {board.dla}.")
+    lines.append(f"On this board: {NOT_RUN}, until a result of it is imported.")
+    return "\n".join(lines)
 
 
 def _proportion(value: Any) -> str:

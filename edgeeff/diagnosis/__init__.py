@@ -93,6 +93,7 @@ def diagnose(
             mend="choose an int8 one of `edgeeff targets`",
         )
     work = _work(asked, cache or Cache.default(), progress)
+    wanted = work.served(wanted)
     raw = wanted.input != "float32" and not backends.runtime(wanted.runtime).NORMALISES_INPUT
     draft = work.draft(wanted, raw, mixed.floating(work, wanted, raw, {}).layers)
     _tell_judgement(work)

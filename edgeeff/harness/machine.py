@@ -12,11 +12,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edgeeff.backends import runtime, runtime_names
-
-CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
+from edgeeff.target import CpuClass
 
 # Flags of /proc/cpuinfo that decide which kernels a runtime picks, x86 ("flags") and ARM ("Features").
 _TELLING_FLAGS = (

@@ -19,6 +19,7 @@ from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import ranges
 from edgeeff.quantization.placement import Placement, place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
+from edgeeff.quantization.rewrites import swish_polynomial
 from edgeeff.target import Scheme
 
 F64 = npt.NDArray[np.float64]
@@ -135,7 +136,8 @@ class Draft:
             readers={name: site.readers for name, site in self.placement.sites.items()},
             layers=self.layers,
             outputs=tuple(name for name, site in self.placement.sites.items() if site.output),
-            floating=tuple(sorted(self.floating)),
+            floating=self.placement.floating,
+            arithmetic=swish_polynomial.written(self.model) if self.scheme.swish_form == "polynomial" else (),
             notes=self.notes,
         )
 

@@ -6,6 +6,7 @@ TensorRT and OpenVINO (``every_tensor = false``)
     The inputs of convolutions and of the classifier, and the skip input of residual additions, which
     shares its Q with the next convolution. Nothing inside Swish. With ``squeeze_excite = "float"`` the
     pooled vector, both convolutions and the gate stay float; the product is quantised for the projection.
+    So do layers of the roles ``float_layers``, where the processor does them in bf16 as fast.
 TFLite (``every_tensor = true``)
     Every tensor, after the operators that the runtime fuses: a convolution's output after its clamp.
     σ(x) has the scale 1/256 and zero point −128 that the TFLite specification demands of LOGISTIC.
@@ -22,7 +23,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeeff.graph.model import constant
-from edgeeff.target import Scheme
+from edgeeff.target import Role, Scheme
 
 #: Operators whose output cannot be negative; pooling and reshaping keep what their input has.
 _NONNEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax"})
@@ -55,10 +56,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Placement:
-    """All sites in the order of the graph, and the layers whose weights are quantised."""
+    """All sites in the order of the graph, the layers that are quantised, and those kept in float."""
 
     sites: Mapping[str, Site]
     layers: tuple[str, ...]
+    floating: tuple[str, ...]
 
 
 def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Placement:
@@ -70,6 +72,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
         floating: Layers that are to stay float whatever the scheme says.
     """
     graph = model.graph
+    floating = {*floating, *(_name(n) for n in graph if is_layer(n) and role(n) in scheme.float_layers)}
     layers = tuple(_name(n) for n in graph if n.op_type in _LAYERS and not _stays_float(n, scheme, floating))
     sites: dict[str, Site] = {}
     for value in [*graph.inputs, *_subtracted(model, scheme), *(n.outputs[0] for n in graph)]:
@@ -88,9 +91,14 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
             assert value.name is not None
             fixed = _fixed(value)
             sites[value.name] = Site(
-                value.name, readers, is_nonnegative(value), _is_symmetric(value, scheme), fixed, output
+                value.name,
+                readers,
+                is_nonnegative(value),
+                _is_symmetric(value, scheme, floating),
+                fixed,
+                output,
             )
-    return Placement(sites, layers)
+    return Placement(sites, layers, tuple(sorted(floating)))
 
 
 def is_nonnegative(value: ir.Value) -> bool:
@@ -139,9 +147,24 @@ def is_depthwise(node: ir.Node) -> bool:
     return node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
 
 
-def _is_symmetric(value: ir.Value, scheme: Scheme) -> bool:
+def role(node: ir.Node) -> Role | None:
+    """What a layer is for, as far as a scheme may ask: the convolution that reads the image is the stem."""
+    if is_depthwise(node):
+        return "depthwise"
+    if node.op_type != "Conv":
+        return None
+    value = node.inputs[0]
+    while value is not None and (producer := value.producer()) is not None:
+        if producer.op_type != "Sub":  # the mean of raw pixels
+            return None
+        value = producer.inputs[0]
+    return "stem"
+
+
+def _is_symmetric(value: ir.Value, scheme: Scheme, floating: Collection[str]) -> bool:
     if scheme.zero_point == "not depthwise":
-        return any(is_depthwise(reader) for reader in value.consumers()) or is_nonnegative(value)
+        readers = [reader for reader in value.consumers() if reader.name not in floating]
+        return any(is_depthwise(reader) for reader in readers) or is_nonnegative(value)
     return scheme.zero_point == "zero"
 
 

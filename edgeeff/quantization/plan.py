@@ -59,7 +59,8 @@ class Plan:
         readers: By tensor, the (node, input index) pairs that read it quantised.
         layers: By layer; a layer that is not here stays float.
         outputs: The graph outputs that are quantised.
-        floating: Layers that stay float though the scheme would quantise them.
+        floating: Layers that were to stay float, by name or by their role in the scheme.
+        arithmetic: The tensors of Swishes that are written as polynomials.
         notes: What the recipe's steps did.
     """
 
@@ -69,6 +70,7 @@ class Plan:
     layers: Mapping[str, LayerQuantization]
     outputs: tuple[str, ...] = ()
     floating: tuple[str, ...] = ()
+    arithmetic: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
@@ -88,6 +90,7 @@ class Plan:
                 for name, layer in self.layers.items()
             }
             | {name: {"precision": "float"} for name in self.floating},
+            "polynomials": list(self.arithmetic),
             "steps": list(self.notes),
         }
         return json.dumps(data, indent=1) + "\n"

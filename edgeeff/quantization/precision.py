@@ -112,7 +112,7 @@ def kept(draft: Draft, floating: Collection[str]) -> Plan:
         readers={name: site.readers for name, site in placement.sites.items()},
         layers={name: plan.layers[name] for name in placement.layers},
         outputs=tuple(name for name, site in placement.sites.items() if site.output),
-        floating=tuple(sorted({*draft.floating, *floating})),
+        floating=placement.floating,
     )
 
 

@@ -13,7 +13,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import qdq, rounding
 from edgeeff.quantization.draft import Draft, Evidence
-from edgeeff.quantization.rewrites import swish_steps
+from edgeeff.quantization.rewrites import swish_polynomial, swish_steps
 from edgeeff.target import Scheme
 
 
@@ -53,5 +53,11 @@ def begin(
 
 
 def write(draft: Draft) -> onnx.ModelProto:
-    """The hub graph of a finished draft."""
-    return qdq.insert(draft.model, draft.plan(), draft.scheme.opset)
+    """The hub graph of a finished draft.
+
+    Swish becomes arithmetic only here, where the scheme wants it: the steps before look at Swish itself.
+    """
+    model = draft.model
+    if draft.scheme.swish_form == "polynomial":
+        model = swish_polynomial.rewrite(model, swish_polynomial.fit(model, draft.evidence.statistics))
+    return qdq.insert(model, draft.plan(), draft.scheme.opset)

@@ -33,6 +33,7 @@ def without(tmp_path_factory):
     [
         ("openvino", "cpu-int8", "pip install 'edgeeff[openvino]'"),
         ("ai_edge_litert", "mobile-int8", "pip install 'edgeeff[tflite]'"),
+        ("tensorrt_rtx", "rtx-int8", "pip install 'edgeeff[tensorrt-rtx]'"),
         ("torch", "jetson-int8", "pip install 'edgeeff[build]'"),
         ("onnxruntime", "jetson-int8", "pip install 'edgeeff[build]'"),
     ],

@@ -15,7 +15,20 @@ FLOAT = "lite0-cpu-fp32"
 def test_help_and_version(edgeeff):
     shown = edgeeff("--help")
     assert shown.status == 0
-    for verb in ("build", "emit", "run", "eval", "bench", "inspect", "doctor", "models", "targets", "cache"):
+    for verb in (
+        "build",
+        "emit",
+        "run",
+        "eval",
+        "bench",
+        "inspect",
+        "lint",
+        "import-result",
+        "doctor",
+        "models",
+        "targets",
+        "cache",
+    ):
         assert f"│ {verb} " in shown.out
     assert edgeeff("--version").out.startswith("edgeeff ")
 

@@ -6,6 +6,8 @@ INSTALL = "pip install 'edgeeff[build]'"
 NORMALISES_INPUT = False
 #: Input types that its artifacts can take.
 INPUTS = ("float32", "uint8")
+#: Precisions that its artifacts can have.
+PRECISIONS = ("int8", "fp32")
 #: The files of a bundle that hold the network (one way of running it).
 ARTIFACT = ("model.onnx",)
 #: How a bundle is run on the device.

@@ -1,15 +1,23 @@
-"""Which kernels OpenVINO chose: how many run in INT8, and which layers fell back."""
+"""Which kernels OpenVINO chose, against what the plan relies on.
+
+A layer meant for INT8 that runs in another type fell back. A Swish written as arithmetic has to be one
+elementwise kernel (Subgraph): a node for each operator would cost more than the exponential that it saves. A
+layer kept in float has to run in the type of the bundle's INFERENCE_PRECISION_HINT.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgeeff.backends import CheckReport, Layer
 from edgeeff.backends.openvino.run import compile_model
 
 _LAYERS = frozenset({"Convolution", "FullyConnected", "MatMul"})
+_ONE_KERNEL = "Subgraph"
+_NAMED = 3  # so many layers are named on one line, more are counted
 
 
 def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
@@ -20,14 +28,22 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     """
     layers, originals = _executed_layers(folder, properties)
     int8 = [layer for layer in layers if _is_int8(layer)]
-    meant, kept = _planned(folder, "int8"), _planned(folder, "float")
+    plan = _plan(folder)
+    meant, kept = _planned(plan, "int8"), _planned(plan, "float")
     in_int8 = {name for layer in int8 for name in originals[layer.name]}
     fallbacks = tuple(name for name in meant if name not in in_int8)
     kinds = sorted({layer.kernel for layer in layers if layer.operator in _LAYERS})
     share = f"{len(meant) - len(fallbacks)} of {len(meant)} planned layers run in INT8"
     summary = share if meant else f"{len(layers)} layers run in {', '.join(kinds)}"
     if kept:
-        summary += f"; kept in float: {', '.join(kept)}"
+        summary += f"; {_some(kept)} kept in float"
+    if polynomials := plan.get("polynomials", []):
+        summary += f"; {len(polynomials)} Swishes as arithmetic"
+    deviations = [
+        *_apart(layers, originals, polynomials),
+        *_otherwise(layers, originals, kept, properties.get("INFERENCE_PRECISION_HINT")),
+    ]
+    summary += "".join(f"; {sentence}" for sentence in deviations)
     if fallbacks:
         summary += f"; fell back: {', '.join(fallbacks)}"
     return CheckReport(
@@ -42,8 +58,44 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
             ),
         },
         fallbacks=fallbacks,
+        deviations=deviations,
         layers=layers,
     )
+
+
+def _apart(
+    layers: tuple[Layer, ...], originals: dict[str, tuple[str, ...]], polynomials: list[str]
+) -> list[str]:
+    """What is to be said of polynomials that are not one kernel each."""
+    whole = {
+        name
+        for layer in layers
+        if layer.operator == _ONE_KERNEL
+        for name in _polynomials(originals[layer.name])
+    }
+    apart = [name for name in polynomials if name not in whole]
+    return [f"{_some(apart)}: Swish is not one kernel"] if apart else []
+
+
+def _polynomials(names: tuple[str, ...]) -> set[str]:
+    """The polynomials whose first and last operators are both among the operators that a kernel fused."""
+    return {name for name in names if f"{name}.magnitude" in names}
+
+
+def _otherwise(
+    layers: tuple[Layer, ...], originals: dict[str, tuple[str, ...]], kept: list[str], hint: str | None
+) -> list[str]:
+    """What is to be said of layers kept in float that do not run in the type that was asked for."""
+    if hint is None:
+        return []
+    ran = {name: layer for layer in layers if layer.operator in _LAYERS for name in originals[layer.name]}
+    other = {name: ran[name].precision for name in kept if name in ran and ran[name].precision != hint}
+    types = ", ".join(sorted(set(other.values())))
+    return [f"{_some(list(other))} in {types}, not in {hint}"] if other else []
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} layers"
 
 
 def _executed_layers(
@@ -70,9 +122,11 @@ def _is_int8(layer: Layer) -> bool:
     return layer.operator in _LAYERS and layer.kernel.upper().endswith(("I8", "U8"))
 
 
-def _planned(folder: Path, precision: str) -> list[str]:
-    plan = folder / "plan.json"
-    if not plan.is_file():
-        return []
-    layers: dict[str, dict[str, str]] = json.loads(plan.read_text(encoding="utf-8"))["layers"]
+def _plan(folder: Path) -> dict[str, Any]:
+    path = folder / "plan.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _planned(plan: dict[str, Any], precision: str) -> list[str]:
+    layers: dict[str, dict[str, str]] = plan.get("layers", {})
     return [name for name, layer in layers.items() if layer["precision"] == precision]

@@ -13,8 +13,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeeff.backends.tensorrt.rules import OPERATORS
 from edgeeff.errors import GraphError
+
+#: The operators of the hub: opsets 17 and 19 define them alike.
+OPERATORS = frozenset(
+    (
+        *("Add", "Cast", "Clip", "Conv", "DequantizeLinear", "Flatten", "Gemm", "GlobalAveragePool", "Mul"),
+        *("QuantizeLinear", "Relu", "Reshape", "Sigmoid", "Softmax", "Sub"),
+    )
+)
 
 #: FP16 scales are legal from opset 19 on, and IR 9 is what opset 19 came with.
 OPSET, IR_VERSION = 19, 9

@@ -7,29 +7,39 @@ An engine cannot be deserialised without a GPU, so the plan is read from the bui
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeeff.backends import Layer
-from edgeeff.errors import VerificationError
+from edgeeff.errors import OptionError, VerificationError
 
 #: Ampere, as Orin's 8.7 is, which this compiler does not take itself.
-COMPUTE_CAPABILITY = "SM86"
+AMPERE = "86"
+#: What a target says of the capabilities to compile for, such as ``80, 86``.
+PROPERTY = "compute_capabilities"
 
 _GENERATED = "kgen"  # the compiler's name for an elementwise kernel of its own
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled graph: the layers that were meant to run in INT8, and the kernels there are."""
+    """A compiled graph: the layers that were meant to run in INT8, and the kernels there are.
+
+    Args:
+        intended: The convolutions and matrix products that read dequantised activations.
+        kernels: In the order of their execution; ``precision`` is the type of the first input.
+        sources: The ONNX nodes that each kernel computes, or a part of them.
+        engine: The compiled engine; its bytes differ between two builds, the kernels do not.
+    """
 
     intended: Sequence[str]
     kernels: Sequence[Layer]
     sources: Sequence[frozenset[str]]
-    """The ONNX nodes that each kernel computes, or a part of them."""
+    engine: bytes = b""
 
     def fallbacks(self) -> list[str]:
         """The intended layers that no INT8 kernel computes."""
@@ -40,6 +50,27 @@ class Plan:
         # Its bias may lie in a generated kernel: such kernels count only where there is no other.
         products = [k for k in kernels if k.operator != _GENERATED] or kernels
         return any(k.precision == "Int8" for k in products)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan without its engine, as plain data."""
+        return {
+            "intended_int8": list(self.intended),
+            "layers": [
+                {**vars(kernel), "onnx_nodes": sorted(sources)}
+                for kernel, sources in zip(self.kernels, self.sources, strict=True)
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The reverse of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError: It is not what :meth:`to_json` writes.
+        """
+        layers = [dict(layer) for layer in data["layers"]]
+        sources = [frozenset(map(str, layer.pop("onnx_nodes"))) for layer in layers]
+        return cls([str(n) for n in data["intended_int8"]], [Layer(**layer) for layer in layers], sources)
 
 
 def available() -> bool:
@@ -58,6 +89,25 @@ def version() -> str:
     return str(tensorrt_rtx.__version__)
 
 
+def capabilities(properties: Mapping[str, str], default: str = AMPERE) -> list[str]:
+    """The compute capabilities that a target asks for, such as ``["80", "86"]``.
+
+    Raises:
+        OptionError: The text is no list of numbers, or the installed compiler does not take one of them.
+    """
+    import tensorrt_rtx as trt
+
+    asked = re.findall(r"[^\s,]+", properties.get(PROPERTY, default))
+    known = sorted((n[2:] for n in dir(trt.ComputeCapability) if re.fullmatch(r"SM\d+", n)), key=int)
+    if not asked or not set(asked) <= set(known):
+        raise OptionError(
+            f"{PROPERTY} = {properties.get(PROPERTY, default)!r}: TensorRT-RTX {version()} compiles for "
+            f"{', '.join(known)}",
+            mend="name some of these in the target's file, such as 80, 86",
+        )
+    return sorted(set(asked), key=int)
+
+
 def accept(path: Path) -> None:
     """Have the parser read a graph and say whether it supports every node.
 
@@ -74,8 +124,8 @@ def accept(path: Path) -> None:
     _parse(trt, builder, log, path)
 
 
-def compile_graph(path: Path) -> Plan:
-    """Compile a strongly typed graph for :data:`COMPUTE_CAPABILITY`, a few seconds.
+def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
+    """Compile a strongly typed graph for a compute capability such as ``86``, a few seconds.
 
     Raises:
         VerificationError: The parser or the compiler does not take it.
@@ -87,15 +137,26 @@ def compile_graph(path: Path) -> Plan:
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, COMPUTE_CAPABILITY), 0)
-    if builder.build_serialized_network(network, config) is None:
+    config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability}"), 0)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
         reasons = [message for severity, message in log.messages if severity == trt.ILogger.Severity.ERROR]
         raise VerificationError(
-            f"{path.name}: TensorRT-RTX cannot compile it for {COMPUTE_CAPABILITY}: {'; '.join(reasons[:2])}",
+            f"{path.name}: TensorRT-RTX cannot compile it for SM{capability}: {'; '.join(reasons[:2])}",
             mend="report the graph: it meets every known rule",
         )
     read = list(kernels(message for _, message in log.messages))
-    return Plan(_intended(trt, network), [kernel for kernel, _ in read], [sources for _, sources in read])
+    return Plan(
+        _intended(trt, network),
+        [kernel for kernel, _ in read],
+        [sources for _, sources in read],
+        bytes(engine),
+    )
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal: what a kept plan is of."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _builder(trt: Any) -> tuple[Any, Any]:

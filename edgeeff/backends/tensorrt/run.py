@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.backends import Logits
-from edgeeff.backends.tensorrt.device import build_engine
-from edgeeff.backends.tensorrt.device.verify import Engine
+from edgeeff.backends.tensorrt.device.onboard import engines, hardware, sealed
+from edgeeff.backends.tensorrt.device.onboard.golden import artifact
+from edgeeff.backends.tensorrt.device.onboard.running import Engine
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
@@ -66,11 +67,11 @@ def load(
             bundle, this TensorRT and this device.
     """
     try:
-        trt, cudart = build_engine.import_tensorrt(), build_engine.load_cudart()
-        capability = build_engine.compute_capability(cudart)
-        path, _ = build_engine.find_engine(folder, trt.__version__, capability)
+        trt, cudart = hardware.import_tensorrt(), hardware.load_cudart()
+        manifest = sealed.read_bundle(folder)
+        path, _ = engines.find_engine(folder, hardware.identify(trt, cudart), artifact(manifest))
         return EngineSession(Engine(trt, cudart, path, input_type), preprocess, input_type)
-    except build_engine.RefusedError as refusal:
+    except sealed.RefusedError as refusal:
         raise MissingRuntimeError(
             f"no TensorRT engine to run: {refusal}",
             mend=f"on the device, run python3 {folder / 'build_engine.py'}, then try again there",

@@ -13,7 +13,7 @@ import pytest
 from edgeeff.backends import Emission
 from edgeeff.backends.openvino.check import check
 from edgeeff.backends.openvino.emit import emit
-from edgeeff.backends.openvino.run import load
+from edgeeff.backends.openvino.run import compile_model, load
 from edgeeff.errors import BundleError, GraphError
 from edgeeff.graph.model import expand_functions
 from edgeeff.quantization import quantize, recipe
@@ -187,3 +187,40 @@ def test_a_broken_ir_is_one_error(break_it, networks, write):
         path.write_bytes(path.read_bytes()[: 0 if break_it == "empty" else 2000])
     with pytest.raises(BundleError, match=r"does not compile .*model\.xml"):
         session(folder, n, "cpu-fp32")
+
+
+@pytest.fixture(scope="module")
+def arithmetic(b0):
+    """B0's plan and artifact with Swish as arithmetic and depthwise convolutions in float."""
+    target = load_target("cpu-int8")
+    served = target.served(target.variant("vnni", "unbounded"))
+    draft = recipe.load("fast")(quantize.begin(b0.graph, b0.statistics, b0.preprocess, served.scheme))
+    files = emit(quantize.write(draft), Emission("b0-cpu-int8", served, b0.preprocess, LABELS))
+    return {**files, "plan.json": draft.plan().to_json().encode()}
+
+
+def test_a_swish_written_as_arithmetic_is_one_kernel(arithmetic, write):
+    found = check(write(arithmetic), properties={"INFERENCE_PRECISION_HINT": "f32"})
+    assert found.status == "ok" and not found.deviations and not found.fallbacks
+    assert found.counts["planned_int8"] == 34
+    assert "16 layers kept in float; 33 Swishes as arithmetic" in found.summary
+
+
+def test_a_runtime_that_does_not_fuse_it_is_told_on(arithmetic, write):
+    properties = {"INFERENCE_PRECISION_HINT": "f32", "SNIPPETS_MODE": "DISABLE"}
+    found = check(write(arithmetic), properties=properties)
+    assert [d for d in found.deviations if d == "33 layers: Swish is not one kernel"]
+
+
+def test_layers_kept_in_float_run_in_the_type_that_was_asked_for(arithmetic, write, monkeypatch):
+    folder = write(arithmetic)
+    ran = check(folder, properties={"INFERENCE_PRECISION_HINT": "f32"}).layers
+    assert {layer.precision for layer in ran if "depthwise.conv" in layer.name} == {"f32"}
+    # What a CPU without bf16 makes of the hint: it runs them in f32.
+    monkeypatch.setattr("edgeeff.backends.openvino.check.compile_model", lambda f, _, t: in_f32(f, t))
+    found = check(folder, properties={"INFERENCE_PRECISION_HINT": "bf16"})
+    assert found.deviations == ["16 layers in f32, not in bf16"]
+
+
+def in_f32(folder, threads):
+    return compile_model(folder, {"INFERENCE_PRECISION_HINT": "f32"}, threads)

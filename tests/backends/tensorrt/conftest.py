@@ -154,6 +154,12 @@ def run(
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
+def make_float(network: Any) -> onnx.ModelProto:
+    plain = HubBuilder(None)
+    network(plain)
+    return plain.model([])
+
+
 def make_hub(network: Any) -> onnx.ModelProto:
     plain = HubBuilder(None)
     network(plain)
@@ -178,6 +184,18 @@ def lite_hub() -> onnx.ModelProto:
 @pytest.fixture(scope="session")
 def swish_hub() -> onnx.ModelProto:
     return make_hub(_swish)
+
+
+@pytest.fixture(scope="session")
+def lite_float() -> onnx.ModelProto:
+    """What ``lite_hub`` was made of."""
+    return make_float(_lite)
+
+
+@pytest.fixture(scope="session")
+def swish_float() -> onnx.ModelProto:
+    """What ``swish_hub`` was made of."""
+    return make_float(_swish)
 
 
 @pytest.fixture(scope="session")

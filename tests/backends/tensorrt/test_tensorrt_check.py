@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -11,26 +12,63 @@ import pytest
 from edgeeff.backends.tensorrt import rtx
 from edgeeff.backends.tensorrt.check import check
 from edgeeff.backends.tensorrt.emit import emit
-from edgeeff.errors import BundleError, VerificationError
+from edgeeff.errors import BundleError, OptionError, VerificationError
+from edgeeff.files import write_folder
+from edgeeff.target import load_target
 
 with_rtx = pytest.mark.skipif(not rtx.available(), reason="the tensorrt-rtx extra is not installed")
+without_rtx = pytest.mark.skipif(rtx.available(), reason="the tensorrt-rtx extra is installed")
 
 
 @pytest.fixture
 def bundle(tmp_path, hub, emission):
-    for name, content in emit(hub, emission).items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "manifest.json").write_text("{}")
+    write_folder(tmp_path, {**emit(hub, emission), "manifest.json": b"{}"})
+    return tmp_path
+
+
+@pytest.fixture
+def control(tmp_path, lite_float, emission):
+    """An FP16 bundle."""
+    files = emit(lite_float, replace(emission, target=load_target("jetson-fp16")))
+    write_folder(tmp_path, {**files, "manifest.json": b"{}"})
     return tmp_path
 
 
 def verified(bundle, passed: bool, manifest: bytes) -> None:
     """What verify.py leaves on an Orin."""
     (bundle / "measured").mkdir()
+    board = {"tensorrt": "10.3.0", "compute_capability": "8.7", "l4t": "36.4.3"}
+    engine = {
+        **board,
+        "precision": "int8",
+        "onnx": "model.qdq.onnx",
+        "onnx_sha256": "0" * 64,
+        "strongly_typed": False,
+        "engine_sha256": "0" * 64,
+    }
+    golden = {
+        **{"images": 4, "sqnr_hub_db": 31.5, "agreement_hub": 1.0, "sqnr_float_db": 20.0},
+        **{"agreement_float": 1.0, "tolerance_db": 19.0, "passed": passed},
+    }
+    times = {"p50": 1.0, "p90": 1.1, "p99": 1.2}
+    conditions = {"gpu_hz": None, "emc_hz": None, "temperatures_c": {}}
+    latency = {
+        **{"runs": 500, "rounds": 5, "int8": {"host_ms": times, "gpu_ms": times}, "ratio": None},
+        **{"spin_wait": True, "no_cuda_graph": {}},
+    }
     found = {
+        **board,
+        "schema_version": 1,
+        "bundle": "tiny",
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
-        "engine": {"tensorrt": "10.3.0", "compute_capability": "8.7"},
-        "golden": {"passed": passed, "sqnr_hub_db": 31.5},
+        "measured_at": "2026-01-01T00:00:00Z",
+        "board": "NVIDIA Jetson Orin Nano",
+        "engines": {"int8": engine},
+        "golden": {"int8": golden},
+        "passed": passed,
+        "latency": latency,
+        "power": None,
+        "clocks": {"power_mode": None, "pinned": None, "before": conditions, "after": conditions},
     }
     (bundle / "measured" / "verify.json").write_text(json.dumps(found))
 
@@ -38,29 +76,37 @@ def verified(bundle, passed: bool, manifest: bytes) -> None:
 def test_without_a_device_the_engine_is_not_run(bundle):
     report = check(bundle, properties={})
     assert report.status == "NOT RUN"
-    assert "engine NOT RUN: " in report.summary
+    assert "engine NOT RUN: " in report.summary and "engine NOT RUN: " in report.ladder["6"]
     assert 1 <= report.counts["rung"] < 6
+    assert report.summary.startswith(f"rung {report.counts['rung']} of 6: meets the known rules")
+
+
+@without_rtx
+def test_without_nvidias_compiler_rung_1_is_the_highest(bundle):
+    report = check(bundle, properties={})
+    assert report.counts == {"rung": 1}
+    assert "parser and compiler NOT RUN: pip install" in report.summary
 
 
 def test_a_result_of_a_device_for_this_very_bundle_counts(bundle):
     verified(bundle, True, b"{}")
     report = check(bundle, properties={})
     assert (report.status, report.counts["rung"]) == ("ok", 6)
-    assert "engine passed on its device (TensorRT 10.3.0, compute 8.7): 31.5 dB" in report.summary
+    assert "engine passed on NVIDIA Jetson Orin Nano (TensorRT 10.3.0" in report.summary
 
 
 def test_a_result_for_another_bundle_does_not(bundle):
     verified(bundle, True, b"another")
     report = check(bundle, properties={})
     assert report.status == "NOT RUN"
-    assert "NOT RUN: the result of TensorRT 10.3.0, compute 8.7 is of another bundle" in report.summary
+    assert "NOT RUN: the result of NVIDIA Jetson Orin Nano" in report.summary
 
 
 def test_a_failed_result_is_said_to_have_failed(bundle):
     verified(bundle, False, b"{}")
     report = check(bundle, properties={})
     assert report.status != "ok"
-    assert "FAILED on its device" in report.summary
+    assert "engine FAILED on" in report.summary
 
 
 def test_the_device_wing_loads_neither_onnx_nor_tensorrt():
@@ -76,6 +122,17 @@ def test_a_bundle_without_its_graphs_is_an_error(bundle):
     (bundle / "model.qdq.fp16.onnx").unlink()
     with pytest.raises(BundleError, match=r"has no model\.qdq\.fp16\.onnx"):
         check(bundle, properties={})
+    (bundle / "model.qdq.onnx").unlink()
+    with pytest.raises(BundleError, match=r"has no model\.qdq\.onnx and no model\.qdq\.fp16\.onnx"):
+        check(bundle, properties={})
+
+
+def test_an_fp16_bundle_needs_no_quantised_graph(control):
+    report = check(control, properties={})
+    assert report.status == "NOT RUN" and not report.fallbacks
+    (control / "model.float.onnx").unlink()
+    with pytest.raises(BundleError, match=r"has no model\.float\.onnx"):
+        check(control, properties={})
 
 
 # Two lines of a builder's log, shortened: a convolution and the generated kernel that adds its bias.
@@ -106,6 +163,21 @@ def test_nvidias_compiler_makes_int8_of_every_quantised_layer(bundle):
     assert report.counts["int8_layers"] == report.counts["quantised_layers"] >= 5
     assert "accepted by NVIDIA's parser (TensorRT-RTX" in report.summary
     assert "compiles as strongly typed INT8 for SM86" in report.summary
+
+
+@with_rtx
+def test_nvidias_compiler_takes_the_control(control):
+    report = check(control, properties={})
+    assert report.counts == {"rung": 3}
+    assert report.ladder["3"] == "compiles as strongly typed FP16 for SM86"
+    assert {layer.precision for layer in report.layers if layer.operator == "correlation"} == {"Half"}
+
+
+@with_rtx
+@pytest.mark.parametrize("asked", ["", "87", "sm86", "86, 90"])
+def test_a_capability_that_the_compiler_does_not_take(bundle, asked):
+    with pytest.raises(OptionError, match=r"compiles for 75, 80, 86"):
+        check(bundle, properties={rtx.PROPERTY: asked})
 
 
 @with_rtx

@@ -1,0 +1,134 @@
+"""What the ecosystems around TensorRT expect beside a bundle's graphs: one module each, found by listing.
+
+A module holds ``files(deployment)``, which returns texts by their names below the bundle, all in
+``deploy/``. They are written from the same :class:`~edgeeff.preprocess.Preprocess` as the rest. None of
+them was run on a device: each says so.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import onnx
+
+from edgeeff.backends import Emission
+from edgeeff.backends.tensorrt.deployment._raw_pixels import only_input, raw_pixels_to_probabilities
+from edgeeff.errors import GraphError
+
+FOLDER = "deploy"
+
+#: DeepStream's own graph, where the bundle's does not serve (see :attr:`Deployment.nvinfer_normalises`).
+CLASSIFIER = f"{FOLDER}/deepstream/classifier.onnx"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What the files are written from.
+
+    Args:
+        emission: Names, target, preprocessing, labels, whether the graph ends in softmax.
+        shape: Of the input: 1, 3, height, width.
+        classes: How many there are.
+        graph: The FP32-typed ONNX file's name below the bundle; TensorRT 8.5 to 10.16 build from it.
+        input_name: Of the graph.
+        output_name: Of the graph.
+    """
+
+    emission: Emission
+    shape: tuple[int, int, int, int]
+    classes: int
+    graph: str
+    input_name: str
+    output_name: str
+
+    @property
+    def title(self) -> str:
+        """The bundle's name, as a comment in one line can have it."""
+        return " ".join(self.emission.name.split())
+
+    @property
+    def nvinfer_normalises(self) -> bool:
+        """Whether nvinfer can feed and read the bundle's own graph.
+
+        It can if the input is float32, the standard deviation is one for all channels (nvinfer computes
+        ``net-scale-factor * (x - offset[c])``) and the output is probabilities. Otherwise there is
+        :data:`CLASSIFIER`, which takes raw pixels.
+        """
+        own = self.emission.target.input == "float32" and len(set(self.emission.preprocess.std)) == 1
+        return own and self.emission.softmax
+
+
+def names() -> list[str]:
+    """The ecosystems, sorted."""
+    return sorted(
+        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith("_")
+    )
+
+
+def files(
+    emission: Emission,
+    *,
+    shape: tuple[int, int, int, int],
+    classes: int,
+    graph: str,
+    input_name: str = "input",
+    output_name: str | None = None,
+) -> dict[str, bytes]:
+    """The texts of every ecosystem, by their names below the bundle.
+
+    Args:
+        emission: As the artifact was emitted.
+        shape: Of its input: 1, 3, height, width.
+        classes: How many there are.
+        graph: Its FP32-typed ONNX file, such as ``model.qdq.onnx``.
+        input_name: Of that graph.
+        output_name: Of that graph; None: the hub's, ``logits``, or ``probabilities`` with softmax.
+    """
+    output = output_name or ("probabilities" if emission.softmax else "logits")
+    deployment = Deployment(emission, shape, classes, graph, input_name, output)
+    found: dict[str, bytes] = {}
+    for name in names():
+        texts: Mapping[str, str] = import_module(f"{__name__}.{name}").files(deployment)
+        found |= {path: text.encode() for path, text in texts.items()}
+    return found
+
+
+def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[str, bytes]:
+    """:func:`files` for a bundle's files, and the graph for DeepStream where it needs its own.
+
+    Args:
+        sealed: The bundle's files, of which ``graph`` is one.
+        emission: As they were emitted.
+        graph: The FP32-typed ONNX file, such as ``model.qdq.onnx``.
+
+    Raises:
+        GraphError: The graph has not one input [1, 3, H, W] and one output [1, classes].
+    """
+    model = onnx.load_from_string(sealed[graph])
+    source, output = only_input(model.graph), model.graph.output[0]
+    dimensions = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in (source, output)]
+    match dimensions:
+        case [[1, 3, height, width], [1, classes]] if min(height, width, classes) > 0:
+            pass
+        case _:
+            raise GraphError(
+                f"{graph}: input and output are {dimensions}",
+                mend="export one input [1, 3, H, W] and one output [1, classes], with static shapes",
+            )
+    deployment = Deployment(emission, (1, 3, height, width), classes, graph, source.name, output.name)
+    found = files(
+        emission,
+        shape=deployment.shape,
+        classes=classes,
+        graph=graph,
+        input_name=source.name,
+        output_name=output.name,
+    )
+    if not deployment.nvinfer_normalises:
+        copy = raw_pixels_to_probabilities(model, emission)
+        found[CLASSIFIER] = copy.SerializeToString(deterministic=True)
+    return found

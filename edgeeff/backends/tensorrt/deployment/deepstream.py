@@ -1,0 +1,111 @@
+"""DeepStream's nvinfer: a classifier's configuration, and its labels.
+
+What nvinfer does was read in its manual and its source (gst-nvinfer and libnvds_infer of DeepStream 6.2):
+
+- It writes float32 into the input, ``net-scale-factor * (pixel - offset[c])``, whatever type the input has.
+- Its classifier takes the largest output above 0 and above ``classifier-threshold``: logits may all be
+  negative, probabilities are not.
+- Its labels are a line for each output layer, with ``;`` between the classes.
+- It builds INT8 with a calibration file only ("INT8 calibration file not specified. Trying FP16 mode.") and
+  FP16 without the INT8 flag, which a Q/DQ network needs. So the engine is built beforehand, and without an
+  ``onnx-file`` a stale one is an error, not another network.
+- Paths are relative to the configuration's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeeff.backends.tensorrt.deployment import CLASSIFIER, FOLDER, Deployment
+from edgeeff.backends.tensorrt.device.onboard import recipes
+
+NAME = f"{FOLDER}/deepstream/config_infer_primary.txt"
+LABELS = f"{FOLDER}/deepstream/labels.txt"
+
+#: ``NvBufSurfTransform_Inter``: 2 is cubic on the GPU and five taps on the VIC.
+FILTERS = {"bilinear": 1, "bicubic": 2}
+
+_ENGINE = "measured/deepstream.engine"
+_UP = "../../"  # from the configuration's folder to the bundle's
+_NETWORK_MODE = {"int8": 1, "fp16": 2}
+
+
+def files(deployment: Deployment) -> dict[str, str]:
+    """``config_infer_primary.txt`` and the ``labels.txt`` that it names."""
+    labels = deployment.emission.labels
+    return {NAME: _config(deployment)} | ({LABELS: labels_line(labels)} if labels else {})
+
+
+def labels_line(labels: Sequence[str]) -> str:
+    """All classes in one line, with commas for what nvinfer would part them by."""
+    return ";".join(" ".join(label.replace(";", ",").split()) for label in labels) + "\n"
+
+
+def _config(deployment: Deployment) -> str:
+    emission, own = deployment.emission, deployment.nvinfer_normalises
+    preprocess = emission.preprocess
+    height, width = deployment.shape[2:]
+    scale, offsets = (1 / preprocess.std[0], preprocess.mean) if own else (1.0, (0.0, 0.0, 0.0))
+    properties: dict[str, object] = {
+        "gpu-id": 0,
+        "gie-unique-id": 1,
+        "process-mode": 1,
+        "network-type": 1,
+        "network-mode": _NETWORK_MODE[emission.target.precision],
+        "batch-size": 1,
+        "model-engine-file": f"{_UP}{_ENGINE}",
+        "infer-dims": f"3;{height};{width}",
+        "model-color-format": 0,
+        "net-scale-factor": repr(float(scale)),
+        "offsets": ";".join(repr(float(offset)) for offset in offsets),
+        "maintain-aspect-ratio": 0,
+        "scaling-filter": FILTERS[preprocess.interpolation],
+        "classifier-threshold": 0.0,
+    }
+    if emission.labels:
+        properties["labelfile-path"] = LABELS.rpartition("/")[2]
+    lines = [*(f"# {line}".rstrip() for line in _heading(deployment)), "", "[property]"]
+    return "\n".join([*lines, *(f"{name}={value}" for name, value in properties.items())]) + "\n"
+
+
+def _heading(deployment: Deployment) -> list[str]:
+    emission, own = deployment.emission, deployment.nvinfer_normalises
+    graph = deployment.graph if own else CLASSIFIER
+    flags = " ".join(f"--{flag.lower()}" for flag in recipes.recipe((8, 5), emission.target.precision).flags)
+    height, width = deployment.shape[2:]
+    return [
+        f"{deployment.title} as a classifier of whole frames, for DeepStream's nvinfer. NOT RUN on a device.",
+        "",
+        "1. Build its engine where it will run, in the bundle's folder (JetPack has trtexec in",
+        "   /usr/src/tensorrt/bin). TensorRT 8.5 to 10.16 take this line; DeepStream 9.2 has 10.16.",
+        f"   trtexec --onnx={graph} {flags} --saveEngine={_ENGINE}",
+        "2. Run it: sh deploy/deepstream/run.sh file clip.mp4 (it has other sources, too).",
+        "",
+        "There is no onnx-file line: nvinfer builds INT8 from a calibration file only, so it could not build",
+        "this network, and an engine of another TensorRT is to be an error.",
+        "",
+        *_how_pixels_come(deployment),
+        f"nvinfer stretches the whole frame to {width}x{height}. What the network was trained to see of it,",
+        "run.sh cuts out before; and neither antialiases as the training did. Look at the accuracy there.",
+        "With classifier-threshold 0 every frame gets its likeliest class.",
+    ]
+
+
+def _how_pixels_come(deployment: Deployment) -> list[str]:
+    emission = deployment.emission
+    if deployment.nvinfer_normalises:
+        return ["net-scale-factor and offsets are the network's own normalisation, (pixel - mean) / std.", ""]
+    reasons = []
+    std = emission.preprocess.std
+    if emission.target.input != "float32":
+        reasons.append(f"takes {emission.target.input}, and nvinfer writes float32")
+    elif len(set(std)) > 1:
+        reasons.append(f"wants std {' '.join(f'{s:g}' for s in std)}, and nvinfer has one net-scale-factor")
+    if not emission.softmax:
+        reasons.append("ends in logits, and nvinfer's classifier reads probabilities")
+    return [
+        f"The graph is not {deployment.graph}, because that one",
+        *(f"- {reason}" for reason in reasons),
+        "but a copy of it that takes raw pixels, normalises them itself, and ends in Softmax.",
+        "",
+    ]

@@ -1,0 +1,129 @@
+"""Engines: built here, kept under the name of what they belong to, and refused where that has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from .hardware import Identity
+from .recipes import Recipe, parse_version, recipe
+from .sealed import MEASURED, RefusedError, digest, write, write_json
+
+
+class NoEngineError(RefusedError):
+    """There is no engine to run, or a stale one; a build mends it."""
+
+
+def engine_name(here: Identity, precision: str) -> str:
+    """Below the bundle: ``measured/trt10.3.0-sm87-l4t36.4.3-int8.engine``."""
+    return f"{MEASURED}/{here.key()}-{precision}.engine"
+
+
+def build(
+    folder: Path, trt: Any, here: Identity, precision: str, *, workspace: int = 1024, verbose: bool = False
+) -> Path:
+    """Build an engine and write it to measured/ with its record; returns its path.
+
+    The timing cache beside it is of TensorRT, device and JetPack, so that both precisions share it.
+
+    Args:
+        folder: The bundle.
+        trt: The tensorrt module.
+        here: What the engine will belong to.
+        precision: ``int8`` or ``fp16``.
+        workspace: Memory for tactics, MiB.
+        verbose: Print everything that TensorRT says.
+    """
+    chosen = recipe(parse_version(here.tensorrt), precision)
+    logger = trt.Logger(trt.Logger.VERBOSE if verbose else trt.Logger.WARNING)
+    try:
+        builder = trt.Builder(logger)
+    except (RuntimeError, TypeError) as error:  # what a factory without a driver comes to, through pybind11
+        raise RefusedError(f"TensorRT {here.tensorrt} makes no builder here ({error})") from None
+    network = builder.create_network(network_flags(trt, chosen))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse((folder / chosen.onnx).read_bytes()):
+        reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+        raise RefusedError(f"TensorRT {here.tensorrt} does not take {chosen.onnx}: {reasons}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace << 20)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    for name in chosen.flags:
+        flag = getattr(trt.BuilderFlag, name, None)  # gone in 11, which is given none
+        if flag is None:
+            raise RefusedError(f"TensorRT {here.tensorrt} has no flag {name}: its installation is not whole")
+        config.set_flag(flag)
+    timing = folder / MEASURED / f"{here.key()}.timing"
+    known = timing.read_bytes() if timing.is_file() else b""
+    if not config.set_timing_cache(config.create_timing_cache(known), False):
+        config.set_timing_cache(config.create_timing_cache(b""), False)  # the file was of another GPU
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise RefusedError(f"TensorRT {here.tensorrt} could not build {chosen.onnx}; --verbose says why")
+    engine = folder / engine_name(here, precision)
+    write(engine, plan)
+    write(timing, config.get_timing_cache().serialize())
+    record = {
+        **here._asdict(),
+        "precision": precision,
+        "onnx": chosen.onnx,
+        "onnx_sha256": digest(folder / chosen.onnx),
+        "strongly_typed": chosen.strongly_typed,
+        "engine_sha256": hashlib.sha256(plan).hexdigest(),
+    }
+    write_json(engine.with_suffix(".json"), record)
+    return engine
+
+
+def network_flags(trt: Any, chosen: Recipe) -> int:
+    """The bits of create_network: the enumerators come and go between versions, what they mean does not."""
+    flags = trt.NetworkDefinitionCreationFlag
+    names = ["STRONGLY_TYPED"] if chosen.strongly_typed else []
+    names.append("EXPLICIT_BATCH")
+    return sum(1 << int(getattr(flags, name)) for name in names if hasattr(flags, name))
+
+
+def find_engine(folder: Path, here: Identity, precision: str) -> tuple[Path, dict[str, Any]]:
+    """The engine that was built here from this very bundle, and its record.
+
+    Raises:
+        NoEngineError: There is none, or a stale one, and why.
+    """
+    engine = folder / engine_name(here, precision)
+    onnx = recipe(parse_version(here.tensorrt), precision).onnx
+    if not engine.is_file():
+        raise NoEngineError(_absence(folder, here, precision))
+    record = _record(engine)
+    reasons = here.changed_from(record)
+    if record.get("precision") != precision:
+        reasons.append(f"it is {record.get('precision')}, not {precision}")
+    if record.get("onnx") != onnx or record.get("onnx_sha256") != digest(folder / onnx):
+        reasons.append(f"it was built from another {onnx}")
+    if record.get("engine_sha256") != digest(engine):
+        reasons.append("it was altered")
+    if reasons:
+        raise NoEngineError(f"{engine.name} is stale: {', '.join(reasons)}; run build_engine.py again")
+    return engine, record
+
+
+def _absence(folder: Path, here: Identity, precision: str) -> str:
+    """That there is no engine; where there is one for something else, what has changed since."""
+    others = []
+    for engine in sorted((folder / MEASURED).glob(f"trt*-{precision}.engine")):
+        changes = here.changed_from(_record(engine))
+        if changes:
+            others.append((len(changes), engine.name, changes))
+    if not others:
+        return f"no {precision} engine here; run build_engine.py"
+    _, name, changes = min(others)
+    return f"{name} is stale: {', '.join(changes)}; run build_engine.py again"
+
+
+def _record(engine: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(engine.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = None
+    return record if isinstance(record, dict) else {}

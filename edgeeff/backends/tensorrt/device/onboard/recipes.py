@@ -1,0 +1,84 @@
+"""What each TensorRT version builds of a bundle, and the trtexec line that builds the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .sealed import MEASURED, RefusedError
+
+PRECISIONS = ("int8", "fp16")
+STRONGLY_TYPED_FROM = (10, 12)  # where TensorRT deprecated the INT8 and FP16 flags; 11 has none
+RANGE = ((8, 5), (12, 0))
+
+#: Where the lines change: 8.6 has another word for building only, 11 knows no types but the file's.
+_LINES = (((8, 5), "8.5"), ((8, 6), "8.6 to 10.11"), (STRONGLY_TYPED_FROM, "10.12 to 10.16"), ((11, 0), "11"))
+
+_WEAKLY = {"int8": "model.qdq.onnx", "fp16": "model.float.onnx"}
+_STRONGLY = {"int8": "model.qdq.fp16.onnx", "fp16": "model.float.fp16.onnx"}
+_FLAGS = {"int8": ("INT8", "FP16"), "fp16": ("FP16",)}
+
+
+class Recipe(NamedTuple):
+    """What a TensorRT version builds: the file, and either the file's own types or these builder flags."""
+
+    onnx: str
+    strongly_typed: bool
+    flags: tuple[str, ...]
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """Major and minor of a version such as ``10.3.0.26``."""
+    try:
+        major, minor = (int(part) for part in [*text.split("."), "0"][:2])
+    except ValueError:
+        raise RefusedError(f"{text!r} is not a TensorRT version; write one such as 10.3") from None
+    if not RANGE[0] <= (major, minor) < RANGE[1]:
+        raise RefusedError(f"TensorRT {text} is outside of 8.5 to 11, which this bundle is for")
+    return major, minor
+
+
+def recipe(version: tuple[int, int], precision: str) -> Recipe:
+    """The file and the typing for a TensorRT version and a precision of :data:`PRECISIONS`."""
+    if version >= STRONGLY_TYPED_FROM:
+        return Recipe(_STRONGLY[precision], True, ())
+    return Recipe(_WEAKLY[precision], False, _FLAGS[precision])
+
+
+def offered(files: object, version: tuple[int, int], wanted: str) -> list[str]:
+    """The precisions to build: of those that the bundle's files offer, the ``wanted`` one or ``both``."""
+    names = files if isinstance(files, dict) else {}
+    found = [precision for precision in PRECISIONS if recipe(version, precision).onnx in names]
+    chosen = [precision for precision in found if wanted in ("both", precision)]
+    if not chosen:
+        missing = PRECISIONS if wanted == "both" else (wanted,)
+        needed = " or ".join(recipe(version, precision).onnx for precision in missing)
+        raise RefusedError(f"this bundle has no {needed}; it offers {', '.join(found) or 'nothing'}")
+    return chosen
+
+
+def trtexec(version: tuple[int, int], precision: str, workspace: int) -> list[str]:
+    """The trtexec line that builds the same engine, to be run in the bundle's folder (``workspace`` in MiB).
+
+    Read in trtexec's own source: 8.5 says --buildOnly for what 8.6 and later call --skipInference, and
+    --stronglyTyped, which excludes --int8 and --fp16, has no effect from 11 on.
+    """
+    chosen = recipe(version, precision)
+    types = ["--stronglyTyped"] if chosen.strongly_typed else [f"--{f.lower()}" for f in chosen.flags]
+    return [
+        "trtexec",
+        f"--onnx={chosen.onnx}",
+        *([] if version >= (11, 0) else types),
+        f"--memPoolSize=workspace:{workspace}",
+        f"--timingCacheFile={MEASURED}/trtexec.timing",
+        f"--saveEngine={MEASURED}/trtexec-{precision}.engine",
+        "--skipInference" if version >= (8, 6) else "--buildOnly",
+    ]
+
+
+def every_trtexec(precisions: Sequence[str], workspace: int) -> Iterator[str]:
+    """The lines for all versions, under a comment that names them."""
+    for version, name in _LINES:
+        yield f"# TensorRT {name}"
+        for precision in precisions:
+            yield " ".join(trtexec(version, precision, workspace))

@@ -1,0 +1,48 @@
+"""The bundle that these scripts lie in: what its manifest sealed, and what may be written beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+MEASURED = "measured"
+
+
+class RefusedError(Exception):
+    """Why nothing can be done here; one line, exit status 2."""
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """The manifest, once every sealed file has been found to have its SHA-256."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        altered = [name for name, seal in manifest["files"].items() if digest(folder / name) != seal]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RefusedError(f"{folder} is not a whole bundle ({error}); copy it again") from None
+    if altered:
+        raise RefusedError(f"{', '.join(altered)} is not what manifest.json sealed; copy the bundle again")
+    return dict(manifest)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write(path: Path, content: Any) -> None:
+    """Write a file whole or not at all, making its folder."""
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        if unfinished.exists():
+            unfinished.unlink()
+
+
+def write_json(path: Path, data: Any) -> None:
+    """The same for data; NaN, which is no JSON, is an error of ours."""
+    write(path, json.dumps(data, indent=2, allow_nan=False).encode() + b"\n")

@@ -1,0 +1,137 @@
+"""Everything of measured/verify.json: golden vectors, latency and power of INT8 and of its FP16 control."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from . import golden, hardware, running, sensors, timing
+from .sealed import digest
+
+SCHEMA = 1
+
+_BATCH_SECONDS = 0.05  # of runs that are put into the stream at once while the rails are read
+
+
+def verify(
+    folder: Path,
+    trt: Any,
+    cudart: Any,
+    here: hardware.Identity,
+    manifest: dict[str, Any],
+    found_engines: dict[str, tuple[Path, dict[str, Any]]],
+    *,
+    runs: int,
+    seconds: float,
+    cuda_graph: bool,
+) -> dict[str, Any]:
+    """Run, time and weigh the engines.
+
+    Args:
+        folder: The bundle.
+        trt: The tensorrt module.
+        cudart: The CUDA runtime.
+        here: This TensorRT on this device.
+        manifest: The bundle's.
+        found_engines: Path and record of each engine, by precision.
+        runs: Timed runs of each engine.
+        seconds: How long power is read, idle and with each engine; 0 for not at all.
+        cuda_graph: Whether to try to run each engine as a CUDA graph.
+
+    Returns:
+        The content of ``verify.json``; ``edgeeff.backends.tensorrt.results`` says what it must hold.
+    """
+    spins = running.spin_while_waiting(cudart)
+    inputs, hub, reference = golden.load(folder)
+    engines = {
+        precision: running.Engine(trt, cudart, path, manifest["input"])
+        for precision, (path, _) in found_engines.items()
+    }
+    compared, graphs = {}, {}
+    for precision, engine in engines.items():
+        graphs[precision] = engine.capture() if cuda_graph else "not asked for"
+        outputs = golden.run(engine, inputs, manifest["preprocess"], manifest["input"])
+        compared[precision] = golden.compare(precision, outputs, hub, reference)
+    before = sensors.conditions()
+    latency = timing.interleave(engines, runs)
+    after = sensors.conditions()
+    return {
+        "schema_version": SCHEMA,
+        "bundle": manifest["name"],
+        "manifest_sha256": digest(folder / "manifest.json"),
+        "measured_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "board": sensors.board(),
+        **here._asdict(),
+        "engines": {precision: record for precision, (_, record) in found_engines.items()},
+        "golden": compared,
+        "passed": golden.passed(manifest, compared),
+        "latency": {**latency, "spin_wait": spins, "no_cuda_graph": graphs},
+        "power": power(engines, seconds) if seconds else None,
+        "clocks": {
+            "power_mode": sensors.power_mode(),
+            "pinned": sensors.pinned(before["gpu_hz"]),
+            "before": before,
+            "after": after,
+        },
+    }
+
+
+def power(
+    engines: dict[str, running.Engine], seconds: float, root: Path = sensors.ROOT
+) -> dict[str, Any] | None:
+    """Watts of each rail, idle and with each engine; energy of a run by the total-input rail alone.
+
+    None where there are no rails to read.
+    """
+    rails = sensors.rails(root)
+    if not rails:
+        return None
+    total = sensors.total(rails)
+    phases = {"idle": _phase(None, seconds, rails)}
+    phases.update({precision: _phase(engine, seconds, rails) for precision, engine in engines.items()})
+    energy = {}
+    for precision in engines:
+        watts = phases[precision]["rails_w"].get(total)
+        if watts:
+            energy[precision] = round(watts["mean"] * phases[precision]["milliseconds"], 4)
+    return {"total_rail": total, "phases": phases, "millijoules": energy or None}
+
+
+def _phase(engine: running.Engine | None, seconds: float, rails: list[sensors.Rail]) -> dict[str, Any]:
+    """The rails while an engine runs without a pause, or nothing does; the first quarter is left out."""
+    at_once = 1
+    if engine is not None:
+        start = time.perf_counter()
+        engine.execute()
+        at_once = max(1, int(_BATCH_SECONDS / max(time.perf_counter() - start, 1e-6)))
+    readings: list[tuple[float, dict[str, float]]] = []
+    runs, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds or not readings:
+        if engine is None:
+            time.sleep(_BATCH_SECONDS)
+        else:
+            for _ in range(at_once):
+                engine.launch()
+        # The GPU works while its rails are read.
+        now = {rail.label: rail.watts() for rail in rails}
+        readings.append(
+            (time.perf_counter() - start, {name: watts for name, watts in now.items() if watts is not None})
+        )
+        if engine is not None:
+            engine.wait()
+            runs += at_once
+    elapsed = time.perf_counter() - start
+    settled = [values for at, values in readings if at >= seconds / 4] or [values for _, values in readings]
+    figures = {}
+    for label in sorted({name for values in settled for name in values}):
+        watts = [values[label] for values in settled if label in values]
+        figures[label] = {"mean": round(sum(watts) / len(watts), 4), "max": round(max(watts), 4)}
+    return {
+        "seconds": round(elapsed, 3),
+        "runs": runs,
+        "milliseconds": round(elapsed * 1e3 / runs, 4) if runs else None,
+        "readings": len(settled),
+        "rails_w": figures,
+    }

@@ -1,0 +1,128 @@
+"""The two typings of one network that TensorRT's versions want, each held against the rules.
+
+FP32-typed at opset 17 is for the builds of 8.5 to 10.11, whose flags choose the types; FP16-typed at opset 19
+is for strongly typed networks, which are all there are from 11 on (:mod:`edgeeff.backends.tensorrt.fp16`).
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import TensorProto, helper
+
+from edgeeff.backends import Emission
+from edgeeff.backends.tensorrt.fp16 import fp16_from_fp32
+from edgeeff.backends.tensorrt.lint import VERSIONS, Version, lint
+from edgeeff.errors import GraphError, OptionError
+
+#: The network with Q/DQ, and the float network that it is held against.
+QUANTISED, FLOAT = "model.qdq", "model.float"
+
+_STRONGLY_TYPED = Version(10, 12)  # from here on build_engine.py takes the FP16-typed file
+
+
+def versions_of(name: str) -> list[Version]:
+    """The TensorRT versions that a bundle's graph is for."""
+    half = name.endswith(".fp16.onnx")
+    return [version for version in VERSIONS if (version >= _STRONGLY_TYPED) == half]
+
+
+def refuse(emission: Emission) -> None:
+    """Refuse a target that no TensorRT bundle can be.
+
+    Raises:
+        OptionError: It is neither int8 nor fp16, or takes int8 input, which TensorRT's parsers do not.
+    """
+    target = emission.target
+    if target.precision not in ("int8", "fp16") or target.input == "int8":
+        raise OptionError(
+            f"target {target.name}: TensorRT bundles are INT8 or FP16 and take float32 or uint8 input, "
+            f"not {target.precision} with {target.input} input",
+            mend='say precision = "int8" or "fp16", and input = "float32" or "uint8", in the target\'s file',
+        )
+
+
+def stem(emission: Emission) -> str:
+    """What the names of the target's own graphs begin with."""
+    return QUANTISED if emission.target.precision == "int8" else FLOAT
+
+
+def pair(graph: onnx.ModelProto, emission: Emission, name: str) -> dict[str, bytes]:
+    """``<name>.onnx``, FP32-typed at opset 17, and ``<name>.fp16.onnx``, FP16-typed at opset 19.
+
+    Args:
+        graph: A hub graph of the ``tensorrt`` scheme, or the float graph; it is left as it was.
+        emission: Says the input, float32 or uint8 (raw pixels, cast to float first thing), and whether the
+            output is ``probabilities`` instead of ``logits``.
+        name: :data:`QUANTISED` or :data:`FLOAT`.
+
+    Raises:
+        GraphError: The graph breaks a rule of TensorRT, is no valid ONNX, or does not fit FP16.
+    """
+    full = _full(graph, emission, name)
+    return {f"{name}.onnx": _bytes(full), **_half(full, name)}
+
+
+def strongly_typed(graph: onnx.ModelProto, emission: Emission, name: str) -> dict[str, bytes]:
+    """``<name>.fp16.onnx`` alone; see :func:`pair`."""
+    return _half(_full(graph, emission, name), name)
+
+
+def _half(full: onnx.ModelProto, name: str) -> dict[str, bytes]:
+    return {f"{name}.fp16.onnx": _bytes(_held(fp16_from_fp32(full), f"{name}.fp16.onnx"))}
+
+
+def _full(graph: onnx.ModelProto, emission: Emission, name: str) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    model.CopyFrom(graph)
+    model.graph.name = emission.name
+    if emission.target.input == "uint8":
+        _take_raw_pixels(model.graph)
+    if emission.softmax:
+        _end_in_softmax(model.graph)
+    del model.graph.value_info[:]
+    return _held(model, f"{name}.onnx")
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _held(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with its shapes inferred, once onnx and the rules have found nothing wrong with it."""
+    try:
+        model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GraphError(
+            f"{name} would not be valid ONNX: {str(error).strip().splitlines()[0]}",
+            mend="pass a hub graph of the tensorrt scheme",
+        ) from None
+    errors = [finding for finding in lint(model, versions_of(name)) if finding.severity == "error"]
+    if errors:
+        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+        raise GraphError(
+            f"{name} breaks a rule of TensorRT: {errors[0]}{more}",
+            mend="quantise with the tensorrt scheme: int8, zero point 0, float biases, Swish whole",
+        )
+    return model
+
+
+def _take_raw_pixels(graph: onnx.GraphProto) -> None:
+    # TensorRT takes UINT8 (8.5 and later) as a network input that is cast to float at once, and no other way.
+    value = graph.input[0]
+    pixels = f"{value.name}_float"
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == value.name:
+                node.input[i] = pixels
+    value.type.tensor_type.elem_type = TensorProto.UINT8
+    cast = helper.make_node("Cast", [value.name], [pixels], name=f"{pixels}/Cast", to=TensorProto.FLOAT)
+    graph.node.insert(0, cast)
+
+
+def _end_in_softmax(graph: onnx.GraphProto) -> None:
+    logits = graph.output[0].name
+    graph.node.append(
+        helper.make_node("Softmax", [logits], ["probabilities"], name="probabilities/Softmax", axis=1)
+    )
+    graph.output[0].name = "probabilities"

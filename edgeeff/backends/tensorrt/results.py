@@ -1,0 +1,191 @@
+"""Results that devices brought back, held against the bundle they are of, and kept beside it.
+
+``measured/verify.json`` is what ``verify.py`` wrote where the bundle itself was run;
+``measured/results/<board>-trt<version>.json`` is what ``edgeeff import-result`` entered, one a board.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from edgeeff.backends.tensorrt.device.onboard import golden, recipes, sealed
+from edgeeff.backends.tensorrt.device_result import DeviceResult
+from edgeeff.errors import BundleError, MissingFileError
+from edgeeff.files import write_file
+
+RESULTS = "results"
+NOT_RUN = "engine NOT RUN: on the device, run build_engine.py and then verify.py"
+
+_LARGEST = 1 << 20  # bytes; one that verify.py writes has some 5000
+
+
+def read(path: Path) -> DeviceResult:
+    """Read a ``verify.json``.
+
+    Raises:
+        MissingFileError: There is no such file, or it cannot be read.
+        BundleError: It is malformed, or says what cannot be.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise MissingFileError(
+            f"{path} cannot be read: {error.strerror}", mend="pass the verify.json that verify.py wrote"
+        ) from None
+    if len(content) > _LARGEST:
+        raise BundleError(f"{path} is larger than any verify.json", mend="pass the file that verify.py wrote")
+    try:
+        return DeviceResult.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(
+            f"{path}: {f'{where}: ' if where else ''}{first['msg'].removeprefix('Value error, ')}",
+            mend="run verify.py of this bundle on the device again, and take its measured/verify.json",
+        ) from None
+
+
+def hold(result: DeviceResult, folder: Path) -> None:
+    """Hold a result against the bundle it is to be of.
+
+    Raises:
+        BundleError: It is of another bundle, or says of this one what its own files contradict.
+    """
+    try:
+        manifest = sealed.read_bundle(folder)
+    except sealed.RefusedError as refusal:
+        raise BundleError(str(refusal), mend="import into the bundle as it was built") from None
+    if result.manifest_sha256 != sealed.digest(folder / "manifest.json"):
+        raise BundleError(
+            f"the result is of another bundle: {result.bundle} with a manifest of SHA-256 "
+            f"{result.manifest_sha256[:12]}…, not {folder}",
+            mend="pass the bundle that was copied to the device, or run verify.py of this one there",
+        )
+    wrong = [*_contradictions(result, folder, manifest)]
+    if wrong:
+        raise BundleError(
+            f"the result of {result.bundle} cannot be: {wrong[0]}",
+            mend="run verify.py of this bundle on the device again, and take its measured/verify.json",
+        )
+
+
+def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, object]) -> Iterator[str]:
+    if result.bundle != manifest["name"]:
+        yield f"the bundle's name is {manifest['name']}"
+    if golden.artifact(manifest) not in result.golden:
+        yield f"it leaves out {golden.artifact(manifest)}, which the bundle is for"
+    try:
+        version = recipes.parse_version(result.tensorrt)
+        inputs, hub, reference = golden.load(folder)
+    except sealed.RefusedError as refusal:
+        yield str(refusal)
+        return
+    files = manifest["files"]
+    for precision, record in result.engines.items():
+        chosen = recipes.recipe(version, precision)
+        if (record.onnx, record.strongly_typed) != (chosen.onnx, chosen.strongly_typed):
+            yield f"TensorRT {result.tensorrt} builds {precision} of {chosen.onnx}, not of {record.onnx}"
+        elif not isinstance(files, dict) or files.get(record.onnx) != record.onnx_sha256:
+            yield f"the {precision} engine was built from another {record.onnx}"
+    for precision, found in result.golden.items():
+        least = golden.tolerance(precision, hub, reference)
+        reached = found.sqnr_hub_db if precision == "int8" else found.sqnr_float_db
+        if found.images != len(inputs):
+            yield f"{found.images} golden images, of which the bundle has {len(inputs)}"
+        if not np.isclose(found.tolerance_db, least, atol=0.011):
+            yield f"{precision} was held against {found.tolerance_db} dB, which is {least} dB here"
+        if found.passed != (reached >= found.tolerance_db):
+            yield f"{precision} at {reached} dB is said to have {'passed' if found.passed else 'failed'}"
+    compared = {str(precision): found.model_dump() for precision, found in result.golden.items()}
+    if result.passed != golden.passed(manifest, compared):
+        yield f"it is said to have {'passed' if result.passed else 'failed'}, against its own figures"
+
+
+def enter(result: DeviceResult, folder: Path) -> tuple[Path, bool]:
+    """Put a result into the bundle's ``measured/results/``; a newer one of the same board takes its place.
+
+    Returns:
+        Where it is, and whether an older one was replaced.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    path = folder / sealed.MEASURED / RESULTS / f"{slug(result)}.json"
+    content = result.model_dump_json(indent=2).encode() + b"\n"
+    replaced = path.is_file() and path.read_bytes() != content
+    write_file(path, content)
+    return path, replaced
+
+
+def slug(result: DeviceResult) -> str:
+    """A file's name for a board, its TensorRT and its power mode: ``jetson-orin-nano-trt10.3.0-15w``."""
+    board = (result.board or f"sm{result.compute_capability}").removeprefix("NVIDIA ")
+    parts = [
+        board,
+        f"trt{result.tensorrt}",
+        *([result.clocks.power_mode] if result.clocks.power_mode else []),
+    ]
+    return "-".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.")[:80] for part in parts)
+
+
+def stored(folder: Path) -> list[DeviceResult]:
+    """The results that lie in a bundle's ``measured/``, each once; what cannot be read is left out."""
+    measured = folder / sealed.MEASURED
+    found: list[DeviceResult] = []
+    for path in (measured / "verify.json", *sorted((measured / RESULTS).glob("*.json"))):
+        try:
+            result = read(path)
+        except (MissingFileError, BundleError):
+            continue
+        if result not in found:
+            found.append(result)
+    return found
+
+
+def summary(folder: Path) -> tuple[bool, str]:
+    """Whether this very bundle passed on a device, and a sentence on each device that it ran on."""
+    try:
+        seal = sealed.digest(folder / "manifest.json")
+    except OSError:
+        return False, NOT_RUN
+    found = stored(folder)
+    ours = [result for result in found if result.manifest_sha256 == seal]
+    if not ours:
+        boards = ", ".join(board(result) for result in found)
+        return False, f"engine NOT RUN: the result of {boards} is of another bundle" if found else NOT_RUN
+    return any(result.passed for result in ours), "; ".join(sentence(result) for result in ours)
+
+
+def sentence(result: DeviceResult) -> str:
+    """A result in one line: board, verdict, and what was measured."""
+    quantised = result.golden.get("int8")
+    verdict = "passed" if result.passed else "FAILED"
+    parts = [f"{quantised.sqnr_hub_db:g} dB to the hub"] if quantised else []
+    if not quantised:
+        parts.append(f"{result.golden['fp16'].sqnr_float_db:g} dB to the float graph")
+    for name in ("int8", "fp16"):
+        times = getattr(result.latency, name)
+        if times is not None:
+            parts.append(f"{name.upper()} p50 {times.host_ms.p50:g} ms, p99 {times.host_ms.p99:g} ms")
+    if result.latency.ratio:
+        ratio = result.latency.ratio.gpu_ms
+        parts.append(f"INT8 takes {ratio.value:g} of FP16's time on the GPU [{ratio.low:g}, {ratio.high:g}]")
+    for name, energy in ((result.power and result.power.millijoules) or {}).items():
+        parts.append(f"{name.upper()} {energy:g} mJ a run")
+    if result.clocks.pinned is False:
+        parts.append("its clock not pinned")
+    return f"engine {verdict} on {board(result)}: {', '.join(parts)}"
+
+
+def board(result: DeviceResult) -> str:
+    """The device and its software, in words."""
+    l4t = f", L4T {result.l4t}" if result.l4t else ""
+    mode = f", {result.clocks.power_mode}" if result.clocks.power_mode else ""
+    name = result.board or f"compute capability {result.compute_capability}"
+    return f"{name} (TensorRT {result.tensorrt}{l4t}{mode})"

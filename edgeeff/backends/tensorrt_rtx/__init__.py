@@ -1,0 +1,14 @@
+"""TensorRT-RTX: engines for NVIDIA RTX GPUs, compiled ahead of time on a machine that has none."""
+
+REQUIRES = ("tensorrt_rtx",)
+INSTALL = "pip install 'edgeeff[tensorrt-rtx]'"
+#: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
+NORMALISES_INPUT = False
+#: Input types that its artifacts can take.
+INPUTS = ("float32", "uint8")
+#: Precisions that its artifacts can have.
+PRECISIONS = ("int8", "fp16")
+#: The files of a bundle that hold the network (one way of running it; of a tuple the first that is there).
+ARTIFACT = (("model.qdq.fp16.onnx", "model.float.fp16.onnx"),)
+#: How a bundle is run on the device: TensorRT-RTX's own tool, with the engine of the GPU there.
+RUN = "tensorrt_rtx --loadEngine=measured/model.sm86.engine"

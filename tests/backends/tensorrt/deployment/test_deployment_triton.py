@@ -1,0 +1,118 @@
+"""The texts are read by protobuf's own parser, against the fields of Triton's model_config.proto."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import onnx
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+from edgeeff.backends.tensorrt import deployment
+
+PLATFORMS = {"tensorrt": "tensorrt_plan", "onnxruntime": "onnxruntime_onnx"}
+TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8"}  # onnx.TensorProto.FLOAT and UINT8
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+#: Of each message the fields that a classifier has use for: name, type, whether repeated.
+_MESSAGES: dict[str, list[tuple[str, Any, bool]]] = {
+    "ModelInput": [("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)],
+    "ModelOutput": [
+        *(("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)),
+        ("label_filename", "string", False),
+    ],
+    "ModelInstanceGroup": [("count", "int32", False), ("kind", "Kind", False)],
+    "ModelConfig": [
+        *(("name", "string", False), ("platform", "string", False), ("max_batch_size", "int32", False)),
+        *(("input", "ModelInput", True), ("output", "ModelOutput", True)),
+        ("instance_group", "ModelInstanceGroup", True),
+    ],
+}
+_ENUMS = {"DataType": ["TYPE_INVALID", *TYPES.values()], "Kind": ["KIND_AUTO", "KIND_GPU", "KIND_CPU"]}
+_SCALARS = {"string": _FIELD.TYPE_STRING, "int32": _FIELD.TYPE_INT32, "int64": _FIELD.TYPE_INT64}
+
+
+@pytest.fixture(scope="module")
+def model_config() -> Any:
+    """The class of ModelConfig."""
+    file = descriptor_pb2.FileDescriptorProto(name="triton.proto", package="inference", syntax="proto3")
+    for name, values in _ENUMS.items():
+        enum = file.enum_type.add(name=name)
+        for number, value in enumerate(values):
+            enum.value.add(name=value, number=number)
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for number, (field, kind, repeated) in enumerate(fields, 1):
+            made = message.field.add(name=field, number=number)
+            made.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            if kind in _SCALARS:
+                made.type = _SCALARS[kind]
+            else:
+                made.type = _FIELD.TYPE_ENUM if kind in _ENUMS else _FIELD.TYPE_MESSAGE
+                made.type_name = f".inference.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("inference.ModelConfig"))
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize("source", ["float32", "uint8"])
+@pytest.mark.parametrize("repository", PLATFORMS)
+def test_the_configuration_says_what_the_graph_is(
+    repository, source, softmax, deployed, emission, model_config
+):
+    changed = replace(emission, softmax=softmax, target=replace(emission.target, input=source))
+    sealed, files = deployed(changed)
+    folder = f"deploy/triton/{repository}/{emission.name}"
+    config = text_format.Parse(files[f"{folder}/config.pbtxt"].decode(), model_config())
+    assert (config.name, config.platform, config.max_batch_size) == ("tiny", PLATFORMS[repository], 0)
+    graph = onnx.load_from_string(sealed["model.qdq.onnx"]).graph
+    for said, value in ((config.input, graph.input), (config.output, graph.output)):
+        ((said_one,), (value_one,)) = said, value
+        tensor = value_one.type.tensor_type
+        assert said_one.name == value_one.name
+        assert list(said_one.dims) == [d.dim_value for d in tensor.shape.dim]
+        kind = model_config.DESCRIPTOR.file.enum_types_by_name["DataType"].values_by_number
+        assert kind[said_one.data_type].name == TYPES[tensor.elem_type]
+    (group,) = config.instance_group
+    assert group.count == 1
+    kinds = model_config.DESCRIPTOR.file.enum_types_by_name["Kind"].values_by_number
+    assert kinds[group.kind].name == {"tensorrt": "KIND_GPU", "onnxruntime": "KIND_CPU"}[repository]
+    assert f"{folder}/{config.output[0].label_filename}" in files
+
+
+def test_labels_are_one_a_line(deployed, emission):
+    labels = ["crane; bird", "two\nlines", *map(str, range(8))]
+    files = deployed(replace(emission, labels=labels))[1]
+    found = files["deploy/triton/tensorrt/tiny/labels.txt"].decode().splitlines()
+    assert found == ["crane; bird", "two lines", *map(str, range(8))]
+
+
+def test_without_labels(deployed, emission, model_config):
+    files = deployed(replace(emission, labels=()))[1]
+    text = files["deploy/triton/onnxruntime/tiny/config.pbtxt"].decode()
+    assert text_format.Parse(text, model_config()).output[0].label_filename == ""
+
+
+def test_any_name_can_be_read_back(emission, model_config):
+    name = 'Schraube "6" \\ Ä\t\nplatform: "theirs"'
+    files = deployment.files(
+        replace(emission, name=name),
+        shape=(1, 3, 32, 32),
+        classes=10,
+        graph="model.qdq.onnx",
+        input_name="x\n:0",
+        output_name='"',
+    )
+    config = text_format.Parse(files[f"deploy/triton/tensorrt/{name}/config.pbtxt"].decode(), model_config())
+    assert (config.name, config.input[0].name, config.output[0].name) == (name, "x\n:0", '"')
+
+
+def test_the_layout_of_the_repository_is_told(deployed, imagenet):
+    files = deployed(imagenet)[1]
+    plan = files["deploy/triton/tensorrt/tiny/config.pbtxt"].decode()
+    assert "1/model.plan" in plan and "build_engine.py --precision int8" in plan
+    assert "mean 123.675 116.28 103.53 and std 58.395 57.12 57.375" in plan
+    onnxruntime = files["deploy/triton/onnxruntime/tiny/config.pbtxt"].decode()
+    assert "1/model.onnx" in onnxruntime and "model.qdq.onnx" in onnxruntime

@@ -1,0 +1,173 @@
+"""A TensorRT whose engines are ONNX files that onnxruntime computes, behind the names that the scripts use.
+
+It lets what nothing here could otherwise execute be executed: the calls and their order, the files, the
+figures. It says nothing of TensorRT. tests/bindings holds the names against the real bindings.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+import numpy as np
+import onnxruntime as ort
+
+__version__ = os.environ["SIMULATED_TENSORRT"]
+_FLAGS = tuple(int(part) for part in __version__.split(".")[:2]) < (11, 0)
+_PLAN = b"plan of %s\n" % __version__.encode()
+
+
+class Logger:
+    WARNING, VERBOSE = range(2)
+
+    def __init__(self, severity):
+        self.severity = severity
+
+
+class NetworkDefinitionCreationFlag:
+    STRONGLY_TYPED = 1
+
+
+class BuilderFlag:
+    pass
+
+
+if _FLAGS:
+    BuilderFlag.FP16, BuilderFlag.INT8 = 0, 1
+    NetworkDefinitionCreationFlag.EXPLICIT_BATCH = 0
+
+
+class MemoryPoolType:
+    WORKSPACE = 0
+
+
+class ProfilingVerbosity:
+    DETAILED = 2
+
+
+class TensorIOMode:
+    NONE, INPUT, OUTPUT = range(3)
+
+
+class _Network:
+    def __init__(self, flags):
+        self.flags, self.content = flags, b""
+
+
+class OnnxParser:
+    num_errors = 1
+
+    def __init__(self, network, logger):
+        self._network = network
+
+    def parse(self, content):
+        self._network.content = content
+        return bool(content)
+
+    def get_error(self, index):
+        return "the file is empty"
+
+
+class _TimingCache:
+    def __init__(self, content):
+        self.content = content
+
+    def serialize(self):
+        return self.content
+
+
+class _Config:
+    def __init__(self):
+        self.flags, self._cache = set(), None
+
+    def set_memory_pool_limit(self, pool, size):
+        assert size > 0
+
+    def set_flag(self, flag):
+        self.flags.add(flag)
+
+    def create_timing_cache(self, content):
+        return _TimingCache(content)
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        if cache.content and not cache.content.startswith(b"timings"):
+            return False
+        self._cache = cache
+        return True
+
+    def get_timing_cache(self):
+        return _TimingCache(self._cache.content + b"timings\n")
+
+
+class Builder:
+    def __init__(self, logger):
+        pass
+
+    def create_network(self, flags):
+        return _Network(flags)
+
+    def create_builder_config(self):
+        return _Config()
+
+    def build_serialized_network(self, network, config):
+        strongly = bool(network.flags & 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        if strongly == bool(config.flags):  # types come from the file or from flags
+            return None
+        return _PLAN + network.content
+
+
+class _Context:
+    def __init__(self, session):
+        self._session = session
+        self._addresses = {}
+        self._cudart = ctypes.CDLL("libcudart.so")
+        self._work = ctypes.CFUNCTYPE(None)(self._compute)
+
+    def set_tensor_address(self, name, address):
+        self._addresses[name] = address
+
+    def execute_async_v3(self, stream):
+        if not self._cudart.simulate_capture(self._work):
+            self._compute()
+        return True
+
+    def _array(self, tensor):
+        dtype = np.dtype({"tensor(uint8)": "uint8", "tensor(float)": "float32"}[tensor.type])
+        size = int(np.prod(tensor.shape)) * dtype.itemsize
+        memory = (ctypes.c_char * size).from_address(self._addresses[tensor.name])
+        return np.frombuffer(memory, dtype).reshape(tensor.shape)
+
+    def _compute(self):
+        source, result = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        self._array(result)[:] = self._session.run(None, {source.name: self._array(source)})[0]
+
+
+class _Engine:
+    def __init__(self, content):
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 1
+        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
+        self.num_io_tensors = len(self._tensors)
+
+    def create_execution_context(self):
+        return _Context(self._session)
+
+    def get_tensor_name(self, index):
+        return self._tensors[index].name
+
+    def get_tensor_mode(self, name):
+        inputs = [tensor.name for tensor in self._session.get_inputs()]
+        return TensorIOMode.INPUT if name in inputs else TensorIOMode.OUTPUT
+
+    def get_tensor_shape(self, name):
+        return tuple(next(tensor.shape for tensor in self._tensors if tensor.name == name))
+
+
+class Runtime:
+    def __init__(self, logger):
+        pass
+
+    def deserialize_cuda_engine(self, content):
+        return _Engine(content[len(_PLAN) :]) if content.startswith(_PLAN) else None

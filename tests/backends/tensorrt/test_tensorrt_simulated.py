@@ -1,0 +1,183 @@
+"""The device's scripts from end to end on a simulated device, and their results carried home."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeeff.backends.tensorrt import results
+from edgeeff.backends.tensorrt.emit import emit
+from edgeeff.errors import BundleError, MissingFileError
+
+SIMULATED = Path(__file__).with_name("simulated_device")
+GRAPHS = {"graphs": "-DGRAPHS=0", "failing": "-DGRAPHS=900", "none": "-UGRAPHS"}
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the simulated CUDA runtime needs gcc")
+
+
+@pytest.fixture(scope="module")
+def cudart(tmp_path_factory):
+    """``cudart(kind)``: the folder of a simulated CUDA runtime."""
+
+    def make(kind: str) -> Path:
+        folder = tmp_path_factory.getbasetemp() / f"cudart-{kind}"
+        if not folder.is_dir():
+            folder.mkdir()
+            library = folder / "libcudart.so"
+            subprocess.run(
+                ["gcc", "-shared", "-fPIC", GRAPHS[kind], "-o", library, SIMULATED / "cudart.c"], check=True
+            )
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def bundle(tmp_path, lite_hub, emission, run_onnx):
+    """A whole bundle; the Q/DQ graph stands in for the float one, so both engines compute the same."""
+    files = dict(emit(lite_hub, dataclasses.replace(emission, float_graph=lambda: lite_hub)))
+    pixels = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    logits = run_onnx(lite_hub, emission.preprocess.normalise(pixels))[0]
+    folder = tmp_path / "bundle"
+    (folder / "golden").mkdir(parents=True)
+    (folder / "onboard").mkdir()
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    for name, array in (("inputs", pixels), ("hub", logits), ("float", logits)):
+        np.save(folder / "golden" / f"{name}.npy", array)
+        files[f"golden/{name}.npy"] = (folder / "golden" / f"{name}.npy").read_bytes()
+    manifest = {
+        "name": "tiny-jetson-int8",
+        "precision": "int8",
+        "input": "float32",
+        "preprocess": emission.preprocess.to_json(),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def device(bundle, cudart):
+    """``device(script, *arguments)``: run a script of the bundle on a simulated device."""
+
+    def run(
+        name: str, *arguments: str, tensorrt: str = "10.3.0", kind: str = "graphs"
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(SIMULATED),
+            "LD_LIBRARY_PATH": str(cudart(kind)),
+            "SIMULATED_TENSORRT": tensorrt,
+            "OMP_NUM_THREADS": "1",
+        }
+        return subprocess.run(
+            [sys.executable, name, *arguments],
+            cwd=bundle,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+QUICK = ("--runs", "50", "--power-seconds", "0")
+
+
+def test_build_then_verify_then_import(bundle, device):
+    built = device("build_engine.py")
+    assert built.returncode == 0, built.stderr
+    assert sorted(path.name for path in (bundle / "measured").iterdir()) == [
+        "trt10.3.0-sm87-fp16.engine",
+        "trt10.3.0-sm87-fp16.json",
+        "trt10.3.0-sm87-int8.engine",
+        "trt10.3.0-sm87-int8.json",
+        "trt10.3.0-sm87.timing",
+    ]
+    assert (bundle / "measured/trt10.3.0-sm87.timing").read_bytes().count(b"timings") == 2  # one for both
+    record = json.loads((bundle / "measured/trt10.3.0-sm87-fp16.json").read_text())
+    assert (record["onnx"], record["strongly_typed"]) == ("model.float.onnx", False)
+
+    verified = device("verify.py", *QUICK, "--no-build")
+    assert verified.returncode == 0, verified.stderr
+    assert "PASSED" in verified.stdout and "without a CUDA graph" not in verified.stdout
+    assert not list(bundle.rglob("__pycache__"))
+    result = results.read(bundle / "measured" / "verify.json")
+    results.hold(result, bundle)
+    assert result.golden["int8"].sqnr_hub_db > 60
+    assert result.latency.runs == 50 and result.latency.ratio is not None
+    path, replaced = results.enter(result, bundle)
+    assert path.name == f"{results.slug(result)}.json" and not replaced
+    assert results.enter(result, bundle) == (path, False)
+    ran, sentence = results.summary(bundle)
+    assert ran and sentence.count("engine passed on") == 1  # the same result, lying there twice
+
+
+@pytest.mark.parametrize("kind", ["failing", "none"])
+def test_without_cuda_graphs_it_goes_on_and_says_so(bundle, device, kind):
+    done = device("verify.py", *QUICK, kind=kind)
+    assert done.returncode == 0, done.stderr
+    reason = "CUDA error 900" if kind == "failing" else "has no cudaStreamBeginCapture"
+    assert done.stdout.count("without a CUDA graph") == 2 and reason in done.stdout
+
+
+def test_verify_builds_what_is_missing_and_says_what_was_stale(bundle, device):
+    assert device("build_engine.py", "--precision", "int8").returncode == 0
+    refused = device("verify.py", *QUICK, "--no-build", tensorrt="11.4.1")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "is stale: TensorRT was 10.3.0 and is 11.4.1" in refused.stderr and refused.stderr.count("\n") == 1
+    done = device("verify.py", *QUICK, tensorrt="11.4.1")
+    assert done.returncode == 0, done.stderr
+    assert "is stale: TensorRT was 10.3.0 and is 11.4.1: building" in done.stderr
+    record = json.loads((bundle / "measured/trt11.4.1-sm87-int8.json").read_text())
+    assert (record["onnx"], record["strongly_typed"]) == ("model.qdq.fp16.onnx", True)
+    results.hold(results.read(bundle / "measured" / "verify.json"), bundle)
+
+
+def test_a_timing_cache_of_another_gpu_is_begun_anew(bundle, device):
+    (bundle / "measured").mkdir()
+    timing = bundle / "measured/trt10.3.0-sm87.timing"
+    timing.write_bytes(b"foreign")
+    assert device("build_engine.py", "--precision", "int8").returncode == 0
+    assert timing.read_bytes() == b"timings\n"
+
+
+def test_an_engine_that_computes_something_else_fails(bundle, device):
+    hub = np.load(bundle / "golden" / "hub.npy")
+    np.save(bundle / "golden" / "hub.npy", hub[:, ::-1])
+    np.save(bundle / "golden" / "float.npy", hub[:, ::-1])
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name in ("hub", "float"):
+        content = (bundle / "golden" / f"{name}.npy").read_bytes()
+        manifest["files"][f"golden/{name}.npy"] = hashlib.sha256(content).hexdigest()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    done = device("verify.py", *QUICK)
+    assert done.returncode == 1 and "FAILED" in done.stdout
+    result = results.read(bundle / "measured" / "verify.json")
+    results.hold(result, bundle)
+    assert results.summary(bundle)[0] is False
+    assert "engine FAILED on" in results.summary(bundle)[1]
+
+
+def test_a_result_of_another_bundle_is_refused(bundle, device, tmp_path):
+    assert device("verify.py", *QUICK).returncode == 0
+    result = results.read(bundle / "measured" / "verify.json")
+    manifest = bundle / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    with pytest.raises(BundleError, match="of another bundle"):
+        results.hold(result, bundle)
+    assert results.summary(bundle)[0] is False and "is of another bundle" in results.summary(bundle)[1]
+    with pytest.raises(MissingFileError):
+        results.read(tmp_path / "nowhere.json")

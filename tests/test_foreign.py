@@ -1,0 +1,199 @@
+"""Q/DQ graphs of onnxruntime's quantize_static, from the file to a bundle."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+from onnxruntime import quantization
+from onnxruntime.quantization import QuantType
+
+from edgeeff import foreign
+from edgeeff.backends.tensorrt.lint import lint
+from edgeeff.backends.tensorrt.lint.reading import load
+from edgeeff.errors import GraphError
+from edgeeff.graph.export import base_graph
+from edgeeff.graph.model import expand_functions
+from edgeeff.zoo import catalog
+
+SIZE = 32
+
+NORMALISED = {"mean": (127.0, 127.0, 127.0), "std": (128.0, 128.0, 128.0)}
+SYMMETRIC = {
+    "activation_type": QuantType.QInt8,
+    "weight_type": QuantType.QInt8,
+    "per_channel": True,
+    "extra_options": {"ActivationSymmetric": True},
+}
+UNSIGNED = {
+    "activation_type": QuantType.QUInt8,
+    "weight_type": QuantType.QUInt8,
+    "extra_options": {"ActivationSymmetric": True, "WeightSymmetric": True, "DedicatedQDQPair": True},
+}
+FAKE = {
+    "activation_type": QuantType.QInt8,
+    "weight_type": QuantType.QInt8,
+    "extra_options": {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False},
+}
+
+
+class Reader(quantization.CalibrationDataReader):
+    def __init__(self, batch):
+        self.images = iter(batch)
+
+    def get_next(self):
+        image = next(self.images, None)
+        return None if image is None else {"input": image[None]}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A network of a few blocks, and six normalised images, float32 [6, 3, 32, 32]."""
+
+    graph: onnx.ModelProto
+    batch: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def tiny(make_module, make_images):
+    """``tiny(family)``: a B or a Lite of a quarter of B0's width."""
+
+    @cache
+    def make(family):
+        spec = catalog.scaled(f"{family}:width=0.25,depth=0.4,size={SIZE}")
+        graph = expand_functions(base_graph(make_module(spec, size=SIZE), (SIZE, SIZE)))
+        return Tiny(graph, spec.preprocess((SIZE, SIZE)).normalise(make_images(6, SIZE, 1)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def quantised(tiny, tmp_path_factory):
+    """``quantised(family, how)``: the file that quantize_static makes of such a network."""
+
+    @cache
+    def make(family, how):
+        network = tiny(family)
+        folder = tmp_path_factory.mktemp("quantised")
+        onnx.save(network.graph, folder / "float.onnx")
+        logging.disable(logging.WARNING)  # it recommends its own preprocessing
+        try:
+            quantization.quantize_static(
+                folder / "float.onnx",
+                folder / "net.onnx",
+                Reader(network.batch[:4]),
+                quant_format=quantization.QuantFormat.QDQ,
+                **options_of(how),
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        return folder / "net.onnx"
+
+    return make
+
+
+def options_of(how):
+    return {"default": {}, "symmetric": SYMMETRIC, "unsigned": UNSIGNED, "fake": FAKE}[how]
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "said"),
+    [
+        ("lite", "symmetric", ["biases"]),
+        ("b", "symmetric", ["biases"]),
+        ("lite", "unsigned", ["activations of uint8 around 128", "constants", "biases", "merged"]),
+        ("lite", "fake", ["float constants"]),
+    ],
+)
+def test_what_can_be_repaired_is_built_for_a_jetson(name, how, said, quantised, tmp_path, run_onnx, tiny):
+    path = quantised(name, how)
+    bundle = foreign.emit(path, target="jetson-int8", output=tmp_path, **NORMALISED)
+    found = bundle.read_measured("verification.json")
+    assert len(found["repairs"]) == len(said)
+    assert all(part in sentence for part, sentence in zip(said, found["repairs"], strict=True))
+    assert found["repaired"]["summary"] == "onnxruntime's outputs before and after: the same to the bit"
+    emitted = onnx.load(bundle.folder / "model.qdq.onnx")
+    assert not [finding for finding in lint(emitted) if finding.severity == "error"]
+    x = tiny(name).batch
+    np.testing.assert_array_equal(run_onnx(emitted, x), run_onnx(onnx.load(path), x))
+    again = foreign.emit(path, target="jetson-int8", output=tmp_path / "again", **NORMALISED)
+    assert again.manifest == bundle.manifest
+
+
+def test_asymmetric_activations_are_refused_for_a_jetson(quantised, tmp_path):
+    with pytest.raises(GraphError) as error:
+        foreign.emit(quantised("lite", "default"), target="jetson-int8", output=tmp_path, **NORMALISED)
+    assert (
+        "activations are not int8 around 0" in error.value.what
+        and "int8 with zero point -" in error.value.what
+    )
+    assert "ActivationSymmetric" in error.value.mend and not list(tmp_path.iterdir())
+
+
+def test_asymmetric_activations_are_well_for_a_cpu(quantised, tmp_path):
+    bundle = foreign.emit(quantised("lite", "default"), target="cpu-int8", output=tmp_path, **NORMALISED)
+    (repair,) = bundle.read_measured("verification.json")["repairs"]
+    assert "biases behind DequantizeLinear became float" in repair
+
+
+def test_fake_quantised_weights_are_int8_for_a_cpu(quantised, tmp_path):
+    """OpenVINO would keep them as float, and four times as large."""
+    bundle = foreign.emit(quantised("lite", "fake"), target="cpu-int8", output=tmp_path, **NORMALISED)
+    assert (bundle.folder / "model.bin").stat().st_size < quantised("lite", "fake").stat().st_size / 2
+
+
+def test_an_fp16_graph_enters_as_float32(quantised, tmp_path):
+    """What is told is a number, because this one does not compute the same to the bit."""
+    bundle = foreign.emit(quantised("lite", "symmetric"), target="jetson-int8", output=tmp_path, **NORMALISED)
+    half = bundle.folder / "model.qdq.fp16.onnx"
+    again = foreign.emit(half, target="jetson-int8", output=tmp_path / "again", **NORMALISED)
+    found = again.read_measured("verification.json")
+    assert "float32 instead of FP16" in found["repairs"][0] and "opset 19 became 17" in found["repairs"][1]
+    # How much is the network's own: FP16 is a little noise, and random weights make much of it.
+    assert found["repaired"]["summary"].endswith(f"{found['repaired']['sqnr_db']:.1f} dB apart")
+
+
+def test_weights_in_a_side_file(quantised, tmp_path, tiny, run_onnx):
+    source = quantised("lite", "symmetric")
+    onnx.save(
+        onnx.load(source),
+        tmp_path / "net.onnx",
+        save_as_external_data=True,
+        location="net.data",
+        size_threshold=64,
+    )
+    beside = foreign.emit(tmp_path / "net.onnx", target="jetson-int8", output=tmp_path / "out", **NORMALISED)
+    alone = foreign.emit(source, target="jetson-int8", output=tmp_path / "alone", **NORMALISED)
+    x = tiny("lite").batch
+    graphs = (onnx.load(b.folder / "model.qdq.onnx") for b in (beside, alone))
+    np.testing.assert_array_equal(*(run_onnx(graph, x) for graph in graphs))
+    assert beside.manifest.digests["hub"] != alone.manifest.digests["hub"]
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(GraphError, match=r"side file 'net\.data', which is not there"):
+        load(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 10**6, 10**6], [1, 3, 2**40, 8]])
+def test_absurd_sizes_are_refused(shape, tmp_path):
+    node = onnx.helper.make_node("Relu", ["input"], ["logits"])
+    ends = [
+        onnx.helper.make_tensor_value_info("input", 1, shape),
+        onnx.helper.make_tensor_value_info("logits", 1, [1, 10]),
+    ]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends[:1], ends[1:]))
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(GraphError, match="inputs and outputs are"):
+        foreign.emit(tmp_path / "net.onnx", target="cpu-int8", output=tmp_path / "out", **NORMALISED)
+
+
+def test_quantised_operators_are_refused(tmp_path):
+    node = onnx.helper.make_node("QLinearConv", list("abcdefgh"), ["y"], name="odd")
+    ends = [onnx.helper.make_tensor_value_info(n, 2, [1, 3, 8, 8]) for n in "abcdefgh"]
+    out = onnx.helper.make_tensor_value_info("y", 2, [1, 10])
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends, [out])), tmp_path / "net.onnx")
+    with pytest.raises(GraphError, match=r"net\.onnx: QLinearConv 'odd' computes on integers"):
+        foreign.emit(tmp_path / "net.onnx", target="jetson-int8", output=tmp_path / "out", **NORMALISED)

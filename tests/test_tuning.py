@@ -1,0 +1,120 @@
+"""Which variant a machine is fastest with: chosen only where it is certain, and kept as a file."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import edgeeff
+from edgeeff import tuning
+from edgeeff.cache import Cache
+from edgeeff.errors import MissingFileError, OptionError
+from edgeeff.harness.latency import Ratio
+from edgeeff.metrics import Interval
+from edgeeff.target import load_target
+from edgeeff.tuning import PLAIN, Tuning, choose
+
+
+def ratio(low, value, high):
+    return Ratio(value, Interval(low, high))
+
+
+RULE = "arithmetic, depthwise bf16"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "chosen"),
+    [
+        ({RULE: ratio(1, 1, 1), PLAIN: ratio(1.3, 1.4, 1.5)}, RULE),
+        # An OpenVINO that makes Swish cheap by itself is left alone.
+        ({RULE: ratio(1, 1, 1), PLAIN: ratio(0.7, 0.8, 0.9)}, PLAIN),
+        ({RULE: ratio(1, 1, 1), PLAIN: ratio(0.8, 0.95, 1.02)}, RULE),  # not certain
+        ({RULE: ratio(1, 1, 1), PLAIN: ratio(0.8, 0.9, 0.95), "b": ratio(0.7, 0.8, 0.9)}, "b"),
+        ({RULE: ratio(1, 1, 1), PLAIN: Ratio(0.5, None)}, RULE),  # of a single launch: no interval
+        ({}, RULE),  # nothing could run
+    ],
+)
+def test_another_variant_is_taken_if_it_is_certainly_faster(ratios, chosen):
+    assert choose(RULE, ratios) == chosen
+
+
+def test_a_tuning_is_of_a_target_and_a_kind_of_network():
+    target = load_target("cpu-int8")
+    found = Tuning({"cpu-int8/unbounded": RULE, "cpu-int8/bounded": PLAIN})
+    assert found.variant(target, "unbounded").name == RULE
+    assert found.variant(target, "bounded") == "plain"
+    assert found.variant(load_target("mobile-int8"), "unbounded") is None
+    with pytest.raises(OptionError, match="which cpu-int8 does not have"):
+        Tuning({"cpu-int8/unbounded": "magic"}).variant(target, "unbounded")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": 2}', "\xff", '{"targets": 1}'])
+def test_what_is_no_tuning_is_refused(tmp_path, content):
+    path = tmp_path / "tuning.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(OptionError, match="is no tuning"):
+        tuning.read(path)
+    with pytest.raises(MissingFileError):
+        tuning.read(tmp_path / "absent.json")
+
+
+@pytest.fixture(scope="module")
+def build(make_module, make_images, tmp_path_factory):
+    """``build(output, **options)``: a small B0 of three classes for a CPU with bf16."""
+    folder = tmp_path_factory.mktemp("inputs")
+    torch.save(make_module("b0", classes=3).state_dict(), folder / "best.pt")
+    np.savez(folder / "photos.npz", images=make_images(24, 64, 5))
+
+    def run(output, **options):
+        (built,) = edgeeff.build(
+            "b0",
+            targets=["cpu-int8"],
+            checkpoint=folder / "best.pt",
+            calibration=folder / "photos.npz",
+            size=64,
+            effort="fast",
+            output=output,
+            cache=Cache(folder / "cache"),
+            **{"cpu_class": "vnni", **options},
+        )
+        return built.bundle
+
+    return run
+
+
+def plan(bundle):
+    return json.loads((bundle.folder / "plan.json").read_text())
+
+
+def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "LAUNCHES", 2)
+    monkeypatch.setattr(tuning, "SECONDS", 0.05)
+    measured = build(tmp_path / "a", autotune=True)
+    file = tmp_path / "a" / "b0-tuning.json"
+    content = json.loads(file.read_text())
+    entry = content["targets"]["cpu-int8/unbounded"]
+    names = [PLAIN, *(v.name for v in load_target("cpu-int8").choices("unbounded"))]
+    assert [m["variant"] for m in entry["measured"]] == names
+    assert entry["chosen"] in names and content["machine"]["cpu_class"]
+    assert all(m["interval"][0] <= m["ratio"] <= m["interval"][1] for m in entry["measured"])
+    again = build(tmp_path / "b", tuning=file)
+    assert again.manifest.files == measured.manifest.files
+    assert again.manifest.runtime_properties == measured.manifest.runtime_properties
+
+
+def test_the_rules_and_a_tuning_that_says_otherwise(build, tmp_path):
+    by_rule = build(tmp_path / "rule")
+    assert len(plan(by_rule)["polynomials"]) == 33
+    assert by_rule.manifest.runtime_properties["INFERENCE_PRECISION_HINT"] == "f32"
+    on_bf16 = build(tmp_path / "bf16", cpu_class="bf16")
+    assert on_bf16.manifest.runtime_properties["INFERENCE_PRECISION_HINT"] == "bf16"
+    assert not plan(build(tmp_path / "arm", cpu_class="arm"))["polynomials"]
+    said = {"chosen": PLAIN, "measured": []}
+    content = {"schema_version": 1, "model": "b0", "machine": {}, "targets": {"cpu-int8/unbounded": said}}
+    (tmp_path / "tuning.json").write_text(json.dumps(content))
+    plain = build(tmp_path / "plain", tuning=tmp_path / "tuning.json")
+    assert not plan(plain)["polynomials"]
+    assert {layer["precision"] for layer in plan(plain)["layers"].values()} == {"int8"}
