@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from edgeeff import backends
-from edgeeff.errors import BundleError, ImageError, MissingFileError, OutputError
+from edgeeff.errors import BundleError, ImageError, MissingFileError, MissingRuntimeError, OutputError
 from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import open_images
 from edgeeff.preprocess import Pixels, Preprocess
@@ -137,20 +137,36 @@ class Bundle:
             MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
             BundleError: A sealed file was altered.
         """
+        session: backends.Session = self._load("run", threads)
+        return session
+
+    def profiled_session(self, threads: int = 1) -> backends.ProfiledSession:
+        """The same, with the time of each layer.
+
+        Raises:
+            MissingRuntimeError: The runtime is not installed, or tells no times of layers.
+            BundleError: A sealed file was altered.
+        """
+        name = self.manifest.runtime
+        if not backends.offers(name, "profile"):
+            raise MissingRuntimeError(backends.runtime(name).NO_PROFILE, mend="profile an OpenVINO bundle")
+        session: backends.ProfiledSession = self._load("profile", threads)
+        return session
+
+    def _load(self, part: backends.Room, threads: int) -> Any:
         altered = self.altered()
         if altered:
             raise BundleError(
                 f"{self.folder}: {', '.join(altered)} does not have the manifest's SHA-256",
                 mend="copy the bundle again, or build it again",
             )
-        session: backends.Session = backends.room(self.manifest.runtime, "run").load(
+        return backends.room(self.manifest.runtime, part).load(
             self.folder,
             preprocess=self.manifest.preprocess,
             input_type=self.manifest.input,
             properties=self.manifest.runtime_properties,
             threads=threads,
         )
-        return session
 
     def check(self) -> backends.CheckReport:
         """Ask the runtime what it made of the artifact: precisions, kernels, fallbacks."""

@@ -32,8 +32,9 @@ from edgeeff.harness import verify
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.pipeline import tool_versions
 from edgeeff.preprocess import Preprocess
+from edgeeff.readme import readme
 from edgeeff.recipes import open_source
-from edgeeff.steps import golden_files, readme, target_facts
+from edgeeff.steps import golden_files, target_facts
 from edgeeff.target import Target
 from edgeeff.zoo.sources._content import sha256
 
@@ -105,10 +106,9 @@ def emit(
     stem = path.name.partition(".")[0]
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
     names = request.resolve_labels(request.given_labels(labels), None, classes, labels)
-    files: dict[str, bytes] = dict(
-        room(wanted.runtime, "emit").emit(graph, Emission(folder.name, wanted, preprocess, names))
-    )
-    files["README.md"] = readme(folder.name, wanted).encode()
+    emission = Emission(folder.name, wanted, preprocess, names)
+    files: dict[str, bytes] = dict(room(wanted.runtime, "emit").emit(graph, emission))
+    files["README.md"] = readme(emission).encode()
     if images is not None and golden:
         chosen = open_source(images, count=golden)
         inputs = np.concatenate(list(pixels(chosen, preprocess)))

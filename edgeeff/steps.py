@@ -33,6 +33,7 @@ from edgeeff.mixed import Floating
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
 from edgeeff.quantization.budget import Budget, judge
+from edgeeff.readme import readme
 from edgeeff.target import Activation, Scheme, Target
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
@@ -164,9 +165,9 @@ class Work:
         rule = target.variant(self.options.cpu_class, activation)
         tuned = tuning.variant(target, activation) if tuning else None
         chosen = rule if tuned is None else None if tuned == "plain" else tuned
-        why = f"for {self.options.cpu_class} CPUs" if tuned is None else "as it was tuned"
         if chosen is not None:
-            self._tell(f"variant  {target.name}: {chosen.name}, {why}")
+            why = "as it was tuned" if tuned else f"the rule for {self.options.cpu_class} CPUs"
+            self._tell(f"variant  {target.name}: {chosen.name} ({why})")
         return target.served(chosen)
 
     def tune(self, targets: Sequence[Target], file: Path) -> None:
@@ -226,7 +227,7 @@ class Work:
         if hub.plan is not None:
             files["plan.json"] = hub.plan.encode()
         files |= golden_files(self._golden(hub))
-        files["README.md"] = readme(name, target).encode()
+        files["README.md"] = readme(emission).encode()
         return files
 
     def verify(self, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any], Mapping[str, bytes]]:
@@ -650,12 +651,3 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def readme(name: str, target: Target) -> str:
-    """How to run a bundle on the device, in three lines."""
-    return (
-        f"# {name}\n\n{target.summary}. Made by edgeeff; `manifest.json` says from what.\n\n"
-        f"    {backends.runtime(target.runtime).RUN}\n\n"
-        "What was verified, and what was NOT RUN: `measured/verification.json`.\n"
-    )

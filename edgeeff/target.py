@@ -24,7 +24,7 @@ InputType = Literal["float32", "uint8", "int8"]
 CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
 Activation = Literal["bounded", "unbounded"]
 #: What a layer is for, as far as a scheme may keep it in float for it.
-Role = Literal["stem", "depthwise"]
+Role = Literal["stem", "first depthwise", "depthwise"]
 Precision = Literal["int8", "fp16", "bf16", "fp32"]
 
 
@@ -62,6 +62,7 @@ class Variant:
         name: What a tuning calls it.
         cpu: The classes of processor that it is the rule for; on others it may still be tuned for.
         activation: The networks that it is for: those whose activation is bounded (ReLU6), or is not (Swish).
+        input: The artifact's input type that it is for; None: any.
         swish_form: Of :class:`Scheme`.
         float_layers: Likewise.
         runtime_properties: Over those of the target.
@@ -70,6 +71,7 @@ class Variant:
     name: str
     cpu: tuple[CpuClass, ...]
     activation: Activation | None = None
+    input: InputType | None = None
     swish_form: Literal["exact", "polynomial"] = "exact"
     float_layers: tuple[Role, ...] = ()
     runtime_properties: Mapping[str, str] = field(default_factory=dict)
@@ -93,8 +95,10 @@ class Target:
     variants: tuple[Variant, ...] = ()
 
     def choices(self, activation: Activation) -> tuple[Variant, ...]:
-        """The variants that a network of such an activation can take."""
-        return tuple(v for v in self.variants if v.activation in (None, activation))
+        """The variants that a network of such an activation can take, with the target's input."""
+        return tuple(
+            v for v in self.variants if v.activation in (None, activation) and v.input in (None, self.input)
+        )
 
     def variant(self, cpu_class: str, activation: Activation) -> Variant | None:
         """The variant that the rules give; None where the target as it stands is the rule."""
@@ -126,6 +130,7 @@ class _VariantTable(BaseModel):
     name: str
     cpu: list[CpuClass]
     activation: Activation | None = None
+    input: InputType | None = None
     swish_form: Literal["exact", "polynomial"] = "exact"
     float_layers: list[Role] = []
     runtime_properties: dict[str, str] = {}

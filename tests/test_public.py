@@ -31,6 +31,7 @@ FLOORS = {
     "edgeeff.metrics": (2, "device"),
     "edgeeff.cache": (2, "build"),
     "edgeeff.backends": (3, "device"),
+    "edgeeff.readme": (4, "build"),
     "edgeeff.graph": (3, "build"),
     "edgeeff.bundle": (4, "device"),
     "edgeeff.calibration": (4, "build"),
@@ -89,9 +90,9 @@ def imports_of(module: str, everywhere: bool = True) -> set[str]:
 
 
 def device_rooms() -> set[str]:
-    """What a runtime's ``run`` and ``check`` load of its folder; the rest of it is for its ``emit``."""
+    """What a runtime's rooms for devices load of its folder; the rest of it is for its ``emit``."""
     found: set[str] = set()
-    waiting = [m for m in MODULES if re.fullmatch(r"edgeeff\.backends\.\w+(\.run|\.check)?", m)]
+    waiting = [m for m in MODULES if re.fullmatch(r"edgeeff\.backends\.\w+(\.(run|check|profile|usage))?", m)]
     while waiting:
         module = waiting.pop()
         if module not in found:

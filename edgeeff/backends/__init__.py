@@ -1,11 +1,13 @@
 """One folder for each runtime, found by name.
 
 A runtime's folder holds ``emit.py`` (hub graph to artifact; build wing), ``run.py`` (a session over an
-artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing); where an artifact
-cannot run on the machine that builds it, also ``examine.py`` (what can be said of it there; build wing). Its
-``__init__.py`` holds its facts: ``REQUIRES``, the modules it needs (any one of those in a tuple will do);
-``INSTALL``, the line that brings them; ``NORMALISES_INPUT``, ``INPUTS``, ``PRECISIONS``, ``ARTIFACT`` and
-``RUN``. No table lists the runtimes: a new folder is a new runtime.
+artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing). It may hold
+``profile.py`` (a session that tells the time of each layer; device wing), ``usage.py`` (what a product writes
+to run the artifact without us; device wing), and, where an artifact cannot run on the machine that builds it,
+``examine.py`` (what can be said of it there; build wing). Its ``__init__.py`` holds its facts: ``REQUIRES``,
+the modules it needs (any one of those in a tuple will do); ``INSTALL``, the line that brings them;
+``NORMALISES_INPUT``, ``INPUTS``, ``PRECISIONS``, ``ARTIFACT`` and ``RUN``; without a ``profile.py`` also
+``NO_PROFILE``, the reason. No table lists the runtimes: a new folder is a new runtime.
 """
 
 from __future__ import annotations
@@ -30,7 +32,23 @@ if TYPE_CHECKING:
     import onnx
 
 Logits = npt.NDArray[np.float32]
-Room = Literal["emit", "run", "check", "examine"]
+Room = Literal["emit", "run", "check", "examine", "profile", "usage"]
+#: What an executed layer is to a network of this family. A Swish that is fused into a convolution is told
+#: with it; ``conversion`` is what changes layouts, types and ranges alone.
+Kind = Literal[
+    "convolution",
+    "convolution with Swish",
+    "depthwise",
+    "depthwise with Swish",
+    "Swish as arithmetic",
+    "Swish",
+    "squeeze-and-excite",
+    "residual addition",
+    "pooling",
+    "classifier",
+    "conversion",
+    "other",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,38 @@ class Layer:
     operator: str
     precision: str
     kernel: str
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """How long one executed layer took.
+
+    Args:
+        name: As in the hub graph, or in the graph that somebody else's artifact was made from.
+        kind: What it is to the network.
+        operator: The runtime's own name of it.
+        precision: What it computes in, such as ``int8`` or ``bf16``.
+        kernel: What ran it, without the precision.
+        microseconds: For one inference.
+        multiply_adds: Of its convolution or matrix product, for one inference; else 0.
+        fused: The names in that graph of all that it computes.
+    """
+
+    name: str
+    kind: Kind
+    operator: str
+    precision: str
+    kernel: str
+    microseconds: float
+    multiply_adds: int
+    fused: tuple[str, ...] = ()
+
+
+class ProfiledSession(Session, Protocol):
+    """A loaded artifact whose layers are timed."""
+
+    def layers(self) -> Sequence[LayerTime]:
+        """The mean time of each layer in the inferences since the last call, in the order of execution."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +214,11 @@ def offers(name: str, part: Room) -> bool:
     return find_spec(f"{runtime(name).__name__}.{part}") is not None
 
 
+def usage(name: str) -> ModuleType | None:
+    """The runtime's ``usage`` module, which imports no runtime; None where there is none."""
+    return import_module(f"edgeeff.backends.{name}.usage") if offers(name, "usage") else None
+
+
 def require(name: str, part: Room) -> None:
     """Refuse a room that is not there or whose runtime is not installed, without importing either.
 
@@ -186,7 +241,7 @@ def require(name: str, part: Room) -> None:
 
 
 def room(name: str, part: Room) -> Any:
-    """The runtime's ``emit``, ``run``, ``check`` or ``examine`` module.
+    """The runtime's ``emit``, ``run``, ``check``, ``examine`` or ``profile`` module.
 
     Raises:
         UnknownTargetError: There is no such runtime, or it has no such room.

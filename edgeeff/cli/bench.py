@@ -1,13 +1,16 @@
-"""edgeeff bench: latency of one or several bundles, interleaved."""
+"""edgeeff bench: latency of one or several bundles, interleaved, or a profile of their layers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeeff.cli import console, tables
+
+if TYPE_CHECKING:
+    from edgeeff.harness.machine import Machine
 
 
 def command(
@@ -18,9 +21,28 @@ def command(
     launches: Annotated[int, typer.Option(min=1, help="Processes to start.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.05, help="Measuring time per bundle and launch.")] = 2.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Tell where the time goes, by kind, kernel and layer. A profile is no latency."
+        ),
+    ] = False,
+    layers: Annotated[
+        int,
+        typer.Option(
+            min=0, help="With --profile: so many of the slowest layers, by the first bundle's names."
+        ),
+    ] = 10,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure latency: p50, p90, p99, process CPU time, and its ratio to a baseline with a 95 % interval."""
+    """Measure latency: p50, p90, p99, process CPU time, and its ratio to a baseline with a 95 % interval.
+
+    With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
+    reached. A profile is taken in processes of its own; its times are no latencies.
+    """
+    if profile:
+        _profile(bundles, launches, seconds, threads, layers, json)
+        return
     from edgeeff.harness.latency import benchmark
 
     against = int(baseline) if baseline.isdigit() else baseline
@@ -28,9 +50,37 @@ def command(
     if json:
         console.as_json(report.to_json())
         return
-    here = report.machine
+    console.plain(_conditions(report.machine, threads, launches, seconds))
+    console.table(tables.latency_table(report))
+
+
+def _profile(
+    bundles: list[Path], launches: int, seconds: float, threads: int, layers: int, json: bool
+) -> None:
+    from edgeeff.harness.profile import profile
+
+    report = profile(list(bundles), launches=launches, seconds=seconds, threads=threads)
+    if json:
+        console.as_json(report.to_json())
+        return
+    console.plain(_conditions(report.machine, threads, launches, seconds))
     console.plain(
+        "A profile, no latency: the runtime reads the clock at each layer. A layer's time is the median over "
+        "launches of its mean."
+    )
+    for runtime, layer in report.peaks.items():
+        peak, by = report.peak(runtime), f"{layer.name}, {layer.kernel}_{layer.precision}"
+        reached = (
+            f"{peak:.0f} GMAC/s in the same run ({by})" if peak else f"{tables.NOT_RUN}: no INT8 kernel, {by}"
+        )
+        console.plain(f"INT8 peak here, {runtime}: {reached}")
+    for made in tables.profile_tables(report, layers):
+        console.plain("")
+        console.table(made)
+
+
+def _conditions(here: Machine, threads: int, launches: int, seconds: float) -> str:
+    return (
         f"{here.cpu}, {threads} thread{'s' if threads > 1 else ''}, governor {here.governor or 'unknown'}, "
         f"{launches} launches of {seconds:g} s a bundle"
     )
-    console.table(tables.latency_table(report))

@@ -19,6 +19,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
+    from edgeeff import backends
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
@@ -27,6 +28,8 @@ def command(
     plan_file = loaded.folder / "plan.json"
     plan: dict[str, Any] = json_library.loads(plan_file.read_text()) if plan_file.is_file() else {}
     found = loaded.read_measured("verification.json")
+    usage = backends.usage(manifest.runtime)
+    without = usage.lost(manifest.runtime_properties) if usage else None
     try:
         check = None if altered else loaded.check()
         unchecked = "files were altered" if altered else ""
@@ -37,6 +40,7 @@ def command(
             {
                 "manifest": json_library.loads(manifest.to_json()),
                 "altered": altered,
+                "without_properties": without,
                 "plan": plan,
                 "verification": found,
                 "check": None
@@ -51,7 +55,7 @@ def command(
             }
         )
         return 1 if altered else 0
-    _summary(loaded, found, check.summary if check else f"{tables.NOT_RUN}: {unchecked}")
+    _summary(loaded, found, without, check.summary if check else f"{tables.NOT_RUN}: {unchecked}")
     if ranges:
         made = tables.new("tensor", ">scale", ">zero point", "type", ">lowest", ">highest")
         for name, a in plan.get("activations", {}).items():
@@ -71,7 +75,7 @@ def command(
     return 1 if altered else 0
 
 
-def _summary(bundle: Any, found: dict[str, Any] | None, check: str) -> None:
+def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:
     manifest = bundle.manifest
     height, width = manifest.preprocess.size
     lines = [
@@ -84,6 +88,9 @@ def _summary(bundle: Any, found: dict[str, Any] | None, check: str) -> None:
         ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
         ("check", check),
     ]
+    if without is not None:
+        properties = ", ".join(f"{k}={v}" for k, v in manifest.runtime_properties.items())
+        lines.insert(-1, ("properties", f"{properties or 'none'}; {without.removesuffix('.')}"))
     artifact = (found or {}).get("artifact")
     if artifact:
         share = artifact["agreement"]["value"]

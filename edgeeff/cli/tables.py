@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.table import Table
 
 from edgeeff import backends
 
 if TYPE_CHECKING:
+    from edgeeff.backends import LayerTime
     from edgeeff.backends.tensorrt.builds import Build
     from edgeeff.board import Board
     from edgeeff.bundle import Bundle
     from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.latency import LatencyReport
+    from edgeeff.harness.profile import ProfileReport
     from edgeeff.pipeline import Built
 
 NOT_RUN = "NOT RUN"
+
+Key = TypeVar("Key")
 
 
 def new(*columns: str, title: str | None = None) -> Table:
@@ -136,6 +140,82 @@ def latency_table(report: LatencyReport) -> Table:
             f"{interval.low:.3f}…{interval.high:.3f}" if interval else "",
         )
     return made
+
+
+def profile_tables(report: ProfileReport, slowest: int) -> list[Table]:
+    """Where the time goes: in all, by kind, by kernel, and in the slowest layers, bundle beside bundle."""
+    from edgeeff.harness.profile import kernel, sort
+
+    whole = new("bundle", "precision", ">layers", ">inference", ">multiply-adds", ">GMAC/s", ">of INT8 peak")
+    for entry in report.entries:
+        times, fraction = entry.times, report.peak_fraction(entry)
+        if times is None:
+            whole.add_row(entry.name, entry.precision, NOT_RUN, "", "", "", entry.not_run or "")
+            continue
+        whole.add_row(
+            entry.name,
+            entry.precision,
+            f"{times.layers_us:.0f} µs",
+            f"{times.inference_us:.0f} µs",
+            f"{times.multiply_adds / 1e6:.0f} M",
+            f"{times.gmacs_per_s:.0f}",
+            f"{fraction:.1%}" if fraction else "",
+        )
+    if not any(entry.times for entry in report.entries):
+        return [whole]
+    return [
+        whole,
+        _shares_table(report, "by kind", ("kind", "precision"), sort),
+        _shares_table(report, "by kernel", ("kernel", ""), kernel),
+        *([_layers_table(report, slowest)] if slowest else []),
+    ]
+
+
+def _shares_table(
+    report: ProfileReport,
+    title: str,
+    columns: tuple[str, str],
+    key: Callable[[LayerTime], tuple[str, str]],
+) -> Table:
+    profiled = [(entry.name, entry.times.shares(key)) for entry in report.entries if entry.times]
+    heads = [column for name, _ in profiled for column in (f">{name}", ">")]
+    made = new(*columns, *heads, title=title)
+    rows = [{sort: share.microseconds for sort, share in shares.items()} for _, shares in profiled]
+    for sort in _slowest_first(rows):
+        cells: list[str] = []
+        for share in (shares.get(sort) for _, shares in profiled):
+            told = f"{share.microseconds:.0f} µs in {share.layers}" if share else ""
+            cells += [told, f"{share.fraction:.1%}" if share else ""]
+        made.add_row(*sort, *cells)
+    return made
+
+
+def _layers_table(report: ProfileReport, slowest: int) -> Table:
+    from edgeeff.harness.profile import side_by_side
+
+    profiled = [(entry.name, entry.times) for entry in report.entries if entry.times]
+    heads = [column for name, _ in profiled for column in (f">{name}", "by")]
+    made = new("layer", *heads, title=f"the {slowest} slowest layers")
+    layers = side_by_side([times for _, times in profiled])
+    rows = [{name: layer.microseconds for name, layer in one.items()} for one in layers]
+    for name in _slowest_first(rows)[:slowest]:
+        cells: list[str] = []
+        for layer in (one.get(name) for one in layers):
+            told = (
+                (f"{layer.microseconds:.0f} µs", f"{layer.kernel}_{layer.precision}") if layer else ("", "")
+            )
+            cells += told
+        made.add_row(name, *cells)
+    return made
+
+
+def _slowest_first(times: Sequence[Mapping[Key, float]]) -> list[Key]:
+    """The keys of all, by the longest time that any of them gives."""
+    longest: dict[Key, float] = {}
+    for one in times:
+        for key, value in one.items():
+            longest[key] = max(value, longest.get(key, 0.0))
+    return sorted(longest, key=lambda key: -longest[key])
 
 
 def board_head(board: Board) -> str:

@@ -7,10 +7,6 @@ figure to trust on a shared machine is the ratio of CPU times; where a GPU compu
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +15,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-import edgeeff
-from edgeeff import errors
 from edgeeff.bundle import Bundle
-from edgeeff.errors import EdgeeffError, OptionError
+from edgeeff.errors import OptionError
 from edgeeff.harness import machine
+from edgeeff.harness.fresh_process import start
 from edgeeff.harness.launch import Samples
 from edgeeff.metrics import Interval, bootstrap_ratio
 
 Clock = Literal["wall", "cpu"]
+
+LAUNCH = "edgeeff.harness.launch"
 
 
 @dataclass(frozen=True)
@@ -202,14 +199,7 @@ def benchmark(
         BundleError: A bundle cannot be read, or was altered.
         EdgeeffError: A bundle crashed its process; the message ends with what it printed.
     """
-    if not bundles:
-        raise OptionError("no bundle to measure", mend="name at least one bundle")
-    for name, value, least in (("launches", launches, 1), ("threads", threads, 1)):
-        if value < least:
-            raise OptionError(f"{name} is {value}", mend=f"give at least {least}")
-    if not 0 < seconds < float("inf"):
-        raise OptionError(f"seconds is {seconds}", mend="give a positive number of seconds")
-    loaded = [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
+    loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
     names = distinct_names(loaded)
     base = _baseline(names, baseline)
     here = machine.describe()
@@ -221,7 +211,7 @@ def benchmark(
         runnable = [i for i in range(len(loaded)) if i not in not_run]
         if not runnable:
             break
-        events = _launch([loaded[i] for i in runnable], threads=threads, seconds=seconds, seed=seed)
+        events = start(LAUNCH, [loaded[i] for i in runnable], threads=threads, seconds=seconds, seed=seed)
         for event in events:
             if event["event"] == "not run":
                 not_run[runnable[event["bundle"]]] = event["what"]
@@ -271,6 +261,25 @@ def paired_ratio(test: Sequence[float], baseline: Sequence[float], seed: int) ->
     return Ratio(float(np.median(ratios)), bootstrap_ratio(test, baseline, seed))
 
 
+def opened(
+    bundles: Sequence[Bundle | Path | str], *, launches: int, seconds: float, threads: int
+) -> list[Bundle]:
+    """The bundles that are to be measured.
+
+    Raises:
+        OptionError: None, or a number that makes no sense.
+        BundleError: One cannot be read.
+    """
+    if not bundles:
+        raise OptionError("no bundle to measure", mend="name at least one bundle")
+    for name, value, least in (("launches", launches, 1), ("threads", threads, 1)):
+        if value < least:
+            raise OptionError(f"{name} is {value}", mend=f"give at least {least}")
+    if not 0 < seconds < float("inf"):
+        raise OptionError(f"seconds is {seconds}", mend="give a positive number of seconds")
+    return [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
+
+
 def distinct_names(bundles: Sequence[Bundle]) -> list[str]:
     """The bundles' names; those of one name are told apart by their folders."""
     counts = Counter(bundle.name for bundle in bundles)
@@ -290,38 +299,4 @@ def _baseline(names: Sequence[str], baseline: int | str) -> int:
         return names.index(baseline)
     raise OptionError(
         f"no bundle {baseline!r} to hold the others against", mend=f"choose one of {', '.join(names)}"
-    )
-
-
-def _launch(bundles: Sequence[Bundle], *, threads: int, seconds: float, seed: int) -> list[dict[str, Any]]:
-    """Start one process and give back its events; ``subprocess.run`` kills it on Ctrl-C."""
-    command = [sys.executable, "-m", "edgeeff.harness.launch"]
-    command += [f"--threads={threads}", f"--seconds={seconds}", f"--seed={seed}", "--"]
-    command += [str(bundle.folder.resolve()) for bundle in bundles]
-    # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
-    finished = subprocess.run(
-        command, cwd=Path(edgeeff.__file__).parent.parent, capture_output=True, text=True, errors="replace"
-    )
-    events = [json.loads(line) for line in finished.stdout.splitlines() if line.endswith("}")]
-    for event in events:
-        if event["event"] == "error":
-            kind = getattr(errors, event["kind"], EdgeeffError)
-            raise kind(event["what"], mend=event["mend"])
-    if finished.returncode or not events or events[-1]["event"] != "done":
-        raise _crash(bundles, events, finished.returncode, finished.stderr)
-    return events
-
-
-def _crash(
-    bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]], status: int, stderr: str
-) -> EdgeeffError:
-    """Why a process died, pinned on the bundle it was loading, or on all of them once they ran in turn."""
-    last = events[-1] if events else {}
-    guilty = [bundles[last["bundle"]]] if last.get("event") == "loading" else bundles
-    how = f"signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
-    doing = "loading" if last.get("event") == "loading" else "running"
-    tail = "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
-    return EdgeeffError(
-        f"{doing} {', '.join(bundle.name for bundle in guilty)} ended the process with {how}:\n{tail}",
-        mend="measure the bundles one by one, and report what the runtime printed to its makers",
     )

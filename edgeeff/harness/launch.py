@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +31,7 @@ TOLERANCE = 0.03
 MINIMUM_ROUNDS = 10
 
 Inference = Callable[[], object]
+Tell = Callable[..., None]
 
 
 @dataclass
@@ -118,8 +119,11 @@ def prepare(bundle: Bundle, *, threads: int, seed: int) -> Inference:
     Raises:
         MissingRuntimeError: The bundle's runtime cannot run here.
     """
-    session = bundle.session(threads=threads)
-    pixels = benchmark_image(bundle, seed)
+    return inference(bundle.session(threads=threads), benchmark_image(bundle, seed))
+
+
+def inference(session: Any, pixels: Pixels) -> Inference:
+    """One inference of a session on pixels uint8 [1, H, W, 3], prepared beforehand where it can be."""
     if isinstance(session, _Prepared):
         prepared, execute = session.prepare(pixels), session.execute
         return lambda: execute(prepared)
@@ -134,41 +138,45 @@ def benchmark_image(bundle: Bundle, seed: int) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
 
 
-def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, out: TextIO) -> int:
-    """Load, warm up, measure; the exit status is 0, or 2 after an ``error`` event."""
-
-    def tell(event: str, **content: Any) -> None:
-        out.write(json.dumps({"event": event, **content}) + "\n")
-        out.flush()
-
-    inferences: list[Inference] = []
-    loaded: list[int] = []
+def each(folders: Sequence[Path], load: Callable[[int, Bundle], None], tell: Tell) -> bool:
+    """Load the bundles one by one, with an event for each that cannot run here; False after an ``error``."""
     for number, folder in enumerate(folders):
         tell("loading", bundle=number)
         try:
-            inference = prepare(Bundle.load(folder), threads=threads, seed=seed)
-            inference()
+            load(number, Bundle.load(folder))
         except MissingRuntimeError as error:
             tell("not run", bundle=number, what=error.what)
-            continue
         except EdgeeffError as error:
             tell("error", bundle=number, kind=type(error).__name__, what=error.what, mend=error.mend)
-            return 2
-        inferences.append(inference)
-        loaded.append(number)
+            return False
+    return True
+
+
+def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, tell: Tell) -> int:
+    """Load, warm up, measure; the exit status is 0, or 2 after an ``error`` event."""
+    inferences: dict[int, Inference] = {}
+
+    def load(number: int, bundle: Bundle) -> None:
+        made = prepare(bundle, threads=threads, seed=seed)
+        made()
+        inferences[number] = made
+
+    if not each(folders, load, tell):
+        return 2
     if inferences:
         tell("measuring")
-        steady = warm_up(inferences, seconds * len(inferences))
-        samples = measure(inferences, seconds * len(inferences))
-        for number, sample, settled in zip(loaded, samples, steady, strict=True):
+        ready = list(inferences.values())
+        steady = warm_up(ready, seconds * len(ready))
+        samples = measure(ready, seconds * len(ready))
+        for number, sample, settled in zip(inferences, samples, steady, strict=True):
             tell("samples", bundle=number, wall_ns=sample.wall_ns, cpu_ns=sample.cpu_ns, steady=settled)
     tell("done")
     return 0
 
 
-def main() -> int:
-    """Read the arguments, keep standard output for the events, and :func:`run`."""
-    parser = argparse.ArgumentParser(prog="python -m edgeeff.harness.launch", description=__doc__)
+def main(run: Callable[..., int] = run) -> int:
+    """Read the arguments, keep standard output for the events, and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0, help="measuring time for each bundle")
@@ -176,13 +184,18 @@ def main() -> int:
     arguments = parser.parse_args()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)  # runtimes print from C++ too
+
+        def tell(event: str, **content: Any) -> None:
+            out.write(json.dumps({"event": event, **content}) + "\n")
+            out.flush()
+
         with suppress(KeyboardInterrupt):
             return run(
                 arguments.bundles,
                 threads=arguments.threads,
                 seconds=arguments.seconds,
                 seed=arguments.seed,
-                out=out,
+                tell=tell,
             )
     return 130
 

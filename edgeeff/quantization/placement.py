@@ -72,7 +72,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
         floating: Layers that are to stay float whatever the scheme says.
     """
     graph = model.graph
-    floating = {*floating, *(_name(n) for n in graph if is_layer(n) and role(n) in scheme.float_layers)}
+    floating = {*floating, *(_name(n) for n in graph if roles(n) & {*scheme.float_layers})}
     layers = tuple(_name(n) for n in graph if n.op_type in _LAYERS and not _stays_float(n, scheme, floating))
     sites: dict[str, Site] = {}
     for value in [*graph.inputs, *_subtracted(model, scheme), *(n.outputs[0] for n in graph)]:
@@ -147,18 +147,34 @@ def is_depthwise(node: ir.Node) -> bool:
     return node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
 
 
-def role(node: ir.Node) -> Role | None:
-    """What a layer is for, as far as a scheme may ask: the convolution that reads the image is the stem."""
-    if is_depthwise(node):
-        return "depthwise"
+def roles(node: ir.Node) -> frozenset[Role]:
+    """What a layer is for, as far as a scheme may ask.
+
+    The stem is the convolution that reads the image; the first depthwise convolution is the one that reads
+    what the stem makes, where there is such (not in V2, whose first blocks are fused).
+    """
     if node.op_type != "Conv":
-        return None
-    value = node.inputs[0]
+        return frozenset()
+    if not is_depthwise(node):
+        return frozenset(("stem",)) if _source(node) is None else frozenset()
+    before = _source(node)
+    first = before is not None and before.op_type == "Conv" and "stem" in roles(before)
+    return frozenset(("depthwise", "first depthwise") if first else ("depthwise",))
+
+
+def _source(layer: ir.Node) -> ir.Node | None:
+    """The node that makes what a layer reads, seen through activations; None: it reads the image."""
+    value = layer.inputs[0]
     while value is not None and (producer := value.producer()) is not None:
-        if producer.op_type != "Sub":  # the mean of raw pixels
-            return None
+        gate = producer.op_type == "Mul" and any(
+            v is not None and (p := v.producer()) is not None and p.op_type == "Sigmoid"
+            for v in producer.inputs
+        )
+        # The mean of raw pixels; activations, whole or in their steps.
+        if producer.op_type not in ("Sub", "Swish", "Relu", "Clip", "Sigmoid") and not gate:
+            return producer
         value = producer.inputs[0]
-    return "stem"
+    return None
 
 
 def _is_symmetric(value: ir.Value, scheme: Scheme, floating: Collection[str]) -> bool:

@@ -6,7 +6,7 @@ g rises from 0 to 1/2, and both halves of Swish share it: that is why so low a d
 g(L) = 1/2, so beyond L the form is 0 or x as Swish itself soon is: no image can drive it out of its range.
 What is left is least squares over the channel's histogram (calibration/statistics.py), with a little weight
 on all values that the layer shows, so that a channel may meet more than calibration did; and no fit is taken
-that errs by more than ``bound`` anywhere on the line.
+that errs by more than ``BOUND`` on what the layer may show, or by thrice that anywhere.
 
 A runtime that has no fast exponential, such as OpenVINO's fused Swish, computes this in a third of the time.
 """
@@ -23,13 +23,14 @@ from edgeeff.calibration.statistics import TensorStatistics
 F64 = npt.NDArray[np.float64]
 
 DEGREE = 4
-#: The largest error that a fit may make anywhere, in Swish's own units; Swish quantised to 8 bits over
-#: [−0.28, 8] has steps of 0.03.
+#: The largest error that a fit may make on values up to a quarter beyond the layer's, in Swish's own units;
+#: Swish quantised to 8 bits over [−0.28, 8] has steps of 0.03. Values beyond are not expected.
 BOUND = 0.05
+_MARGIN, _BEYOND = 1.25, 3.0
 
-_LIMITS = np.arange(2.0, 9.1, 0.5)
+_LIMITS = np.arange(1.5, 9.1, 0.5)
 _LINE = np.linspace(0, 14, 281)
-_ELSEWHERE = 0.005  # the weight of all values that the layer shows
+_ELSEWHERE, _SHOWN = 0.005, 64  # the weight of all values that the layer shows, and so many points of them
 _PARTS = 4  # a bin's mass is spread over so many points
 
 
@@ -66,22 +67,24 @@ def fit(statistics: TensorStatistics, degree: int = DEGREE, bound: float = BOUND
     Args:
         statistics: Of Swish's input, C channels.
         degree: k, 2 at least.
-        bound: On the error anywhere; where no fit keeps it, a channel takes the one that is best everywhere.
+        bound: On the error; where no fit keeps it, a channel takes the one that is best everywhere.
     """
     channels = statistics.channels
-    general, _ = _best(np.ones((1, _LINE.size)) / _LINE.size, _LINE, degree, np.inf)
+    everywhere = np.ones((1, _LINE.size)) / _LINE.size
+    general, _ = _best(everywhere, _LINE, degree, np.full(_LINE.size, np.inf))
     limit = np.repeat(general.limit, channels)
     coefficients = np.repeat(general.coefficients, channels, axis=0)
-    reach = min(max(abs(statistics.low), abs(statistics.high)), _LIMITS[-1])
-    shown = _LINE[reach >= _LINE]
+    reach = max(abs(statistics.low), abs(statistics.high))
+    shown = np.linspace(0, min(reach, _LIMITS[-1]), _SHOWN)
+    bounds = np.where(_MARGIN * reach >= _LINE, bound, _BEYOND * bound)
     mass = _magnitudes(statistics)
     for edge in np.unique(statistics.edge):  # channels of one edge share their bins
         rows = np.flatnonzero(statistics.edge == edge)
         bins = mass.shape[1] * _PARTS
         points = np.concatenate([(np.arange(bins) + 0.5) * edge / bins, shown])
         seen = np.repeat(mass[rows] / _PARTS, _PARTS, axis=1) * (1 - _ELSEWHERE)
-        elsewhere = np.full((len(rows), len(shown)), _ELSEWHERE / max(len(shown), 1))
-        found, kept = _best(np.concatenate([seen, elsewhere], axis=1), points, degree, bound)
+        elsewhere = np.full((len(rows), _SHOWN), _ELSEWHERE / _SHOWN)
+        found, kept = _best(np.concatenate([seen, elsewhere], axis=1), points, degree, bounds)
         limit[rows[kept]] = found.limit[kept]
         coefficients[rows[kept]] = found.coefficients[kept]
     return Polynomial(limit, coefficients)
@@ -95,15 +98,15 @@ def _magnitudes(statistics: TensorStatistics) -> F64:
     return np.asarray(folded / np.maximum(folded.sum(axis=1, keepdims=True), 1))
 
 
-def _best(mass: F64, points: F64, degree: int, bound: float) -> tuple[Polynomial, npt.NDArray[np.bool_]]:
-    """The best limit and coefficients for each row of ``mass`` [C, n]; which rows have any in the bound."""
+def _best(mass: F64, points: F64, degree: int, bounds: F64) -> tuple[Polynomial, npt.NDArray[np.bool_]]:
+    """The best limit and coefficients for each row of ``mass`` [C, n]; which rows have any in the bounds."""
     error = np.full(len(mass), np.inf)
     limits = np.full(len(mass), _LIMITS[-1])
     coefficients = np.zeros((len(mass), degree))
     for limit in _LIMITS:
         found, left = _solve(mass, points, limit, degree)
-        worst = np.abs(_basis(_LINE, limit, degree).T @ found.T - (_LINE * _rise(_LINE))[:, None]).max(axis=0)
-        better = (left < error) & (worst <= bound)
+        off = np.abs(_basis(_LINE, limit, degree).T @ found.T - (_LINE * _rise(_LINE))[:, None])
+        better = (left < error) & (off <= bounds[:, None]).all(axis=0)
         error[better], limits[better], coefficients[better] = left[better], limit, found[better]
     return Polynomial(limits, coefficients), np.isfinite(error)
 

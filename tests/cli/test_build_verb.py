@@ -169,10 +169,11 @@ def test_integer_inputs_take_raw_pixels(io, edgeeff, b0_arguments, b0_bundles, f
     assert noise[0] < 4 * noise[1] + 1e-6 * float(np.square(floats).sum())
 
 
-def test_softmax(edgeeff, b0_arguments, b0_bundles, tmp_path):
+def test_softmax(edgeeff, ten_photos, lite0_bundles, tmp_path):
     targets = ("--target=cpu-int8", "--target=mobile-int8")
+    network = ("--model=lite0", "--size=96", f"--calibration={ten_photos}")
     result = edgeeff(
-        *b0_arguments, "--softmax", *targets, f"--output={tmp_path}", "--name=probable", "--json"
+        *("build", *network, "--softmax", *targets, f"--output={tmp_path}", "--name=probable", "--json")
     )
     assert result.status == 0, result.err
     for target in ("cpu-int8", "mobile-int8"):
@@ -180,7 +181,7 @@ def test_softmax(edgeeff, b0_arguments, b0_bundles, tmp_path):
         pixels = np.load(bundle.folder / "golden" / "inputs.npy")
         probabilities, logits = (
             bundle.predict(pixels),
-            Bundle.load(b0_bundles / f"b0-{target}").predict(pixels),
+            Bundle.load(lite0_bundles / f"lite0-{target}").predict(pixels),
         )
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         np.testing.assert_allclose(probabilities, powers / powers.sum(axis=1, keepdims=True), atol=1 / 128)

@@ -52,6 +52,13 @@ def test_it_errs_by_no_more_than_the_bound_anywhere():
     assert found.worst() == pytest.approx(np.abs(found(line) - swish(line)).max(), abs=1e-3)
 
 
+def test_small_values_are_followed_closely_and_large_ones_still_not_lost():
+    small = normal(0, 0.1)
+    found = polynomial.fit(statistics(small, edge=0.5))
+    assert np.abs(found(small[None]) - swish(small)).max() < 1e-4
+    assert found.worst() <= 3 * polynomial.BOUND + 1e-4
+
+
 def test_it_is_best_where_the_values_lie():
     low, high = normal(-0.5, 0.3), normal(3.0, 0.4)
     found = polynomial.fit(statistics(low, high))

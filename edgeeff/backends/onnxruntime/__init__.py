@@ -12,3 +12,5 @@ PRECISIONS = ("int8", "fp32")
 ARTIFACT = ("model.onnx",)
 #: How a bundle is run on the device.
 RUN = "pip install 'edgeeff[build]' && edgeeff run . photo.jpg"
+#: Why there is no profile of layers.
+NO_PROFILE = "onnxruntime is the reference here, and is not profiled"

@@ -12,3 +12,7 @@ PRECISIONS = ("int8", "fp16")
 ARTIFACT = (("model.qdq.onnx", "model.float.fp16.onnx"),)
 #: How a bundle is run on the device.
 RUN = "python3 build_engine.py && python3 verify.py"
+#: Why there is no profile of layers.
+NO_PROFILE = (
+    "engines are profiled on the device: trtexec --loadEngine=FILE --separateProfileRun --dumpProfile"
+)

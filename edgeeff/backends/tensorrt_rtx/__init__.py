@@ -12,3 +12,5 @@ PRECISIONS = ("int8", "fp16")
 ARTIFACT = (("model.qdq.fp16.onnx", "model.float.fp16.onnx"),)
 #: How a bundle is run on the device: TensorRT-RTX's own tool, with the engine of the GPU there.
 RUN = "tensorrt_rtx --loadEngine=measured/model.sm86.engine"
+#: Why there is no profile of layers.
+NO_PROFILE = "engines are profiled on the device"

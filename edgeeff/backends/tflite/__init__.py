@@ -12,3 +12,7 @@ PRECISIONS = ("int8", "fp32")
 ARTIFACT = ("model.tflite",)
 #: How a bundle is run on the device.
 RUN = "pip install 'edgeeff[tflite]' && edgeeff run . photo.jpg"
+#: Why there is no profile of layers.
+NO_PROFILE = (
+    "LiteRT's Python API times no operators; its benchmark_model does, with --enable_op_profiling=true"
+)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
 
 from edgeeff.calibration.collect import collect
+from edgeeff.graph.execute import execute, prepare
 from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions, to_bytes
 from edgeeff.quantization import quantize, recipe
 from edgeeff.quantization.draft import Evidence
-from edgeeff.quantization.placement import role
+from edgeeff.quantization.placement import roles
 from edgeeff.quantization.rewrites import swish_polynomial
 from edgeeff.quantization.rewrites.equalise import SUFFIX
 from edgeeff.zoo import catalog
@@ -25,14 +28,40 @@ def sqnr(found, reference):
     return 10 * np.log10((reference**2).sum() / ((found - reference) ** 2).sum())
 
 
-def parity(name, make_module, make_images, run_onnx):
-    """The arithmetic's own cost on images that it was not fitted to, dB of centred logits."""
+#: Noise on each Swish's output, dB below it, that is to cost the logits more than the arithmetic does.
+NOISE = 44
+
+
+def costs(name, make_module, make_images):
+    """What the arithmetic costs the logits of images that it was not fitted to, and what noise does, dB.
+
+    Networks with random weights multiply any error on its way to the logits, deep ones beyond all measure:
+    so the arithmetic is held against noise that goes the same way.
+    """
     preprocess = catalog.get(name).preprocess((64, 64))
     graph = base_graph(make_module(name), (64, 64))
-    fits = swish_polynomial.fit(graph, collect(graph, preprocess, [make_images(8, 64, 1)]))
-    unseen = preprocess.normalise(make_images(8, 64, 7))
-    changed = expand_functions(swish_polynomial.rewrite(graph, fits))
-    return sqnr(run_onnx(changed, unseen), run_onnx(expand_functions(graph), unseen))
+    statistics = collect(graph, preprocess, [make_images(8, 64, 1)])
+    changed = swish_polynomial.rewrite(graph, swish_polynomial.fit(graph, statistics))
+    written = set(swish_polynomial.written(graph))
+    images = torch.from_numpy(preprocess.normalise(make_images(8, 64, 7)))
+    random = torch.Generator().manual_seed(0)
+
+    def noisy(node, index, value):
+        if index or node.op_type == "Add" or str(node.inputs[0].name) not in written:
+            return value
+        return value + value.std() * 10 ** (-NOISE / 20) * torch.randn(value.shape, generator=random)
+
+    program = prepare(graph)
+    wanted = execute(program, images).numpy()
+    return (
+        sqnr(run(expand_functions(changed), images.numpy()), wanted),
+        sqnr(execute(program, images, None, noisy).numpy(), wanted),
+    )
+
+
+def run(model, images):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return np.concatenate([session.run(None, {"input": image[None]})[0] for image in images])
 
 
 @pytest.fixture
@@ -40,16 +69,15 @@ def scheme(schemes):
     return replace(schemes["openvino"], **ARITHMETIC)
 
 
-def test_it_computes_what_swish_computes(make_module, make_images, run_onnx):
-    assert parity("b0", make_module, make_images, run_onnx) > 30
+SWISH = [n for n in catalog.names() if n != "l2" and catalog.get(n).activation == "swish"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in catalog.names() if n not in ("l2", "b0")])
-def test_it_does_in_every_network_with_swish(name, make_module, make_images, run_onnx):
-    if catalog.get(name).activation != "swish":
-        pytest.skip("bounded")
-    assert parity(name, make_module, make_images, run_onnx) > 25
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in ("b0", "v2-b0") else pytest.mark.slow) for n in SWISH]
+)
+def test_it_computes_what_swish_computes(name, make_module, make_images):
+    found, noise = costs(name, make_module, make_images)
+    assert found > noise
 
 
 def test_the_squeeze_and_excite_vectors_keep_their_swish(b0):
@@ -90,7 +118,7 @@ def test_float_depthwise_convolutions_read_no_quantised_value(b0, scheme, inputs
     )
     draft = recipe.load("balanced")(quantize.begin(b0.graph, evidence, b0.preprocess, scheme))
     plan, hub = draft.plan(), quantize.write(draft)
-    depthwise = [n.name for n in b0.graph.graph if role(n) == "depthwise"]
+    depthwise = [n.name for n in b0.graph.graph if "depthwise" in roles(n)]
     assert sorted(plan.floating) == sorted(depthwise) and len(depthwise) == 16
     assert not set(plan.layers) & set(depthwise)
     makers = {output: node for node in hub.graph.node for output in node.output}
@@ -110,7 +138,7 @@ def test_float_depthwise_convolutions_read_no_quantised_value(b0, scheme, inputs
 
 def test_a_stem_can_stay_float_too(b0, schemes):
     stem = next(n for n in b0.graph.graph if n.op_type == "Conv")
-    assert role(stem) == "stem"
+    assert roles(stem) == {"stem"}
     draft = quantize.begin(
         b0.graph, b0.statistics, b0.preprocess, replace(schemes["openvino"], float_layers=("stem",))
     )

@@ -1,0 +1,128 @@
+"""What a product writes to run the IR without edgeeff, and what it loses without the bundle's properties."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from edgeeff.backends import Emission
+from edgeeff.target import InputType
+
+_PYTHON = """\
+```python
+import numpy as np
+import openvino as ov
+
+properties = {properties}
+model = ov.Core().compile_model("model.xml", "CPU", properties)
+
+{image}{result} = model(image)[0]
+```
+"""
+
+_CPP = """\
+```cpp
+#include <openvino/openvino.hpp>
+#include <vector>
+
+ov::AnyMap properties;
+{properties}ov::CompiledModel model = ov::Core().compile_model("model.xml", "CPU", properties);
+ov::InferRequest request = model.create_infer_request();
+
+std::vector<{type}> image({size});  // as the input is described above
+request.set_input_tensor(ov::Tensor(ov::element::{element}, {{{shape}}}, image.data()));
+request.infer();
+const float* {result} = request.get_output_tensor().data<float>();
+```
+"""
+
+_C = """\
+```c
+#include <openvino/c/openvino.h>
+
+ov_core_t* core = NULL;
+ov_compiled_model_t* model = NULL;
+ov_infer_request_t* request = NULL;
+ov_core_create(&core);
+ov_core_compile_model_from_file(core, "model.xml", "CPU", {count}, &model{properties});
+ov_compiled_model_create_infer_request(model, &request);
+
+static {ctype} image[{size}];  // as the input is described above
+int64_t sides[] = {{{shape}}};
+ov_shape_t shape;
+ov_tensor_t *input = NULL, *output = NULL;
+ov_shape_create(4, sides, &shape);
+ov_tensor_create_from_host_ptr({celement}, shape, image, &input);
+ov_infer_request_set_input_tensor(request, input);
+ov_infer_request_infer(request);
+ov_infer_request_get_output_tensor(request, &output);
+void* {result} = NULL;  // float
+ov_tensor_data(output, &{result});
+```
+Each function of C returns `OK` or why not; what is made is given back with `ov_core_free` and its like.
+"""
+
+#: Of an input type: the C++ type, OpenVINO's element, and the same in C.
+_TYPES = {
+    "uint8": ("uint8_t", "u8", "uint8_t", "U8"),
+    "int8": ("int8_t", "i8", "int8_t", "I8"),
+    "float32": ("float", "f32", "float", "F32"),
+}
+
+
+def channels_first(input_type: InputType) -> bool:
+    """Whether the input is NCHW: float inputs are, as in the graph; pixels come as a camera gives them."""
+    return input_type == "float32"
+
+
+def text(emission: Emission, image: str) -> str:
+    """Markdown: the lines in Python, C++ and C.
+
+    Args:
+        emission: What the artifact was written from.
+        image: Lines of Python that make the input, ``image``.
+    """
+    target, (height, width) = emission.target, emission.preprocess.size
+    properties = {name: json.dumps(value) for name, value in target.runtime_properties.items()}
+    shape = [1, 3, height, width] if channels_first(target.input) else [1, height, width, 3]
+    type_, element, ctype, celement = _TYPES[target.input]
+    common = {
+        "size": f"{height} * {width} * 3",
+        "shape": ", ".join(map(str, shape)),
+        "result": "probabilities" if emission.softmax else "logits",
+    }
+    cpp = "".join(f'properties["{name}"] = {value};\n' for name, value in properties.items())
+    c = "".join(f',\n                                "{name}", {value}' for name, value in properties.items())
+    return (
+        f"The properties belong to the bundle: {lost(target.runtime_properties)} "
+        "Threads are the product's to choose: INFERENCE_NUM_THREADS, else all cores.\n\n"
+        + _PYTHON.format(properties=json.dumps(dict(target.runtime_properties)), image=image, **common)
+        + "\n"
+        + _CPP.format(properties=cpp, type=type_, element=element, **common)
+        + "\n"
+        + _C.format(properties=c, count=2 * len(properties), ctype=ctype, celement=celement, **common)
+    )
+
+
+def lost(properties: Mapping[str, str]) -> str:
+    """One sentence: what becomes of the artifact where it is compiled without these properties.
+
+    OpenVINO 2026 on x86, asked without any: bf16 for what is not INT8 where the CPU computes it, else f32;
+    one stream, for latency.
+    """
+    hint = properties.get("INFERENCE_PRECISION_HINT")
+    if hint == "f32":
+        return (
+            "without them what is not INT8 runs in OpenVINO's own default, bf16 where the CPU has it, "
+            "and not in the f32 that was verified."
+        )
+    if hint == "bf16":
+        return (
+            "without them nothing changes where the CPU has bf16, OpenVINO's own default there; "
+            "asked for f32, it is slower."
+        )
+    if hint is not None:
+        return f"without them what is not INT8 runs in OpenVINO's own default and not in {hint}."
+    return (
+        "it has none that its results depend on." if not properties else "without them only speed may differ."
+    )

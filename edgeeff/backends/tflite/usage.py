@@ -1,0 +1,57 @@
+"""What a product writes to run the .tflite file without edgeeff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgeeff.backends import Emission
+from edgeeff.target import InputType
+
+_PYTHON = """\
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("model.tflite", num_threads=1)
+interpreter.allocate_tensors()
+source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+
+{image}interpreter.set_tensor(source["index"], image)
+interpreter.invoke()
+{result} = interpreter.get_tensor(target["index"])
+{dequantise}```
+"""
+
+_DEQUANTISE = """\
+scale, zero_point = target["quantization"]
+{result} = ({result}.astype(np.float32) - zero_point) * np.float32(scale)
+"""
+
+
+def channels_first(input_type: InputType) -> bool:
+    """TFLite's tensors are NHWC."""
+    del input_type
+    return False
+
+
+def text(emission: Emission, image: str) -> str:
+    """Markdown: the lines in Python.
+
+    Args:
+        emission: What the artifact was written from.
+        image: Lines of Python that make the input, ``image``.
+    """
+    result = "probabilities" if emission.softmax else "logits"
+    dequantise = "" if emission.target.input == "float32" else _DEQUANTISE.format(result=result)
+    return (
+        f"XNNPACK is the interpreter's own choice: {lost(emission.target.runtime_properties)} "
+        "Threads are the product's to choose: `num_threads`, else one.\n\n"
+        + _PYTHON.format(image=image, result=result, dequantise=dequantise)
+    )
+
+
+def lost(properties: Mapping[str, str]) -> str:
+    """One sentence: what becomes of the artifact where it is run in another way than the runner's."""
+    if properties.get("delegate") == "none":
+        return "the figures of this bundle are those of the builtin kernels; with XNNPACK it is faster."
+    return "nothing is to be set; without XNNPACK (BUILTIN_WITHOUT_DEFAULT_DELEGATES) it is slower."

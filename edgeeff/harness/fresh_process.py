@@ -1,0 +1,57 @@
+"""A measurement in a fresh process: starting it, its events, and what its end means."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import edgeeff
+from edgeeff import errors
+from edgeeff.bundle import Bundle
+from edgeeff.errors import EdgeeffError
+
+
+def start(
+    module: str, bundles: Sequence[Bundle], *, threads: int, seconds: float, seed: int
+) -> list[dict[str, Any]]:
+    """Start one process of :mod:`edgeeff.harness.launch` or the like, and give back its events.
+
+    Raises:
+        EdgeeffError: It told of an error, or it crashed.
+    """
+    command = [sys.executable, "-m", module]
+    command += [f"--threads={threads}", f"--seconds={seconds}", f"--seed={seed}", "--"]
+    command += [str(bundle.folder.resolve()) for bundle in bundles]
+    # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
+    # subprocess.run kills the process on Ctrl-C.
+    finished = subprocess.run(
+        command, cwd=Path(edgeeff.__file__).parent.parent, capture_output=True, text=True, errors="replace"
+    )
+    events = [json.loads(line) for line in finished.stdout.splitlines() if line.endswith("}")]
+    for event in events:
+        if event["event"] == "error":
+            kind = getattr(errors, event["kind"], EdgeeffError)
+            raise kind(event["what"], mend=event["mend"])
+    if finished.returncode or not events or events[-1]["event"] != "done":
+        raise _crash(bundles, events, finished.returncode, finished.stderr)
+    return events
+
+
+def _crash(
+    bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]], status: int, stderr: str
+) -> EdgeeffError:
+    """Why a process died, pinned on the bundle it was loading, or on all of them once they ran in turn."""
+    last = events[-1] if events else {}
+    guilty = [bundles[last["bundle"]]] if last.get("event") == "loading" else bundles
+    how = f"signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
+    doing = "loading" if last.get("event") == "loading" else "running"
+    tail = "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
+    return EdgeeffError(
+        f"{doing} {', '.join(bundle.name for bundle in guilty)} ended the process with {how}:\n{tail}",
+        mend="measure the bundles one by one, and report what the runtime printed to its makers",
+    )

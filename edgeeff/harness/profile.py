@@ -1,0 +1,276 @@
+"""Where the time of an inference goes, layer by layer. A profile is no latency.
+
+A runtime that reads the clock before and after each layer is slower for it, so profiles are taken in
+processes of their own and no figure of theirs is one of :mod:`edgeeff.harness.latency`. They say what share a
+kind of layer has, what another build changed, and how much of what the processor can do at best is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+from edgeeff.backends import LayerTime
+from edgeeff.bundle import Bundle
+from edgeeff.harness import machine
+from edgeeff.harness.fresh_process import start
+from edgeeff.harness.latency import distinct_names, opened
+
+LAUNCH = "edgeeff.harness.profile_launch"
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What layers of one sort take together.
+
+    Args:
+        microseconds: For one inference.
+        fraction: Of the sum over all layers.
+        layers: How many they are.
+    """
+
+    microseconds: float
+    fraction: float
+    layers: int
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """One bundle's profile.
+
+    Args:
+        layers: In the order of execution; of each the median over launches of its mean in a launch.
+        inference_us: The median time of a whole inference in these launches, microseconds, counters and all.
+        inferences: How many were timed, all launches together.
+    """
+
+    layers: tuple[LayerTime, ...]
+    inference_us: float
+    inferences: int
+
+    @property
+    def layers_us(self) -> float:
+        """The sum over the layers, microseconds."""
+        return sum(layer.microseconds for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of all convolutions and matrix products, for one inference."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
+    def gmacs_per_s(self) -> float:
+        """Thousand million multiply-adds a second, over all layers."""
+        return self.multiply_adds / self.layers_us / 1e3 if self.layers_us else 0.0
+
+    def shares(self, key: Callable[[LayerTime], Key]) -> dict[Key, Share]:
+        """The layers together by what ``key`` says of them, the slowest sort first."""
+        sorts: dict[Key, list[float]] = {}
+        for layer in self.layers:
+            sorts.setdefault(key(layer), []).append(layer.microseconds)
+        whole = self.layers_us or 1.0
+        shares = {sort: Share(sum(times), sum(times) / whole, len(times)) for sort, times in sorts.items()}
+        return dict(sorted(shares.items(), key=lambda item: -item[1].microseconds))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bundle in a report: its profile, or why it was NOT RUN."""
+
+    name: str
+    runtime: str
+    precision: str
+    runtime_properties: Mapping[str, str]
+    times: LayerTimes | None
+    not_run: str | None
+
+
+@dataclass(frozen=True)
+class ProfileReport:
+    """What :func:`profile` found.
+
+    Args:
+        entries: One for each bundle, in the order they were given.
+        peaks: By runtime, the large INT8 convolution that ran in turn with the bundles.
+        launches: How many processes were started.
+        seconds: Time for each bundle in a launch.
+        threads: Of each runtime.
+        machine: What the figures hold for.
+    """
+
+    entries: tuple[Entry, ...]
+    peaks: Mapping[str, LayerTime]
+    launches: int
+    seconds: float
+    threads: int
+    machine: machine.Machine
+
+    def peak(self, runtime: str) -> float | None:
+        """What a runtime reached here at best, thousand million multiply-adds a second; None: not in INT8."""
+        layer = self.peaks.get(runtime)
+        return _rate(layer) if layer is not None and layer.precision == "int8" else None
+
+    def peak_fraction(self, entry: Entry) -> float | None:
+        """What part of that the bundle reaches, over all layers; None where it was NOT RUN."""
+        peak = self.peak(entry.runtime)
+        return entry.times.gmacs_per_s / peak if entry.times and peak else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "entries": [self._entry_json(entry) for entry in self.entries],
+            "peaks": {
+                runtime: {**_layer_json(layer), "gmacs_per_s": self.peak(runtime)}
+                for runtime, layer in self.peaks.items()
+            },
+            "launches": self.launches,
+            "seconds": self.seconds,
+            "threads": self.threads,
+            "machine": self.machine.to_json(),
+        }
+
+    def _entry_json(self, entry: Entry) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "name": entry.name,
+            "status": "NOT RUN" if entry.times is None else "ok",
+            "reason": entry.not_run,
+            "runtime": entry.runtime,
+            "precision": entry.precision,
+            "runtime_properties": dict(entry.runtime_properties),
+        }
+        if entry.times is None:
+            return found
+        times = entry.times
+        kinds, kernels = times.shares(sort), times.shares(kernel)
+        return {
+            **found,
+            "inference_us": times.inference_us,
+            "layers_us": times.layers_us,
+            "inferences": times.inferences,
+            "multiply_adds": times.multiply_adds,
+            "gmacs_per_s": times.gmacs_per_s,
+            "int8_peak_fraction": self.peak_fraction(entry),
+            "kinds": [{"kind": k, "precision": p, **vars(share)} for (k, p), share in kinds.items()],
+            "kernels": [{"kernel": k, "precision": p, **vars(share)} for (k, p), share in kernels.items()],
+            "layers": [_layer_json(layer) for layer in times.layers],
+        }
+
+
+def sort(layer: LayerTime) -> tuple[str, str]:
+    """What a layer is to the network, and what it computes in."""
+    return layer.kind, layer.precision
+
+
+def kernel(layer: LayerTime) -> tuple[str, str]:
+    """What ran a layer, and what it computes in."""
+    return layer.kernel, layer.precision
+
+
+def side_by_side(profiles: Sequence[LayerTimes]) -> list[dict[str, LayerTime]]:
+    """The layers of several profiles, by the names that they have in the first one where they can be matched.
+
+    Two tools name the convolutions of one network each in its own way. Where a profile has the first one's
+    sequence of multiply-adds it is the same network, and the n-th convolution the same layer.
+    """
+    first = _dense(profiles[0])
+    made = []
+    for times in profiles:
+        dense = _dense(times)
+        same = [one.multiply_adds for one in dense] == [one.multiply_adds for one in first]
+        names = {one.name: known.name for one, known in zip(dense, first, strict=True)} if same else {}
+        made.append({names.get(layer.name, layer.name): layer for layer in times.layers})
+    return made
+
+
+def profile(
+    bundles: Sequence[Bundle | Path | str],
+    *,
+    launches: int = 5,
+    seconds: float = 2.0,
+    threads: int = 1,
+    seed: int = 0,
+) -> ProfileReport:
+    """Time every layer of bundles on this machine.
+
+    Each launch is a fresh process that loads all of them with their runtimes' counters on and runs them
+    round-robin on one prepared image, and with them a large INT8 convolution. A bundle whose runtime cannot
+    run here, or tells no times of layers, is listed as NOT RUN.
+
+    Args:
+        bundles: Bundles or their folders.
+        launches: Processes to start, one after another.
+        seconds: Time for each bundle in a launch.
+        threads: Of each runtime.
+        seed: Of the noise that a bundle without golden images is run on.
+
+    Raises:
+        OptionError: A number that makes no sense.
+        BundleError: A bundle cannot be read, or was altered.
+        EdgeeffError: A bundle crashed its process; the message ends with what it printed.
+    """
+    loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
+    names = distinct_names(loaded)
+    here = machine.describe()
+    layers: list[list[list[LayerTime]]] = [[] for _ in loaded]
+    wall_ns: list[list[int]] = [[] for _ in loaded]
+    peaks: dict[str, list[LayerTime]] = {}
+    not_run: dict[int, str] = {}
+    for _ in range(launches):
+        runnable = [i for i in range(len(loaded)) if i not in not_run]
+        if not runnable:
+            break
+        events = start(LAUNCH, [loaded[i] for i in runnable], threads=threads, seconds=seconds, seed=seed)
+        for event in events:
+            if event["event"] == "not run":
+                not_run[runnable[event["bundle"]]] = event["what"]
+            elif event["event"] == "layers":
+                i = runnable[event["bundle"]]
+                layers[i].append([_layer(data) for data in event["layers"]])
+                wall_ns[i] += event["wall_ns"]
+            elif event["event"] == "peak":
+                peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
+    entries = tuple(
+        Entry(
+            name=name,
+            runtime=bundle.manifest.runtime,
+            precision=bundle.manifest.precision,
+            runtime_properties=bundle.manifest.runtime_properties,
+            times=None
+            if i in not_run
+            else LayerTimes(merged(layers[i]), median(wall_ns[i]) / 1e3, len(wall_ns[i])),
+            not_run=not_run.get(i),
+        )
+        for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
+    )
+    best = {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
+    return ProfileReport(entries, best, launches, seconds, threads, here)
+
+
+def merged(launches: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
+    """The layers of several launches as one: of each the median, in the order of the first launch."""
+    times: dict[tuple[str, str], list[float]] = {}
+    for layers in launches:
+        for layer in layers:
+            times.setdefault((layer.name, layer.operator), []).append(layer.microseconds)
+    return tuple(replace(one, microseconds=median(times[one.name, one.operator])) for one in launches[0])
+
+
+def _dense(times: LayerTimes) -> list[LayerTime]:
+    return [layer for layer in times.layers if layer.multiply_adds]
+
+
+def _layer(data: Mapping[str, Any]) -> LayerTime:
+    return LayerTime(**{**data, "fused": tuple(data["fused"])})
+
+
+def _layer_json(layer: LayerTime) -> dict[str, Any]:
+    return {**vars(layer), "fused": list(layer.fused)}
+
+
+def _rate(layer: LayerTime) -> float | None:
+    return layer.multiply_adds / layer.microseconds / 1e3 if layer.microseconds else None

@@ -1,0 +1,68 @@
+"""The README of a bundle: how to run it, and what a product that goes without edgeeff has to write."""
+
+from __future__ import annotations
+
+from edgeeff import backends
+from edgeeff.backends import Emission
+from edgeeff.preprocess import Preprocess
+from edgeeff.target import InputType
+
+
+def readme(emission: Emission) -> str:
+    """The text of a bundle's ``README.md``.
+
+    The lines for a product are those of the runtime's ``usage.py``, where it has one.
+    """
+    target = emission.target
+    runtime = backends.runtime(target.runtime)
+    text = (
+        f"# {emission.name}\n\n{target.summary}. Made by edgeeff; `manifest.json` says from what.\n\n"
+        f"    {runtime.RUN}\n\n"
+        "What was verified, and what was NOT RUN: `measured/verification.json`.\n"
+    )
+    usage = backends.usage(target.runtime)
+    if usage is None:
+        return text
+    channels_first = usage.channels_first(target.input)
+    made = python_input(emission.preprocess, target.input, channels_first)
+    return (
+        f"{text}\n## In a product\n\n{_input(emission, channels_first)} {_output(emission)}\n\n"
+        f"{usage.text(emission, made)}"
+    )
+
+
+def python_input(preprocess: Preprocess, input_type: InputType, channels_first: bool) -> str:
+    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [1, H, W, 3]."""
+    height, width = preprocess.size
+    pixels = f"np.zeros((1, {height}, {width}, 3), np.uint8)  # RGB, resized and cropped"
+    lines = [f"image = {pixels}"] if input_type == "uint8" else [f"pixels = {pixels}"]
+    if input_type == "int8":
+        lines.append("image = (pixels.astype(np.int16) - 128).astype(np.int8)")
+    elif input_type == "float32":
+        mean, std = list(preprocess.mean), list(preprocess.std)
+        lines.append(f"image = (pixels - np.float32({mean})) / np.float32({std})")
+    if channels_first:
+        lines.append("image = np.ascontiguousarray(image.transpose(0, 3, 1, 2))")
+    return "\n".join(lines) + "\n"
+
+
+def _input(emission: Emission, channels_first: bool) -> str:
+    preprocess, kind = emission.preprocess, emission.target.input
+    height, width = preprocess.size
+    shape = f"[1, 3, {height}, {width}] (NCHW)" if channels_first else f"[1, {height}, {width}, 3] (NHWC)"
+    holds = {
+        "uint8": "RGB pixels of 0…255; what normalises them is inside",
+        "int8": "RGB pixels minus 128; what normalises them is inside",
+        "float32": f"RGB pixels less {list(preprocess.mean)}, divided by {list(preprocess.std)}",
+    }[kind]
+    how = "resized, whatever the ratio of its sides," if preprocess.squash else "resized"
+    return (
+        f"Input: {kind} {shape}, {holds}. A photo is {how} by {preprocess.interpolation} interpolation with "
+        f"antialiasing so that the input is the middle {preprocess.crop:.3f} of it."
+    )
+
+
+def _output(emission: Emission) -> str:
+    kind = "float32" if emission.target.runtime != "tflite" else emission.target.input
+    what = "probability" if emission.softmax else "logit"
+    return f"Output: {kind} [1, {len(emission.labels)}], a {what} for each class."
