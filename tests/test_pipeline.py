@@ -124,6 +124,7 @@ def test_a_changed_option_is_a_new_bundle_in_the_same_place(built, inputs):
     assert not third.unchanged and third.bundle.manifest == first.bundle.manifest
 
 
+@pytest.mark.slow
 def test_new_validation_images_are_judged_anew(built, inputs, make_images, tmp_path):
     np.savez(tmp_path / "other.npz", images=make_images(3, 64, 6))
     first = edgeeff.build("lite0", targets=["jetson-int8"], output=tmp_path, **inputs)[0]
@@ -155,6 +156,7 @@ def test_what_makes_no_sense_is_refused_and_writes_nothing(change, kind, inputs,
     assert not (tmp_path / "dist").exists()
 
 
+@pytest.mark.slow
 def test_held_out_images_count_as_part_of_the_set(inputs, folder_of_noise, tmp_path):
     """One broken of ten is a tenth wherever it lies; two are more."""
     arguments = {**inputs, "targets": ["jetson-int8"], "output": tmp_path}

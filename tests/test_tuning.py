@@ -65,8 +65,8 @@ def test_what_is_no_tuning_is_refused(tmp_path, content):
 def build(make_module, make_images, tmp_path_factory):
     """``build(output, **options)``: a small B0 of three classes for a CPU with bf16."""
     folder = tmp_path_factory.mktemp("inputs")
-    torch.save(make_module("b0", classes=3, size=32).state_dict(), folder / "best.pt")
-    np.savez(folder / "photos.npz", images=make_images(24, 32, 5))
+    torch.save(make_module("b0", classes=3).state_dict(), folder / "best.pt")
+    np.savez(folder / "photos.npz", images=make_images(24, 64, 5))
 
     def run(output, **options):
         (built,) = edgeeff.build(
@@ -74,7 +74,7 @@ def build(make_module, make_images, tmp_path_factory):
             targets=["cpu-int8"],
             checkpoint=folder / "best.pt",
             calibration=folder / "photos.npz",
-            size=32,
+            size=64,
             effort="fast",
             output=output,
             cache=Cache(folder / "cache"),
@@ -89,6 +89,7 @@ def plan(bundle):
     return json.loads((bundle.folder / "plan.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "LAUNCHES", 2)
     monkeypatch.setattr(tuning, "SECONDS", 0.05)

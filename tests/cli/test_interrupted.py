@@ -132,6 +132,7 @@ def test_kills_at_any_moment_leave_no_half_bundle_and_no_poisoned_cache(
     assert files(output) == files(clean.output)
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_bundle_is_replaced(start, edgeeff, arguments, clean, tmp_path):
     """Over an older bundle: the old one or the new one stands, never a part of either."""
     output, env = tmp_path / "dist", {"EDGEEFF_CACHE_DIR": str(clean.cache)}
@@ -149,6 +150,7 @@ def test_a_kill_while_a_bundle_is_replaced(start, edgeeff, arguments, clean, tmp
     assert files(output) == files(clean.output)
 
 
+@pytest.mark.slow
 def test_two_builds_at_once(start, arguments, clean, tmp_path):
     """Into the same folder and the same empty cache: both succeed."""
     output, env = tmp_path / "dist", {"EDGEEFF_CACHE_DIR": str(tmp_path / "cache")}
