@@ -104,7 +104,7 @@ def options_of(how):
     ("name", "how", "said"),
     [
         ("lite", "symmetric", ["biases"]),
-        ("b", "symmetric", ["biases"]),
+        pytest.param("b", "symmetric", ["biases"], marks=pytest.mark.slow),
         ("lite", "unsigned", ["activations of uint8 around 128", "constants", "biases", "merged"]),
         ("lite", "fake", ["float constants"]),
     ],
