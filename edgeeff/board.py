@@ -6,20 +6,15 @@ just those versions; nothing in it says that a bundle was run there.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from edgeeff import toml
 from edgeeff.errors import OptionError
 from edgeeff.target import Target, load_target, resources, target_names
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 BoardPrecision = Literal["int8", "fp16"]
 
@@ -117,7 +112,7 @@ def load_board(name: str) -> Board:
             f"no board named {name!r}",
             mend=f"choose one of {', '.join(board_names())}, or pass the path of a board's TOML file",
         )
-    content = _read(path)
+    content = toml.read(path, _BoardFile, OptionError)
     return Board(
         name=path.stem,
         summary=content.summary,
@@ -156,20 +151,3 @@ def require_suited(board: Board, target: Target) -> None:
             f"target {target.name} compiles for {compiled}, and the board {board.name} is {capability}",
             mend="add it to compute_capabilities in a target file of your own, or leave out --board",
         )
-
-
-def _read(path: Path) -> _BoardFile:
-    try:
-        return _BoardFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise OptionError(
-            f"{path} cannot be read: {error.strerror}", mend="mend the file's permissions"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise OptionError(
-            f"{path}: {where}: {first['msg']}", mend=f"the fields are {', '.join(_BoardFile.model_fields)}"
-        ) from None

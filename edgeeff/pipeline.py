@@ -22,6 +22,7 @@ from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import budget, recipe
 from edgeeff.target import Target
+from edgeeff.verifying import verify_bundle
 
 #: Distributions whose version can change a bundle's bytes.
 TOOLS = (
@@ -149,7 +150,7 @@ def build(
         cpu_class=cpu,
         keep_float=tuple(keep_float),
         budget=budget.read(min_sqnr, max_drop, max_latency_cost),
-        tuning=request.resolve_tuning(tuning),
+        tuning=request.resolve_tuning(tuning, autotune),
     )
     request.refuse_output(Path(output), name)
     wanted = request.resolve_targets(targets, io)
@@ -303,7 +304,7 @@ def _write(
     found: dict[str, Any] = {}
 
     def measure(staged: Bundle) -> dict[str, dict[str, Any] | bytes]:
-        report, kept = work.verify(staged, hub)
+        report, kept = verify_bundle(work, staged, hub)
         found.update(report)
         return {"verification.json": {**found, "validation": work.images.validation.digest()}, **kept}
 

@@ -7,22 +7,17 @@ count with seeded crops. Recipes of this project lie in ``calibration/``.
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgeeff import toml
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.images import ImageSet, Picture, open_images, with_crops
 from edgeeff.target import resources
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class Source(BaseModel):
@@ -67,18 +62,11 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         CalibrationError: There is no such file, or it cannot be understood.
     """
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise CalibrationError(f"no recipe {path}: {error.strerror}", mend="pass a recipe's path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
-    except ValidationError as error:
-        raise CalibrationError(
-            f"{path}: {_reason(error)}",
-            mend=f"a recipe's fields are {', '.join(Recipe.model_fields)}; "
-            f"those of a source {', '.join(Source.model_fields)}",
-        ) from None
+    fields = (
+        f"a recipe's fields are {', '.join(Recipe.model_fields)}; "
+        f"those of a source {', '.join(Source.model_fields)}"
+    )
+    return toml.read(path, Recipe, CalibrationError, fields=fields)
 
 
 def _groups(pattern: str) -> int:
@@ -86,12 +74,6 @@ def _groups(pattern: str) -> int:
         return re.compile(pattern).groups
     except re.error as error:
         raise ValueError(f"label {pattern!r} is no regular expression: {error}") from None
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def bundled_recipe(name: str) -> Path:

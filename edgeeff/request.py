@@ -240,10 +240,14 @@ def resolve_cpu_class(cpu_class: str) -> str:
     return machine.cpu_class() if cpu_class == "auto" else cpu_class
 
 
-def resolve_tuning(path: Path | str | None) -> Tuning | None:
+def resolve_tuning(path: Path | str | None, autotune: bool) -> Tuning | None:
     """What an earlier ``--autotune`` found."""
     from edgeeff import tuning
 
+    if path is not None and autotune:
+        raise OptionError(
+            "--tuning takes an earlier answer, --autotune asks for a new one", mend="pass one of them"
+        )
     return None if path is None else tuning.read(Path(path))
 
 

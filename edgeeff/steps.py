@@ -1,14 +1,14 @@
 """The steps of a build, each cached by the content of what it reads.
 
-torch is imported by the two steps that need it, when they have something to do: a build that finds their
-results in the cache never loads it.
+torch is imported by the steps that need it, when they have something to do: a build that finds their results
+in the cache never loads it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,21 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff import backends, mixed
-from edgeeff.backends import Emission, Evidence, Examination, Logits
-from edgeeff.bundle import Bundle
+from edgeeff.backends import Emission, Logits
 from edgeeff.cache import Cache, key_of, versions
-from edgeeff.calibration.judgement import Judgement
+from edgeeff.calibrated import Calibrated
 from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
-from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
-from edgeeff.errors import MissingRuntimeError, VerificationError
+from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
-from edgeeff.harness import machine, verify
 from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
-from edgeeff.mixed import Floating
+from edgeeff.metrics import softmax
+from edgeeff.mixed import Floating, Known
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress
-from edgeeff.quantization.budget import Budget, judge
+from edgeeff.quantization.budget import Budget
 from edgeeff.readme import readme
 from edgeeff.target import Activation, Scheme, Target
 from edgeeff.zoo import sources
@@ -41,17 +39,13 @@ from edgeeff.zoo.sources import Asked, Identity
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
-    from torch import Tensor
 
     from edgeeff.quantization.draft import Draft
     from edgeeff.quantization.recipe import Recipe
     from edgeeff.tuning import Tuning
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 6
-
-#: Held-out images that an artifact which cannot run here is examined on: all logits of so few are enough.
-EXAMINED = 8
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -152,6 +146,15 @@ class Work:
         network: Network = self._once("network", self._network)
         return network
 
+    @cached_property
+    def calibrated(self) -> Calibrated:
+        """What the calibration images told."""
+        return Calibrated(
+            self._graph,
+            lambda: self.network().digest,
+            *(self.preprocess, self.images, self.cache, self.progress, self.force_calibration, VERSION),
+        )
+
     def activation(self) -> Activation:
         """Whether the network's activation has an upper bound: ReLU6 has, Swish has not."""
         found: Activation = self._once("activation", self._activation)
@@ -167,7 +170,7 @@ class Work:
         chosen = rule if tuned is None else None if tuned == "plain" else tuned
         if chosen is not None:
             why = "as it was tuned" if tuned else f"the rule for {self.options.cpu_class} CPUs"
-            self._tell(f"variant  {target.name}: {chosen.name} ({why})")
+            self.tell(f"variant  {target.name}: {chosen.name} ({why})")
         return target.served(chosen)
 
     def tune(self, targets: Sequence[Target], file: Path) -> None:
@@ -189,7 +192,7 @@ class Work:
             "preprocess": self.preprocess.to_json(),
             "raw": raw,
             "scheme": vars(target.scheme) if target.scheme else None,
-            "statistics": self._statistics_key if target.scheme else None,
+            "statistics": self.calibrated.key if target.scheme else None,
             "recipe": self._recipe().to_json() if target.scheme else None,
             "plan": self.options.plan.digest if target.scheme and self.options.plan else None,
             "cpu_class": self.options.cpu_class,
@@ -198,7 +201,7 @@ class Work:
         }
         floating = Floating()
         if target.scheme:
-            self._refuse_noise()
+            self.calibrated.refuse_noise()
             floating = mixed.floating(self, target, raw, facts)
         key = key_of(**facts, floating=sorted(floating.layers))
         entry = self.cache.get("hub", key)
@@ -230,74 +233,13 @@ class Work:
         files["README.md"] = readme(emission).encode()
         return files
 
-    def verify(self, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any], Mapping[str, bytes]]:
-        """Run the artifact on held-out images and hold it against the float graph.
-
-        Returns:
-            The report, and what the runtime made of the artifact that is to be kept beside it.
-
-        Raises:
-            VerificationError: The artifact does not compute what its hub graph says.
-        """
-        batches, float_logits = self._judged()
-        report: dict[str, Any] = {"images": len(float_logits), "bad_images": self._bad_images()}
-        if hub.plan is not None:
-            hub_logits = self.infer(hub.graph, batches, hub.raw)
-            report["hub"] = verify.judge(hub_logits, float_logits=float_logits).to_json()
-        check = bundle.check()
-        report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
-        report["counts"] = dict(check.counts)
-        report["fallbacks"] = list(check.fallbacks)
-        warnings = [f"{name} fell back from INT8" for name in check.fallbacks]
-        if check.deviations and self.options.cpu_class == machine.cpu_class():
-            raise VerificationError(
-                f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
-                f"{'; '.join(check.deviations)}",
-                mend="measure what this machine is fastest with: --autotune",
-            )
-        warnings += [f"here {sentence}" for sentence in check.deviations]
-        if backends.offers(bundle.manifest.runtime, "examine"):
-            examined = self._examined(bundle, hub)
-            report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
-            warnings += examined.warnings
-        logits: Logits | None = None
-        try:
-            session = bundle.session()
-        except MissingRuntimeError as error:
-            report["not_run"] = error.what
-            judged = report.get("hub")
-            if judged is not None:
-                warnings += judged["warnings"]
-        else:
-            expected = _softmax(float_logits) if self.options.softmax else float_logits
-            logits = np.concatenate([session.infer(batch) for batch in batches])
-            found = verify.judge(logits, float_logits=expected)
-            report["artifact"] = found.to_json()
-            warnings += found.warnings
-            golden = verify.check_golden(bundle)
-            report["golden"] = golden.to_json()
-            if golden.status == "failed":
-                raise VerificationError(
-                    f"{bundle.name} does not compute what its hub graph says: {golden.summary}",
-                    mend="report it with the model, the target and the runtime's version",
-                )
-        budget, choice = self.options.budget, hub.floating.choice
-        if budget is not None and choice is not None:
-            # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
-            shown = hub_logits if logits is None or self.options.softmax else logits
-            judged = judge(float_logits, shown, *self._done["known"])
-            warnings += mixed.hold(budget, choice, judged, bundle.name)
-            report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
-        report["warnings"] = warnings
-        return report, check.files
-
     def digests(self, hub: Hub) -> dict[str, str]:
         """What a manifest says the bundle was made from."""
         found = {"graph": self.network().digest, "hub": hashlib.sha256(hub.graph).hexdigest()}
         if hub.plan is not None:
             found |= {
                 "plan": hashlib.sha256(hub.plan.encode()).hexdigest(),
-                "statistics": self._statistics_key,
+                "statistics": self.calibrated.key,
             }
         return found
 
@@ -309,31 +251,11 @@ class Work:
 
         return onnx.load_model_from_string(self.hub(replace(target, precision="fp32", scheme=None)).graph)
 
-    def _examined(self, bundle: Bundle, hub: Hub) -> Examination:
-        """What is said of an artifact that cannot run here, on a few held-out images."""
-        batches, float_logits = self._judged()
-        images = np.concatenate(batches[:EXAMINED])[:EXAMINED]
-        outputs = float_logits[: len(images)]
-        hub_outputs = self.infer(hub.graph, [images], hub.raw, literal=True) if hub.plan is not None else None
-        if self.options.softmax:
-            outputs = _softmax(outputs)
-            hub_outputs = None if hub_outputs is None else _softmax(hub_outputs)
-        evidence = Evidence(images, outputs, hub_outputs, self._largest)
-        room = backends.room(bundle.manifest.runtime, "examine")
-        found: Examination = room.examine(bundle, evidence)
-        for line in found.lines:
-            self._tell(line)
-        return found
-
-    def _tell(self, line: str) -> None:
+    def tell(self, line: str) -> None:
         """Tell something once a build: several targets may have the same to say."""
         if line not in self._told:
             self._told.add(line)
             self.progress.tell(line)
-
-    def _largest(self) -> dict[str, float]:
-        """The largest |value| that each tensor of the float graph reached on the calibration images."""
-        return {name: max(-s.low, s.high) for name, s in self._statistics().items()}
 
     def _once(self, name: str, work: Any) -> Any:
         if name not in self._done:
@@ -369,48 +291,6 @@ class Work:
             entry = {"graph.onnx": to_bytes(model)}
             self.cache.put("graph", key, entry)
         return entry["graph.onnx"]
-
-    @cached_property
-    def _statistics_key(self) -> str:
-        return key_of(
-            graph=self.network().digest,
-            images=self.images.calibration.digest(),
-            preprocess=self.preprocess.to_json(),
-            tools=versions("edgeeff", "torch", "numpy", "pillow"),
-            version=VERSION,
-        )
-
-    def _statistics(self) -> Statistics:
-        """float graph and images ─▶ statistics."""
-        calibration = self.images.calibration
-        entry = self.cache.get("statistics", self._statistics_key)
-        if entry is not None:
-            calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
-            return statistics_from_bytes(entry["statistics.npz"])
-        from edgeeff.calibration import judgement
-        from edgeeff.calibration.collect import collect
-        from edgeeff.calibration.content import Examination
-        from edgeeff.graph.model import from_bytes
-
-        self.progress.stage("looking at a few images")
-        model, force = from_bytes(self._graph()), self.force_calibration
-        tried = judgement.at_sight(model, self.preprocess, calibration, force=force)
-        examination = Examination(calibration.pictures, force=force)
-        rest = self._rest(self.images.validation)
-        self.progress.stage("calibrating", total=len(calibration))
-        found = collect(
-            model,
-            self.preprocess,
-            pixels(calibration, self.preprocess, rest=rest, watch=examination.add),
-            self.progress.advance,
-        )
-        judged = judgement.judge(model, found, examination, tried)
-        self.cache.put("judgement", self._statistics_key, {"judgement.json": judged.to_bytes()})
-        del model
-        give_back()
-        entry = {"statistics.npz": statistics_to_bytes(found), "bad.json": bad_to_json(calibration).encode()}
-        self.cache.put("statistics", self._statistics_key, entry)
-        return found
 
     def float_graph(self) -> ir.Model:
         """The base graph."""
@@ -458,15 +338,15 @@ class Work:
 
         assert target.scheme is not None
         recipe = self._recipe()
-        statistics = self._statistics()
+        statistics = self.calibrated.statistics()
         if recipe.asks_gain(self.activation() == "bounded", target.scheme.swish):
             del statistics  # a V2-XL's are 0.8 GB: the gains are measured before anything large is held
-            self._gain()
-            statistics = self._statistics()
+            self.calibrated.gain()
+            statistics = self.calibrated.statistics()
         model, statistics = self._base(raw, statistics)
         draft = begin(
             model,
-            Evidence(statistics, partial(self._inputs, raw), self._gain),
+            Evidence(statistics, partial(self.calibrated.inputs, raw), self.calibrated.gain),
             self.preprocess,
             target.scheme,
             seven_bit_weights=self.options.cpu_class in target.scheme.saturating_cpus,
@@ -513,45 +393,16 @@ class Work:
         found = recipe.load(self.options.effort)
         return found if self.options.ranges is None else found.with_ranges(self.options.ranges)
 
-    def _inputs(self, raw: bool, count: int) -> Iterator[Tensor]:
-        """The first calibration images as inputs of a graph, float32 [N, 3, H, W]."""
-        import torch
-
-        left = count
-        for batch in pixels(
-            self.images.calibration, self.preprocess, rest=self._rest(self.images.validation)
-        ):
-            batch = batch[:left]
-            left -= len(batch)
-            values = self.preprocess.raw(batch) if raw else self.preprocess.normalise(batch)
-            yield torch.from_numpy(values)
-            if left == 0:
-                return
-
-    def _gain(self) -> Mapping[str, npt.NDArray[np.float64]]:
-        """float graph and images ─▶ what the logits make of noise."""
-        from edgeeff.quantization import sensitivity
-
-        key = key_of(statistics=self._statistics_key, images=sensitivity.IMAGES, version=VERSION)
-        entry = self.cache.get("sensitivity", key)
-        if entry is not None:
-            return sensitivity.from_bytes(entry["sensitivity.npz"]).gain
-        from edgeeff.graph.execute import prepare
-        from edgeeff.graph.model import from_bytes
-
-        count = min(sensitivity.IMAGES, len(self.images.calibration))
-        self.progress.stage("asking what the logits make of noise", total=count)
-        found = sensitivity.measure(
-            prepare(from_bytes(self._graph())), self._inputs(False, count), self.progress.advance
-        )
-        give_back()
-        self.cache.put("sensitivity", key, {"sensitivity.npz": sensitivity.to_bytes(found)})
-        return found.gain
-
-    def _judged(self) -> tuple[list[Pixels], Logits]:
+    def judged(self) -> tuple[list[Pixels], Logits]:
         """The held-out images, and the float graph's logits of them."""
         judged: tuple[list[Pixels], Logits] = self._once("judged", self._judge)
         return judged
+
+    def known(self) -> Known:
+        """Classes and photos of the held-out images, as far as a budget asks for them."""
+        self.judged()
+        found: Known = self._done["known"]
+        return found
 
     def _judge(self) -> tuple[list[Pixels], Logits]:
         validation = self.classes_named(self.images.validation)
@@ -562,7 +413,7 @@ class Work:
             pixels(
                 few,
                 self.preprocess,
-                rest=self._rest(self.images.calibration),
+                rest=self.images.rest(self.images.calibration),
                 watch=lambda _, found: numbers.extend(found.tolist()),
             )
         )
@@ -574,7 +425,7 @@ class Work:
         return batches, logits
 
     def _golden(self, hub: Hub) -> Mapping[str, npt.NDArray[Any]]:
-        batches, float_logits = self._judged()
+        batches, float_logits = self.judged()
         count = min(self.options.golden, len(float_logits))
         if count == 0:
             return {}
@@ -582,7 +433,7 @@ class Work:
         hub_logits = self.infer(hub.graph, [inputs], hub.raw, literal=True)
         outputs = {"hub": hub_logits, "float": float_logits[:count]}
         if self.options.softmax:
-            outputs = {name: _softmax(logits) for name, logits in outputs.items()}
+            outputs = {name: softmax(logits) for name, logits in outputs.items()}
         return {"inputs": inputs, **outputs}
 
     def infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Logits:
@@ -592,24 +443,9 @@ class Work:
         session = session_of(graph, self.preprocess, "uint8" if raw else "float32", literal=literal)
         return np.concatenate([session.infer(batch) for batch in batches])
 
-    def _rest(self, part: ImageSet) -> ImageSet | None:
-        """The other part of the set that the user passed, if calibration and validation are parts of one."""
-        return part if self.images.held_out else None
-
-    def judgement(self) -> Judgement | None:
-        """What is known of the calibration images, once they have been run."""
-        entry = self.cache.get("judgement", self._statistics_key)
-        return Judgement.from_bytes(entry["judgement.json"]) if entry is not None else None
-
-    def _refuse_noise(self) -> None:
-        """A set that an earlier build was forced to take is not taken by one that is not."""
-        judged = self.judgement()
-        if judged is not None and not self.force_calibration:
-            judged.content.refuse(self.images.calibration.pictures)
-
     def _tell_judgement(self) -> None:
         """Warn of the calibration images, once a build."""
-        judged = self.judgement()
+        judged = self.calibrated.judgement()
         if judged is None or judged.line in self._told:
             return
         self._told.add(judged.line)
@@ -624,7 +460,8 @@ class Work:
             self.progress.warn(f"skipped an image: {reason}")
             self._told.add(reason)
 
-    def _bad_images(self) -> dict[str, str]:
+    def bad_images(self) -> dict[str, str]:
+        """Images that cannot be read, with why."""
         return {**self.images.calibration.bad, **self.images.validation.bad}
 
 
@@ -640,11 +477,6 @@ def target_facts(target: Target) -> dict[str, Any]:
 def golden_files(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:
     """Golden inputs and outputs as the files of a bundle."""
     return {f"golden/{name}.npy": _npy(array) for name, array in arrays.items()}
-
-
-def _softmax(logits: Logits) -> Logits:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def _npy(array: npt.NDArray[Any]) -> bytes:

@@ -5,20 +5,15 @@ A target is one file of ``targets/``, a scheme one of ``targets/schemes/``. Addi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from edgeeff import toml
 from edgeeff.errors import UnknownTargetError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 InputType = Literal["float32", "uint8", "int8"]
 CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
@@ -170,7 +165,7 @@ def load_target(name: str) -> Target:
             f"no target named {name!r}",
             mend=f"choose one of {', '.join(target_names())}, or pass the path of a target's TOML file",
         )
-    content = _read(path, _TargetFile)
+    content = toml.read(path, _TargetFile, UnknownTargetError)
     if (content.precision == "int8") != (content.scheme is not None):
         raise UnknownTargetError(
             f"target {path}: precision {content.precision!r} with scheme {content.scheme!r}",
@@ -204,19 +199,5 @@ def load_scheme(name: str) -> Scheme:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
         raise UnknownTargetError(f"no scheme named {name!r}", mend=f"the schemes are {known}")
-    content = _read(path, _SchemeFile)
+    content = toml.read(path, _SchemeFile, UnknownTargetError)
     return Scheme(name=name, **{**content.model_dump(), "saturating_cpus": tuple(content.saturating_cpus)})
-
-
-def _read(path: Path, shape: type[Any]) -> Any:
-    try:
-        return shape.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UnknownTargetError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UnknownTargetError(
-            f"{path}: {where}: {first['msg']}",
-            mend=f"the fields are {', '.join(shape.model_fields)}",
-        ) from None

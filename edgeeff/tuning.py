@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeeff import backends, scratch
+from edgeeff import backends, scratch, toml
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
@@ -91,10 +91,8 @@ def read(path: Path) -> Tuning:
     try:
         content = _TuningFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise OptionError(
-            f"{path} is no tuning: {where}: {first['msg']}", mend="write one with --autotune"
+            f"{path} is no tuning: {toml.first(error)}", mend="write one with --autotune"
         ) from None
     return Tuning({name: entry.chosen for name, entry in content.targets.items()})
 
@@ -108,7 +106,16 @@ def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
 
     Returns:
         What was chosen, and the text of its file.
+
+    Raises:
+        OptionError: The build is for another class of processor, or no target has anything to choose.
     """
+    here = machine.cpu_class()
+    if work.options.cpu_class != here:
+        raise OptionError(
+            f"--autotune measures this machine, which is of the class {here}, not {work.options.cpu_class}",
+            mend="run it on the machine that it is for, or leave out --cpu-class",
+        )
     found: dict[str, _Entry] = {}
     for target in targets:
         activation = work.activation()
@@ -123,6 +130,11 @@ def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
             work.progress.tell(
                 f"{sign} {timed.variant:<28} {timed.cpu_ms:7.2f} ms  {timed.ratio:.3f} ({low:.3f}…{high:.3f})"
             )
+    if not found:
+        raise OptionError(
+            f"{', '.join(t.name for t in targets)}: no variant for this network, or no runtime here",
+            mend="leave out --autotune; targets/cpu-int8.toml has variants for networks with Swish",
+        )
     content = _TuningFile(
         schema_version=1,
         model=work.identity.model,

@@ -30,6 +30,9 @@ from edgeeff.zoo.spec import ModelSpec
 settings.register_profile("edgeeff", deadline=None, max_examples=25, derandomize=True, database=None)
 settings.load_profile("edgeeff")
 
+# As wherever the last bit matters in the project (graph/side_by_side.py): it hangs on the number of threads.
+torch.set_num_threads(1)
+
 SIZE = 64
 CLASSES = 10
 

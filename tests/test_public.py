@@ -19,6 +19,7 @@ ROOT = Path(edgeeff.__file__).parent
 #: floor, and the device wing never reaches into the build wing. The nearest name counts.
 FLOORS = {
     "edgeeff.errors": (1, "device"),
+    "edgeeff.toml": (1, "device"),
     "edgeeff.memory": (1, "build"),
     "edgeeff.progress": (1, "device"),
     "edgeeff.preprocess": (1, "device"),
@@ -43,6 +44,8 @@ FLOORS = {
     "edgeeff.request": (6, "build"),
     "edgeeff.mixed": (6, "build"),
     "edgeeff.scratch": (6, "build"),
+    "edgeeff.calibrated": (6, "build"),
+    "edgeeff.verifying": (6, "build"),
     "edgeeff.tuning": (6, "build"),
     "edgeeff.pipeline": (6, "build"),
     "edgeeff.diagnosis": (6, "build"),

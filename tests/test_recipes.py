@@ -91,7 +91,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "recipe.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CalibrationError, match="is not TOML"):
         read_recipe(tmp_path / "recipe.toml")
-    with pytest.raises(CalibrationError, match="no recipe"):
+    with pytest.raises(CalibrationError, match="cannot be read"):
         read_recipe(tmp_path / "missing.toml")
 
 

@@ -12,6 +12,7 @@ import edgeeff
 from edgeeff import tuning
 from edgeeff.cache import Cache
 from edgeeff.errors import MissingFileError, OptionError
+from edgeeff.harness import machine
 from edgeeff.harness.latency import Ratio
 from edgeeff.metrics import Interval
 from edgeeff.target import load_target
@@ -71,14 +72,13 @@ def build(make_module, make_images, tmp_path_factory):
     def run(output, **options):
         (built,) = edgeeff.build(
             "b0",
-            targets=["cpu-int8"],
             checkpoint=folder / "best.pt",
             calibration=folder / "photos.npz",
             size=64,
             effort="fast",
             output=output,
             cache=Cache(folder / "cache"),
-            **{"cpu_class": "vnni", **options},
+            **{"cpu_class": "vnni", "targets": ["cpu-int8"], **options},
         )
         return built.bundle
 
@@ -93,7 +93,7 @@ def plan(bundle):
 def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "LAUNCHES", 2)
     monkeypatch.setattr(tuning, "SECONDS", 0.05)
-    measured = build(tmp_path / "a", autotune=True)
+    measured = build(tmp_path / "a", autotune=True, cpu_class="auto")
     file = tmp_path / "a" / "b0-tuning.json"
     content = json.loads(file.read_text())
     entry = content["targets"]["cpu-int8/unbounded"]
@@ -101,9 +101,20 @@ def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monke
     assert [m["variant"] for m in entry["measured"]] == names
     assert entry["chosen"] in names and content["machine"]["cpu_class"]
     assert all(m["interval"][0] <= m["ratio"] <= m["interval"][1] for m in entry["measured"])
-    again = build(tmp_path / "b", tuning=file)
+    again = build(tmp_path / "b", tuning=file, cpu_class="auto")
     assert again.manifest.files == measured.manifest.files
     assert again.manifest.runtime_properties == measured.manifest.runtime_properties
+
+
+def test_what_cannot_be_tuned_is_refused(build, tmp_path):
+    other = "arm" if machine.cpu_class() != "arm" else "vnni"
+    with pytest.raises(OptionError, match="measures this machine"):
+        build(tmp_path / "a", autotune=True, cpu_class=other)
+    with pytest.raises(OptionError, match="no variant for this network"):
+        build(tmp_path / "a", autotune=True, cpu_class="auto", targets=["jetson-int8"])
+    with pytest.raises(OptionError, match="asks for a new one"):
+        build(tmp_path / "a", autotune=True, tuning=tmp_path / "tuning.json")
+    assert not (tmp_path / "a").exists() or not list((tmp_path / "a").iterdir())
 
 
 def test_the_rules_and_a_tuning_that_says_otherwise(build, tmp_path):

@@ -39,6 +39,10 @@ class Selection:
     warning: str | None = None
     held_out: bool = False
 
+    def rest(self, part: ImageSet) -> ImageSet | None:
+        """The part, if it is one of the same set that the user passed as the other; else None."""
+        return part if self.held_out else None
+
 
 def select(
     calibration: Path | None, validation: Path | None, count: int | None = None, seed: int | None = None

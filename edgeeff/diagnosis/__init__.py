@@ -126,7 +126,7 @@ def _work(asked: Asked, cache: Cache, progress: Progress) -> steps.Work:
 
 
 def _tell_judgement(work: steps.Work) -> None:
-    judged = work.judgement()
+    judged = work.calibrated.judgement()
     if judged is None:
         return
     pictures = work.images.calibration.pictures

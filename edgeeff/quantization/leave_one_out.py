@@ -15,10 +15,8 @@ Up to a part's first reader its run is the one that everything else shares: it i
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +26,7 @@ import torch
 from torch import Tensor
 
 from edgeeff.graph.execute import Program, Reader, Run
+from edgeeff.graph.side_by_side import side_by_side
 from edgeeff.quantization import simulate
 from edgeeff.quantization.plan import Plan
 
@@ -137,7 +136,7 @@ def measure(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; batches run side by side instead
     try:
-        for rows in _in_order(batches, lambda batch: _measure(program, plan, parts, read, batch)):
+        for rows in side_by_side(lambda batch: _measure(program, plan, parts, read, batch), batches):
             found.append(rows)
             advance(rows.shape[1])
     finally:
@@ -212,16 +211,3 @@ def _centred(logits: Tensor) -> Tensor:
     """[N, classes] less the mean over the classes, if there are several; float64."""
     logits = logits.double()
     return logits - logits.mean(1, keepdim=True) if logits.shape[1] > 1 else logits
-
-
-def _in_order(batches: Iterable[Tensor], work: Callable[[Tensor], F64]) -> Iterator[F64]:
-    """Work on as many batches at a time as there are cores, and yield the results in their order."""
-    workers = max(1, min(os.cpu_count() or 1, 4))
-    waiting: deque[Future[F64]] = deque()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for batch in batches:
-            waiting.append(pool.submit(work, batch))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

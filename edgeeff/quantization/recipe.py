@@ -19,9 +19,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
-import tomllib
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from edgeeff import toml
 from edgeeff.errors import OptionError
 from edgeeff.quantization import steps
 
@@ -129,12 +129,7 @@ def load(name: str) -> Recipe:
         raise OptionError(
             f"no recipe named {name!r}", mend=f"choose one of {', '.join(names())}, or pass a TOML file"
         )
-    try:
-        content = _RecipeFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OptionError(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
-    except ValidationError as error:
-        raise OptionError(f"{path}: {_first(error)}", mend="see edgeeff's own recipes for the form") from None
+    content = toml.read(path, _RecipeFile, OptionError, fields="see edgeeff's own recipes for the form")
     # Our own recipes are checked by the tests: checking a step's arguments loads it, and torch with it.
     checked = name.endswith(".toml")
     return Recipe(path.stem, content.summary, tuple(_step_of(table, path, checked) for table in content.step))
@@ -152,7 +147,7 @@ def _step_of(table: _StepTable, path: Path, checked: bool) -> Step:
         except ValidationError as error:
             known = ", ".join(_arguments(table.use).model_fields) or "none"
             raise OptionError(
-                f"{path}: step {table.use}: {_first(error)}", mend=f"its arguments are: {known}"
+                f"{path}: step {table.use}: {toml.first(error)}", mend=f"its arguments are: {known}"
             ) from None
     return Step(table.use, table.activation, table.swish, given)
 
@@ -170,8 +165,3 @@ def _arguments(use: str) -> type[BaseModel]:
     }
     model: type[BaseModel] = create_model(use, __config__=ConfigDict(extra="forbid", strict=True), **fields)  # type: ignore[call-overload]
     return model
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -32,8 +32,10 @@ def test_statistics_are_those_of_the_tensors(b0):
     execute(prepare(b0.graph), x, lambda name, value: seen.update({name: value.clone()}))
     for name, found in b0.statistics.items():
         value = seen[name].reshape(*seen[name].shape[:2], -1).double()
-        np.testing.assert_array_equal(found.minimum, value.amin((0, 2)))
-        np.testing.assert_array_equal(found.maximum, value.amax((0, 2)))
+        # Not to the last bit: that hangs on how many images are computed together.
+        close = {"rtol": 1e-5, "atol": 1e-5 * float(value.abs().max())}
+        np.testing.assert_allclose(found.minimum, value.amin((0, 2)), **close)
+        np.testing.assert_allclose(found.maximum, value.amax((0, 2)), **close)
         np.testing.assert_allclose(
             found.mean, value.mean((0, 2)), rtol=1e-4, atol=1e-5 * float(value.abs().max())
         )

@@ -87,8 +87,12 @@ def _bytes(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _held(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """The model with its shapes inferred, once onnx and the rules have found nothing wrong with it."""
+def checked(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with its shapes inferred.
+
+    Raises:
+        GraphError: It is no valid ONNX.
+    """
     try:
         model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         onnx.checker.check_model(model, full_check=True)
@@ -97,6 +101,12 @@ def _held(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
             f"{name} would not be valid ONNX: {str(error).strip().splitlines()[0]}",
             mend="pass a hub graph of the tensorrt scheme",
         ) from None
+    return model
+
+
+def _held(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with its shapes inferred, once onnx and the rules have found nothing wrong with it."""
+    model = checked(model, name)
     errors = [finding for finding in lint(model, versions_of(name)) if finding.severity == "error"]
     if errors:
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""

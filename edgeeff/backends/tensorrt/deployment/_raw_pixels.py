@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeeff.backends import Emission
+from edgeeff.backends.tensorrt.graphs import checked
 from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 
@@ -39,15 +40,7 @@ def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> o
         graph.node.append(helper.make_node("Softmax", [logits], [name], name=f"{name}/Softmax", axis=1))
         graph.output[0].name = name
     del graph.value_info[:]
-    try:
-        copy = onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True)
-        onnx.checker.check_model(copy, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise GraphError(
-            f"DeepStream's graph would not be valid ONNX: {str(error).strip().splitlines()[0]}",
-            mend="report it with the model and the target",
-        ) from None
-    return copy
+    return checked(copy, "DeepStream's graph")
 
 
 def only_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:

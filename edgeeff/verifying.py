@@ -1,0 +1,107 @@
+"""Run a built artifact and hold it against the float graph and its own hub graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeeff import backends, mixed
+from edgeeff.backends import Evidence, Examination, Logits
+from edgeeff.bundle import Bundle
+from edgeeff.errors import MissingRuntimeError, VerificationError
+from edgeeff.harness import machine, verify
+from edgeeff.metrics import softmax
+from edgeeff.quantization.budget import judge
+
+if TYPE_CHECKING:
+    from edgeeff.steps import Hub, Work
+
+#: Held-out images that an artifact which cannot run here is examined on: all logits of so few are enough.
+EXAMINED = 8
+
+
+def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any], Mapping[str, bytes]]:
+    """Run the artifact on held-out images and hold it against the float graph.
+
+    Returns:
+        The report, and what the runtime made of the artifact that is to be kept beside it.
+
+    Raises:
+        VerificationError: The artifact does not compute what its hub graph says.
+    """
+    batches, float_logits = work.judged()
+    report: dict[str, Any] = {"images": len(float_logits), "bad_images": work.bad_images()}
+    if hub.plan is not None:
+        hub_logits = work.infer(hub.graph, batches, hub.raw)
+        report["hub"] = verify.judge(hub_logits, float_logits=float_logits).to_json()
+    check = bundle.check()
+    report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
+    report["counts"] = dict(check.counts)
+    report["fallbacks"] = list(check.fallbacks)
+    warnings = [f"{name} fell back from INT8" for name in check.fallbacks]
+    if check.deviations and work.options.cpu_class == machine.cpu_class():
+        raise VerificationError(
+            f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
+            f"{'; '.join(check.deviations)}",
+            mend="measure what this machine is fastest with: --autotune",
+        )
+    warnings += [f"here {sentence}" for sentence in check.deviations]
+    if backends.offers(bundle.manifest.runtime, "examine"):
+        examined = _examined(work, bundle, hub)
+        report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
+        warnings += examined.warnings
+    logits: Logits | None = None
+    try:
+        session = bundle.session()
+    except MissingRuntimeError as error:
+        report["not_run"] = error.what
+        judged = report.get("hub")
+        if judged is not None:
+            warnings += judged["warnings"]
+    else:
+        expected = softmax(float_logits) if work.options.softmax else float_logits
+        logits = np.concatenate([session.infer(batch) for batch in batches])
+        found = verify.judge(logits, float_logits=expected)
+        report["artifact"] = found.to_json()
+        warnings += found.warnings
+        golden = verify.check_golden(bundle)
+        report["golden"] = golden.to_json()
+        if golden.status == "failed":
+            raise VerificationError(
+                f"{bundle.name} does not compute what its hub graph says: {golden.summary}",
+                mend="report it with the model, the target and the runtime's version",
+            )
+    budget, choice = work.options.budget, hub.floating.choice
+    if budget is not None and choice is not None:
+        # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
+        shown = hub_logits if logits is None or work.options.softmax else logits
+        judged = judge(float_logits, shown, *work.known())
+        warnings += mixed.hold(budget, choice, judged, bundle.name)
+        report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
+    report["warnings"] = warnings
+    return report, check.files
+
+
+def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:
+    """What is said of an artifact that cannot run here, on a few held-out images."""
+    batches, float_logits = work.judged()
+    images = np.concatenate(batches[:EXAMINED])[:EXAMINED]
+    outputs = float_logits[: len(images)]
+    hub_outputs = work.infer(hub.graph, [images], hub.raw, literal=True) if hub.plan is not None else None
+    if work.options.softmax:
+        outputs = softmax(outputs)
+        hub_outputs = None if hub_outputs is None else softmax(hub_outputs)
+    evidence = Evidence(images, outputs, hub_outputs, partial(_largest, work))
+    room = backends.room(bundle.manifest.runtime, "examine")
+    found: Examination = room.examine(bundle, evidence)
+    for line in found.lines:
+        work.tell(line)
+    return found
+
+
+def _largest(work: Work) -> dict[str, float]:
+    """The largest |value| that each tensor of the float graph reached on the calibration images."""
+    return {name: max(-s.low, s.high) for name, s in work.calibrated.statistics().items()}
