@@ -76,6 +76,13 @@ class Cache:
         if not path.exists():
             self._homeless[path] = dict(parts)
 
+    def drop(self, stage: str, key: str) -> None:
+        """Remove a result that nobody will ask for again."""
+        path = self._path(stage, key)
+        self._homeless.pop(path, None)
+        with suppress(OSError):
+            path.unlink()
+
     def entries(self) -> list[tuple[str, str, int]]:
         """Stage, key and size in bytes of each entry, the least recently used first."""
         return [(path.parent.name, path.stem, size) for _, path, size in self._files()]
@@ -117,6 +124,27 @@ class Cache:
 
     def _path(self, stage: str, key: str) -> Path:
         return self.folder / stage / f"{key}.zip"
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """Where unfinished work keeps how far it came: one entry of a cache."""
+
+    cache: Cache
+    stage: str
+    key: str
+
+    def read(self) -> dict[str, bytes] | None:
+        """What was kept last, if anything."""
+        return self.cache.get(self.stage, self.key)
+
+    def keep(self, parts: Mapping[str, bytes]) -> None:
+        """In place of what was kept before."""
+        self.cache.put(self.stage, self.key, parts)
+
+    def drop(self) -> None:
+        """The work is done."""
+        self.cache.drop(self.stage, self.key)
 
 
 def key_of(**parts: Any) -> str:

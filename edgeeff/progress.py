@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-Unit = Literal["images", "bytes"]
+Unit = Literal["images", "bytes", "steps"]
 
 
 class Progress(Protocol):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from edgeeff.tuning import Tuning
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -353,6 +353,7 @@ class Work:
             floating=floating,
             given=self._given(self.options.plan.path, target.scheme) if self.options.plan else {},
             progress=self.progress,
+            cache=self.cache,
         )
         return recipe(draft)
 

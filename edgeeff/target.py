@@ -19,7 +19,7 @@ InputType = Literal["float32", "uint8", "int8"]
 CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
 Activation = Literal["bounded", "unbounded"]
 #: What a layer is for, as far as a scheme may keep it in float for it.
-Role = Literal["stem", "first depthwise", "depthwise"]
+Role = Literal["stem", "first depthwise", "depthwise", "classifier"]
 Precision = Literal["int8", "fp16", "bf16", "fp32"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.progress import (
     SpinnerColumn,
     TaskID,
     TextColumn,
+    TimeRemainingColumn,
 )
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.table import Table
@@ -80,15 +82,40 @@ def fail(what: str, mend: str) -> None:
 
 def _columns(unit: Unit) -> tuple[ProgressColumn, ...]:
     counted = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    return SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), counted, Elapsed()
+    left = TimeRemainingColumn(compact=True)
+    return SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), counted, Elapsed(), left
+
+
+#: Seconds after which a stage without a bar says how long it will take: by then it can be told.
+_TELLING = 10.0
+
+
+class _Estimate:
+    """How long a stage will still take, told once."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._begin = total, 0, time.monotonic()
+        self._first = 0
+
+    def advance(self, count: int) -> float | None:
+        """So many more are done; returns the seconds left when it is time to tell."""
+        self._done += count
+        if self._first == 0:  # what was found done, and the first, which also warms up
+            self._first, self._begin = self._done, time.monotonic()
+            return None
+        passed = time.monotonic() - self._begin
+        if passed < _TELLING:
+            return None
+        return passed / (self._done - self._first) * (self._total - self._done)
 
 
 class ConsoleProgress:
-    """A progress bar on a terminal, plain lines elsewhere."""
+    """A progress bar on a terminal, plain lines elsewhere; both say how long a stage will still take."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._estimate: _Estimate | None = None
         if err.is_terminal:
             self._bar = Progress(*_columns("images"), console=err, transient=True)
 
@@ -104,8 +131,9 @@ class ConsoleProgress:
     def stage(self, text: str, total: int | None = None, unit: Unit = "images") -> None:
         """A new stage begins."""
         if self._bar is None:
-            count = f" ({total} images)" if total and unit == "images" else ""
+            count = f" ({total} {unit})" if total and unit != "bytes" else ""
             err.print(Text(f"• {text}{count}"))
+            self._estimate = _Estimate(total) if total else None
             return
         self._bar.columns = _columns(unit)
         if self._task is not None:
@@ -116,6 +144,9 @@ class ConsoleProgress:
         """So many more are done."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
+        elif self._estimate is not None and (left := self._estimate.advance(count)) is not None:
+            self._estimate = None
+            err.print(Text(f"  about {left:.0f} s more"))
 
     def tell(self, text: str) -> None:
         """Something that was decided."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 from torch import Tensor
 
+from edgeeff.cache import Cache
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.graph.model import FloatArray, constant
@@ -60,6 +61,7 @@ class Draft:
         layers: Decided so far.
         notes: What steps did, for the plan.
         progress: Told of long work.
+        cache: Where long work keeps how far it came; None: nowhere.
     """
 
     model: ir.Model
@@ -73,6 +75,7 @@ class Draft:
     layers: Mapping[str, LayerQuantization] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     progress: Progress = field(default_factory=Silent)
+    cache: Cache | None = None
 
     @cached_property
     def placement(self) -> Placement:

@@ -6,30 +6,38 @@ images, no label is needed. Weights move in units of their codes, scales in unit
 in units of the layer's own, so that one learning rate of each kind serves every layer.
 
 A batch is cut into parts that are computed side by side and summed in order: the result does not hang on the
-number of threads.
+number of threads. Interrupted learning goes on where it last kept its state, and ends at the same bits.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
 from torch import Tensor
 
+from edgeeff.cache import Bookmark
 from edgeeff.graph.execute import Program, Reader, execute, trace
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
-from edgeeff.quantization.simulate import fake_quantise, sites_of
+from edgeeff.quantization.simulate import sites_of
 
 #: Who reads a learned value: a layer's input number, or a tensor's scale (None).
 Place = tuple[str, int | None]
 #: Parts of a batch.
 PARTS = 2
+#: Steps between two states that are kept, and the largest such state: that of 80 million weights.
+KEPT_EVERY, LARGEST_STATE = 25, 1 << 30
+#: What Adam keeps of each parameter.
+MOMENTS = ("exp_avg", "exp_avg_sq")
 #: The largest shift of an image in either direction, pixels: as many images more.
 SHIFT = 8
 #: An image's contrast is multiplied by something between these.
@@ -82,6 +90,7 @@ def learn(
     rates: Rates,
     seed: int,
     advance: Callable[[int], None] = lambda _: None,
+    bookmark: Bookmark | None = None,
 ) -> Learned:
     """Learn from some images; what is no better on the images kept aside is not taken.
 
@@ -97,7 +106,8 @@ def learn(
         largest: The largest code of a weight.
         rates: How fast.
         seed: Of the order of the images and their shifts.
-        advance: Told of each step.
+        advance: Told of each step, and at once of those that an interrupted run has taken.
+        bookmark: Where the state is kept meanwhile.
     """
     parameters = _Parameters(plan, weights, free)
     threads = torch.get_num_threads()
@@ -116,14 +126,16 @@ def learn(
             ],
             betas=(0.9, 0.999),
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
-        )
+        fastest = [group["lr"] for group in optimizer.param_groups]
         random = np.random.default_rng(seed)
+        begin = _restore(bookmark, optimizer, random)
+        advance(begin)
         with ThreadPoolExecutor(
             min(PARTS, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            for _ in range(steps):
+            for step in range(begin, steps):
+                for group, rate in zip(optimizer.param_groups, fastest, strict=True):
+                    group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
                 chosen = random.choice(len(images), batch, replace=batch > len(images))
                 seen = [_vary(images, int(i), random) for i in chosen]
                 rounded = parameters.rounded(largest)
@@ -145,7 +157,8 @@ def learn(
                     list(rounded.values()), [torch.stack(g).sum(0) for g in zip(*found, strict=True)]
                 )
                 optimizer.step()
-                schedule.step()
+                if bookmark and (step + 1) % KEPT_EVERY == 0:
+                    _keep(bookmark, step + 1, optimizer, random)
                 advance(1)
         after = _error(program, parameters.read(parameters.rounded(largest)), aside)
         if after < before:
@@ -153,6 +166,45 @@ def learn(
     finally:
         torch.set_num_threads(threads)
     return Learned(best[0], best[1], before, min(after, before))
+
+
+def _states(optimizer: torch.optim.Optimizer) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Each parameter, and what Adam knows of it."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            yield parameter, optimizer.state[parameter]
+
+
+def _keep(
+    bookmark: Bookmark, taken: int, optimizer: torch.optim.Optimizer, random: np.random.Generator
+) -> None:
+    """Keep all that the next step depends on."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for number, (parameter, state) in enumerate(_states(optimizer)):
+        arrays[f"{number}.value"] = parameter.detach().numpy()
+        for name in MOMENTS:
+            arrays[f"{number}.{name}"] = state[name].numpy()
+    if sum(array.nbytes for array in arrays.values()) > LARGEST_STATE:
+        return
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    position = json.dumps({"taken": taken, "random": random.bit_generator.state})
+    bookmark.keep({"arrays.npz": buffer.getvalue(), "state.json": position.encode()})
+
+
+def _restore(bookmark: Bookmark | None, optimizer: torch.optim.Optimizer, random: np.random.Generator) -> int:
+    """Take up a state that was kept; returns how many steps it has behind it."""
+    parts = bookmark.read() if bookmark else None
+    if parts is None:
+        return 0
+    position = json.loads(parts["state.json"])
+    random.bit_generator.state = position["random"]
+    with np.load(io.BytesIO(parts["arrays.npz"]), allow_pickle=False) as arrays, torch.no_grad():
+        for number, (parameter, moments) in enumerate(_states(optimizer)):
+            parameter.copy_(torch.from_numpy(arrays[f"{number}.value"]))
+            moments["step"] = torch.tensor(float(position["taken"]))
+            moments.update({name: torch.from_numpy(arrays[f"{number}.{name}"]) for name in MOMENTS})
+    return int(position["taken"])
 
 
 class _Parameters:
@@ -198,11 +250,11 @@ class _Parameters:
             if tensor is None:
                 return value
             quantization = self._plan.activations[tensor]
-            if tensor not in self.logs:
-                return fake_quantise(value, quantization)
-            low, high = quantization.codes
-            zero = quantization.zero_point
-            result: Tensor = _Learnable.apply(value, rounded[tensor, None], low - zero, high - zero)  # type: ignore[no-untyped-call]
+            scale = rounded.get((tensor, None))
+            if scale is None:
+                scale = torch.tensor(quantization.scale)
+            low, high = (code - quantization.zero_point for code in quantization.codes)
+            result: Tensor = _Learnable.apply(value, scale, low, high)  # type: ignore[no-untyped-call]
             return result
 
         return read
@@ -231,20 +283,24 @@ class _Learnable(torch.autograd.Function):
 
     @staticmethod
     def forward(context: object, value: Tensor, scale: Tensor, low: int, high: int) -> Tensor:  # type: ignore[override]
-        context.save_for_backward(value, scale)  # type: ignore[attr-defined]
-        context.ends = low, high  # type: ignore[attr-defined]
-        return (value / scale).round_().clamp_(low, high).mul_(scale)
+        context.save_for_backward(value)  # type: ignore[attr-defined]
+        step = scale.item()  # a number, not a tensor: torch's quick way
+        context.grid = step, low, high, scale.shape  # type: ignore[attr-defined]
+        return (value / step).round_().clamp_(low, high).mul_(step)
 
     @staticmethod
-    def backward(context: object, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
-        value, scale = context.saved_tensors  # type: ignore[attr-defined]
-        low, high = context.ends  # type: ignore[attr-defined]
-        exact = value / scale
-        clamped = exact.clamp(low, high)
-        passed = gradient * (exact == clamped)
-        # ∂/∂s of s·clamp(round(x/s)): the code itself outside, the rounding error inside.
-        of_scale = (gradient * clamped.round()).sum() - (passed * exact).sum()
-        return passed, of_scale.reshape(scale.shape), None, None
+    def backward(context: object, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # type: ignore[override]
+        (value,) = context.saved_tensors  # type: ignore[attr-defined]
+        step, low, high, shape = context.grid  # type: ignore[attr-defined]
+        exact = value / step
+        passed = torch.ops.aten.hardtanh_backward(gradient, exact, low, high)  # where it was not clamped
+        of_scale = None
+        if context.needs_input_grad[1]:  # type: ignore[attr-defined]
+            # ∂/∂s of s·clamp(round(x/s)): the code itself outside, the rounding error inside.
+            inside = torch.dot(passed.reshape(-1), exact.reshape(-1))
+            codes = exact.clamp_(low, high).round_()
+            of_scale = (torch.dot(gradient.reshape(-1), codes.reshape(-1)) - inside).reshape(shape)
+        return passed, of_scale, None, None
 
 
 def _straight(value: Tensor, low: int, high: int) -> Tensor:

@@ -151,10 +151,11 @@ def roles(node: ir.Node) -> frozenset[Role]:
     """What a layer is for, as far as a scheme may ask.
 
     The stem is the convolution that reads the image; the first depthwise convolution is the one that reads
-    what the stem makes, where there is such (not in V2, whose first blocks are fused).
+    what the stem makes, where there is such (not in V2, whose first blocks are fused). The classifier is the
+    fully connected layer.
     """
     if node.op_type != "Conv":
-        return frozenset()
+        return frozenset(("classifier",)) if node.op_type == "Gemm" else frozenset()
     if not is_depthwise(node):
         return frozenset(("stem",)) if _source(node) is None else frozenset()
     before = _source(node)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from edgeeff.cache import Cache
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
@@ -27,6 +28,7 @@ def begin(
     given: dict[str, tuple[float, float]] | None = None,
     floating: frozenset[str] = frozenset(),
     progress: Progress | None = None,
+    cache: Cache | None = None,
 ) -> Draft:
     """A draft in which nothing is decided yet, of the graph as the scheme wants it.
 
@@ -39,6 +41,7 @@ def begin(
         given: Ranges that the user brought, by tensor.
         floating: Layers that stay float.
         progress: Told of long work.
+        cache: Where long work keeps how far it came.
     """
     return Draft(
         model=swish_steps.rewrite(model) if scheme.swish == "steps" else model,
@@ -49,6 +52,7 @@ def begin(
         given=given or {},
         floating=floating,
         progress=progress or Silent(),
+        cache=cache,
     )
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from edgeeff.cache import Cache
 from edgeeff.graph.execute import execute, prepare
+from edgeeff.progress import Silent
 from edgeeff.quantization import learning, simulate
 from edgeeff.quantization.learning import _Learnable
 from edgeeff.quantization.steps import learn
@@ -91,3 +93,51 @@ def test_gradients_of_a_learned_scale():
     torch.testing.assert_close(value.grad, torch.tensor([1.0, 10.0, 0.0, 0.0]))
     inside = (1 - 0.52) * 1 + (-2 + 1.8) * 10
     torch.testing.assert_close(scale.grad, torch.tensor(inside + 7 * 100 - 8 * 1000))
+
+
+class Progress(Silent):
+    """Interrupts after some steps, as Ctrl-C would; counts."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last, self.calls, self.unit = last, [], ""
+
+    def stage(self, text, total=None, unit="images"):
+        self.unit = unit
+
+    def advance(self, count=1):
+        self.calls.append(count)
+        if sum(self.calls) == self.last:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_learning_goes_on_where_it_was(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "KEPT_EVERY", 2)
+    cache = Cache(tmp_path)
+    draft = replace(spoiled(finished("lite0", "tflite")), cache=cache)
+    arguments = {"steps": 7, "batch": 4, "images": 8}
+    whole = learn.apply(replace(draft, cache=None), **arguments)
+    with pytest.raises(KeyboardInterrupt):
+        learn.apply(replace(draft, progress=Progress(5)), **arguments)
+    assert [stage for stage, _, _ in cache.entries()] == ["learning"]
+    # What depends on something else begins anew.
+    other = Progress()
+    learn.apply(replace(draft, progress=other), **{**arguments, "seed": 1})
+    assert sum(other.calls) == 7 and other.calls[0] == 0 and other.unit == "steps"
+    resumed = Progress()
+    found = learn.apply(replace(draft, progress=resumed), **arguments)
+    assert resumed.calls == [4, 1, 1, 1]
+    assert not cache.entries()
+    assert found.activations == whole.activations
+    for name, layer in whole.layers.items():
+        for field in ("scale", "codes", "bias"):
+            np.testing.assert_array_equal(getattr(layer, field), getattr(found.layers[name], field))
+
+
+def test_a_state_too_large_is_not_kept(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "KEPT_EVERY", 1)
+    monkeypatch.setattr(learning, "LARGEST_STATE", 1000)
+    cache = Cache(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        draft = replace(finished("lite0", "tflite"), cache=cache, progress=Progress(2))
+        learn.apply(draft, steps=3, batch=4, images=8)
+    assert not cache.entries()

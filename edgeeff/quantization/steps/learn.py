@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 from typing import Annotated
@@ -10,7 +11,9 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
+from edgeeff.cache import Bookmark, key_of, versions
 from edgeeff.graph.execute import prepare
+from edgeeff.graph.model import constant
 from edgeeff.quantization import learning
 from edgeeff.quantization.draft import Draft, layer_constants
 
@@ -54,7 +57,9 @@ def apply(
         if site.fixed is None and name not in draft.known and name not in draft.given
     ]
     weights = {str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()}
-    draft.progress.stage("learning", steps)
+    draft.progress.stage("learning", steps, "steps")
+    rates = learning.Rates(weight_rate, scale_rate, bias_rate)
+    bookmark = _bookmark(draft, every, steps=steps, batch=batch, rates=vars(rates), seed=seed)
     found = learning.learn(
         prepare(draft.model),
         draft.plan(),
@@ -65,10 +70,13 @@ def apply(
         steps=steps,
         batch=batch,
         largest=draft.largest,
-        rates=learning.Rates(weight_rate, scale_rate, bias_rate),
+        rates=rates,
         seed=seed,
         advance=draft.progress.advance,
+        bookmark=bookmark,
     )
+    if bookmark:
+        bookmark.drop()
     before, after = (-10 * math.log10(max(error, 1e-12)) for error in (found.before, found.after))
     draft.progress.tell(f"learned  {before:.1f} → {after:.1f} dB on {len(aside)} images kept aside")
     return replace(
@@ -77,3 +85,22 @@ def apply(
         layers=found.layers,
         notes=(*draft.notes, f"learned in {steps} steps"),
     )
+
+
+def _bookmark(draft: Draft, images: list[Tensor], **arguments: object) -> Bookmark | None:
+    """Where learning this very thing keeps its state: by all that its outcome depends on."""
+    if draft.cache is None:
+        return None
+    seen = hashlib.sha256()
+    for image in images:
+        seen.update(image.numpy().tobytes())
+    for initializer in draft.model.graph.initializers.values():
+        value = constant(initializer)
+        seen.update(b"" if value is None else value.tobytes())
+    key = key_of(
+        plan=draft.plan().to_json(),
+        inputs=seen.hexdigest(),
+        arguments=arguments,
+        tools=versions("edgeeff", "torch", "numpy"),
+    )
+    return Bookmark(draft.cache, "learning", key)

@@ -12,7 +12,9 @@ IDENTIFIER = "TRT003"
 SEVERITY = "error"
 TITLE = "a zero point that is not 0"
 WHY = "TensorRT has symmetric quantisation only; every parser refuses another zero point (parser, importer)."
-MEND = "calibrate symmetrically: onnxruntime ActivationSymmetric, NNCF preset performance, ModelOpt as it is"
+MEND = (
+    "calibrate symmetrically: onnxruntime with ActivationSymmetric, ModelOpt as it is; or build with edgeeff"
+)
 
 
 def check(view: View) -> Iterator[tuple[str, str]]:
