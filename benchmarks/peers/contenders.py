@@ -44,6 +44,7 @@ class Task:
         calibration: Images for the ranges.
         size: Height and width of the input, pixels; None: the network's own.
         output: Folder for the bundles.
+        effort: Of our own builds.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Task:
     calibration: Path
     size: int | None
     output: Path
+    effort: str = "balanced"
 
     @cached_property
     def preprocess(self) -> Preprocess:
@@ -91,6 +93,7 @@ def ours(task: Task, *targets: str) -> dict[str, Bundle]:
         count=len(open_images(task.calibration)),
         size=task.size,
         output=task.output,
+        effort=task.effort,
     )
     return {target: Bundle.load(task.output / f"{task.model}-{target}") for target in targets}
 

