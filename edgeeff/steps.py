@@ -346,7 +346,12 @@ class Work:
         model, statistics = self._base(raw, statistics)
         draft = begin(
             model,
-            Evidence(statistics, partial(self.calibrated.inputs, raw), self.calibrated.gain),
+            Evidence(
+                statistics,
+                partial(self.calibrated.inputs, raw),
+                self.calibrated.gain,
+                len(self.images.calibration),
+            ),
             self.preprocess,
             target.scheme,
             seven_bit_weights=self.options.cpu_class in target.scheme.saturating_cpus,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -26,16 +27,18 @@ class Listener:
         self.stages: list[str] = []
         self.warnings: list[str] = []
         self.told: list[str] = []
-        self.advanced = 0
+        self.advanced: Counter[str] = Counter()
+        self.totals: dict[str, int | None] = {}
 
     def stage(self, text: str, total: int | None = None, unit: str = "images") -> None:
         self.stages.append(text)
+        self.totals[text] = total
 
     def tell(self, text: str) -> None:
         self.told.append(text)
 
     def advance(self, count: int = 1) -> None:
-        self.advanced += count
+        self.advanced[self.stages[-1]] += count
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -65,7 +68,14 @@ def built(inputs, tmp_path_factory):
 
 def test_one_calibration_serves_all_targets(built):
     _, progress = built
-    assert progress.stages.count("calibrating") == 1 and progress.advanced == 8
+    assert progress.stages.count("calibrating") == 1 and progress.advanced["calibrating"] == 8
+
+
+def test_stages_end_at_their_totals(built):
+    _, progress = built
+    assert progress.totals["calibrating"] == progress.totals["rounding weights"] == 8
+    for stage, count in progress.advanced.items():
+        assert count == progress.stages.count(stage) * (progress.totals[stage] or 0), stage
 
 
 def test_what_is_returned(built):

@@ -38,11 +38,13 @@ class Evidence:
         batches: The images themselves, for the steps that look at activations.
         gain: What the logits make of noise on each channel of each tensor (sensitivity.py); called by the
             steps that want it, as it costs a look at some images.
+        images: How many there are; None: not known.
     """
 
     statistics: Statistics
     batches: Batches | None = None
     gain: Callable[[], Mapping[str, F64]] = dict
+    images: int | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def apply(draft: Draft, *, method: Literal["nearest", "gptq"] = "nearest", image
         sources = {name: source_of(node) for name, node in nodes.items()}
         program = prepare(draft.model)
         for group in hessian.turns(draft.model, nodes):
-            draft.progress.stage("rounding weights", images, "images")
+            draft.progress.stage("rounding weights", min(images, draft.evidence.images or images))
             sums = hessian.collect(
                 program, group, sources, draft.activations, draft.images(images), draft.progress.advance
             )
