@@ -104,7 +104,7 @@ class _Estimate:
             self._first, self._begin = self._done, time.monotonic()
             return None
         passed = time.monotonic() - self._begin
-        if passed < _TELLING:
+        if passed < _TELLING or self._done >= self._total:
             return None
         return passed / (self._done - self._first) * (self._total - self._done)
 

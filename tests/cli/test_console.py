@@ -36,11 +36,11 @@ def test_how_long_a_stage_will_take_is_told_once(clock, capsys):
     assert said == ["• learning (300 steps)", "  about 490 s more"]
 
 
-def test_what_takes_no_time_is_not_estimated(clock, capsys):
+def test_what_is_over_or_cannot_be_told_is_not_estimated(clock, capsys):
     with console.ConsoleProgress() as progress:
         progress.stage("calibrating", 3)
         for _ in range(3):
-            clock.now += 1.0
+            clock.now += 9.0  # at the end 18 have passed since the first, and nothing is left to wait for
             progress.advance()
         progress.stage("downloading", 10**6, "bytes")
         progress.stage("packing")

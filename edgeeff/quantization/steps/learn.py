@@ -59,7 +59,7 @@ def apply(
     weights = {str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()}
     draft.progress.stage("learning", steps, "steps")
     rates = learning.Rates(weight_rate, scale_rate, bias_rate)
-    bookmark = _bookmark(draft, every, steps=steps, batch=batch, rates=vars(rates), seed=seed)
+    bookmark = _bookmark(draft, every, free=free, steps=steps, batch=batch, rates=vars(rates), seed=seed)
     found = learning.learn(
         prepare(draft.model),
         draft.plan(),
@@ -100,6 +100,7 @@ def _bookmark(draft: Draft, images: list[Tensor], **arguments: object) -> Bookma
     key = key_of(
         plan=draft.plan().to_json(),
         inputs=seen.hexdigest(),
+        largest=draft.largest,
         arguments=arguments,
         tools=versions("edgeeff", "torch", "numpy"),
     )
