@@ -71,7 +71,7 @@ def emit(
     output: Path = Path("dist"),
     name: str | None = None,
     labels: Path | None = None,
-    golden: int = 4,
+    golden: int = verify.GOLDEN_IMAGES,
 ) -> Bundle:
     """Lower a Q/DQ ONNX graph for one target and write its bundle.
 

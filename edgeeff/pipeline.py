@@ -18,6 +18,7 @@ from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
+from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.memory import give_back
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import budget, recipe
@@ -84,7 +85,7 @@ def build(
     cpu_class: str = "auto",
     tuning: Path | str | None = None,
     autotune: bool = False,
-    golden: int = 4,
+    golden: int = GOLDEN_IMAGES,
     keep_float: Sequence[str] = (),
     min_sqnr: float | None = None,
     max_drop: float | str | None = None,

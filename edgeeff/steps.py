@@ -24,6 +24,7 @@ from edgeeff.calibrated import Calibrated
 from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
+from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
 from edgeeff.metrics import softmax
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from edgeeff.tuning import Tuning
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Options:
     effort: str = "balanced"
     ranges: str | None = None
     plan: GivenPlan | None = None
-    golden: int = 4
+    golden: int = GOLDEN_IMAGES
     cpu_class: str = "vnni"
     keep_float: tuple[str, ...] = ()
     budget: Budget | None = None

@@ -28,18 +28,19 @@ class Scheme:
     """How a runtime wants a network quantised (see the comments in ``targets/schemes``).
 
     ``activation_type`` holds activations that can be negative, ``nonnegative_type`` those that cannot.
-    ``zero_point`` says where one other than 0 may stand: nowhere, anywhere but on what a depthwise
-    convolution reads, or anywhere. With ``every_tensor`` no tensor stays float;
-    otherwise only the inputs of convolutions, fully connected layers and residual additions are
-    quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it on each step. On the CPU
-    classes of ``saturating_cpus`` the runtime's int8 dot products saturate, so weights keep to seven bits.
+    ``zero_point`` says where one other than 0 may stand: anywhere, anywhere but on what a depthwise
+    convolution reads, or only where the layer's bias can take it over (rewrites/shift.py). With
+    ``every_tensor`` no tensor stays float; otherwise only the inputs of convolutions, fully connected layers
+    and residual additions are quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it
+    on each step. On the CPU classes of ``saturating_cpus`` the runtime's int8 dot products saturate, so
+    weights keep to seven bits.
     ``swish_form = "polynomial"`` writes Swish as arithmetic; layers of the roles ``float_layers`` stay float.
     """
 
     name: str
     activation_type: Literal["int8", "uint8"]
     nonnegative_type: Literal["int8", "uint8"]
-    zero_point: Literal["zero", "not depthwise", "any"]
+    zero_point: Literal["in the bias", "not depthwise", "any"]
     every_tensor: bool
     swish: Literal["whole", "steps"]
     squeeze_excite: Literal["float", "int8"]
@@ -112,7 +113,7 @@ class _SchemeFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     activation_type: Literal["int8", "uint8"]
     nonnegative_type: Literal["int8", "uint8"]
-    zero_point: Literal["zero", "not depthwise", "any"]
+    zero_point: Literal["in the bias", "not depthwise", "any"]
     every_tensor: bool
     swish: Literal["whole", "steps"]
     squeeze_excite: Literal["float", "int8"]

@@ -34,7 +34,7 @@ def test_the_three_schemes():
     assert (tensorrt.activation_type, tensorrt.nonnegative_type, tensorrt.zero_point) == (
         "int8",
         "int8",
-        "zero",
+        "in the bias",
     )
     assert (openvino.activation_type, openvino.nonnegative_type) == ("int8", "uint8")
     assert (tflite.zero_point, tflite.every_tensor, tflite.swish) == ("any", True, "steps")

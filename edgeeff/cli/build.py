@@ -63,7 +63,7 @@ def command(
     autotune: Annotated[
         bool, typer.Option("--autotune", help="Time the targets' variants here, and take the fastest.")
     ] = False,
-    golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 4,
+    golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 8,
     force_calibration: options.ForceCalibration = False,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

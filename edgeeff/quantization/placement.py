@@ -6,7 +6,8 @@ TensorRT and OpenVINO (``every_tensor = false``)
     The inputs of convolutions and of the classifier, and the skip input of residual additions, which
     shares its Q with the next convolution. Nothing inside Swish. With ``squeeze_excite = "float"`` the
     pooled vector, both convolutions and the gate stay float; the product is quantised for the projection.
-    So do layers of the roles ``float_layers``, where the processor does them in bf16 as fast.
+    So do layers of the roles ``float_layers``, where the processor does them in bf16 as fast. TensorRT has
+    no zero points; what an unpadded dense layer reads may have one all the same, as its bias takes it over.
 TFLite (``every_tensor = true``)
     Every tensor, after the operators that the runtime fuses: a convolution's output after its clamp.
     σ(x) has the scale 1/256 and zero point −128 that the TFLite specification demands of LOGISTIC.
@@ -31,6 +32,8 @@ _KEEPS_SIGN = frozenset({"GlobalAveragePool", "Flatten"})
 #: The convolution's or sum's output before these never exists in a runtime that fuses them.
 _FUSED = frozenset({"Clip", "Relu"})
 _LAYERS = frozenset({"Conv", "Gemm"})
+#: What makes tensors that are positive but for a sliver: activations, their products, and their means.
+_LOPSIDED = frozenset({"Clip", "Relu", "Swish", "Mul", "GlobalAveragePool"})
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,29 @@ def _is_symmetric(value: ir.Value, scheme: Scheme, floating: Collection[str]) ->
     if scheme.zero_point == "not depthwise":
         readers = [reader for reader in value.consumers() if reader.name not in floating]
         return any(is_depthwise(reader) for reader in readers) or is_nonnegative(value)
-    return scheme.zero_point == "zero"
+    if scheme.zero_point == "in the bias":
+        return not (_is_lopsided(value) and all(_bias_takes_shift(n) for n in value.consumers()))
+    return False
+
+
+def _is_lopsided(value: ir.Value) -> bool:
+    """Whether a tensor is made by what leaves hardly a negative value."""
+    producer = value.producer()
+    return producer is not None and producer.op_type in _LOPSIDED
+
+
+def _bias_takes_shift(reader: ir.Node) -> bool:
+    """Whether a reader's bias can make up for one number subtracted from all that it reads.
+
+    It can where the layer mixes all channels, and reads no zeros beside the image.
+    """
+    if reader.op_type == "Flatten":
+        return all(after.op_type == "Gemm" for after in reader.outputs[0].consumers())
+    return (
+        reader.op_type == "Conv"
+        and not is_depthwise(reader)
+        and not any(reader.attributes.get_ints("pads", ()))
+    )
 
 
 def _is_vector(value: ir.Value) -> bool:

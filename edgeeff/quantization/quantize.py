@@ -14,7 +14,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import qdq, rounding
 from edgeeff.quantization.draft import Draft, Evidence
-from edgeeff.quantization.rewrites import swish_polynomial, swish_steps
+from edgeeff.quantization.rewrites import shift, swish_polynomial, swish_steps
 from edgeeff.target import Scheme
 
 
@@ -59,9 +59,12 @@ def begin(
 def write(draft: Draft) -> onnx.ModelProto:
     """The hub graph of a finished draft.
 
-    Swish becomes arithmetic only here, where the scheme wants it: the steps before look at Swish itself.
+    Swish becomes arithmetic and zero points go into biases only here, where the scheme wants it: the steps
+    before look at Swish itself, and at zero points as they are.
     """
-    model = draft.model
+    model, plan = draft.model, draft.plan()
     if draft.scheme.swish_form == "polynomial":
         model = swish_polynomial.rewrite(model, swish_polynomial.fit(model, draft.evidence.statistics))
-    return qdq.insert(model, draft.plan(), draft.scheme.opset)
+    if draft.scheme.zero_point == "in the bias":
+        model, plan = shift.rewrite(model, plan)
+    return qdq.insert(model, plan, draft.scheme.opset)

@@ -64,7 +64,10 @@ def choose(
         elif name in known:
             chosen[name] = known[name]
         elif name in given:
-            chosen[name] = fit(*given[name], site.symmetric, integer)
+            low, high = given[name]
+            # Whoever brings a range that lies evenly around zero means a zero point of 0.
+            even = integer == "int8" and low == -high
+            chosen[name] = fit(low, high, site.symmetric or even, integer)
         else:
             low, high = value_range(
                 statistics[name],

@@ -14,6 +14,7 @@ from edgeeff.calibration.collect import collect
 from edgeeff.errors import CalibrationError
 from edgeeff.images import ImageSet, with_crops
 from edgeeff.quantization import quantize, recipe
+from edgeeff.quantization.rewrites import shift
 from edgeeff.quantization.rounding import SEVEN_BITS
 from edgeeff.quantization.steps import correct_bias, ranges, round
 
@@ -49,11 +50,12 @@ def test_keeps_the_contract(network, scheme, quantized):
             quantisers[node.input[0]] += 1
             scale, zero_point = constants[node.input[1]], constants[node.input[2]]
             assert scale.shape == zero_point.shape == () and scale.dtype == np.float32
-            tensor = node.input[0].removesuffix(".float")
-            assert (float(scale), int(zero_point)) == (
-                plan.activations[tensor].scale,
-                plan.activations[tensor].zero_point,
-            )
+            tensor = node.input[0].removesuffix(".float").removesuffix(shift.SUFFIX)
+            assert float(scale) == plan.activations[tensor].scale
+            # TensorRT has no zero points: there they have become shifts.
+            expected = 0 if scheme == "tensorrt" else plan.activations[tensor].zero_point
+            assert int(zero_point) == expected
+            assert node.input[0].endswith(shift.SUFFIX) == (expected != plan.activations[tensor].zero_point)
             assert zero_point.dtype == plan.activations[tensor].type
         elif node.op_type == "DequantizeLinear":
             assert len(node.input) == 3 and node.input[2] in constants  # the zero point is explicit

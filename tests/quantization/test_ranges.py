@@ -187,6 +187,17 @@ def test_a_bounded_activation_gives_up_fewer_outliers(networks, quantized, schem
     assert under(other) != chosen
 
 
+def test_a_range_that_is_given_even_gets_no_shift(begun):
+    """A TensorRT cache's range, say, of a tensor that would have a zero point by our own choice."""
+    tensor = "blocks.1.depthwise.clip"
+    free, taken = (
+        steps_ranges.apply(begun("lite0", "tensorrt", given=brought), method="minmax").activations[tensor]
+        for brought in ({}, {tensor: (-6.0, 6.0)})
+    )
+    assert free.zero_point == -128
+    assert taken == ActivationQuantization(float(np.float32(6 / 127)), 0, "int8")
+
+
 def test_given_ranges_are_taken_as_they_are(begun):
     given = {"input": (-9.0, 9.0), "stem.clip": (0.0, 3.0)}
     for scheme in ("openvino", "tflite"):

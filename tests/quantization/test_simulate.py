@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from edgeeff.graph.execute import execute, prepare
+from edgeeff.quantization import qdq
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization
 from edgeeff.quantization.simulate import fake_quantise, reader, sites_of, weights_of
 
@@ -32,6 +33,8 @@ def until(hub, tensor):
 def test_computes_what_the_hub_graph_computes(network, effort, scheme, finished, quantized, inputs, run_onnx):
     draft = finished(network, scheme, effort=effort)
     plan, hub = quantized(network, scheme, effort=effort)
+    if scheme == "tensorrt":  # whose shifts have tests of their own (test_shift.py)
+        hub = qdq.insert(draft.model, plan, draft.scheme.opset)
     program, x = prepare(draft.model), inputs(network, 2)
     values = {}
     found = execute(program, x, values.__setitem__, reader(plan)).numpy()
