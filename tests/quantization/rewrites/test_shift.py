@@ -18,33 +18,48 @@ def sqnr(found, reference):
     return 10 * np.log10((reference**2).sum() / max(((found - reference) ** 2).sum(), 1e-30))
 
 
-def alone(plan, tensor):
-    """The plan that quantises one tensor and the layer that reads it."""
+def alone(plan, tensor, *makers):
+    """The plan that quantises one tensor, the layer that reads it, and perhaps those that make it."""
     ((reader, index),) = plan.readers[tensor]
     layer = "classifier" if reader == "flatten" else reader
     return replace(
         plan,
         activations={tensor: plan.activations[tensor]},
         readers={tensor: ((reader, index),)},
-        layers={layer: plan.layers[layer]},
+        layers={name: plan.layers[name] for name in (layer, *makers)},
     )
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_each_shift_computes_what_its_zero_point_computes(network, finished, inputs, run_onnx):
+@pytest.mark.parametrize(
+    ("network", "tensor", "makers"),
+    [
+        ("b0", "blocks.0.squeeze.mul", ()),
+        ("b0", "blocks.13.squeeze.mul", ()),
+        ("b0", "pool.globalaveragepool.equalised", ()),
+        # Behind a clamp the shift goes into the convolution, whether its bias is the plan's or the graph's.
+        ("lite0", "blocks.5.depthwise.clip", ("blocks.5.depthwise.conv",)),
+        ("lite0", "blocks.5.depthwise.clip", ()),
+        ("lite0", "pool.globalaveragepool", ("head.conv",)),
+    ],
+)
+def test_a_shift_computes_what_its_zero_point_computes(network, tensor, makers, finished, inputs, run_onnx):
     """One at a time: a value that falls on the other side of a tie grows beyond measure in random weights."""
-    draft = finished(network, "tensorrt", effort="balanced")
-    plan, x = draft.plan(), inputs(network, 1).numpy()
-    shifted = [name for name, a in plan.activations.items() if a.zero_point]
-    assert len(shifted) == 17
-    for tensor in (shifted[0], shifted[7], shifted[-1]):
-        one = alone(plan, tensor)
-        expected = run_onnx(qdq.insert(draft.model, one, 17), x)
-        model, without = shift.rewrite(draft.model, one)
-        assert list(without.activations) == [f"{tensor}{shift.SUFFIX}"]
-        assert [a.zero_point for a in without.activations.values()] == [0]
-        assert sqnr(run_onnx(qdq.insert(model, without, 17), x), expected) > 60, tensor
-        assert sqnr(run_onnx(draft.model, x), expected) < 55, tensor  # quantising does change something
+    draft, x = finished(network, "tensorrt", effort="balanced"), inputs(network, 1).numpy()
+    one = alone(draft.plan(), tensor, *makers)
+    assert one.activations[tensor].zero_point
+    model, shifted = shift.rewrite(draft.model, one)
+    assert list(shifted.activations) == [f"{tensor}{shift.SUFFIX}"]
+    assert [a.zero_point for a in shifted.activations.values()] == [0]
+    expected = run_onnx(qdq.insert(draft.model, one, 17), x)
+    assert sqnr(run_onnx(qdq.insert(model, shifted, 17), x), expected) > 60
+    assert sqnr(run_onnx(draft.model, x), expected) < 55  # quantising does change something
+
+
+def test_behind_a_clamp_there_is_no_node_more(finished):
+    """TensorRT's kernels end in a clamp, not in a subtraction behind it."""
+    draft = finished("lite0", "tensorrt")
+    model, _ = shift.rewrite(draft.model, draft.plan())
+    assert [n.op_type for n in model.graph] == [n.op_type for n in draft.model.graph]
 
 
 def test_a_plan_without_zero_points_stays_as_it_is(finished):
