@@ -85,17 +85,18 @@ def _surely(codes: Tensor, rows: Tensor, step: Tensor, hessian: Tensor, largest:
 
 def _round(rows: Tensor, step: Tensor, root: Tensor, largest: int, block: int = 64) -> Tensor:
     """Round columns from the first to the last; within a block at once, the rest a block at a time."""
-    codes = torch.empty_like(rows)
-    for first in range(0, rows.shape[1], block):
-        last = min(first + block, rows.shape[1])
-        errors = torch.empty_like(rows[:, first:last])
+    columns, scale = rows.T.contiguous(), step[:, 0]  # a column is what is read and written at a time
+    codes = torch.empty_like(columns)
+    for first in range(0, len(columns), block):
+        last = min(first + block, len(columns))
+        errors = torch.empty_like(columns[first:last])
         for i in range(first, last):
-            codes[:, i] = (rows[:, i] / step[:, 0]).round().clamp(-largest, largest)
-            error = (rows[:, i] - codes[:, i] * step[:, 0]) / root[i, i]
-            rows[:, i + 1 : last] -= error[:, None] * root[i, i + 1 : last]
-            errors[:, i - first] = error
-        rows[:, last:] -= errors @ root[first:last, last:]
-    return codes
+            codes[i] = (columns[i] / scale).round().clamp(-largest, largest)
+            error = (columns[i] - codes[i] * scale) / root[i, i]
+            columns[i + 1 : last].addr_(root[i, i + 1 : last], error, alpha=-1)
+            errors[i - first] = error
+        columns[last:].addmm_(root[first:last, last:].T, errors, alpha=-1)
+    return codes.T
 
 
 def _inverse_root(hessian: Tensor) -> Tensor:

@@ -63,14 +63,12 @@ def collect(
         readers.setdefault(sources[str(node.name)], []).append(node)
 
     @torch.inference_mode()
-    def reads() -> Iterator[tuple[ir.Node, Tensor]]:
+    def reads() -> Iterator[tuple[ir.Node, Tensor, ActivationQuantization]]:
         for images in batches:
             run = Run(program, {program.input: images}, dict(program.reads))
             name, value = program.input, images
             while name != program.output:
-                if name in readers:
-                    read = fake_quantise(value, activations[name])
-                    yield from ((node, read) for node in readers[name])
+                yield from ((node, value, activations[name]) for node in readers.get(name, ()))
                 name, value = run.step()
             advance(len(images))
 
@@ -80,9 +78,10 @@ def collect(
     return sums
 
 
-def _sum(node: ir.Node, value: Tensor) -> Tensor:
+def _sum(node: ir.Node, value: Tensor, quantization: ActivationQuantization) -> Tensor:
+    """H of one batch; only what enters it is quantised."""
     if node.op_type == "Gemm":
-        rows = value.flatten(1)
+        rows = fake_quantise(value.flatten(1), quantization)
         return (rows.T @ rows).double()
     weight = constant(node.inputs[1])
     assert weight is not None
@@ -93,7 +92,8 @@ def _sum(node: ir.Node, value: Tensor) -> Tensor:
     patches = padded.unfold(2, height, strides[0]).unfold(3, width, strides[1])
     depthwise = node.attributes.get_int("group", 1) > 1
     every = _every(patches.shape[2] * patches.shape[3], DEPTHWISE_POSITIONS if depthwise else POSITIONS)
-    patches = patches[:, :, ::every, ::every]  # a view until here: [N, C, positions…, k, k]
+    # A view until here: [N, C, positions…, k, k]. Padding is zero, and zero is a value of every quantiser.
+    patches = fake_quantise(patches[:, :, ::every, ::every], quantization)
     if depthwise:
         rows = patches.permute(1, 0, 2, 3, 4, 5).reshape(patches.shape[1], -1, height * width)
         return torch.bmm(rows.transpose(1, 2), rows).double()
