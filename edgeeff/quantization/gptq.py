@@ -35,7 +35,7 @@ def round_dense(
     order = torch.argsort(torch.diagonal(hessian), descending=True, stable=True)
     codes = torch.empty_like(rows)
     root = _inverse_root(hessian[order][:, order])
-    codes[:, order] = _round(rows[:, order].contiguous(), step, root, largest)
+    codes[:, order] = _round(rows[:, order], step, root, largest)
     return _codes(_surely(codes, rows, step, hessian, largest), weight)
 
 

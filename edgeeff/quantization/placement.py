@@ -7,7 +7,7 @@ TensorRT and OpenVINO (``every_tensor = false``)
     shares its Q with the next convolution. Nothing inside Swish. With ``squeeze_excite = "float"`` the
     pooled vector, both convolutions and the gate stay float; the product is quantised for the projection.
     So do layers of the roles ``float_layers``, where the processor does them in bf16 as fast. TensorRT has
-    no zero points; what an unpadded dense layer reads may have one all the same, as its bias takes it over.
+    no zero points; what an unpadded layer reads may have one all the same, as its bias takes it over.
 TFLite (``every_tensor = true``)
     Every tensor, after the operators that the runtime fuses: a convolution's output after its clamp.
     σ(x) has the scale 1/256 and zero point −128 that the TFLite specification demands of LOGISTIC.
@@ -199,15 +199,11 @@ def _is_lopsided(value: ir.Value) -> bool:
 def _bias_takes_shift(reader: ir.Node) -> bool:
     """Whether a reader's bias can make up for one number subtracted from all that it reads.
 
-    It can where the layer mixes all channels, and reads no zeros beside the image.
+    It can where the layer reads no zeros beside the image.
     """
     if reader.op_type == "Flatten":
         return all(after.op_type == "Gemm" for after in reader.outputs[0].consumers())
-    return (
-        reader.op_type == "Conv"
-        and not is_depthwise(reader)
-        and not any(reader.attributes.get_ints("pads", ()))
-    )
+    return reader.op_type == "Conv" and not any(reader.attributes.get_ints("pads", ()))
 
 
 def _is_vector(value: ir.Value) -> bool:

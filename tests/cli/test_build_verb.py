@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from edgeeff.bundle import Bundle
+from edgeeff.cli import build as verb
+from edgeeff.harness.verify import GOLDEN_IMAGES
 
 TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8")
 
@@ -186,3 +189,7 @@ def test_softmax(edgeeff, ten_photos, lite0_bundles, tmp_path):
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         np.testing.assert_allclose(probabilities, powers / powers.sum(axis=1, keepdims=True), atol=1 / 128)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=0.03)
+
+
+def test_the_verb_and_the_function_carry_as_many_golden_images():
+    assert inspect.signature(verb.command).parameters["golden"].default == GOLDEN_IMAGES

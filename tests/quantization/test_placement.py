@@ -122,6 +122,26 @@ def test_tensorrt_zero_points_stand_where_a_bias_takes_them_over(network, networ
     assert {a.type for a in plan.activations.values()} == {"int8"}
 
 
+@pytest.mark.parametrize(
+    ("body", "kernel", "shifted"),
+    [
+        ("a = Relu (x) y = Conv (a, w)", (3, 4, 1, 1), True),
+        ("a = Relu (x) y = Conv (a, w)", (3, 4, 3, 3), True),
+        # V2's stem makes what a padded dense convolution reads.
+        ("a = Relu (x) y = Conv <pads = [1, 1, 1, 1]> (a, w)", (3, 4, 3, 3), False),
+        ("a = Relu (x) y = Conv <pads = [0, 0, 1, 1]> (a, w)", (3, 4, 3, 3), False),
+        ("a = Relu (x) y = Conv <group = 4> (a, w)", (4, 1, 3, 3), True),
+        ("a = Relu (x) b = Conv (a, w) y = Add (a, b)", (4, 4, 1, 1), False),
+        ("a = Add (x, x) y = Conv (a, w)", (3, 4, 1, 1), False),
+    ],
+)
+def test_padding_and_skips_forbid_a_shift(body, kernel, shifted, graph_of, weights, schemes):
+    model = graph_of(body, w=weights(*kernel))
+    for number, node in enumerate(model.graph):
+        node.name = f"node {number}"
+    assert place(model, schemes["tensorrt"]).sites["a"].symmetric == (not shifted)
+
+
 @pytest.mark.parametrize("network", ["lite0", "b0"])
 def test_tflite_quantises_every_tensor(network, networks, schemes):
     model = swish_steps.rewrite(networks[network].graph)

@@ -33,7 +33,7 @@ def rewrite(model: ir.Model, plan: Plan) -> tuple[ir.Model, Plan]:
 
     Args:
         model: The float graph that the plan is of.
-        plan: Whose zero points stand on nothing but what unpadded dense layers read.
+        plan: Whose zero points stand on nothing but what unpadded layers read.
     """
     model = model.clone()
     values = {str(n.outputs[0].name): n.outputs[0] for n in model.graph}
