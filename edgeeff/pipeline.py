@@ -278,6 +278,8 @@ def prepare(
     identity, source_digest = steps.identify(asked, cache, progress)
     preprocess = replace(identity.preprocess.resized(asked.size), **changed)
     progress.tell(request.network_line(identity))
+    for warning in identity.warnings:
+        progress.warn(warning)
     progress.tell(request.preprocess_line(preprocess, changed))
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from edgeeff.tuning import Tuning
 
 #: Part of every key: raised when a step computes something else from the same inputs.
-VERSION = 9
+VERSION = 10
 
 
 @dataclass(frozen=True)

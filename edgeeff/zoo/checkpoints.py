@@ -74,7 +74,11 @@ def read(path: Path | None, model: str | None = None) -> Checkpoint:
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
     found = origin.of(fitted.naming, spec, _said(spec, model, file.said, path), file.preprocess)
-    found = replace(found, assumed=(*found.assumed, *fitted.assumed))
+    found = replace(
+        found,
+        assumed=(*found.assumed, *fitted.assumed),
+        warnings=(*found.warnings, *fitted.warnings),
+    )
     return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels)
 
 

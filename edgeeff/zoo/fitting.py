@@ -20,11 +20,13 @@ _UNCOUNTED = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network's tensors by our names, float32; the naming that the file had; what was assumed."""
+    """A network's tensors by our names, float32; the naming that the file had; what was assumed, and what the
+    user must be warned of."""
 
     tensors: dict[str, Tensor]
     naming: str
     assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

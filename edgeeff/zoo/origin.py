@@ -26,12 +26,14 @@ class Origin:
         conventions: Padding and batch normalisation's epsilon.
         preprocess: As the source evaluates it, at its own size.
         assumed: What was assumed, since the file does not say; a sentence each.
+        warnings: What of that may well be wrong: a sentence each, which the user must not miss.
     """
 
     source: str
     conventions: Conventions
     preprocess: Preprocess
     assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def of(naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, Any]) -> Origin:

@@ -70,6 +70,7 @@ class Identity:
         conventions: Padding and epsilon; None for a graph that says so itself.
         resizable: Whether it can be built for another input size.
         assumed: What was assumed, since the source does not say.
+        warnings: What of that may well be wrong, or was left out: a sentence each, for the user to see.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class Identity:
     conventions: Conventions | None = None
     resizable: bool = True
     assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -95,6 +97,7 @@ class Identity:
         data["conventions"] = Conventions(**data["conventions"]) if data["conventions"] else None
         data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None
         data["assumed"] = tuple(data["assumed"])
+        data["warnings"] = tuple(data["warnings"])
         return cls(**data)
 
 

@@ -52,6 +52,7 @@ def identify(asked: Asked, source: str) -> Identity:
         labels=checkpoint.labels,
         conventions=conventions,
         assumed=origin.assumed,
+        warnings=origin.warnings,
     )
 
 
