@@ -1,0 +1,93 @@
+"""Images of an .npz: ``images`` uint8 [N, H, W, 3] and, if it is labelled, ``labels`` [N]."""
+
+from __future__ import annotations
+
+import math
+import os
+import weakref
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.errors import MissingFileError
+from edgeeff.images.picture import UNLABELLED, Picture, stamp
+
+
+def read(path: Path) -> list[Picture]:
+    """The rows of an .npz.
+
+    Raises:
+        MissingFileError: It does not hold images.
+    """
+    try:
+        rows = len(_rows(path, stamp(path)))
+        with np.load(path, allow_pickle=False) as arrays:
+            labels = arrays["labels"] if "labels" in arrays.files else np.full(rows, UNLABELLED)
+        if labels.ndim != 1 or labels.dtype.kind not in "iuf":
+            raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}, not int [N]")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise MissingFileError(
+            f"{path} does not hold images: {error}",
+            mend="save it as numpy.savez(path, images=uint8 [N, H, W, 3], labels=int [N])",
+        ) from None
+    if len(labels) != rows:
+        raise MissingFileError(
+            f"{path} holds {rows} images and {len(labels)} labels", mend="save one for each"
+        )
+    return [Picture(path, index=i, label=int(label)) for i, label in enumerate(labels)]
+
+
+def row(picture: Picture) -> npt.NDArray[np.uint8]:
+    """The pixels of one row, uint8 [H, W, 3]."""
+    assert picture.index is not None
+    return _rows(picture.path, stamp(picture.path))[picture.index]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The images of an .npz, read one at a time: memory does not grow with their number."""
+
+    file: IO[bytes]
+    offset: int
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
+        size = math.prod(self.shape[1:])
+        # pread leaves no position behind, so that threads may read at once.
+        data = os.pread(self.file.fileno(), size, self.offset + index * size)
+        return np.frombuffer(data, np.uint8).reshape(self.shape[1:])
+
+
+@lru_cache(maxsize=4)
+def _rows(path: Path, written: tuple[int, int]) -> _Rows:
+    """The ``images`` of an .npz, unpacked to a temporary file that goes when nobody reads it any more."""
+    del written  # part of the cache's key: a file written anew is read anew
+    copy = TemporaryFile()  # noqa: SIM115 - it lives as long as the rows do
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as member:
+            while block := member.read(1 << 22):
+                copy.write(block)
+        copy.seek(0)
+        version = np.lib.format.read_magic(copy)
+        read_header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read_header(copy)
+        if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or fortran:
+            raise ValueError(f"images are {dtype} {list(shape)}, not uint8 [N, H, W, 3]")
+        rows = _Rows(copy, copy.tell(), shape)
+    except BaseException:
+        copy.close()
+        raise
+    weakref.finalize(rows, copy.close)
+    return rows

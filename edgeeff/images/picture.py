@@ -1,0 +1,71 @@
+"""One image, not yet decoded, and crops of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image, not yet decoded.
+
+    Args:
+        path: The file that holds it.
+        index: Its row, where the file is an .npz.
+        label: Its class, or -1.
+        crop: Part of the photo to use: left, top, width and height as fractions of the photo's, if not all.
+    """
+
+    path: Path
+    index: int | None = None
+    label: int = UNLABELLED
+    crop: tuple[float, float, float, float] | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
+
+
+def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Picture]:
+    """Seeded crops of the pictures, ``count`` in all, each of 40 to 100 % of a photo's width and height.
+
+    The photos take turns, so that each gives as many crops as the others.
+    """
+    generator = np.random.default_rng(seed)
+    crops = []
+    for i in range(count):
+        extent = generator.uniform(0.4, 1.0)
+        left, top = generator.uniform(0, 1 - extent, 2)
+        crop = (float(left), float(top), float(extent), float(extent))
+        crops.append(replace(pictures[i % len(pictures)], crop=crop, label=UNLABELLED))
+    return crops
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """When a file was last written and how large it is: a file written anew is read anew."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=65536)
+def file_digest(path: Path, stamp: tuple[int, int]) -> str:
+    """SHA-256 of a file's bytes."""
+    del stamp  # part of the cache's key
+    try:
+        with path.open("rb") as file:
+            whole = hashlib.sha256()
+            while block := file.read(1 << 20):
+                whole.update(block)
+            return whole.hexdigest()
+    except OSError:
+        return "unreadable"
