@@ -12,6 +12,7 @@ from edgeeff.errors import CheckpointError, MissingFileError
 from edgeeff.zoo import catalog, efficientnet, fitting, formats, origin
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
+from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.origin import Origin
 from edgeeff.zoo.sources._located import from_wheel
 from edgeeff.zoo.spec import ModelSpec
@@ -27,6 +28,7 @@ class Checkpoint:
         naming: Whose names the file's tensors had (a file of ``namings/``).
         origin: Whose network it is, and what that decides.
         labels: The classes' names, if it has them.
+        activations: What stands after each hidden layer of its head.
     """
 
     spec: ModelSpec
@@ -34,6 +36,7 @@ class Checkpoint:
     naming: str
     origin: Origin
     labels: tuple[str, ...] | None
+    activations: tuple[HiddenActivation, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -45,7 +48,8 @@ class Checkpoint:
     ) -> EfficientNet:
         """The network in eval mode, for images of ``size`` (height, width) or its origin's."""
         size = size or self.origin.preprocess.size
-        return efficientnet.trained(self.spec, self.tensors, size, conventions or self.origin.conventions)
+        conventions = conventions or self.origin.conventions
+        return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations)
 
 
 def read(path: Path | None, model: str | None = None) -> Checkpoint:
@@ -65,8 +69,8 @@ def read(path: Path | None, model: str | None = None) -> Checkpoint:
     if path is None:
         path = wheel(catalog.get(model or "b0"))
     file = formats.read(path)
-    spec = catalog.get(model) if model else fitting.which(file.tensors, path)
-    fitted = fitting.fit(file.tensors, spec, path)
+    spec = catalog.get(model) if model else fitting.which(file.tensors, path, file.head)
+    fitted = fitting.fit(file.tensors, spec, path, file.head)
     classes = fitted.tensors["classifier.weight"].shape[0]
     if file.labels is not None and len(file.labels) != classes:
         raise CheckpointError(
@@ -79,7 +83,7 @@ def read(path: Path | None, model: str | None = None) -> Checkpoint:
         assumed=(*found.assumed, *fitted.assumed),
         warnings=(*found.warnings, *fitted.warnings),
     )
-    return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels)
+    return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations)
 
 
 def wheel(spec: ModelSpec) -> Path:

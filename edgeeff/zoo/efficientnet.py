@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,15 @@ from edgeeff.zoo.blocks import (
     swish,
 )
 from edgeeff.zoo.conventions import TENSORFLOW, Conventions
-from edgeeff.zoo.spec import Activation, ModelSpec
+from edgeeff.zoo.heads import HiddenActivation
+from edgeeff.zoo.spec import ModelSpec
 
-_ACTIVATIONS: dict[Activation, ActivationFunction] = {"swish": swish, "relu6": relu6, "relu": relu}
+_ACTIVATIONS: dict[HiddenActivation, ActivationFunction] = {
+    "swish": swish,
+    "relu6": relu6,
+    "relu": relu,
+    "sigmoid": torch.sigmoid,
+}
 
 
 class EfficientNet(nn.Module):
@@ -34,7 +41,7 @@ class EfficientNet(nn.Module):
         classes: Outputs.
         size: Height and width of the images: SAME padding depends on it.
         conventions: Padding and batch normalisation's epsilon.
-        hidden: Features of the layers between pooling and classifier, each with a ReLU; none by default.
+        hidden: Of each layer between pooling and classifier its features and its activation; none by default.
     """
 
     def __init__(
@@ -44,7 +51,7 @@ class EfficientNet(nn.Module):
         classes: int,
         size: Size,
         conventions: Conventions = TENSORFLOW,
-        hidden: tuple[int, ...] = (),
+        hidden: Sequence[tuple[int, HiddenActivation]] = (),
     ) -> None:
         super().__init__()
         self._taps = {index: stride for stride, index in architecture.taps().items()}
@@ -58,17 +65,16 @@ class EfficientNet(nn.Module):
         head = nn.Conv2d(architecture.blocks[-1].outputs, architecture.head, 1, bias=False)
         self.head = ConvNorm(head, conventions.epsilon, activation)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        widths = (architecture.head, *hidden)
-        self.hidden = nn.Sequential(
-            *(nn.Linear(before, after) for before, after in zip(widths, hidden, strict=False))
-        )
+        widths = [architecture.head, *(features for features, _ in hidden)]
+        self.hidden = nn.Sequential(*(nn.Linear(*pair) for pair in pairwise(widths)))
+        self._between = [_ACTIVATIONS[activation] for _, activation in hidden]
         self.classifier = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images [N, 3, H, W] to logits [N, classes]."""
         y = torch.flatten(self.pool(self.head(self.blocks(self.stem(x)))), 1)
-        for layer in self.hidden:
-            y = torch.relu(layer(y))
+        for layer, activation in zip(self.hidden, self._between, strict=True):
+            y = activation(layer(y))
         logits: Tensor = self.classifier(y)
         return logits
 
@@ -93,7 +99,7 @@ def build(
     classes: int,
     size: Size,
     conventions: Conventions = TENSORFLOW,
-    hidden: tuple[int, ...] = (),
+    hidden: Sequence[tuple[int, HiddenActivation]] = (),
 ) -> EfficientNet:
     """The untrained network of ``spec``, in eval mode, for images of ``size`` (height, width)."""
     activation = _ACTIVATIONS[spec.activation]
@@ -101,16 +107,19 @@ def build(
 
 
 def trained(
-    spec: ModelSpec, tensors: Mapping[str, Tensor], size: Size, conventions: Conventions = TENSORFLOW
+    spec: ModelSpec,
+    tensors: Mapping[str, Tensor],
+    size: Size,
+    conventions: Conventions = TENSORFLOW,
+    activations: Sequence[HiddenActivation] = (),
 ) -> EfficientNet:
     """The network of ``spec`` that holds ``tensors`` (those of :meth:`Architecture.tensors`, float32).
 
     The tensors are taken, not copied; the number of classes is that of the classifier. Tensors named
-    ``hidden.<i>.weight`` and ``hidden.<i>.bias`` make layers between pooling and classifier.
+    ``hidden.<i>.weight`` and ``hidden.<i>.bias`` make layers between pooling and classifier, each followed by
+    its one of ``activations``.
     """
-    hidden = tuple(
-        tensors[f"hidden.{i}.weight"].shape[0] for i in range(len(tensors)) if f"hidden.{i}.weight" in tensors
-    )
+    hidden = [(tensors[f"hidden.{i}.weight"].shape[0], kind) for i, kind in enumerate(activations)]
     with torch.device("meta"):  # no time spent on initial values that are replaced at once
         network = build(spec, tensors["classifier.weight"].shape[0], size, conventions, hidden)
     counters = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgeeff.zoo.spec import ModelSpec
 
 _SHOWN = 3  # tensors named in a message for each kind of misfit
 _UNCOUNTED = "num_batches_tracked"
+_LAYER = re.compile(r"classifier\.(?P<index>\d+(?:\.\d+)*)\.(?P<part>\w+)")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Fitted:
     naming: str
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    activations: tuple[heads.HiddenActivation, ...] = ()  # after each hidden layer of the head
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,19 @@ class _Match:
     naming: str
 
 
-def which(tensors: Mapping[str, Tensor], path: Path) -> ModelSpec:
+def which(tensors: Mapping[str, Tensor], path: Path, head: Sequence[heads.Layer] | None = None) -> ModelSpec:
     """The network that a checkpoint's tensors are of.
 
     Args:
         tensors: By the names they have in the file.
         path: Of the file, for messages.
+        head: The head's layers, where the file says them itself.
 
     Raises:
         CheckpointError: They are of none, or in an unknown naming.
     """
     keys, naming = _naming(tensors, path)
-    matches = [_match(tensors, keys, naming, catalog.get(name)) for name in catalog.names()]
+    matches = [_match(tensors, keys, naming, catalog.get(name), head) for name in catalog.names()]
     for match in matches:
         if not match.misfits:
             return match.spec
@@ -64,23 +68,26 @@ def which(tensors: Mapping[str, Tensor], path: Path) -> ModelSpec:
     )
 
 
-def fit(tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path) -> Fitted:
+def fit(
+    tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path, head: Sequence[heads.Layer] | None = None
+) -> Fitted:
     """Translate a checkpoint's tensors to the network's, all of them and nothing else.
 
     Args:
         tensors: By the names they have in the file.
         spec: The network they should be of, with any number of classes and any head of Linear layers.
         path: Of the file, for messages.
+        head: The head's layers, where the file says them itself.
 
     Raises:
         CheckpointError: Of another architecture, in an unknown naming, quantised, or not finite.
     """
     keys, naming = _naming(tensors, path)
-    match = _match(tensors, keys, naming, spec)
+    match = _match(tensors, keys, naming, spec, head)
     if match.misfits:
         raise CheckpointError(
             f"{path} is not a checkpoint of {spec.name}: {'; '.join(match.misfits)}",
-            mend=_nearest(tensors, keys, naming)
+            mend=_nearest(tensors, keys, naming, head)
             or f"pass a checkpoint of {spec.name}, whole and with its classifier",
         )
     for key in match.keys.values():
@@ -94,6 +101,7 @@ def fit(tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path) -> Fitted:
         tensors={name: value.detach().to(torch.float32).contiguous() for name, value in ordered.items()},
         naming=naming,
         assumed=match.head.assumed,
+        activations=match.head.activations,
     )
 
 
@@ -109,13 +117,22 @@ def _naming(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[str], str]:
     return keys, naming
 
 
-def _match(tensors: Mapping[str, Tensor], keys: Sequence[str], naming: str, spec: ModelSpec) -> _Match:
+def _match(
+    tensors: Mapping[str, Tensor],
+    keys: Sequence[str],
+    naming: str,
+    spec: ModelSpec,
+    layers: Sequence[heads.Layer] | None,
+) -> _Match:
     translation = namings.translate(naming, keys, spec.architecture)
     ours = {name: key for key, name in translation.ours.items()}
     body = {name: key for name, key in ours.items() if not name.startswith("classifier.")}
     problems: list[str] = []
     try:
-        head = heads.straighten({name: tensors[key] for name, key in ours.items() if name not in body})
+        if layers is None:
+            head = _by_names({name: tensors[key] for name, key in ours.items() if name not in body})
+        else:
+            head = heads.straighten(layers)
     except heads.HeadError as error:
         head = heads.Head({})
         problems.append(str(error))
@@ -148,12 +165,45 @@ def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[s
     return expected
 
 
-def _nearest(tensors: Mapping[str, Tensor], keys: Sequence[str], naming: str) -> str | None:
+def _nearest(
+    tensors: Mapping[str, Tensor], keys: Sequence[str], naming: str, head: Sequence[heads.Layer] | None
+) -> str | None:
     """The advice to name another network, if the checkpoint fits one."""
     for name in catalog.names():
-        if not _match(tensors, keys, naming, catalog.get(name)).misfits:
+        if not _match(tensors, keys, naming, catalog.get(name), head).misfits:
             return f"all tensors fit {name}: pass --model {name}"
     return None
+
+
+def _by_names(tensors: Mapping[str, Tensor]) -> heads.Head:
+    """The head of tensors ``classifier.<index>.<part>``; where one index is missing, a ReLU is assumed."""
+    found: dict[tuple[int, ...], dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        match = _LAYER.fullmatch(name)
+        if match is not None:
+            place = tuple(int(i) for i in match["index"].split("."))
+            found.setdefault(place, {})[match["part"]] = tensor
+    if not found:
+        return heads.Head(dict(tensors))
+    layers: list[heads.Layer] = []
+    before: int | None = None
+    for i, place in enumerate(sorted(found)):
+        at = place[0] if all(len(p) == 1 for p in found) else 2 * i
+        kind = "norm" if "running_mean" in found[place] else "linear"
+        name = ".".join(map(str, place))
+        pending = before is not None and layers[-1].kind == "norm" and kind == "linear"
+        if (
+            before is not None
+            and at - before > 1
+            and not (pending and len(layers) > 1 and layers[-2].kind == "relu")
+        ):
+            layers.append(heads.Layer("relu"))
+        layers.append(heads.Layer(kind, found[place], name=f"classifier.{name}"))
+        before = at
+    head = heads.straighten(layers)
+    count = len(head.activations)
+    assumed = (f"a ReLU after {'the' if count == 1 else 'each'} hidden layer of the head",) if count else ()
+    return heads.Head(head.tensors, head.activations, assumed)
 
 
 def _check_values(tensor: Tensor, key: str, path: Path) -> None:

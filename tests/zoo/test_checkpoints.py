@@ -356,7 +356,7 @@ def test_head_that_does_not_follow(state, tmp_path):
         load(tmp_path / "w.pt")
     head = torch.nn.Sequential(torch.nn.Linear(1280, 16), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     torch.save(replaced(state, head), tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match="reads 8 features where the one before gives 16"):
+    with pytest.raises(CheckpointError, match="reads 8 features where the layer before gives 16"):
         load(tmp_path / "w.pt")
 
 

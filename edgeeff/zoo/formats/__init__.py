@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError, MissingFileError
+from edgeeff.zoo.heads import Layer
 
 BRING = "bring the file again, and compare its size and checksum with the source's"
 #: What lies in a folder that the Hugging Face hub filled, the best first.
@@ -37,12 +38,15 @@ class WeightsFile:
         preprocess: What it says of preprocessing, only the keys it gives, of: ``size`` (height, width),
             ``mean`` and ``std`` (three floats on pixels of 0…255, RGB), ``crop`` (0…1), ``interpolation``,
             ``squash``.
+        head: The layers of its head in computing order, where the file itself says them (a Keras config);
+            their tensors are not among ``tensors``. None: their names must say it.
     """
 
     tensors: dict[str, Tensor]
     labels: tuple[str, ...] | None = None
     said: str | None = None
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    head: tuple[Layer, ...] | None = None
 
 
 def names() -> list[str]:
