@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
+    from edgeeff.errors import EdgeeffWarning
     from edgeeff.harness.accuracy import evaluate
     from edgeeff.harness.latency import benchmark
     from edgeeff.pipeline import build
     from edgeeff.target import Target
 
-__all__ = ["Bundle", "Target", "benchmark", "build", "evaluate"]
+__all__ = ["Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
 __version__ = "0.1.0"
 
 _HOME = {
     "Bundle": "edgeeff.bundle",
+    "EdgeeffWarning": "edgeeff.errors",
     "Target": "edgeeff.target",
     "benchmark": "edgeeff.harness.latency",
     "build": "edgeeff.pipeline",

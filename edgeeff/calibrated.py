@@ -20,7 +20,7 @@ from edgeeff.calibration.selection import Selection, bad_from_json, bad_to_json,
 from edgeeff.calibration.statistics import Statistics, statistics_from_bytes, statistics_to_bytes
 from edgeeff.memory import give_back
 from edgeeff.preprocess import Preprocess
-from edgeeff.progress import Progress
+from edgeeff.progress import Recorder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class Calibrated:
     preprocess: Preprocess
     images: Selection
     cache: Cache
-    progress: Progress
+    progress: Recorder
     force: bool
     version: int
 
@@ -69,7 +69,7 @@ class Calibrated:
         """
         calibration = self.images.calibration
         entry = self.cache.get("statistics", self.key)
-        if entry is not None:
+        if entry is not None and self._judged() is not None:
             calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
             return statistics_from_bytes(entry["statistics.npz"])
         from edgeeff.calibration import judgement
@@ -132,13 +132,24 @@ class Calibrated:
             if left == 0:
                 return
 
-    def judgement(self) -> Judgement | None:
-        """What is known of the calibration images, once they have been run."""
+    def judgement(self) -> Judgement:
+        """What is known of the calibration images, which are run for it if they have not been.
+
+        Raises:
+            CalibrationError: As for :meth:`statistics`.
+        """
+        if self._judged() is None:
+            self.statistics()
+        judged = self._judged()
+        assert judged is not None
+        return judged
+
+    def _judged(self) -> Judgement | None:
         entry = self.cache.get("judgement", self.key)
         return Judgement.from_bytes(entry["judgement.json"]) if entry is not None else None
 
     def refuse_noise(self) -> None:
         """A set that an earlier build was forced to take is not taken by one that is not."""
-        judged = self.judgement()
+        judged = self._judged()
         if judged is not None and not self.force:
             judged.content.refuse(self.images.calibration.pictures)

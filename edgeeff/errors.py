@@ -13,6 +13,8 @@ class EdgeeffError(Exception):
     Args:
         what: What was wrong and where, one sentence.
         mend: What the reader can do about it, one sentence.
+
+    ``warnings`` holds what a build had warned of before it failed.
     """
 
     exit_status = 2
@@ -21,9 +23,14 @@ class EdgeeffError(Exception):
         super().__init__(what)
         self.what = what
         self.mend = mend
+        self.warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.what}\n  → {self.mend}"
+
+
+class EdgeeffWarning(UserWarning):
+    """What a Python caller must not miss, where no progress listener hears it."""
 
 
 class UnknownModelError(EdgeeffError):

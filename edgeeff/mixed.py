@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from edgeeff import scratch
 from edgeeff.bundle import Bundle
-from edgeeff.cache import key_of
-from edgeeff.calibration.selection import pixels
+from edgeeff.cache import kept, key_of
+from edgeeff.calibration.selection import bad_from_json, bad_to_json, pixels
 from edgeeff.errors import VerificationError
 from edgeeff.harness import latency, machine
 from edgeeff.images import ImageSet
@@ -87,19 +87,18 @@ def floating(work: Work, target: Target, raw: bool, facts: dict[str, object]) ->
     named = precision.matching(options.keep_float, precision.layer_names(work.float_graph()))
     if options.budget is None:
         return Floating(named)
+    search = halves(work.images.validation, options.budget)[0]
     key = key_of(
         facts=facts,
         named=sorted(named),
         budget=vars(options.budget),
-        images=halves(work.images.validation, options.budget)[0].digest(),
+        images=search.digest(),
         labels=_digest(work.classes_named(work.images.validation).labels),
         machine=machine.describe().cpu if options.budget.max_cost is not None else None,
     )
-    entry = work.cache.get("floating", key)
-    if entry is None:
-        found = _Trial(work, target, raw, named, options.budget).choose()
-        entry = {"choice.json": json.dumps(found.to_json()).encode()}
-        work.cache.put("floating", key, entry)
+    trial = _Trial(work, target, raw, named, options.budget)
+    entry = kept(work.cache, work.progress, "floating", key, trial.choice)
+    work.name_skipped(work.images.validation, bad_from_json(search, entry["bad.json"].decode()))
     choice = Choice.from_json(json.loads(entry["choice.json"]))
     work.progress.tell(f"{target.name}: {choice.line}")
     return Floating(named | frozenset(choice.layers), choice)
@@ -137,6 +136,11 @@ class _Trial:
     raw: bool
     named: frozenset[str]
     budget: Budget
+
+    def choice(self) -> dict[str, bytes]:
+        """What the search found, and which of its images it could not read, as an entry of the cache."""
+        found = json.dumps(self.choose().to_json()).encode()
+        return {"choice.json": found, "bad.json": bad_to_json(self.images).encode()}
 
     def choose(self) -> Choice:
         from edgeeff.graph.execute import execute, prepare

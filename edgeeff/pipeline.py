@@ -8,7 +8,7 @@ only what is new. Nothing is written until it is whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.memory import give_back
-from edgeeff.progress import Progress, Silent
+from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget, recipe
 from edgeeff.target import Target
 from edgeeff.verifying import verify_bundle
@@ -43,7 +43,8 @@ class Built:
         hub: The hub graph in onnxruntime against the float graph, on the same images; None for float targets.
         not_run: Why it was not run, if it was not.
         check: What the runtime made of it, one line.
-        warnings: What the user must not miss.
+        warnings: What the user must not miss: of the network and the images, and of this bundle. Those of a
+            bundle that was left alone are the ones it was built with.
     """
 
     bundle: Bundle
@@ -55,6 +56,7 @@ class Built:
     warnings: tuple[str, ...]
 
 
+@recorded
 def build(
     model: str | None = None,
     *,
@@ -135,12 +137,14 @@ def build(
         max_latency_cost: The latency that float layers may add at most, per cent (3, ``"3%"``).
         force_calibration: Calibrate even with images that are mostly blank or noise.
         cache: Where stage results are kept; None: the user's.
-        progress: Told what is going on.
+        progress: Told what is going on; None: warnings go to Python's ``warnings``, as
+            :class:`~edgeeff.errors.EdgeeffWarning`, each once. They are in ``Built.warnings`` either way.
 
     Raises:
-        EdgeeffError: One of its kinds, for bad input; nothing half-written is left.
+        EdgeeffError: One of its kinds, for bad input; nothing half-written is left. Its ``warnings`` are what
+            had been warned of by then.
     """
-    progress = progress or Silent()
+    progress = Recorder.of(progress)
     cpu = request.resolve_cpu_class(cpu_class)
     options = steps.Options(
         softmax=softmax,
@@ -204,39 +208,41 @@ def build(
         "version": steps.VERSION,
     }
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
-    built = []
+    built, general = [], progress.warnings
     for target, folder in zip(wanted, folders, strict=True):
-        standing = _standing(folder, keys[target.name], images.validation.digest())
+        standing = _standing(folder, keys[target.name], images.validation.digest(), general)
         if standing is not None:
             built.append(standing)
             continue
-        network = work.network()
-        names = request.resolve_labels(named, network.labels, network.classes, labels)
-        target = work.served(target)
-        hub = work.hub(target)
-        progress.stage(f"{folder.name}: {target.summary}")
-        manifest = Manifest(
-            name=folder.name,
-            model=identity.model,
-            target=target.name,
-            runtime=target.runtime,
-            precision=target.precision,
-            input=target.input,
-            softmax=softmax,
-            cpu_class=cpu,
-            preprocess=preprocess,
-            labels=names,
-            classes=network.classes,
-            runtime_properties=target.runtime_properties,
-            digests={"inputs": keys[target.name], **work.digests(hub)},
-            tools=tool_versions(),
-            files={},
-            origin="; assumed: ".join([request.origin(identity), *identity.assumed]),
-        )
-        files = work.emit(target, hub, names, folder.name)
-        built.append(_write(folder, manifest, files, work, hub))
-        del files, hub  # before the next target makes its own
-        give_back()
+        with progress.recording(general) as warned:
+            network = work.network()
+            names = request.resolve_labels(named, network.labels, network.classes, labels)
+            target = work.served(target)
+            hub = work.hub(target)
+            progress.stage(f"{folder.name}: {target.summary}")
+            manifest = Manifest(
+                name=folder.name,
+                model=identity.model,
+                target=target.name,
+                runtime=target.runtime,
+                precision=target.precision,
+                input=target.input,
+                softmax=softmax,
+                cpu_class=cpu,
+                preprocess=preprocess,
+                labels=names,
+                classes=network.classes,
+                runtime_properties=target.runtime_properties,
+                digests={"inputs": keys[target.name], **work.digests(hub)},
+                tools=tool_versions(),
+                files={},
+                origin="; assumed: ".join([request.origin(identity), *identity.assumed]),
+            )
+            files = work.emit(target, hub, names, folder.name)
+            built.append(_write(folder, manifest, files, work, hub, warned))
+            del files, hub  # before the next target makes its own
+            give_back()
+    _repeat(built, progress)
     return built
 
 
@@ -262,7 +268,7 @@ def prepare(
     options: steps.Options,
     quantises: bool = True,
     cache: Cache | None = None,
-    progress: Progress,
+    progress: Recorder,
 ) -> steps.Work:
     """The steps of a build, ready to be taken: the network is known, the images are chosen.
 
@@ -278,8 +284,7 @@ def prepare(
     identity, source_digest = steps.identify(asked, cache, progress)
     preprocess = replace(identity.preprocess.resized(asked.size), **changed)
     progress.tell(request.network_line(identity))
-    for warning in identity.warnings:
-        progress.warn(warning)
+    progress.warn_again(identity.warnings)
     progress.tell(request.preprocess_line(preprocess, changed))
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
@@ -302,13 +307,17 @@ def _write(
     files: dict[str, bytes],
     work: steps.Work,
     hub: steps.Hub,
+    warned: Iterable[str],
 ) -> Built:
-    """Write a bundle into a temporary place, verify it there, and let it stand only then."""
+    """Write a bundle into a temporary place, verify it there, and let it stand only then.
+
+    ``warned`` grows while it is verified.
+    """
     found: dict[str, Any] = {}
 
     def measure(staged: Bundle) -> dict[str, dict[str, Any] | bytes]:
         report, kept = verify_bundle(work, staged, hub)
-        found.update(report)
+        found.update(report, warnings=list(warned))
         return {"verification.json": {**found, "validation": work.images.validation.digest()}, **kept}
 
     bundle = write_bundle(folder, manifest, files, measure)
@@ -327,8 +336,11 @@ def _built(bundle: Bundle, found: dict[str, Any], *, unchanged: bool) -> Built:
     )
 
 
-def _standing(folder: Path, inputs: str, validation: str) -> Built | None:
-    """The bundle that stands there, if it was made from the same inputs and is whole."""
+def _standing(folder: Path, inputs: str, validation: str, general: Iterable[str]) -> Built | None:
+    """The bundle that stands there, if it was made from the same inputs and is whole.
+
+    Its warnings are those that it was built with, after ``general`` ones of this build.
+    """
     try:
         if not any(folder.iterdir()):
             return None
@@ -338,4 +350,16 @@ def _standing(folder: Path, inputs: str, validation: str) -> Built | None:
         return None
     if bundle.manifest.digests.get("inputs") != inputs or not found or found.get("validation") != validation:
         return None
-    return None if bundle.altered() else _built(bundle, found, unchanged=True)
+    if bundle.altered():
+        return None
+    found["warnings"] = dict.fromkeys([*general, *found.get("warnings", ())])
+    return _built(bundle, found, unchanged=True)
+
+
+def _repeat(built: Sequence[Built], progress: Recorder) -> None:
+    """Warn again of what the bundles that were left alone were built with."""
+    again: dict[str, list[str]] = {}
+    for one in built:
+        for text in one.warnings if one.unchanged else ():
+            again.setdefault(text, []).append(one.bundle.name)
+    progress.repeat(again)

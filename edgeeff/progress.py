@@ -1,10 +1,19 @@
-"""How long work tells what it is doing, without knowing who listens."""
+"""How long work tells what it is doing, without knowing who listens, and how its warnings are kept."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
+
+from edgeeff.errors import EdgeeffError, EdgeeffWarning
 
 Unit = Literal["images", "bytes", "steps"]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class Progress(Protocol):
@@ -37,3 +46,113 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Forget it."""
+
+
+class PythonWarnings(Silent):
+    """The listener of a caller who names none: warnings become Python's own, all else is forgotten.
+
+    So ``logging.captureWarnings(True)`` sends them to a log, and ``python -W error::edgeeff.EdgeeffWarning``
+    makes errors of them.
+    """
+
+    def warn(self, text: str) -> None:
+        """Give it to Python's warnings, as if the line that called edgeeff had raised it."""
+        warnings.warn(text, EdgeeffWarning, stacklevel=_levels_to_the_caller())
+
+
+class Recorder:
+    """A listener that passes everything on, and keeps each warning.
+
+    The same warning may be raised many times: once for every target that it concerns. The listener hears it
+    once; every recording that is under way keeps it, once and in order.
+
+    Args:
+        listener: Hears everything; None: :class:`PythonWarnings`.
+    """
+
+    def __init__(self, listener: Progress | None = None) -> None:
+        self._listener: Progress = listener or PythonWarnings()
+        self._heard: dict[str, None] = {}
+        self._recordings: list[dict[str, None]] = [{}]
+
+    @classmethod
+    def of(cls, listener: Progress | None) -> Recorder:
+        """The listener itself if it records, else a recorder before it."""
+        return listener if isinstance(listener, Recorder) else cls(listener)
+
+    def stage(self, text: str, total: int | None = None, unit: Unit = "images") -> None:
+        """A new stage begins."""
+        self._listener.stage(text, total, unit)
+
+    def advance(self, count: int = 1) -> None:
+        """So many more of the stage's total are done."""
+        self._listener.advance(count)
+
+    def tell(self, text: str) -> None:
+        """Something that was decided."""
+        self._listener.tell(text)
+
+    def warn(self, text: str, about: str | None = None) -> None:
+        """Something the user must not miss.
+
+        Args:
+            text: A sentence.
+            about: The bundle that alone it concerns: the listener hears its name first.
+        """
+        for recording in self._recordings:
+            recording[text] = None
+        heard = text if about is None else f"{about}: {text}"
+        if heard not in self._heard and text not in self._heard:
+            self._heard[heard] = None
+            self._listener.warn(heard)
+
+    def warn_again(self, texts: Iterable[str]) -> None:
+        """Warnings that were kept when a result was made, which is now taken as it is."""
+        for text in texts:
+            self.warn(text)
+
+    def repeat(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Warnings of bundles that were left alone, with the names of the bundles of each."""
+        for text, names in found.items():
+            if text not in self._heard:
+                self._listener.warn(f"{', '.join(names)}: {text}")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All so far, in order."""
+        return tuple(self._recordings[0])
+
+    @contextmanager
+    def recording(self, begin: Iterable[str] = ()) -> Iterator[dict[str, None]]:
+        """Keep what is warned of within, after ``begin``: the keys of what it gives, in order."""
+        found = dict.fromkeys(begin)
+        self._recordings.append(found)
+        try:
+            yield found
+        finally:
+            self._recordings = [other for other in self._recordings if other is not found]
+
+
+def recorded(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Give a function a :class:`Recorder` as its ``progress``, and what was warned of to its errors."""
+
+    @wraps(work)
+    def recording(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        given: Any = options.get("progress")
+        recorder = Recorder.of(given)
+        options["progress"] = recorder
+        try:
+            return work(*args, **options)
+        except EdgeeffError as error:
+            error.warnings = recorder.warnings
+            raise
+
+    return recording
+
+
+def _levels_to_the_caller() -> int:
+    """For ``warnings.warn`` in the function that asks: the first frame outside the package, or the last."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "edgeeff":
+        frame, level = frame.f_back, level + 1
+    return level

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from edgeeff import backends, mixed
 from edgeeff.backends import Emission, Logits
-from edgeeff.cache import Cache, key_of, versions
+from edgeeff.cache import Cache, kept, key_of, versions
 from edgeeff.calibrated import Calibrated
+from edgeeff.calibration.judgement import Judgement
 from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
@@ -30,7 +31,7 @@ from edgeeff.memory import give_back
 from edgeeff.metrics import softmax
 from edgeeff.mixed import Floating, Known
 from edgeeff.preprocess import Pixels, Preprocess
-from edgeeff.progress import Progress
+from edgeeff.progress import Progress, Recorder
 from edgeeff.quantization.budget import Budget
 from edgeeff.readme import readme
 from edgeeff.target import Activation, Scheme, Target
@@ -136,10 +137,11 @@ class Work:
     images: Selection
     options: Options
     cache: Cache
-    progress: Progress
+    progress: Recorder
     force_calibration: bool = False
     labels: tuple[str, ...] | None = None
     _done: dict[str, Any] = field(default_factory=dict)
+    _raised: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
     def network(self) -> Network:
@@ -205,16 +207,13 @@ class Work:
             self.calibrated.refuse_noise()
             floating = mixed.floating(self, target, raw, facts)
         key = key_of(**facts, floating=sorted(floating.layers))
-        entry = self.cache.get("hub", key)
-        if entry is None:
-            graph, plan = self.quantised(target, raw, floating.layers)
-            bad = bad_to_json(self.images.calibration)
-            entry = {"graph.onnx": graph, "plan.json": plan.encode(), "bad.json": bad.encode()}
-            self.cache.put("hub", key, entry)
-        images = self.images.calibration
-        self._name_skipped(images, bad_from_json(images, entry["bad.json"].decode()))
+        entry = kept(
+            *(self.cache, self.progress, "hub", key), partial(self._hub, target, raw, floating.layers)
+        )
         if target.scheme:
-            self._tell_judgement()
+            images = self.images.calibration
+            self.name_skipped(images, bad_from_json(images, entry["bad.json"].decode()))
+            self.tell_judgement(Judgement.from_bytes(entry["judgement.json"]))
         give_back()
         return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw, floating)
 
@@ -246,6 +245,14 @@ class Work:
 
     # The work behind the steps.
 
+    def _hub(self, target: Target, raw: bool, floating: frozenset[str]) -> dict[str, bytes]:
+        graph, plan = self.quantised(target, raw, floating)
+        made = {"graph.onnx": graph, "plan.json": plan.encode()}
+        if target.scheme:
+            made["bad.json"] = bad_to_json(self.images.calibration).encode()
+            made["judgement.json"] = self.calibrated.judgement().to_bytes()
+        return made
+
     def _control(self, target: Target) -> onnx.ModelProto:
         """The float graph that takes the target's input."""
         import onnx
@@ -259,9 +266,14 @@ class Work:
             self.progress.tell(line)
 
     def _once(self, name: str, work: Any) -> Any:
+        """A step's result; its warnings are raised again for each target that asks for it."""
         if name not in self._done:
-            self._done[name] = work()
+            with self.progress.recording() as raised:
+                found = work()
+            self._done[name], self._raised[name] = found, tuple(raised)
             give_back()  # a step leaves its result and nothing else
+        else:
+            self.progress.warn_again(self._raised[name])
         return self._done[name]
 
     def _activation(self) -> Activation:
@@ -283,15 +295,14 @@ class Work:
             tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim"),
             version=VERSION,
         )
-        entry = self.cache.get("graph", key)
-        if entry is None:
-            self.progress.stage("exporting the float graph")
-            from edgeeff.graph.model import to_bytes
+        return kept(self.cache, self.progress, "graph", key, self._exported)["graph.onnx"]
 
-            model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
-            entry = {"graph.onnx": to_bytes(model)}
-            self.cache.put("graph", key, entry)
-        return entry["graph.onnx"]
+    def _exported(self) -> dict[str, bytes]:
+        self.progress.stage("exporting the float graph")
+        from edgeeff.graph.model import to_bytes
+
+        model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
+        return {"graph.onnx": to_bytes(model)}
 
     def float_graph(self) -> ir.Model:
         """The base graph."""
@@ -424,7 +435,7 @@ class Work:
                 watch=lambda _, found: numbers.extend(found.tolist()),
             )
         )
-        self._name_skipped(self.images.validation, few.bad)
+        self.name_skipped(self.images.validation, few.bad)
         logits = self.infer(self._graph(), batches, raw=False)
         if len(logits) < FEW:
             self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
@@ -450,22 +461,22 @@ class Work:
         session = session_of(graph, self.preprocess, "uint8" if raw else "float32", literal=literal)
         return np.concatenate([session.infer(batch) for batch in batches])
 
-    def _tell_judgement(self) -> None:
-        """Warn of the calibration images, once a build."""
-        judged = self.calibrated.judgement()
-        if judged is None or judged.line in self._told:
-            return
-        self._told.add(judged.line)
-        self.progress.tell(judged.line)
-        for warning in judged.warnings(self.images.calibration.pictures):
-            self.progress.warn(warning)
+    def tell_judgement(self, judged: Judgement) -> None:
+        """What is known of the calibration images, for each target that they calibrate.
 
-    def _name_skipped(self, images: ImageSet, bad: Mapping[str, str]) -> None:
-        """Tell of skipped images, once a build: many targets come upon the same ones."""
+        Raises:
+            CalibrationError: Most are blank or noise, which an earlier build was forced to take.
+        """
+        pictures = self.images.calibration.pictures
+        if not self.force_calibration:
+            judged.content.refuse(pictures)
+        self.tell(judged.line)
+        self.progress.warn_again(judged.warnings(pictures))
+
+    def name_skipped(self, images: ImageSet, bad: Mapping[str, str]) -> None:
+        """Warn of images that cannot be read: ``bad`` says why, by name."""
         images.bad.update(bad)
-        for reason in sorted(set(images.bad.values()) - self._told):
-            self.progress.warn(f"skipped an image: {reason}")
-            self._told.add(reason)
+        self.progress.warn_again(f"skipped an image: {reason}" for reason in sorted(set(bad.values())))
 
     def bad_images(self) -> dict[str, str]:
         """Images that cannot be read, with why."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ EXAMINED = 8
 
 
 def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any], Mapping[str, bytes]]:
-    """Run the artifact on held-out images and hold it against the float graph.
+    """Run the artifact on held-out images and hold it against the float graph; warn of what is not well.
 
     Returns:
         The report, and what the runtime made of the artifact that is to be kept beside it.
@@ -41,18 +41,18 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
     report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
     report["counts"] = dict(check.counts)
     report["fallbacks"] = list(check.fallbacks)
-    warnings = [f"{name} fell back from INT8" for name in check.fallbacks]
+    _warn(work, bundle, [f"{name} fell back from INT8" for name in check.fallbacks])
     if check.deviations and work.options.cpu_class == machine.cpu_class():
         raise VerificationError(
             f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
             f"{'; '.join(check.deviations)}",
             mend="measure what this machine is fastest with: --autotune",
         )
-    warnings += [f"here {sentence}" for sentence in check.deviations]
+    _warn(work, bundle, [f"here {sentence}" for sentence in check.deviations])
     if backends.offers(bundle.manifest.runtime, "examine"):
         examined = _examined(work, bundle, hub)
         report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
-        warnings += examined.warnings
+        _warn(work, bundle, examined.warnings)
     logits: Logits | None = None
     try:
         session = bundle.session()
@@ -60,13 +60,13 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         report["not_run"] = error.what
         judged = report.get("hub")
         if judged is not None:
-            warnings += judged["warnings"]
+            _warn(work, bundle, judged["warnings"])
     else:
         expected = softmax(float_logits) if work.options.softmax else float_logits
         logits = np.concatenate([session.infer(batch) for batch in batches])
         found = verify.judge(logits, float_logits=expected)
         report["artifact"] = found.to_json()
-        warnings += found.warnings
+        _warn(work, bundle, found.warnings)
         golden = verify.check_golden(bundle)
         report["golden"] = golden.to_json()
         if golden.status == "failed":
@@ -79,10 +79,14 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
         shown = hub_logits if logits is None or work.options.softmax else logits
         judged = judge(float_logits, shown, *work.known())
-        warnings += mixed.hold(budget, choice, judged, bundle.name)
+        _warn(work, bundle, mixed.hold(budget, choice, judged, bundle.name))
         report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
-    report["warnings"] = warnings
     return report, check.files
+
+
+def _warn(work: Work, bundle: Bundle, texts: Iterable[str]) -> None:
+    for text in texts:
+        work.progress.warn(text, about=bundle.name)
 
 
 def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:

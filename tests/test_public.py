@@ -122,7 +122,7 @@ def place(module: str) -> tuple[int, str]:
 
 
 def test_public_names():
-    assert edgeeff.__all__ == ["Bundle", "Target", "benchmark", "build", "evaluate"]
+    assert edgeeff.__all__ == ["Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
     assert dir(edgeeff) == sorted([*edgeeff.__all__, "__version__"])
     for name in edgeeff.__all__:
         found = getattr(edgeeff, name)

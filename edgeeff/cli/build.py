@@ -117,9 +117,6 @@ def command(
         console.table(tables.built_table(built))
         if named:
             _show_board(named, built, found)
-    for b in built:
-        for warning in b.warnings:
-            console.warn(f"{b.bundle.name}: {warning}")
     return 1 if strict and any(b.warnings for b in built) else 0
 
 

@@ -25,7 +25,7 @@ from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
 from edgeeff.memory import give_back
 from edgeeff.pipeline import build, prepare
-from edgeeff.progress import Progress, Silent
+from edgeeff.progress import Progress, Recorder, Silent, recorded
 from edgeeff.quantization import recipe
 from edgeeff.target import Target
 
@@ -61,6 +61,7 @@ class Asked(TypedDict, total=False):
     force_calibration: bool
 
 
+@recorded
 def diagnose(
     target: str | Target,
     *,
@@ -83,7 +84,7 @@ def diagnose(
     Raises:
         EdgeeffError: One of its kinds, for bad input.
     """
-    progress = progress or Silent()
+    progress = Recorder.of(progress)
     if images < 1:
         raise OptionError(f"--images {images}", mend="look at one image at least, 32 say more")
     (wanted,) = request.resolve_targets([target], asked.get("io"))
@@ -96,7 +97,7 @@ def diagnose(
     wanted = work.served(wanted)
     raw = wanted.input != "float32" and not backends.runtime(wanted.runtime).NORMALISES_INPUT
     draft = work.draft(wanted, raw, mixed.floating(work, wanted, raw, {}).layers)
-    _tell_judgement(work)
+    work.tell_judgement(work.calibrated.judgement())
     inputs = _held_out(work, raw, images)
     used = recipe.load(work.options.effort)
     used = used if work.options.ranges is None else used.with_ranges(work.options.ranges)
@@ -104,14 +105,14 @@ def diagnose(
         examine(draft, inputs, progress), model=work.identity.model, target=wanted.name, effort=used.name
     )
     found = advise(found, draft, used, inputs)
-    if not kernels:
-        return found
-    del draft, inputs
-    give_back()
-    return _with_kernels(found, wanted, asked, work.cache, progress)
+    if kernels:
+        del draft, inputs
+        give_back()
+        found = _with_kernels(found, wanted, asked, work.cache, progress)
+    return replace(found, warnings=progress.warnings)
 
 
-def _work(asked: Asked, cache: Cache, progress: Progress) -> steps.Work:
+def _work(asked: Asked, cache: Cache, progress: Recorder) -> steps.Work:
     """The steps of a build that was asked for in these words."""
     options = steps.Options(
         effort=request.resolve_effort(asked.get("effort", "balanced")),
@@ -125,18 +126,6 @@ def _work(asked: Asked, cache: Cache, progress: Progress) -> steps.Work:
     return prepare(**rest, options=options, cache=cache, progress=progress)
 
 
-def _tell_judgement(work: steps.Work) -> None:
-    judged = work.calibrated.judgement()
-    if judged is None:
-        return
-    pictures = work.images.calibration.pictures
-    if not work.force_calibration:
-        judged.content.refuse(pictures)
-    work.progress.tell(judged.line)
-    for warning in judged.warnings(pictures):
-        work.progress.warn(warning)
-
-
 def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
     """Held-out images as inputs of the graph, in batches."""
     validation = work.images.validation
@@ -144,8 +133,8 @@ def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
     rest = work.images.calibration if work.images.held_out else None
     change = work.preprocess.raw if raw else work.preprocess.normalise
     found = [torch.from_numpy(change(batch)) for batch in pixels(few, work.preprocess, rest=rest)]
-    for reason in sorted(few.bad.values()):
-        work.progress.warn(f"skipped an image: {reason}")
+    work.name_skipped(work.images.calibration, work.images.calibration.bad)
+    work.name_skipped(validation, few.bad)
     seen = sum(map(len, found))
     if seen < min(FEW, count):
         work.progress.warn(f"only {seen} images to judge by: pass more with --validation")
@@ -153,12 +142,13 @@ def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
 
 
 def _with_kernels(
-    found: Diagnosis, target: Target, asked: Asked, cache: Cache, progress: Progress
+    found: Diagnosis, target: Target, asked: Asked, cache: Cache, progress: Recorder
 ) -> Diagnosis:
     """The same with the kernels that the runtime takes, if it is here: of a bundle that is gone then."""
     progress.stage("building it, to ask its runtime for kernels")
     with TemporaryDirectory(prefix=TEMPORARY) as folder:
-        (built,) = build(targets=[target], output=folder, golden=0, cache=cache, **asked)
+        (built,) = build(targets=[target], output=folder, golden=0, cache=cache, progress=Silent(), **asked)
+        progress.warn_again(built.warnings)
         try:
             check = built.bundle.check()
         except MissingRuntimeError as error:

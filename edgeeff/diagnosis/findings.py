@@ -128,6 +128,7 @@ class Diagnosis:
             each of the worst tensors that are clipped given its whole range.
         advice: What to do, the most rewarding first.
         kernels: What the runtime's check says in one line, or why it was NOT RUN.
+        warnings: What the user must not miss about the network and the images.
     """
 
     model: str
@@ -142,6 +143,7 @@ class Diagnosis:
     reliefs: tuple[Relief, ...] = ()
     advice: tuple[str, ...] = ()
     kernels: str = "NOT RUN: not asked for (--kernels)"
+    warnings: tuple[str, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=lambda: dict(DEFINITIONS))
 
     def worst(self, count: int | None = None) -> list[Finding]:
@@ -162,6 +164,7 @@ class Diagnosis:
                 for r in self.reliefs
             ],
             "advice": list(self.advice),
+            "warnings": list(self.warnings),
         }
 
 

@@ -1,0 +1,88 @@
+"""Warnings are heard once, and kept wherever they belong."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from edgeeff.cache import Cache, kept
+from edgeeff.errors import EdgeeffWarning, OptionError
+from edgeeff.progress import Recorder, Silent, recorded
+
+
+class Listener(Silent):
+    def __init__(self):
+        self.heard = []
+
+    def warn(self, text):
+        self.heard.append(text)
+
+
+def test_a_warning_is_heard_once_and_kept_by_every_recording_under_way():
+    listener = Listener()
+    recorder = Recorder(listener)
+    recorder.warn("network")
+    with recorder.recording(recorder.warnings) as first:
+        recorder.warn("images")
+    with recorder.recording(recorder.warnings[:1]) as second:
+        recorder.warn("images")
+        recorder.warn("network")
+        recorder.warn("own")
+    assert listener.heard == ["network", "images", "own"]
+    assert list(first) == ["network", "images"]
+    assert list(second) == ["network", "images", "own"]
+    assert recorder.warnings == ("network", "images", "own")
+
+
+def test_what_concerns_one_bundle_bears_its_name_for_the_listener_alone():
+    listener = Listener()
+    recorder = Recorder(listener)
+    recorder.warn("low", about="a")
+    recorder.warn("low", about="b")
+    recorder.warn("low", about="b")
+    assert listener.heard == ["a: low", "b: low"]
+    assert recorder.warnings == ("low",)
+
+
+def test_standing_bundles_repeat_what_was_not_heard_yet():
+    listener = Listener()
+    recorder = Recorder(listener)
+    recorder.warn("network")
+    recorder.warn("low", about="c")
+    recorder.repeat({"network": ["a", "b"], "domain": ["a", "b"], "low": ["b"]})
+    assert listener.heard == ["network", "c: low", "a, b: domain", "b: low"]
+
+
+def test_what_is_taken_from_the_cache_warns_as_it_did_when_it_was_made(tmp_path):
+    cache = Cache(tmp_path)
+
+    def make():
+        outer.warn("partial")
+        return {"x": b"1"}
+
+    outer = Recorder(Listener())
+    first = kept(cache, outer, "stage", "key", make)
+    later = Recorder(Listener())
+    assert kept(cache, later, "stage", "key", pytest.fail) == first
+    assert outer.warnings == later.warnings == ("partial",)
+
+
+def test_without_a_listener_a_warning_is_python_s_and_points_at_the_caller():
+    with pytest.warns(EdgeeffWarning, match="^network$") as found:
+        Recorder(None).warn("network")
+    assert found[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Recorder(Silent()).warn("network")  # a listener that forgets it is a listener
+
+
+def test_an_error_bears_what_was_warned_of_before_it():
+    @recorded
+    def fail(progress=None):
+        progress.warn("images")
+        raise OptionError("no", mend="yes")
+
+    with pytest.raises(OptionError) as error:
+        fail(progress=Listener())
+    assert error.value.warnings == ("images",)
