@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx
 
 from edgeeff import request
-from edgeeff.backends import Emission, room
+from edgeeff.backends import Emission, input_preprocess, room
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
 from edgeeff.backends.tensorrt.lint.reading import load
@@ -123,7 +123,7 @@ def emit(
         input=wanted.input,
         softmax=False,
         cpu_class=request.resolve_cpu_class("auto"),
-        preprocess=preprocess,
+        preprocess=input_preprocess(wanted, preprocess),
         labels=names,
         classes=classes,
         runtime_properties=wanted.runtime_properties,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeeff import request, steps
+from edgeeff import backends, request, steps
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
@@ -229,7 +229,7 @@ def build(
                 input=target.input,
                 softmax=softmax,
                 cpu_class=cpu,
-                preprocess=preprocess,
+                preprocess=backends.input_preprocess(target, preprocess),
                 labels=names,
                 classes=network.classes,
                 runtime_properties=target.runtime_properties,

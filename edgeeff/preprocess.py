@@ -81,6 +81,20 @@ class Preprocess:
         border = min(self.size) / self.crop - min(self.size)
         return replace(self, size=size, crop=min(size) / (min(size) + border))
 
+    @property
+    def per_channel(self) -> bool:
+        """Whether the channels differ in mean or standard deviation."""
+        return len({*self.mean}) > 1 or len({*self.std}) > 1
+
+    def unnormalised(self) -> Preprocess:
+        """The same photo, and its pixels as they are: mean 0, standard deviation 1."""
+        return replace(self, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+    @property
+    def is_unnormalised(self) -> bool:
+        """Whether pixels stay as they are."""
+        return {*self.mean} == {0.0} and {*self.std} == {1.0}
+
     def to_json(self) -> dict[str, Any]:
         """As plain data, for a manifest."""
         return asdict(self)

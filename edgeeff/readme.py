@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edgeeff import backends
 from edgeeff.backends import Emission
 from edgeeff.preprocess import Preprocess
@@ -24,6 +26,7 @@ def readme(emission: Emission) -> str:
     if usage is None:
         return text
     channels_first = usage.channels_first(target.input)
+    emission = replace(emission, preprocess=backends.input_preprocess(target, emission.preprocess))
     made = python_input(emission.preprocess, target.input, channels_first)
     return (
         f"{text}\n## In a product\n\n{_input(emission, channels_first)} {_output(emission)}\n\n"
@@ -38,6 +41,8 @@ def python_input(preprocess: Preprocess, input_type: InputType, channels_first: 
     lines = [f"image = {pixels}"] if input_type == "uint8" else [f"pixels = {pixels}"]
     if input_type == "int8":
         lines.append("image = (pixels.astype(np.int16) - 128).astype(np.int8)")
+    elif input_type == "float32" and preprocess.is_unnormalised:
+        lines.append("image = pixels.astype(np.float32)")
     elif input_type == "float32":
         mean, std = list(preprocess.mean), list(preprocess.std)
         lines.append(f"image = (pixels - np.float32({mean})) / np.float32({std})")
@@ -55,6 +60,8 @@ def _input(emission: Emission, channels_first: bool) -> str:
         "int8": "RGB pixels minus 128; what normalises them is inside",
         "float32": f"RGB pixels less {list(preprocess.mean)}, divided by {list(preprocess.std)}",
     }[kind]
+    if kind == "float32" and preprocess.is_unnormalised:
+        holds = "RGB pixels of 0…255 as they are; what normalises them is inside"
     how = "resized, whatever the ratio of its sides," if preprocess.squash else "resized"
     return (
         f"Input: {kind} {shape}, {holds}. A photo is {how} by {preprocess.interpolation} interpolation with "

@@ -41,7 +41,7 @@ def bundle(
         input=target.input,
         softmax=False,
         cpu_class=work.options.cpu_class,
-        preprocess=work.preprocess,
+        preprocess=backends.input_preprocess(target, work.preprocess),
         labels=(),
         classes=work.network().classes,
         runtime_properties=target.runtime_properties,

@@ -223,6 +223,7 @@ class Work:
 
         control = partial(self._control, target)
         emission = Emission(name, target, self.preprocess, labels, self.options.softmax, control)
+        self._caution(emission)
         graph = onnx.load_model_from_string(hub.graph)
         files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
         del graph
@@ -232,6 +233,17 @@ class Work:
         files |= golden_files(self._golden(hub))
         files["README.md"] = readme(emission).encode()
         return files
+
+    def _caution(self, emission: Emission) -> None:
+        """Say what the artifact's input is where it is not the usual one, and what its runtime warns of."""
+        target = emission.target
+        if backends.input_preprocess(target, self.preprocess) != self.preprocess:
+            why = "MediaPipe takes no mean and std per channel"
+            self.tell(f"input    {target.name}: float pixels of 0…255, normalised inside ({why})")
+        usage = backends.usage(target.runtime)
+        if usage is not None and hasattr(usage, "cautions"):
+            for caution in usage.cautions(emission):
+                self.progress.warn(f"{emission.name}: {caution}")
 
     def digests(self, hub: Hub) -> dict[str, str]:
         """What a manifest says the bundle was made from."""

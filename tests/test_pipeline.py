@@ -114,6 +114,27 @@ def test_another_target_runs_no_image_again(built, inputs, tmp_path):
     assert "calibrating" not in progress.stages and "exporting the float graph" not in progress.stages
 
 
+def test_a_mean_and_std_per_channel_go_inside_for_tflite_alone(inputs, tmp_path):
+    """One calibration and one hub graph; the .tflite takes plain pixels, and agrees with the float graph."""
+    progress = Listener()
+    normalised = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+    built = edgeeff.build(
+        "lite0",
+        targets=["mobile-int8", "mobile-fp32", "cpu-fp32"],
+        output=tmp_path,
+        progress=progress,
+        effort="fast",
+        **normalised,
+        **inputs,
+    )
+    int8, floating, cpu = (b.bundle.manifest.preprocess for b in built)
+    assert int8.is_unnormalised and floating.is_unnormalised
+    assert (cpu.mean, cpu.std) == (normalised["mean"], normalised["std"])
+    assert built[1].verification["sqnr_db"] > 80
+    assert abs(built[0].verification["sqnr_db"] - built[0].hub["sqnr_db"]) < 3
+    assert sum("normalised inside" in line for line in progress.told) == 2
+
+
 def test_an_own_target_from_a_file(inputs, tmp_path):
     (tmp_path / "line-camera.toml").write_text(
         'summary = "Ours"\nruntime = "openvino"\nprecision = "int8"\ninput = "uint8"\nscheme = "openvino"\n'

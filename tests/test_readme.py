@@ -101,6 +101,13 @@ def test_the_compiled_model_has_the_properties(bundle):
     assert found["model"].get_property(hint) == plain.get_property(hint)
 
 
+def test_a_mobile_network_with_a_mean_per_channel_takes_pixels(bundle, b0):
+    emission = bundle("mobile-fp32", input="float32")
+    emission = replace(emission, preprocess=replace(emission.preprocess, mean=b0.preprocess.mean))
+    lines = block(emission, "python")
+    assert "pixels.astype(np.float32)" in lines and "mean" not in lines
+
+
 @pytest.mark.parametrize("language", ["c", "cpp"])
 def test_the_lines_in_c_compile_and_run(language, bundle, tmp_path):
     compiler = shutil.which({"c": "gcc", "cpp": "g++"}[language])

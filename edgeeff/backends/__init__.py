@@ -7,7 +7,8 @@ to run the artifact without us; device wing), and, where an artifact cannot run 
 ``examine.py`` (what can be said of it there; build wing). Its ``__init__.py`` holds its facts: ``REQUIRES``,
 the modules it needs (any one of those in a tuple will do); ``INSTALL``, the line that brings them;
 ``NORMALISES_INPUT``, ``INPUTS``, ``PRECISIONS``, ``ARTIFACT`` and ``RUN``; without a ``profile.py`` also
-``NO_PROFILE``, the reason. No table lists the runtimes: a new folder is a new runtime.
+``NO_PROFILE``, the reason; ``ONE_NORMALISATION`` where readers of the artifact know no mean and std per
+channel. No table lists the runtimes: a new folder is a new runtime.
 """
 
 from __future__ import annotations
@@ -207,6 +208,18 @@ def missing(name: str) -> list[str]:
         if all(find_spec(module) is None for module in choices):
             absent.append(" or ".join(choices))
     return absent
+
+
+def input_preprocess(target: Target, preprocess: Preprocess) -> Preprocess:
+    """How the artifact's float input is made of a photo: the network's preprocessing, or plain pixels.
+
+    Pixels of 0…255 as they are, where channels differ in mean or std and the artifact's readers know one for
+    all: there the runtime's ``emit`` puts the normalisation into the artifact. Integer inputs hold pixels
+    anyway, and what the network was trained with is said of them.
+    """
+    one = getattr(runtime(target.runtime), "ONE_NORMALISATION", False)
+    inside = one and target.input == "float32" and preprocess.per_channel
+    return preprocess.unnormalised() if inside else preprocess
 
 
 def offers(name: str, part: Room) -> bool:

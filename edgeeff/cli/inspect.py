@@ -75,6 +75,12 @@ def command(
     return 1 if altered else 0
 
 
+def _normalisation(preprocess: Any) -> str:
+    if preprocess.is_unnormalised:
+        return "the input is pixels of 0…255, RGB, as they are"
+    return f"{preprocess.mean}, {preprocess.std} on pixels 0…255, RGB"
+
+
 def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:
     manifest = bundle.manifest
     height, width = manifest.preprocess.size
@@ -83,7 +89,7 @@ def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, che
         ("origin", manifest.origin or "not said"),
         ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
         ("size", tables.megabytes(tables.artifact_bytes(bundle))),
-        ("mean, std", f"{manifest.preprocess.mean}, {manifest.preprocess.std} on pixels 0…255, RGB"),
+        ("mean, std", _normalisation(manifest.preprocess)),
         ("resize", f"{manifest.preprocess.interpolation}, centre crop {manifest.preprocess.crop:.3f}"),
         ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
         ("check", check),

@@ -4,6 +4,8 @@ REQUIRES = (("ai_edge_litert", "tflite_runtime"),)  # old devices have the old p
 INSTALL = "pip install 'edgeeff[tflite]'"
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = False
+#: MediaPipe Tasks refuses a float input with a mean and std per channel: that normalisation goes inside.
+ONE_NORMALISATION = True
 #: Input types that its artifacts can take.
 INPUTS = ("float32", "uint8", "int8")
 #: Precisions that its artifacts can have.

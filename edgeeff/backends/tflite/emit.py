@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from edgeeff.backends import Emission
+from edgeeff.backends import Emission, input_preprocess
 from edgeeff.backends.tflite import flatbuffer, metadata
 from edgeeff.backends.tflite.lower import lower
 
@@ -26,7 +26,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     """
     model = lower(graph, emission.name, emission.target.input, emission.preprocess, softmax=emission.softmax)
     (source,) = (model.tensors[name] for name in model.inputs.values())
-    mean, std = metadata.normalization(source, emission.preprocess)
+    mean, std = metadata.normalization(source, input_preprocess(emission.target, emission.preprocess))
     described = metadata.build(
         emission.name,
         emission.labels,

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from edgeeff.backends.tflite.lowering import LOWERINGS
+from edgeeff.backends.tflite.lowering.convolution import VALID
 from edgeeff.backends.tflite.lowering.elementwise import PROBABILITY
 from edgeeff.backends.tflite.model import Model, Quantization, Tensor
 from edgeeff.backends.tflite.network import Network
@@ -67,7 +68,7 @@ def _input(network: Network, name: str, input_type: InputType, preprocess: Prepr
     shape = network.shape(name)
     if input_type == "float32":
         tensor = network.tensor(name, shape, "float32")
-        network.store(name, tensor)
+        network.store(name, _normalised(network, tensor, preprocess) if preprocess.per_channel else tensor)
         return tensor
     quantize, quantization = _raw_pixels(network, name, preprocess)
     if input_type == "int8":
@@ -80,6 +81,31 @@ def _input(network: Network, name: str, input_type: InputType, preprocess: Prepr
     network.absorb(quantize)
     network.store(quantize.output[0], stored)
     return tensor
+
+
+def _normalised(network: Network, pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    """Normalise each channel on its own, by one operator: x·(1/std) − mean/std, a 1×1 depthwise convolution.
+
+    MediaPipe Tasks refuses metadata with a mean and std per channel
+    (``tasks/cc/components/processors/image_preprocessing_graph.cc``), so such a network takes plain pixels.
+    The convolution before the first padding is exact, and XNNPACK has a kernel of its own for it.
+    """
+    mean, std = (np.asarray(values, np.float64) for values in (preprocess.mean, preprocess.std))
+    channels = pixels.shape[3]
+    weights = (1 / std).astype(np.float32).reshape(1, 1, 1, channels)
+    bias = (-mean / std).astype(np.float32)
+    name = f"{pixels.name}/normalised"
+    operands = (
+        pixels,
+        network.tensor(f"{name}/weights", weights.shape, "float32", None, weights),
+        network.tensor(f"{name}/bias", bias.shape, "float32", None, bias),
+    )
+    options = {
+        "padding": VALID,
+        **{"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "depthMultiplier": 1},
+        "fusedActivationFunction": 0,
+    }
+    return network.add("DEPTHWISE_CONV_2D", operands, network.tensor(name, pixels.shape, "float32"), options)
 
 
 def _raw_pixels(network: Network, name: str, preprocess: Preprocess) -> tuple[onnx.NodeProto, Quantization]:

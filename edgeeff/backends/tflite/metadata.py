@@ -57,7 +57,7 @@ def normalization(source: Tensor, preprocess: Preprocess) -> tuple[tuple[float, 
     An integer input takes raw pixels, so there the two undo each other.
     """
     if source.quantization is None:
-        return preprocess.mean, preprocess.std
+        return preprocess.mean[:1], preprocess.std[:1]  # one for all channels: MediaPipe takes no others
     zero_point = int(source.quantization.zero_point[0]) + (128 if source.type == "int8" else 0)
     return (float(zero_point),), (1 / float(source.quantization.scale[0]),)
 

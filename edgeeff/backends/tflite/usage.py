@@ -22,6 +22,27 @@ interpreter.invoke()
 {dequantise}```
 """
 
+_MEDIAPIPE = """
+## With MediaPipe Tasks
+
+Labels and normalisation are in the file's metadata, so that MediaPipe's image classifier takes it as it is:
+
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path="model.tflite"))
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+        found = classifier.classify(image)  # a mediapipe.Image
+
+Its scores are what the file puts out: {scores}. MediaPipe resizes a photo otherwise: it stretches the whole
+of it to the input's size, bilinearly, unless a region of interest is given. For the answers of `edgeeff run`
+give it an image that was resized and cropped as said above.
+"""
+
+_REFUSED = (
+    "MediaPipe Tasks refuses an int8 input (it takes uint8 or float32): for MediaPipe build with --io uint8 "
+    "or --io float32"
+)
+
 _DEQUANTISE = """\
 scale, zero_point = target["quantization"]
 {result} = ({result}.astype(np.float32) - zero_point) * np.float32(scale)
@@ -47,7 +68,22 @@ def text(emission: Emission, image: str) -> str:
         f"XNNPACK is the interpreter's own choice: {lost(emission.target.runtime_properties)} "
         "Threads are the product's to choose: `num_threads`, else one.\n\n"
         + _PYTHON.format(image=image, result=result, dequantise=dequantise)
+        + (f"\n{_REFUSED}.\n" if emission.target.input == "int8" else _mediapipe(emission))
     )
+
+
+def cautions(emission: Emission) -> tuple[str, ...]:
+    """What whoever builds this must know beforehand, a sentence each."""
+    return (_REFUSED,) if emission.target.input == "int8" else ()
+
+
+def _mediapipe(emission: Emission) -> str:
+    scores = (
+        "probabilities"
+        if emission.softmax
+        else "logits, where its `score_threshold` and scores want probabilities (build with `--softmax`)"
+    )
+    return _MEDIAPIPE.format(scores=scores)
 
 
 def lost(properties: Mapping[str, str]) -> str:

@@ -16,10 +16,10 @@ from edgeeff.errors import BundleError
 
 def test_a_float_input_is_described_by_the_preprocessing(examples):
     example = examples("lite")
-    preprocess = replace(example.preprocess, mean=(1.0, 2.5, 3.0), std=(4.0, 5.0, 6.5))
+    preprocess = replace(example.preprocess, mean=(2.5,) * 3, std=(6.5,) * 3)
     emission = replace(example.emission("float32"), preprocess=preprocess)
     found = read(emit(example.hub, emission)["model.tflite"])
-    assert (found.name, found.mean, found.std) == ("example", preprocess.mean, preprocess.std)
+    assert (found.name, found.mean, found.std) == ("example", (2.5,), (6.5,))
     assert found.labels == tuple(emission.labels)
 
 

@@ -14,7 +14,7 @@ from edgeeff.backends.tflite.model import Quantization, Tensor
 from edgeeff.backends.tflite.network import Codes, Network, Result, attribute
 from edgeeff.errors import GraphError
 
-_SAME, _VALID = 0, 1  # the schema's Padding
+SAME, VALID = 0, 1  # the schema's Padding
 
 
 @lowers("Conv")
@@ -34,12 +34,12 @@ def convolution(node: onnx.NodeProto, network: Network) -> None:
         )
     strides = attribute(node, "strides", [1, 1])
     dilations = attribute(node, "dilations", [1, 1])
-    padding = _SAME
+    padding = SAME
     pads = _pads(node)
     if not any(pads):
-        padding = _VALID
+        padding = VALID
     elif pads != _same_pads(source.shape[1:3], kernel, strides, dilations):
-        source, padding = _pad(source, pads, network), _VALID
+        source, padding = _pad(source, pads, network), VALID
     options = {
         "padding": padding,
         "strideH": strides[0],

@@ -1,0 +1,134 @@
+"""What MediaPipe Tasks takes: its rules as data, and, where the package is installed, MediaPipe itself.
+
+The rules are those of mediapipe/tasks/cc: vision/utils/image_tensor_specs.cc and
+components/processors/image_preprocessing_graph.cc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from edgeeff.backends import input_preprocess, usage
+from edgeeff.backends.tflite.emit import emit
+from edgeeff.backends.tflite.metadata import read
+from edgeeff.backends.tflite.run import load
+from edgeeff.readme import readme
+
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+NORMALISATIONS = {
+    "ImageNet": IMAGENET,
+    "Lite": ((127.0,) * 3, (128.0,) * 3),
+    "Inception": ((127.5,) * 3, (127.5,) * 3),
+    "plain pixels": ((0.0,) * 3, (1.0,) * 3),
+    "means alone differ": ((123.68, 116.779, 103.939), (1.0,) * 3),
+    "one std differs": ((127.5,) * 3, (127.5, 127.5, 120.0)),
+}
+
+
+def refusal(content: bytes) -> str | None:
+    """Why MediaPipe's image tasks would refuse a file; None: they take it."""
+    graph = schema.ModelT.InitFromPackedBuf(content).subgraphs[0]
+    (tensor,) = (graph.tensors[i] for i in graph.inputs)
+    if tensor.type not in (schema.TensorType.UINT8, schema.TensorType.FLOAT32):
+        return "type"
+    batch, _, _, channels = tensor.shape
+    if (batch, channels) != (1, 3):
+        return "shape"
+    if tensor.type == schema.TensorType.UINT8:
+        return None
+    found = read(content)
+    if len(found.mean) not in (1, 3) or len(found.mean) != len(found.std):
+        return "number of values"
+    if len({*found.mean}) > 1 or len({*found.std}) > 1:
+        return "per channel"
+    return "std" if abs(found.std[0]) < np.finfo(np.float32).eps else None
+
+
+def emission(example, name, input_type="float32", **options):
+    mean, std = NORMALISATIONS[name]
+    preprocess = replace(example.preprocess, mean=mean, std=std)
+    return replace(example.emission(input_type, **options), preprocess=preprocess)
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
+@pytest.mark.parametrize("network", ["lite", "swish_se"])
+def test_a_float_input_is_taken_and_computes_the_same(examples, tmp_path, network, name):
+    """Int8 and float: with a mean and std per channel the input becomes pixels of 0…255."""
+    asked = emission(examples(network), name)
+    example = replace(examples(network), preprocess=asked.preprocess)
+    own = input_preprocess(asked.target, asked.preprocess)
+    assert own.is_unnormalised == (name not in ("Lite", "Inception"))
+    for graph, close in ((example.float_graph, 1e-4), (example.hub, 0.15)):
+        content = emit(graph, asked)["model.tflite"]
+        assert refusal(content) is None
+        assert read(content).mean == pytest.approx(own.mean[:1])
+        (tmp_path / "model.tflite").write_bytes(content)
+        session = load(tmp_path, preprocess=own, input_type="float32", properties={})
+        found, expected = session.infer(example.pixels), example.reference(graph)
+        assert np.abs(found - expected).max() <= close * np.abs(expected).max()
+
+
+def test_it_costs_one_operator(examples):
+    def operators(name):
+        content = emit(examples("lite").hub, emission(examples("lite"), name))["model.tflite"]
+        return len(schema.ModelT.InitFromPackedBuf(content).subgraphs[0].operators)
+
+    assert operators("ImageNet") == operators("Inception") + 1
+
+
+def test_the_rules_refuse_what_mediapipe_was_seen_to_refuse(examples, monkeypatch):
+    """A mean and std for each channel, and an int8 input."""
+    example = examples("lite")
+    mean, std = IMAGENET
+    monkeypatch.setattr("edgeeff.backends.tflite.metadata.normalization", lambda *_: (mean, std))
+    assert refusal(emit(example.hub, emission(example, "ImageNet"))["model.tflite"]) == "per channel"
+    monkeypatch.undo()
+    assert refusal(emit(example.hub, example.emission("int8"))["model.tflite"]) == "type"
+    assert refusal(emit(example.hub, example.emission("uint8"))["model.tflite"]) is None
+
+
+@pytest.mark.parametrize(("input_type", "warns"), [("int8", True), ("uint8", False), ("float32", False)])
+def test_an_int8_input_is_warned_of(examples, input_type, warns):
+    asked = examples("lite").emission(input_type)
+    assert bool(usage("tflite").cautions(asked)) == warns
+    assert ("refuses an int8 input" in readme(asked)) == warns
+
+
+@pytest.mark.parametrize(("softmax", "said"), [(True, "probabilities"), (False, "--softmax")])
+def test_the_readme_says_what_mediapipes_scores_are(examples, softmax, said):
+    text = readme(examples("lite").emission("float32", softmax=softmax))
+    assert said in text.partition("With MediaPipe Tasks")[2]
+    assert ("--softmax" in text) != softmax
+
+
+def test_the_readme_of_plain_pixels_normalises_nothing(examples):
+    text = readme(emission(examples("lite"), "ImageNet"))
+    assert "0…255 as they are" in text and "pixels.astype(np.float32)" in text and "58.395" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NORMALISATIONS)
+@pytest.mark.parametrize("input_type", ["float32", "uint8"])
+def test_mediapipe_gives_the_runners_own_scores(examples, tmp_path, name, input_type):
+    """NOT RUN where mediapipe is not installed: it is no dependency, it brings OpenCV with it."""
+    mediapipe = pytest.importorskip("mediapipe", reason="NOT RUN: mediapipe is not installed")
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    example = examples("lite")
+    asked = emission(example, name, input_type) if input_type == "float32" else example.emission(input_type)
+    (tmp_path / "model.tflite").write_bytes(emit(example.hub, asked)["model.tflite"])
+    own = input_preprocess(asked.target, asked.preprocess)
+    session = load(tmp_path, preprocess=own, input_type=input_type, properties={})
+    options = vision.ImageClassifierOptions(
+        base_options=BaseOptions(model_asset_path=str(tmp_path / "model.tflite"))
+    )
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+        for pixels, expected in zip(example.pixels, session.infer(example.pixels), strict=True):
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
+            (head,) = classifier.classify(image).classifications
+            scores = {category.index: category.score for category in head.categories}
+            assert scores == pytest.approx(dict(enumerate(expected.tolist())), abs=1e-6)
