@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from edgeeff import backends
 from edgeeff.errors import BundleError, ImageError, MissingFileError, MissingRuntimeError, OutputError
 from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import open_images
+from edgeeff.images.survey import survey
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType, Precision
 
@@ -175,14 +177,14 @@ class Bundle:
         return report
 
     def predict(self, images: Pixels | Path | str, *, threads: int = 1) -> backends.Logits:
-        """Logits float32 [N, classes] of raw pixels uint8 [N, H, W, 3], or of an image, folder or list.
+        """Logits float32 [N, classes] of raw pixels uint8 [N, H, W, C], or of an image, folder or list.
 
         Raises:
             ImageError: An image cannot be decoded, or pixels are not of the network's size.
         """
         session = self.session(threads)
         if isinstance(images, np.ndarray):
-            expected = (*self.manifest.preprocess.size, 3)
+            expected = (*self.manifest.preprocess.size, self.manifest.preprocess.channels)
             if images.dtype != np.uint8 or images.shape[1:] != expected:
                 raise ImageError(
                     f"pixels are {images.dtype} {list(images.shape)}, the bundle takes uint8 [N, "
@@ -191,7 +193,10 @@ class Bundle:
                 )
             return session.infer(images)
         opened = open_images(images)
-        logits = [session.infer(pixels) for pixels, _ in opened.batches(self.manifest.preprocess)]
+        looked = survey(opened.pictures, self.manifest.preprocess)
+        for warning in looked.warnings:
+            warnings.warn(warning, stacklevel=2)
+        logits = [session.infer(pixels) for pixels, _ in opened.batches(looked.preprocess)]
         for name, reason in opened.bad.items():
             raise ImageError(reason, mend=f"replace {name} or take it out")
         return np.concatenate(logits)

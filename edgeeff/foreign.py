@@ -31,7 +31,7 @@ from edgeeff.graph.importing import source, tensors
 from edgeeff.harness import verify
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.pipeline import tool_versions
-from edgeeff.preprocess import Preprocess
+from edgeeff.preprocess import Channels, Preprocess
 from edgeeff.readme import readme
 from edgeeff.recipes import open_source
 from edgeeff.steps import golden_files, target_facts
@@ -65,8 +65,8 @@ def emit(
     path: Path,
     *,
     target: str,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    mean: Channels,
+    std: Channels,
     images: Path | None = None,
     output: Path = Path("dist"),
     name: str | None = None,
@@ -81,8 +81,8 @@ def emit(
     Args:
         path: The ONNX file; its input is normalised with ``mean`` and ``std`` on pixels of 0…255.
         target: An int8 target.
-        mean: Per channel.
-        std: Per channel.
+        mean: Per channel, or one value for all.
+        std: Likewise.
         images: To verify with; None: the artifact is not run.
         output: The bundle is written to ``<output>/<name>-<target>/``.
         name: Instead of the file's.
@@ -101,8 +101,9 @@ def emit(
         raise OptionError(f"{target} takes {wanted.input}", mend="choose a target with a float32 input")
     given = load(path)
     graph, repairs = _repaired(given, path, wanted)
-    size, classes = _hub_shape(graph, path)
-    preprocess = Preprocess(size=size, mean=mean, std=std)
+    channels, size, classes = _hub_shape(graph, path)
+    own = Preprocess(size=size, mean=(0.0,) * channels, std=(1.0,) * channels)
+    preprocess = request.prepared(own, None, {"mean": mean, "std": std})
     stem = path.name.partition(".")[0]
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
     names = request.resolve_labels(request.given_labels(labels), None, classes, labels)
@@ -158,7 +159,7 @@ def _compared(before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Prepr
         VerificationError: They are further apart than two runtimes may be on one graph.
     """
     height, width = preprocess.size
-    patches = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+    patches = np.random.default_rng(0).integers(0, 256, (1, 8, 8, preprocess.channels), np.uint8)
     image = patches[:, np.arange(height)[:, None] * 8 // height, np.arange(width) * 8 // width]
     sizes = [
         prod(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
@@ -219,8 +220,8 @@ def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, st
     }
 
 
-def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[tuple[int, int], int]:
-    """Input height and width and the number of classes, if the graph keeps the hub's outward rules."""
+def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int], int]:
+    """Input channels, height and width, and the classes, if the graph keeps the hub's outward rules."""
     for node in graph.graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
@@ -235,10 +236,11 @@ def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[tuple[int, int], int
         for value in (*inputs, *graph.graph.output)
     ]
     match shapes:
-        case [[1, 3, height, width], [1, classes]] if min(height, width, classes) > 0:
+        case [[1, (1 | 3 | 4) as channels, height, width], [1, classes]] if min(height, width, classes) > 0:
             if max(height, width) <= _LARGEST and classes <= _MOST_CLASSES:
-                return (height, width), classes
+                return channels, (height, width), classes
     raise GraphError(
         f"{path}: inputs and outputs are {shapes}",
-        mend="export one input [1, 3, H, W] and one output [1, classes], with static shapes",
+        mend="export one input [1, 3, H, W] (or of 1 or 4 channels) and one output [1, classes], with "
+        "static shapes",
     )

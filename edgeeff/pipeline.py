@@ -9,7 +9,7 @@ only what is new. Nothing is written until it is whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.harness.verify import GOLDEN_IMAGES
+from edgeeff.images.survey import survey
 from edgeeff.memory import give_back
+from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget, recipe
 from edgeeff.target import Target
@@ -68,11 +70,13 @@ def build(
     output: Path | str = "dist",
     name: str | None = None,
     size: int | tuple[int, int] | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
     crop: float | None = None,
     interpolation: str | None = None,
     squash: bool | None = None,
+    exif: bool | None = None,
+    white: float | None = None,
     padding: str | None = None,
     bn_epsilon: float | None = None,
     trust_checkpoint: bool = False,
@@ -110,11 +114,15 @@ def build(
         output: Bundles are written to ``<output>/<name>-<target>/``.
         name: Instead of the model's name.
         size: Input height and width, pixels; None: the model's own.
-        mean: Of each RGB channel, on pixels of 0…255; None: the model's own.
+        mean: Of each RGB channel, on pixels of 0…255, or one value for all; None: the model's own.
         std: Likewise.
         crop: The share of the resized photo that the centre crop keeps, 0…1; None: the checkpoint's origin's.
         interpolation: Filter of the resize, bicubic or bilinear; None: likewise.
         squash: Whether a photo is resized without keeping its ratio of sides; None: likewise.
+        exif: Whether photos are turned as their EXIF orientation says; None: no, as in timm, torchvision and
+            Keras.
+        white: The value that is white in images of more than 8 bits which do not declare it; None: what their
+            container holds, or a guess that is warned of.
         padding: same or symmetric; None: the checkpoint's origin's.
         bn_epsilon: Of batch normalisation; None: likewise.
         trust_checkpoint: Run a checkpoint that is code: TorchScript, torch.export, ``module:callable``.
@@ -172,6 +180,8 @@ def build(
         crop=crop,
         interpolation=interpolation,
         squash=squash,
+        exif=exif,
+        white=white,
         padding=padding,
         bn_epsilon=bn_epsilon,
         trust_checkpoint=trust_checkpoint,
@@ -254,11 +264,13 @@ def prepare(
     calibration: Path | str | None = None,
     validation: Path | str | None = None,
     size: int | tuple[int, int] | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
     crop: float | None = None,
     interpolation: str | None = None,
     squash: bool | None = None,
+    exif: bool | None = None,
+    white: float | None = None,
     padding: str | None = None,
     bn_epsilon: float | None = None,
     trust_checkpoint: bool = False,
@@ -278,17 +290,23 @@ def prepare(
         model, checkpoint, weights, size, padding=padding, epsilon=bn_epsilon, trust=trust_checkpoint
     )
     changed = request.resolve_preprocess(
-        mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash
+        mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash, exif=exif, white=white
     )
     cache = cache or Cache.default()
     identity, source_digest = steps.identify(asked, cache, progress)
-    preprocess = replace(identity.preprocess.resized(asked.size), **changed)
+    preprocess = request.prepared(identity.preprocess, asked.size, changed)
     progress.tell(request.network_line(identity))
     progress.warn_again(identity.warnings)
     progress.tell(request.preprocess_line(preprocess, changed))
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
     )
+    found = survey([*images.calibration.pictures, *images.validation.pictures], preprocess)
+    preprocess = found.preprocess
+    for line in found.lines:
+        progress.tell(line)
+    for warning in found.warnings:
+        progress.warn(warning)
     if images.warning and quantises:
         progress.warn(images.warning)
     return steps.Work(

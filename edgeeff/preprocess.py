@@ -14,8 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edgeeff import depth
+
 Pixels = npt.NDArray[np.uint8]
 Interpolation = Literal["bicubic", "bilinear"]
+#: One value for each channel.
+Channels = tuple[float, ...]
+
+#: What photos become for a network of so many channels: Pillow's modes.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+#: How they are called where a line tells what a network takes.
+CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
+#: Four channels that are no colours and transparency: none of them is weighed by another when resized.
+FOUR = "CMYK"
 
 
 @dataclass(frozen=True)
@@ -23,29 +34,53 @@ class Preprocess:
     """How a network wants its images.
 
     The photo is resized to cover ``size / crop`` (or, with ``squash``, to be just that, whatever its ratio of
-    sides), the centre ``size`` is cut out, and each RGB channel becomes ``(x - mean) / std``. An image that
-    already has the network's size is taken whole.
+    sides), the centre ``size`` is cut out, and each channel becomes ``(x - mean) / std``. An image that
+    already has the network's size is taken whole. Channels are R, G, B; grey for a network of one; R, G, B
+    and transparency for one of four.
 
     Args:
         size: Height and width of the network's input, pixels.
-        mean: Per channel (R, G, B), on pixels of 0…255.
+        mean: Per channel, on pixels of 0…255; their number is that of the network's input channels.
         std: Per channel, on the same scale.
         crop: Fraction of the resized photo that the centre crop keeps, 0…1.
         interpolation: Filter of the resize (Pillow's, with antialiasing).
         squash: The sides are resized each on its own, so that nothing but ``crop`` is cut off.
+        exif: Photos are turned as their EXIF orientation says. timm, torchvision and Keras do not.
+        white: The value that is white in images of more than 8 bits which do not say it (:mod:`depth`).
     """
 
     size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Channels
+    std: Channels
     crop: float = 0.875
     interpolation: Interpolation = "bicubic"
     squash: bool = False
+    exif: bool = False
+    white: float | None = None
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input."""
+        return len(self.mean)
+
+    def coloured(self, image: Image.Image) -> Image.Image:
+        """An image with 8 bits in each of the network's channels.
+
+        Raises:
+            ImageError: Which of its values is white cannot be told, or it has other channels.
+        """
+        image, _ = depth.eight_bits(image, self.white)
+        return image.convert(MODES[self.channels])
 
     def fit(self, image: Image.Image) -> Pixels:
-        """Resize and centre-crop a photo to uint8 [H, W, 3], RGB."""
+        """Resize and centre-crop a photo to uint8 [H, W, C].
+
+        Raises:
+            ImageError: As :meth:`coloured`.
+        """
         height, width = self.size
-        image = image.convert("RGB")
+        if image.mode != FOUR or self.channels != 4:
+            image = self.coloured(image)
         if image.size != (width, height):
             across, down = width / self.crop / image.width, height / self.crop / image.height
             if not self.squash:
@@ -57,18 +92,22 @@ class Preprocess:
             right, bottom = min(left + box_width, image.width), min(top + box_height, image.height)
             method = getattr(Image.Resampling, self.interpolation.upper())
             image = image.resize((width, height), method, (left, top, right, bottom))
-        return np.asarray(image, dtype=np.uint8)
+        return np.asarray(image, dtype=np.uint8).reshape(height, width, self.channels)
 
     def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Raw pixels uint8 [N, H, W, 3] to the float input [N, 3, H, W]."""
+        """Raw pixels uint8 [N, H, W, C] to the float input [N, C, H, W]."""
         mean = np.asarray(self.mean, np.float32)
         std = np.asarray(self.std, np.float32)
         return np.ascontiguousarray(((pixels.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2))
 
     @staticmethod
     def raw(pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Raw pixels uint8 [N, H, W, 3] as the input of a graph that normalises itself, [N, 3, H, W]."""
+        """Raw pixels uint8 [N, H, W, C] as the input of a graph that normalises itself, [N, C, H, W]."""
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+
+    def with_white(self, white: float | None) -> Preprocess:
+        """The same with another white; None leaves it."""
+        return self if white is None else replace(self, white=white)
 
     def resized(self, size: tuple[int, int] | None) -> Preprocess:
         """The same for another ``size`` (height, width); None leaves it.
@@ -88,7 +127,7 @@ class Preprocess:
 
     def unnormalised(self) -> Preprocess:
         """The same photo, and its pixels as they are: mean 0, standard deviation 1."""
-        return replace(self, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        return replace(self, mean=(0.0,) * self.channels, std=(1.0,) * self.channels)
 
     @property
     def is_unnormalised(self) -> bool:
@@ -107,15 +146,19 @@ class Preprocess:
             KeyError, TypeError, ValueError: The data is no such thing.
         """
         height, width = map(int, data["size"])
-        red, green, blue = map(float, data["mean"])
-        std_red, std_green, std_blue = map(float, data["std"])
+        mean, std = (tuple(map(float, data[key])) for key in ("mean", "std"))
+        if len(mean) not in MODES or len(mean) != len(std):
+            raise ValueError(f"mean {mean} and std {std}")
         if data["interpolation"] not in get_args(Interpolation):
             raise ValueError(f"interpolation {data['interpolation']!r}")
+        white = data.get("white")
         return cls(
             size=(height, width),
-            mean=(red, green, blue),
-            std=(std_red, std_green, std_blue),
+            mean=mean,
+            std=std,
             crop=float(data["crop"]),
             interpolation=data["interpolation"],
             squash=bool(data.get("squash", False)),
+            exif=bool(data.get("exif", False)),
+            white=None if white is None else float(white),
         )

@@ -13,7 +13,7 @@ from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
-from edgeeff.preprocess import Interpolation, Preprocess
+from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
 from edgeeff.steps import GivenPlan
 from edgeeff.target import InputType, Target, load_target
@@ -150,17 +150,24 @@ def resolve_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def resolve_preprocess(
     *,
-    mean: tuple[float, float, float] | None,
-    std: tuple[float, float, float] | None,
+    mean: Channels | None,
+    std: Channels | None,
     crop: float | None,
     interpolation: str | None,
     squash: bool | None,
+    exif: bool | None = None,
+    white: float | None = None,
 ) -> dict[str, Any]:
     """What the user changes of the preprocessing: fields of :class:`Preprocess`.
 
     Raises:
         OptionError: A value makes no sense.
     """
+    for option, values in (("--mean", mean), ("--std", std)):
+        if values is not None and len(values) not in MODES:
+            raise OptionError(
+                f"{option} has {len(values)} values", mend="give one for all channels, or one for each"
+            )
     if std is not None and min(std) <= 0:
         raise OptionError(
             f"a standard deviation of {min(std):g}", mend="give positive values on pixels 0…255"
@@ -171,8 +178,33 @@ def resolve_preprocess(
         raise OptionError(
             f"--interpolation {interpolation!r}", mend=f"choose one of {', '.join(get_args(Interpolation))}"
         )
-    given = {"mean": mean, "std": std, "crop": crop, "interpolation": interpolation, "squash": squash}
+    if white is not None and not 0 < white < 2**32:
+        raise OptionError(f"--white {white:g}", mend="give the value that is white, such as 4095 or 65535")
+    given = {
+        **{"mean": mean, "std": std, "crop": crop, "interpolation": interpolation, "squash": squash},
+        **{"exif": exif, "white": white},
+    }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str, Any]) -> Preprocess:
+    """The preprocessing as its origin says, at another size, with what the user changes.
+
+    Raises:
+        OptionError: A mean or std of another number of channels than the network's.
+    """
+    fitted = dict(changed)
+    for option in ("mean", "std"):
+        values = fitted.get(option)
+        if values is None:
+            continue
+        if len(values) not in (1, own.channels):
+            raise OptionError(
+                f"--{option} has {len(values)} values, and the network takes {own.channels} channels",
+                mend=f"give one value for all channels, or {own.channels}",
+            )
+        fitted[option] = tuple(values) * (own.channels // len(values))
+    return replace(own.resized(size), **fitted)
 
 
 def network_line(identity: Identity) -> str:
@@ -193,15 +225,16 @@ def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any]) -> str:
     """How images are prepared: shown at every build, since the wrong way costs up to ten points."""
     height, width = preprocess.size
     resize = "squashed to" if preprocess.squash else "resized to cover"
+    channels = CHANNELS[preprocess.channels]
     shown = (
         f"images   {resize} {round(height / preprocess.crop)}×{round(width / preprocess.crop)} "
         f"({preprocess.interpolation}), centre {height}×{width}, "
-        f"mean {_channels(preprocess.mean)}, std {_channels(preprocess.std)} on RGB 0…255"
+        f"mean {_channels(preprocess.mean)}, std {_channels(preprocess.std)} on {channels} 0…255"
     )
     return shown + (f" ({', '.join(changed)} by option)" if changed else "")
 
 
-def _channels(values: tuple[float, float, float]) -> str:
+def _channels(values: Channels) -> str:
     distinct = values[:1] if len(set(values)) == 1 else values
     return " ".join(f"{value:g}" for value in distinct)
 

@@ -98,8 +98,8 @@ def test_an_npz_written_anew_is_read_anew(tmp_path):
     [
         {"pictures": noise(2, 8, 8, 3)},
         {"images": noise(2, 8, 8, 3).astype(np.float32)},
-        {"images": noise(2, 8, 8)},
-        {"images": noise(2, 8, 8, 4)},
+        {"images": noise(2, 8)},
+        {"images": noise(2, 8, 8, 2)},
         {"images": np.asfortranarray(noise(2, 8, 8, 3))},
         {"images": noise(0, 8, 8, 3)},
         {"images": noise(2, 8, 8, 3), "labels": np.zeros(3)},
@@ -113,6 +113,40 @@ def test_an_npz_of_something_else_is_refused(arrays, tmp_path):
     np.savez(tmp_path / "a.npz", allow_pickle=True, **arrays)
     with pytest.raises(MissingFileError, match=r"a\.npz"):
         open_images(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("images", "advice"),
+    [
+        (np.zeros((2, 8, 8, 3), np.float32), "* 255"),
+        (np.zeros((2, 8, 8, 3), np.float64), "* 255"),
+        (np.zeros((2, 8, 8, 3), np.uint16), ">> 8"),
+        (np.zeros((2, 8, 8), np.uint16), ">> 4"),
+        (np.asfortranarray(noise(2, 8, 8, 3)), "ascontiguousarray"),
+    ],
+)
+def test_an_npz_of_another_type_is_refused_with_the_way_to_8_bits(images, advice, tmp_path):
+    np.savez(tmp_path / "a.npz", images=images)
+    with pytest.raises(MissingFileError) as caught:
+        open_images(tmp_path / "a.npz")
+    assert advice in caught.value.mend
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((2, 8, 8), 1), ((2, 8, 8, 1), 1), ((2, 8, 8, 4), 4)])
+def test_an_npz_of_grey_or_of_four_channels(shape, channels, tmp_path):
+    pixels = noise(*shape)
+    np.savez(tmp_path / "a.npz", images=pixels)
+    preprocess = Preprocess((8, 8), (0.0,) * channels, (1.0,) * channels)
+    found = np.concatenate([batch for batch, _ in open_images(tmp_path / "a.npz").batches(preprocess)])
+    assert np.array_equal(found, pixels.reshape(2, 8, 8, channels))
+
+
+@pytest.mark.parametrize(("stored", "wanted"), [(4, 3), (3, 4), (1, 4), (4, 1)])
+def test_four_channels_are_made_of_no_others(stored, wanted, tmp_path):
+    np.savez(tmp_path / "a.npz", images=noise(2, 8, 8, stored))
+    images = open_images(tmp_path / "a.npz")
+    assert not list(images.batches(Preprocess((8, 8), (0.0,) * wanted, (1.0,) * wanted)))
+    assert all(f"{stored} channels" in reason for reason in images.bad.values()) and len(images.bad) == 2
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.95])
@@ -161,16 +195,16 @@ def test_every_mode_becomes_rgb(mode, tmp_path):
         Image.new("I;16", (5, 4), 20000) if mode == "I;16" else Image.fromarray(noise(4, 5, 3)).convert(mode)
     )
     source.save(path)
-    image = decode(Picture(path))
+    image = decode(Picture(path), PREPROCESS)
     assert (image.mode, image.size) == ("RGB", (5, 4))
 
 
 def test_crops_are_cut_from_the_photo(tmp_path):
     path = save(tmp_path / "a.png", size=(100, 200))
-    whole = np.asarray(decode(Picture(path)))
-    cut = np.asarray(decode(Picture(path, crop=(0.25, 0.5, 0.5, 0.25))))
+    whole = np.asarray(decode(Picture(path), PREPROCESS))
+    cut = np.asarray(decode(Picture(path, crop=(0.25, 0.5, 0.5, 0.25)), PREPROCESS))
     np.testing.assert_array_equal(cut, whole[50:75, 50:150])
-    assert decode(Picture(path, crop=(0.999, 0.999, 1e-9, 1e-9))).size == (1, 1)
+    assert decode(Picture(path, crop=(0.999, 0.999, 1e-9, 1e-9)), PREPROCESS).size == (1, 1)
 
 
 def test_crops_take_turns(tmp_path):
@@ -195,7 +229,7 @@ def test_broken_images_raise_one_kind_of_error(kind, tmp_path):
                 broken[position] ^= 1 << int(random.integers(8))
         path.write_bytes(broken)
         try:
-            assert decode(Picture(path)).mode == "RGB"
+            assert decode(Picture(path), PREPROCESS).mode == "RGB"
         except ImageError as error:
             assert "a.png cannot be decoded" in error.what
 
@@ -204,12 +238,12 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", size=(64, 64))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ImageError, match="cannot be decoded"):
-        decode(Picture(path))
+        decode(Picture(path), PREPROCESS)
 
 
 def test_missing_image_is_an_image_error(tmp_path):
     with pytest.raises(ImageError, match=r"a\.png"):
-        decode(Picture(tmp_path / "a.png"))
+        decode(Picture(tmp_path / "a.png"), PREPROCESS)
 
 
 def test_broken_images_are_left_out_and_named(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgeeff.preprocess import Preprocess
+from edgeeff.preprocess import FOUR, Preprocess
 
 PREPROCESS = Preprocess(size=(24, 32), mean=(124.0, 116.0, 104.0), std=(58.0, 57.0, 56.0))
 
@@ -56,13 +57,55 @@ def test_interpolation_is_as_it_says():
     assert not np.array_equal(bicubic, bilinear)
 
 
-def test_json_and_back():
-    assert Preprocess.from_json(json.loads(json.dumps(PREPROCESS.to_json()))) == PREPROCESS
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        PREPROCESS,
+        replace(PREPROCESS, exif=True, white=4095.0, squash=True),
+        Preprocess((8, 8), (127.0,), (128.0,)),
+        Preprocess((8, 8), (1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0)),
+    ],
+)
+def test_json_and_back(preprocess):
+    assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
+
+
+def test_a_manifest_of_before_exif_and_white_is_read():
+    data = PREPROCESS.to_json()
+    for key in ("squash", "exif", "white"):
+        del data[key]
+    assert Preprocess.from_json(data) == PREPROCESS
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_photo_in_as_many_channels_as_the_network_has(channels):
+    preprocess = Preprocess((6, 6), (0.0,) * channels, (1.0,) * channels)
+    for mode in ("RGB", "L", "RGBA", "P", "1", "CMYK", "LA", "I;16"):
+        assert preprocess.fit(Image.new(mode, (9, 7))).shape == (6, 6, channels)
+
+
+def test_grey_networks_see_the_luma():
+    pixels = Preprocess((2, 2), (0.0,), (1.0,)).fit(Image.new("RGB", (2, 2), (200, 100, 50)))
+    assert (pixels == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)).all()
+
+
+def test_no_channel_of_four_is_weighed_by_the_fourth():
+    values = np.full((8, 8, 4), 200, np.uint8)
+    values[::2, :, 3] = 0
+    image = Image.frombytes(FOUR, (8, 8), values.tobytes())
+    assert (Preprocess((4, 4), (0.0,) * 4, (1.0,) * 4).fit(image)[..., :3] == 200).all()
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"size": [1, 2, 3]}, {"mean": [1]}, {"std": "abc"}, {"crop": None}, {"interpolation": "nearest"}],
+    [
+        {"size": [1, 2, 3]},
+        {"mean": [1, 2]},
+        {"std": [1]},
+        {"std": "abc"},
+        {"crop": None},
+        {"interpolation": "nearest"},
+    ],
 )
 def test_data_that_makes_no_sense(changes):
     with pytest.raises((ValueError, TypeError)):

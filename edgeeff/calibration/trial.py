@@ -17,15 +17,13 @@ import numpy as np
 from edgeeff.calibration.domain import channel_distances
 from edgeeff.graph import expectations
 from edgeeff.graph.expectations import Expectation
-from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.preprocess import Channels, Pixels, Preprocess
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import Tensor
 
     from edgeeff.graph.execute import Program
-
-Channels = tuple[float, float, float]
 
 #: Convolutions that are looked at: later ones tell the variants no better apart, and cost more.
 CONVOLUTIONS = 3
@@ -125,7 +123,7 @@ class TrialReport:
     def from_json(cls, data: Mapping[str, Any]) -> TrialReport:
         """The reverse of :meth:`to_json`."""
         variants = (
-            Variant(_three(v["mean"]), _three(v["std"]), bool(v["exchanged"]), float(v["distance"]))
+            Variant(_rounded(v["mean"]), _rounded(v["std"]), bool(v["exchanged"]), float(v["distance"]))
             for v in data["variants"]
         )
         return cls(tuple(variants), int(data["images"]), data["not_run"])
@@ -171,7 +169,7 @@ def _normalisations(preprocess: Preprocess) -> Iterator[tuple[Channels, Channels
     mean, std = preprocess.mean, preprocess.std
     unit = max(std) <= 2  # pixels of 0…1 deviate by a quarter
     scale = 255.0 if unit else 1 / 255
-    other = _three([v * scale for v in mean]), _three([v * scale for v in std])
+    other = _rounded([v * scale for v in mean]), _rounded([v * scale for v in std])
     yield from dict.fromkeys([(mean, std), other, *USUAL])
 
 
@@ -211,9 +209,8 @@ def _centre(pixels: Pixels) -> Pixels:
     return pixels[:, top : top + SIDE, left : left + SIDE]
 
 
-def _three(values: list[float]) -> Channels:
-    red, green, blue = (float(f"{value:.6g}") for value in values)
-    return red, green, blue
+def _rounded(values: list[float]) -> Channels:
+    return tuple(float(f"{value:.6g}") for value in values)
 
 
 def _numbers(values: Channels) -> str:

@@ -69,6 +69,11 @@ def json_end(*, empty: bool) -> None:
     sys.stdout.write("[]\n" if empty else "\n]\n")
 
 
+def note(text: str) -> None:
+    """Something that was decided, beside the results."""
+    err.print(Text(text), soft_wrap=not err.is_terminal)
+
+
 def warn(text: str) -> None:
     """Something the reader must not miss."""
     err.print(Text("WARNING ", style="bold yellow") + Text(text), soft_wrap=not err.is_terminal)

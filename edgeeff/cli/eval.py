@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from edgeeff.cli import console, tables
+from edgeeff.cli import console, options, tables
 
 
 def command(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge.")],
     images: Annotated[Path, typer.Option("--images", "-i", help="Folder, list file, .npz or recipe .toml.")],
     reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
+    white: options.White = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -26,7 +27,11 @@ def command(
     with console.ConsoleProgress() as progress:
         for bundle in opened:
             progress.stage(f"judging {bundle.name}")
-            reports.append(evaluate(bundle, images, reference=reference, threads=threads))
+            reports.append(evaluate(bundle, images, reference=reference, white=white, threads=threads))
+    for note in dict.fromkeys(note for report in reports for note in report.notes):
+        console.note(note)
+    for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
+        console.warn(warning)
     for name, reason in {k: v for report in reports for k, v in report.skipped.items()}.items():
         console.warn(f"skipped {name}: {reason}")
     if json:

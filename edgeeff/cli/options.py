@@ -36,6 +36,14 @@ Interpolation = Annotated[str | None, typer.Option(help="Of the resize: bicubic 
 Squash = Annotated[
     bool | None, typer.Option("--squash/--keep-ratio", help="Whether the resize may change the ratio.")
 ]
+Exif = Annotated[
+    bool | None,
+    typer.Option("--exif/--no-exif", help="Turn photos as their EXIF orientation says. Default: no."),
+]
+White = Annotated[
+    float | None,
+    typer.Option(help="Value that is white in 16-bit, 32-bit or float images: 4095, 65535, 1."),
+]
 Padding = Annotated[
     str | None, typer.Option(help="same (TensorFlow's) or symmetric. Default: the checkpoint's origin's.")
 ]

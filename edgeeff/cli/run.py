@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgeeff.cli import console
+from edgeeff.cli import console, options
 
 
 def command(
@@ -18,6 +18,7 @@ def command(
     source: Annotated[str, typer.Argument(help="Image, folder, list file, .npz, video, or /dev/video0.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 3,
     limit: Annotated[int | None, typer.Option(min=1, help="Images or frames to run at most.")] = None,
+    white: options.White = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -28,7 +29,7 @@ def command(
     session = loaded.session(threads)
     labels = loaded.manifest.labels
     shown = 0
-    for name, pixels in islice(_pixels(source, loaded.manifest.preprocess), limit):
+    for name, pixels in islice(_pixels(source, loaded.manifest.preprocess.with_white(white)), limit):
         scores = session.infer(pixels[None])[0]
         best = np.argsort(-scores, kind="stable")[:top]
         probabilities = scores if loaded.manifest.softmax else _softmax(scores)
@@ -57,13 +58,21 @@ def command(
 def _pixels(source: str, preprocess: Any) -> Iterator[tuple[str, Any]]:
     """Names and pixels of what is to be classified; a broken image is an error, since it was asked for."""
     from edgeeff import images, video
+    from edgeeff.images.survey import survey
 
     if video.is_video(source):
         for number, frame in enumerate(video.frames(source)):
             yield f"{source} frame {number}", preprocess.fit(frame)
         return
-    for picture in images.open_images(source).pictures:
-        yield str(picture), preprocess.fit(images.decode(picture))
+    pictures = images.open_images(source).pictures
+    looked = survey(pictures, preprocess)
+    for line in looked.lines:
+        console.note(line)
+    for warning in looked.warnings:
+        console.warn(warning)
+    preprocess = looked.preprocess
+    for picture in pictures:
+        yield str(picture), preprocess.fit(images.decode(picture, preprocess))
 
 
 def _softmax(logits: Any) -> Any:

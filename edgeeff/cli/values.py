@@ -5,17 +5,17 @@ from __future__ import annotations
 from edgeeff.errors import OptionError
 
 
-def channels(text: str) -> tuple[float, float, float]:
-    """One value for all channels, or three: ``127``, ``123.7,116.3,103.5``."""
+def channels(text: str) -> tuple[float, ...]:
+    """One value for all channels, or one for each: ``127``, ``123.7,116.3,103.5``."""
     try:
         parts = [float(part) for part in text.split(",")]
     except ValueError:
         parts = []
-    if len(parts) == 1:
-        parts *= 3
-    if len(parts) != 3:
-        raise OptionError(f"{text!r} is not one value or three", mend="write 127 or 123.7,116.3,103.5")
-    return parts[0], parts[1], parts[2]
+    if len(parts) not in (1, 3, 4):
+        raise OptionError(
+            f"{text!r} is not one value, or one for each channel", mend="write 127 or 123.7,116.3,103.5"
+        )
+    return tuple(parts)
 
 
 def size(text: str) -> int | tuple[int, int]:

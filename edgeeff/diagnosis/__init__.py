@@ -25,6 +25,7 @@ from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
 from edgeeff.memory import give_back
 from edgeeff.pipeline import build, prepare
+from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, Silent, recorded
 from edgeeff.quantization import recipe
 from edgeeff.target import Target
@@ -42,11 +43,13 @@ class Asked(TypedDict, total=False):
     calibration: Path | str | None
     validation: Path | str | None
     size: int | tuple[int, int] | None
-    mean: tuple[float, float, float] | None
-    std: tuple[float, float, float] | None
+    mean: Channels | None
+    std: Channels | None
     crop: float | None
     interpolation: str | None
     squash: bool | None
+    exif: bool | None
+    white: float | None
     padding: str | None
     bn_epsilon: float | None
     trust_checkpoint: bool

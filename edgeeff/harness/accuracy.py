@@ -14,6 +14,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, LabelsError, OptionError
 from edgeeff.harness.verify import FidelityAccumulator, fidelity_warnings
 from edgeeff.images import ImageSet
+from edgeeff.images.survey import survey
 from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
 from edgeeff.recipes import open_source
 
@@ -87,6 +88,8 @@ class AccuracyReport:
         skipped: Those that could not be decoded, with the reason.
         scores: Against the labels; None without any.
         reference: Against the float bundle; None without one.
+        notes: How the files were read, where they are not 8-bit and upright: one sentence each.
+        warnings: What of that is a guess.
     """
 
     bundle: str
@@ -95,6 +98,8 @@ class AccuracyReport:
     skipped: Mapping[str, str] = field(default_factory=dict)
     scores: LabelScores | None = None
     reference: ReferenceScores | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def top_1_drop(self) -> float | None:
@@ -113,6 +118,8 @@ class AccuracyReport:
             "scores": self.scores.to_json() if self.scores else None,
             "reference": self.reference.to_json() if self.reference else None,
             "top_1_drop_points": self.top_1_drop,
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }
 
 
@@ -122,6 +129,7 @@ def evaluate(
     *,
     labels: Sequence[int] | npt.NDArray[np.int64] | None = None,
     reference: Bundle | Path | str | None = None,
+    white: float | None = None,
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> AccuracyReport:
@@ -132,6 +140,7 @@ def evaluate(
         images: An image set, or what :func:`edgeeff.recipes.open_source` takes.
         labels: The class of each image, −1 where unknown; instead of those that the images bear.
         reference: A float bundle or its folder; it sees the very pixels that the bundle sees.
+        white: The value that is white in images of more than 8 bits, instead of the bundle's.
         threads: Of the runtime.
         progress: Called after each batch with the images done and all of them.
 
@@ -150,7 +159,8 @@ def evaluate(
             "there is nothing to judge by: the images bear no labels, and no reference is named",
             mend="label the images (a folder for each class, a list file, an .npz), or name a float bundle",
         )
-    preprocess = bundle.manifest.preprocess
+    looked = survey(images.pictures, bundle.manifest.preprocess.with_white(white))
+    preprocess = looked.preprocess
     if floating is not None and floating.manifest.preprocess.size != preprocess.size:
         raise OptionError(
             f"{bundle.name} takes {_size(bundle)} images, the reference {floating.name} {_size(floating)}",
@@ -204,6 +214,8 @@ def evaluate(
         skipped=dict(images.bad),
         scores=judged,
         reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
+        notes=looked.lines,
+        warnings=looked.warnings,
     )
 
 

@@ -1,4 +1,7 @@
-"""Images of an .npz: ``images`` uint8 [N, H, W, 3] and, if it is labelled, ``labels`` [N]."""
+"""Images of an .npz: ``images`` uint8 [N, H, W, C] and, if it is labelled, ``labels`` [N].
+
+C is 3 (R, G, B), 1 (grey) or 4; [N, H, W] is grey as well.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ import numpy.typing as npt
 
 from edgeeff.errors import MissingFileError
 from edgeeff.images.picture import UNLABELLED, Picture, stamp
+from edgeeff.preprocess import MODES
 
 
 def read(path: Path) -> list[Picture]:
@@ -35,7 +39,7 @@ def read(path: Path) -> list[Picture]:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise MissingFileError(
             f"{path} does not hold images: {error}",
-            mend="save it as numpy.savez(path, images=uint8 [N, H, W, 3], labels=int [N])",
+            mend=_advice(str(error)),
         ) from None
     if len(labels) != rows:
         raise MissingFileError(
@@ -45,9 +49,21 @@ def read(path: Path) -> list[Picture]:
 
 
 def row(picture: Picture) -> npt.NDArray[np.uint8]:
-    """The pixels of one row, uint8 [H, W, 3]."""
+    """The pixels of one row, uint8 [H, W, C]."""
     assert picture.index is not None
     return _rows(picture.path, stamp(picture.path))[picture.index]
+
+
+def _advice(reason: str) -> str:
+    """How to save the images, and how to bring other types to 8 bits."""
+    save = "save it as numpy.savez(path, images=uint8 [N, H, W, 3], labels=int [N])"
+    if "images are float" in reason:
+        return f"{save}; floats of 0…1 become 8 bits by (images * 255).round().astype('uint8')"
+    if "images are uint16" in reason:
+        return f"{save}; values of 0…65535 become 8 bits by (images >> 8).astype('uint8'), of 0…4095 by >> 4"
+    if ", in Fortran's order" in reason:
+        return f"{save}, with numpy.ascontiguousarray(images)"
+    return save
 
 
 @dataclass(frozen=True)
@@ -83,8 +99,11 @@ def _rows(path: Path, written: tuple[int, int]) -> _Rows:
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = read_header(copy)
-        if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or fortran:
-            raise ValueError(f"images are {dtype} {list(shape)}, not uint8 [N, H, W, 3]")
+        if len(shape) == 3:
+            shape = (*shape, 1)
+        if dtype != np.uint8 or len(shape) != 4 or shape[3] not in MODES or fortran:
+            order = ", in Fortran's order" if fortran else ""
+            raise ValueError(f"images are {dtype} {list(shape)}{order}, not uint8 [N, H, W, 3]")
         rows = _Rows(copy, copy.tell(), shape)
     except BaseException:
         copy.close()

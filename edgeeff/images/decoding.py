@@ -1,7 +1,8 @@
-"""From a file to pixels, RGB."""
+"""From a file to pixels: 8 bits in each of the network's channels."""
 
 from __future__ import annotations
 
+import struct
 import warnings
 
 from PIL import Image
@@ -9,33 +10,54 @@ from PIL import Image
 from edgeeff.errors import ImageError
 from edgeeff.images import arrays
 from edgeeff.images.picture import Picture
-from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.preprocess import FOUR, MODES, Pixels, Preprocess
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
 
-def decode(picture: Picture) -> Image.Image:
-    """Decode one image to RGB.
+#: What an EXIF orientation asks for (TIFF 6.0, tag 274).
+ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
+    """Decode one image to 8 bits in each of the network's channels, upright if the preprocessing says so.
 
     Raises:
-        ImageError: The file is not an image, or is broken.
+        ImageError: The file is not an image, or is broken, or which of its values is white cannot be told.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and palettes, and decodes them
-        return _decode(picture)
+        return _decode(picture, preprocess)
 
 
-def _decode(picture: Picture) -> Image.Image:
+def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
     try:
         if picture.index is not None:
-            image = Image.fromarray(arrays.row(picture))
+            image = _array(picture, preprocess)
         else:
             with Image.open(picture.path) as file:
-                image = file.convert("RGB")
+                image = preprocess.coloured(file)
+                turn = _TURNS.get(orientation(file)) if preprocess.exif else None
+            image = image if turn is None else image.transpose(turn)
+    except ImageError as error:
+        raise ImageError(f"{picture}: {error.what}", mend=error.mend) from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ImageError(
-            f"{picture} cannot be decoded: {reason}", mend="replace the image or take it out"
+            f"{picture} cannot be decoded: {reason}",
+            mend="replace the image or take it out; many kinds of TIFF (float colours among them) have to be "
+            "saved as PNG"
+            if picture.path.suffix.lower() in (".tif", ".tiff")
+            else "replace the image or take it out",
         ) from None
     if picture.crop is not None:
         left, top, width, height = picture.crop
@@ -50,9 +72,35 @@ def _decode(picture: Picture) -> Image.Image:
     return image
 
 
-def try_decode(picture: Picture, preprocess: Preprocess) -> Pixels | ImageError:
-    """The pixels that the network sees, uint8 [H, W, 3], or why there are none."""
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation of an image; 1, upright, where there is none or it makes no sense."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns these itself, whenever it loads them
     try:
-        return preprocess.fit(_decode(picture))
+        found = image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error):
+        return 1
+    return found if found in _TURNS else 1
+
+
+def _array(picture: Picture, preprocess: Preprocess) -> Image.Image:
+    """A row of an .npz."""
+    pixels = arrays.row(picture)
+    channels = pixels.shape[2]
+    if 4 in (channels, preprocess.channels) and channels != preprocess.channels:
+        raise ImageError(
+            f"it has {channels} channels, and the network takes {preprocess.channels}",
+            mend=f"save images of {preprocess.channels} channels",
+        )
+    if channels == 1:
+        return Image.fromarray(pixels[..., 0]).convert(MODES[preprocess.channels])
+    image = Image.frombytes("RGB" if channels == 3 else FOUR, pixels.shape[1::-1], pixels.tobytes())
+    return image if channels == 4 else image.convert(MODES[preprocess.channels])
+
+
+def try_decode(picture: Picture, preprocess: Preprocess) -> Pixels | ImageError:
+    """The pixels that the network sees, uint8 [H, W, C], or why there are none."""
+    try:
+        return preprocess.fit(_decode(picture, preprocess))
     except ImageError as error:
         return error

@@ -73,7 +73,7 @@ class ImageSet:
     def batches(
         self, preprocess: Preprocess, size: int = 8
     ) -> Iterator[tuple[Pixels, npt.NDArray[np.int64]]]:
-        """Decode, fit and batch: raw pixels uint8 [n, H, W, 3], and the images' numbers [n].
+        """Decode, fit and batch: raw pixels uint8 [n, H, W, C], and the images' numbers [n].
 
         Images that cannot be decoded are left out and named in ``bad``.
         """

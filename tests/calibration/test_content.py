@@ -59,7 +59,7 @@ def all_photos(photos):
 
 @pytest.fixture(scope="module")
 def photo_pixels(photos):
-    return np.stack([PREPROCESS.fit(decode(picture)) for picture in photos])
+    return np.stack([PREPROCESS.fit(decode(picture, PREPROCESS)) for picture in photos])
 
 
 @pytest.mark.parametrize("side", [SIZE, 300])

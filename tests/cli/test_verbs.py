@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from edgeeff.zoo import catalog
 
@@ -43,6 +45,27 @@ def test_run(edgeeff, lite0_bundles, ten_photos):
         assert len(shares) == 5 and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.00001
     table = edgeeff("run", lite0_bundles / INT8, ten_photos, "--limit=2")
     assert table.out.count(".jpg") == 2 and "%" in table.out
+
+
+def test_run_reads_deep_photos_as_their_8_bit_twins(edgeeff, lite0_bundles, photos, tmp_path):
+    grey = np.asarray(Image.open(photos[0].path).convert("L"))
+    saved = {
+        "twin.png": grey,
+        "16.png": grey.astype(np.uint16) * 257,
+        "12.png": grey.astype(np.uint16) << 4,
+        "float.tif": (grey / 255).astype(np.float32),
+    }
+    found = {}
+    for name, values in saved.items():
+        Image.fromarray(values).save(tmp_path / name)
+        found[name] = edgeeff("run", lite0_bundles / INT8, tmp_path / name, "--json")
+    assert all(result.data[0]["classes"] == found["twin.png"].data[0]["classes"] for result in found.values())
+    assert [name for name, result in found.items() if "WARNING" in result.err] == ["12.png", "float.tif"]
+    assert "16-bit: 0…65535 becomes 0…255" in found["16.png"].err and not found["twin.png"].err
+    settled = edgeeff("run", lite0_bundles / INT8, tmp_path / "12.png", "--white=4095", "--json")
+    assert "WARNING" not in settled.err and settled.data[0]["classes"] == found["12.png"].data[0]["classes"]
+    refused = edgeeff("run", lite0_bundles / INT8, tmp_path / "16.png", "--white=4095")
+    assert refused.status == 2 and "--white" in refused.err
 
 
 def test_run_says_the_same_on_every_runtime(edgeeff, lite0_bundles, ten_photos):

@@ -2,9 +2,11 @@
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import edgeeff
 from edgeeff.errors import ImageError, LabelsError, OptionError
@@ -38,6 +40,27 @@ def test_against_labels_and_a_reference(make_bundle, images):
     assert report.top_1_drop == pytest.approx(200 / 3)
     assert len(report.reference.warnings) == 2
     json.dumps(report.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(("shift", "guessed"), [(8, False), (4, True)])
+def test_deep_images_are_judged_as_their_8_bit_twins(make_bundle, tmp_path, shift, guessed):
+    grey = np.random.default_rng(0).integers(60, 256, (6, 32, 32), np.uint8)
+    grey[:, 0, 0] = 255
+    for folder, values in (("twins", grey), ("deep", grey.astype(np.uint16) << shift)):
+        (tmp_path / folder).mkdir()
+        for i, value in enumerate(values):
+            Image.fromarray(value).save(tmp_path / folder / f"{i}.png")
+    bundle = make_bundle()
+    expected = bundle.predict(tmp_path / "twins")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert np.array_equal(bundle.predict(tmp_path / "deep"), expected)
+    report = edgeeff.evaluate(bundle, tmp_path / "deep", reference=bundle)
+    said = report.to_json()["warnings" if guessed else "notes"]
+    assert "6 of 6 images are 16-bit" in said[0]
+    assert ["6 of 6 images are 16-bit" in str(warning.message) for warning in caught] == [True] * guessed
+    settled = edgeeff.evaluate(bundle, tmp_path / "deep", reference=bundle, white=(256 << shift) - 1)
+    assert not settled.warnings and "--white" in settled.notes[0]
 
 
 def test_against_itself(make_bundle, images):
