@@ -79,6 +79,8 @@ def build(
     white: float | None = None,
     padding: str | None = None,
     bn_epsilon: float | None = None,
+    prefix: str | None = None,
+    head: str | None = None,
     trust_checkpoint: bool = False,
     labels: Path | str | Sequence[str] | None = None,
     io: str | None = None,
@@ -125,6 +127,9 @@ def build(
             container holds, or a guess that is warned of.
         padding: same or symmetric; None: the checkpoint's origin's.
         bn_epsilon: Of batch normalisation; None: likewise.
+        prefix: Take only the tensors whose names begin so, of a checkpoint with several networks.
+        head: What the head computes, where no name says it: ``linear,bn,relu,linear``; ``fc2:linear`` of the
+            layers under a name.
         trust_checkpoint: Run a checkpoint that is code: TorchScript, torch.export, ``module:callable``.
         labels: Names of the classes, or a file with one a line; None: those of the checkpoint.
         io: Input type instead of the targets' own: float32, uint8 or int8.
@@ -184,6 +189,8 @@ def build(
         white=white,
         padding=padding,
         bn_epsilon=bn_epsilon,
+        prefix=prefix,
+        head=head,
         trust_checkpoint=trust_checkpoint,
         count=count,
         seed=seed,
@@ -203,6 +210,7 @@ def build(
         "source": work.source_digest,
         "model": identity.model,
         "conventions": vars(identity.conventions) if identity.conventions else None,
+        "chosen": [work.asked.prefix, work.asked.head],
         "preprocess": preprocess.to_json(),
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
@@ -273,6 +281,8 @@ def prepare(
     white: float | None = None,
     padding: str | None = None,
     bn_epsilon: float | None = None,
+    prefix: str | None = None,
+    head: str | None = None,
     trust_checkpoint: bool = False,
     count: int | None = None,
     seed: int | None = None,
@@ -287,7 +297,12 @@ def prepare(
     Args are those of :func:`build`; ``quantises`` says whether any target needs calibration.
     """
     asked = request.resolve_source(
-        model, checkpoint, weights, size, padding=padding, epsilon=bn_epsilon, trust=trust_checkpoint
+        *(model, checkpoint, weights, size),
+        padding=padding,
+        epsilon=bn_epsilon,
+        prefix=prefix,
+        head=head,
+        trust=trust_checkpoint,
     )
     changed = request.resolve_preprocess(
         mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash, exif=exif, white=white

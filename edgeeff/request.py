@@ -17,7 +17,7 @@ from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preproc
 from edgeeff.quantization import estimators, recipe
 from edgeeff.steps import GivenPlan
 from edgeeff.target import InputType, Target, load_target
-from edgeeff.zoo import catalog
+from edgeeff.zoo import catalog, chosen
 from edgeeff.zoo.conventions import Padding
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -111,6 +111,8 @@ def resolve_source(
     *,
     padding: str | None = None,
     epsilon: float | None = None,
+    prefix: str | None = None,
+    head: str | None = None,
     trust: bool = False,
 ) -> Asked:
     """What the user says of the network, as far as it can be judged without reading it.
@@ -129,6 +131,7 @@ def resolve_source(
         raise OptionError(
             f"--bn-epsilon {epsilon:g}", mend="1e-3 and 1e-5 are what networks are trained with"
         )
+    chosen.read(prefix, head)
     return Asked(
         source=str(checkpoint) if checkpoint is not None else None,
         model=model,
@@ -136,6 +139,8 @@ def resolve_source(
         size=resolve_size(size) if size is not None else None,
         padding=cast("Padding | None", padding),
         epsilon=epsilon,
+        prefix=prefix,
+        head=head,
         trust=trust,
     )
 

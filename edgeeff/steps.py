@@ -302,6 +302,7 @@ class Work:
         key = key_of(
             source=self.source_digest,
             model=self.asked.model,
+            chosen=[self.asked.prefix, self.asked.head],
             conventions=vars(conventions) if conventions else None,
             size=self.preprocess.size,
             tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim"),

@@ -48,6 +48,16 @@ Padding = Annotated[
     str | None, typer.Option(help="same (TensorFlow's) or symmetric. Default: the checkpoint's origin's.")
 ]
 BnEpsilon = Annotated[float | None, typer.Option(help="Of batch normalisation. Default: likewise.")]
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        help="Take what lies under this name in the checkpoint alone, of several networks: student."
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(help="What the head computes, if no name says it: linear,bn,relu,linear or fc2:linear."),
+]
 TrustCheckpoint = Annotated[
     bool, typer.Option(help="Run a checkpoint that is code: TorchScript, torch.export, module:callable.")
 ]

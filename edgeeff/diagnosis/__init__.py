@@ -52,6 +52,8 @@ class Asked(TypedDict, total=False):
     white: float | None
     padding: str | None
     bn_epsilon: float | None
+    prefix: str | None
+    head: str | None
     trust_checkpoint: bool
     io: str | None
     count: int | None

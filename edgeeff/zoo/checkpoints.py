@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError, MissingFileError
-from edgeeff.zoo import catalog, efficientnet, fitting, formats, origin
+from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, origin
+from edgeeff.zoo.chosen import Chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.heads import HiddenActivation
@@ -52,7 +53,7 @@ class Checkpoint:
         return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations)
 
 
-def read(path: Path | None, model: str | None = None) -> Checkpoint:
+def read(path: Path | None, model: str | None = None, chosen: Chosen | None = None) -> Checkpoint:
     """Read a checkpoint, and find which network it is of, and whose.
 
     Args:
@@ -60,6 +61,7 @@ def read(path: Path | None, model: str | None = None) -> Checkpoint:
             any naming of ``namings/``. Of a network and its moving average the average is taken. None takes
             the weights that an installed wheel carries for ``model``.
         model: A name that :func:`catalog.get` understands; None: the network that the tensors fit.
+        chosen: Which part of the file is meant, and what its head computes.
 
     Raises:
         MissingFileError: There is no such file.
@@ -69,19 +71,22 @@ def read(path: Path | None, model: str | None = None) -> Checkpoint:
     if path is None:
         path = wheel(catalog.get(model or "b0"))
     file = formats.read(path)
-    spec = catalog.get(model) if model else fitting.which(file.tensors, path, file.head)
-    fitted = fitting.fit(file.tensors, spec, path, file.head)
+    accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
+    spec = catalog.get(model) if model else fitting.which(file.tensors, accounted, path)
+    fitted = fitting.fit(file.tensors, accounted, spec, path)
     classes = fitted.tensors["classifier.weight"].shape[0]
     if file.labels is not None and len(file.labels) != classes:
         raise CheckpointError(
             f"{path} names {len(file.labels)} classes, but its classifier has {classes} outputs",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
-    found = origin.of(fitted.naming, spec, _said(spec, model, file.said, path), file.preprocess)
+    found = origin.of(
+        fitted.naming, spec, _said(spec, model, file.said, path), {**file.preprocess, **accounted.preprocess}
+    )
     found = replace(
         found,
-        assumed=(*found.assumed, *fitted.assumed),
-        warnings=(*found.warnings, *fitted.warnings),
+        assumed=(*found.assumed, *accounted.assumed),
+        warnings=(*found.warnings, *accounted.warnings),
     )
     return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations)
 

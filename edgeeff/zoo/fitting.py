@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo import catalog, heads, namings
+from edgeeff.zoo import accounting, catalog, namings
+from edgeeff.zoo.accounting import Accounted
 from edgeeff.zoo.architecture import Architecture, Shape
+from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.spec import ModelSpec
 
 _SHOWN = 3  # tensors named in a message for each kind of misfit
-_UNCOUNTED = "num_batches_tracked"
-_LAYER = re.compile(r"classifier\.(?P<index>\d+(?:\.\d+)*)\.(?P<part>\w+)")
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network's tensors by our names, float32; the naming that the file had; what was assumed, and what the
-    user must be warned of."""
+    """A network's tensors by our names, float32; the naming that the file had; what follows each hidden layer
+    of its head."""
 
     tensors: dict[str, Tensor]
     naming: str
-    assumed: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    activations: tuple[heads.HiddenActivation, ...] = ()  # after each hidden layer of the head
+    activations: tuple[HiddenActivation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,109 +34,78 @@ class _Match:
 
     spec: ModelSpec
     keys: dict[str, str]  # our name → the file's, without the head
-    head: heads.Head
     misfits: tuple[str, ...]
     wrong: int  # tensors that do not fit
-    naming: str
 
 
-def which(tensors: Mapping[str, Tensor], path: Path, head: Sequence[heads.Layer] | None = None) -> ModelSpec:
+def which(tensors: Mapping[str, Tensor], accounted: Accounted, path: object) -> ModelSpec:
     """The network that a checkpoint's tensors are of.
 
     Args:
         tensors: By the names they have in the file.
+        accounted: Each in its place.
         path: Of the file, for messages.
-        head: The head's layers, where the file says them itself.
 
     Raises:
-        CheckpointError: They are of none, or in an unknown naming.
+        CheckpointError: They are of none, or there are some that nothing is known of.
     """
-    keys, naming = _naming(tensors, path)
-    matches = [_match(tensors, keys, naming, catalog.get(name), head) for name in catalog.names()]
+    matches = [_match(tensors, accounted, catalog.get(name)) for name in catalog.names()]
     for match in matches:
         if not match.misfits:
+            accounting.refuse_strays(accounted, path)
             return match.spec
     nearest = min(matches, key=lambda match: match.wrong)
     raise CheckpointError(
         f"{path} fits no network of the zoo; the nearest is {nearest.spec.name}: "
-        f"{'; '.join(nearest.misfits)}",
+        f"{'; '.join(_with_strays(nearest, accounted))}",
         mend="pass a whole checkpoint of one of `edgeeff models`, or export the network to ONNX",
     )
 
 
-def fit(
-    tensors: Mapping[str, Tensor], spec: ModelSpec, path: Path, head: Sequence[heads.Layer] | None = None
-) -> Fitted:
+def fit(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec, path: object) -> Fitted:
     """Translate a checkpoint's tensors to the network's, all of them and nothing else.
 
     Args:
         tensors: By the names they have in the file.
-        spec: The network they should be of, with any number of classes and any head of Linear layers.
+        accounted: Each in its place.
+        spec: The network they should be of, with any number of classes and any head that can be kept.
         path: Of the file, for messages.
-        head: The head's layers, where the file says them itself.
 
     Raises:
-        CheckpointError: Of another architecture, in an unknown naming, quantised, or not finite.
+        CheckpointError: Of another architecture, quantised, or not finite; or there are some that nothing is
+            known of.
     """
-    keys, naming = _naming(tensors, path)
-    match = _match(tensors, keys, naming, spec, head)
+    match = _match(tensors, accounted, spec)
     if match.misfits:
         raise CheckpointError(
-            f"{path} is not a checkpoint of {spec.name}: {'; '.join(match.misfits)}",
-            mend=_nearest(tensors, keys, naming, head)
+            f"{path} is not a checkpoint of {spec.name}: {'; '.join(_with_strays(match, accounted))}",
+            mend=_nearest(tensors, accounted)
             or f"pass a checkpoint of {spec.name}, whole and with its classifier",
         )
-    for key in match.keys.values():
-        _check_values(tensors[key], key, path)
-    for name, tensor in match.head.tensors.items():
-        _check_values(tensor, name, path)
+    accounting.refuse_strays(accounted, path)
+    for key in (*match.keys.values(), *accounted.layers):
+        check_values(tensors[key], key, path)
     # In the network's own order, so that what follows does not depend on the file's.
     body = {name: tensors[match.keys[name]] for name in spec.architecture.tensors(0) if name in match.keys}
-    ordered = {**body, **match.head.tensors}
+    ordered = {**body, **accounted.head.tensors}
     return Fitted(
         tensors={name: value.detach().to(torch.float32).contiguous() for name, value in ordered.items()},
-        naming=naming,
-        assumed=match.head.assumed,
-        activations=match.head.activations,
+        naming=accounted.naming,
+        activations=accounted.head.activations,
     )
 
 
-def _naming(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[str], str]:
-    keys = [key for key in tensors if not key.endswith(_UNCOUNTED)]
-    naming = namings.detect(keys)
-    if naming is None:
-        raise CheckpointError(
-            f"{path} is no EfficientNet in a naming that is known: its tensors are {_some(keys)}",
-            mend=f"rename the tensors to one of the namings {', '.join(namings.names())}, "
-            "or export the network to ONNX and pass that",
-        )
-    return keys, naming
-
-
-def _match(
-    tensors: Mapping[str, Tensor],
-    keys: Sequence[str],
-    naming: str,
-    spec: ModelSpec,
-    layers: Sequence[heads.Layer] | None,
-) -> _Match:
-    translation = namings.translate(naming, keys, spec.architecture)
-    ours = {name: key for key, name in translation.ours.items()}
-    body = {name: key for name, key in ours.items() if not name.startswith("classifier.")}
-    problems: list[str] = []
-    try:
-        if layers is None:
-            head = _by_names({name: tensors[key] for name, key in ours.items() if name not in body})
-        else:
-            head = heads.straighten(layers)
-    except heads.HeadError as error:
-        head = heads.Head({})
-        problems.append(str(error))
+def _match(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec) -> _Match:
+    body: dict[str, str] = {}
+    for key, tail in accounted.trunk.items():
+        name = namings.ours_of(accounted.naming, tail, spec.architecture)
+        if name:
+            body[name] = key
     shapes = {name: tuple(tensors[key].shape) for name, key in body.items()}
-    shapes |= {name: tuple(tensor.shape) for name, tensor in head.tensors.items()}
+    shapes |= {name: tuple(tensor.shape) for name, tensor in accounted.head.tensors.items()}
     expected = _expected(spec.architecture, shapes)
     missing = [name for name in expected if name not in shapes]
-    extra = [*translation.unexpected, *(ours[name] for name in body if name not in expected)]
+    extra = [body[name] for name in body if name not in expected]
     differing = [
         f"{name} {_dimensions(shapes[name])} instead of {_dimensions(expected[name])}"
         for name in expected
@@ -148,8 +113,12 @@ def _match(
     ]
     kinds = {"missing": missing, "unexpected": extra, "of another shape": differing}
     phrases = [f"{len(found)} {kind} ({_some(found)})" for kind, found in kinds.items() if found]
-    wrong = len(missing) + len(extra) + len(differing)
-    return _Match(spec, body, head, (*phrases, *problems), wrong + len(problems), naming)
+    return _Match(spec, body, tuple(phrases), len(missing) + len(extra) + len(differing))
+
+
+def _with_strays(match: _Match, accounted: Accounted) -> list[str]:
+    strays = list(accounted.strays)
+    return [*match.misfits, *([f"{len(strays)} beside the network ({_some(strays)})"] if strays else [])]
 
 
 def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -165,48 +134,20 @@ def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[s
     return expected
 
 
-def _nearest(
-    tensors: Mapping[str, Tensor], keys: Sequence[str], naming: str, head: Sequence[heads.Layer] | None
-) -> str | None:
+def _nearest(tensors: Mapping[str, Tensor], accounted: Accounted) -> str | None:
     """The advice to name another network, if the checkpoint fits one."""
     for name in catalog.names():
-        if not _match(tensors, keys, naming, catalog.get(name), head).misfits:
+        if not _match(tensors, accounted, catalog.get(name)).misfits:
             return f"all tensors fit {name}: pass --model {name}"
     return None
 
 
-def _by_names(tensors: Mapping[str, Tensor]) -> heads.Head:
-    """The head of tensors ``classifier.<index>.<part>``; where one index is missing, a ReLU is assumed."""
-    found: dict[tuple[int, ...], dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        match = _LAYER.fullmatch(name)
-        if match is not None:
-            place = tuple(int(i) for i in match["index"].split("."))
-            found.setdefault(place, {})[match["part"]] = tensor
-    if not found:
-        return heads.Head(dict(tensors))
-    layers: list[heads.Layer] = []
-    before: int | None = None
-    for i, place in enumerate(sorted(found)):
-        at = place[0] if all(len(p) == 1 for p in found) else 2 * i
-        kind = "norm" if "running_mean" in found[place] else "linear"
-        name = ".".join(map(str, place))
-        pending = before is not None and layers[-1].kind == "norm" and kind == "linear"
-        if (
-            before is not None
-            and at - before > 1
-            and not (pending and len(layers) > 1 and layers[-2].kind == "relu")
-        ):
-            layers.append(heads.Layer("relu"))
-        layers.append(heads.Layer(kind, found[place], name=f"classifier.{name}"))
-        before = at
-    head = heads.straighten(layers)
-    count = len(head.activations)
-    assumed = (f"a ReLU after {'the' if count == 1 else 'each'} hidden layer of the head",) if count else ()
-    return heads.Head(head.tensors, head.activations, assumed)
+def check_values(tensor: Tensor, key: str, path: object) -> None:
+    """Refuse values that no trained network has.
 
-
-def _check_values(tensor: Tensor, key: str, path: Path) -> None:
+    Raises:
+        CheckpointError: Integers, NaN, infinite ones, or negative variances.
+    """
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         raise CheckpointError(
             f"{path}: {key} is {str(tensor.dtype).removeprefix('torch.')}, not a floating-point tensor",

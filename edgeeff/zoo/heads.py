@@ -14,11 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from edgeeff.zoo.chosen import IDLE, KINDS, SLOPED
+
 #: What may stand after a hidden layer of the network that is built.
 HiddenActivation = Literal["relu", "relu6", "swish", "sigmoid"]
-#: Layers that do nothing at inference.
-IDLE = ("dropout", "identity", "flatten")
-
 # Activations that are one of the four between two affine steps: kind → scale and offset of its input, the
 # activation, scale and offset of its output. tanh(x) = 2·σ(2x) − 1; the others by their definitions in torch.
 _BETWEEN: dict[str, tuple[float, float, HiddenActivation, float, float]] = {
@@ -30,9 +29,6 @@ _BETWEEN: dict[str, tuple[float, float, HiddenActivation, float, float]] = {
     "hard_sigmoid": (1.0, 3.0, "relu6", 1 / 6, 0.0),
     "hard_tanh": (3.0, 3.0, "relu6", 1 / 3, -1.0),
 }
-_SLOPED = ("leaky_relu", "prelu")
-#: Every kind of layer that a head may have.
-KINDS = ("linear", "norm", *_BETWEEN, *_SLOPED, *IDLE)
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Layer:
     """One layer of a head.
 
     Args:
-        kind: One of :data:`KINDS`; another one is refused by its name.
+        kind: One of :data:`edgeeff.zoo.chosen.KINDS`; another one is refused by its name.
         tensors: A Linear's ``weight`` [out, in] and ``bias`` [out]; a norm's ``running_mean`` and
             ``running_var`` with or without ``weight`` and ``bias``; a prelu's ``weight``.
         epsilon: Of a norm; torch's default.
@@ -118,7 +114,7 @@ def straighten(layers: Sequence[Layer]) -> Head:
             current = _Affine(torch.eye(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64))
         if layer.kind == "norm":
             current = current.then(*_normalisation(layer, len(current.bias)))
-        elif layer.kind in _SLOPED:
+        elif layer.kind in SLOPED:
             before, current = _sloped(layer, current)
             done.append((before, "relu"))
         elif layer.kind in _BETWEEN:

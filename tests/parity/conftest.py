@@ -92,15 +92,16 @@ def hold() -> Callable[..., None]:
     """
     import torch
 
-    from edgeeff.zoo import catalog, efficientnet, fitting, namings, origin
+    from edgeeff.zoo import accounting, catalog, efficientnet, fitting, namings, origin
 
     def check(library: str, name: str, module: Any, said: str | None = None) -> None:
         spec, path = catalog.get(name), Path(f"{name}.pth")
         ours = namings.translate(library, list(module.state_dict()), spec.architecture).ours
         module = _randomise(module, {key for key, own in ours.items() if own.endswith("project.norm.weight")})
         state = module.state_dict()
-        assert fitting.which(state, path) is spec
-        fitted = fitting.fit(state, spec, path)
+        accounted = accounting.account(state, path)
+        assert fitting.which(state, accounted, path) is spec
+        fitted = fitting.fit(state, accounted, spec, path)
         assert fitted.naming == library
         # timm strides in EdgeTPU's expansions, against the authors: we compute theirs, and timm's if told to.
         conventions = replace(origin.of(library, spec, said or name, {}).conventions, fused=None)

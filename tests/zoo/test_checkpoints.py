@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgeeff.errors import CheckpointError, MissingFileError
-from edgeeff.zoo import catalog, checkpoints, efficientnet, namings
+from edgeeff.zoo import catalog, checkpoints, chosen, efficientnet, namings
 
 LITE0, SIZE = catalog.get("lite0"), (32, 32)
 
@@ -26,8 +26,8 @@ def state():
     return {key: value.clone() for key, value in efficientnet.build(LITE0, 5, SIZE).state_dict().items()}
 
 
-def load(path):
-    return checkpoints.read(path, "lite0")
+def load(path, **options):
+    return checkpoints.read(path, "lite0", chosen.read(**options))
 
 
 def same_network(checkpoint, state, size=SIZE):
@@ -336,13 +336,13 @@ def replaced(state, head):
 def test_replaced_head(state, tmp_path):
     torch.manual_seed(2)
     head = torch.nn.Sequential(
-        torch.nn.Dropout(0.2), torch.nn.Linear(1280, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3)
+        torch.nn.Dropout(0.2), torch.nn.Linear(1280, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)
     ).eval()
     torch.save(replaced(state, head), tmp_path / "w.pt")
-    checkpoint = load(tmp_path / "w.pt")
+    checkpoint = load(tmp_path / "w.pt", head="linear,tanh,linear")
     network = checkpoint.network(SIZE)
     assert checkpoint.classes == 3
-    assert checkpoint.origin.assumed == ("a ReLU after the hidden layer of the head",)
+    assert checkpoint.origin.assumed == ("the head is classifier.1 → tanh → classifier.3, as --head says",)
     x = torch.randn(2, 3, *SIZE)
     with torch.no_grad():
         features = network.pool(network.head(network.blocks(network.stem(x)))).flatten(1)
@@ -350,11 +350,11 @@ def test_replaced_head(state, tmp_path):
 
 
 def test_head_that_does_not_follow(state, tmp_path):
-    head = torch.nn.Sequential(torch.nn.Linear(1000, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    head = torch.nn.Sequential(torch.nn.Linear(1000, 16), torch.nn.Linear(16, 3))
     torch.save(replaced(state, head), tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match=r"hidden\.0\.weight 16×1000 instead of 16×1280"):
+    with pytest.raises(CheckpointError, match=r"classifier\.weight 3×1000 instead of 3×1280"):
         load(tmp_path / "w.pt")
-    head = torch.nn.Sequential(torch.nn.Linear(1280, 16), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    head = torch.nn.Sequential(torch.nn.Linear(1280, 16), torch.nn.Linear(8, 3))
     torch.save(replaced(state, head), tmp_path / "w.pt")
     with pytest.raises(CheckpointError, match="reads 8 features where the layer before gives 16"):
         load(tmp_path / "w.pt")

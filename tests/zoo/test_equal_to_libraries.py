@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeeff.zoo import catalog, checkpoints, fitting, origin
+from edgeeff.zoo import accounting, catalog, checkpoints, fitting, origin
 
 SIZE = (64, 64)
 #: geffnet's names of networks, which are also timm's; every kind of block, both paddings, both epsilons.
@@ -28,7 +28,8 @@ def images(size, count=2):
 def converted(theirs, name, size, tmp_path, said=None):
     """Our network with a library's weights, through the converter."""
     spec = catalog.get(name)
-    fitted = fitting.fit(theirs.state_dict(), spec, tmp_path / "weights.pt")
+    state, path = theirs.state_dict(), tmp_path / "weights.pt"
+    fitted = fitting.fit(state, accounting.account(state, path), spec, path)
     found = origin.of(fitted.naming, spec, said, {})
     return checkpoints.Checkpoint(spec, fitted.tensors, fitted.naming, found, None).network(size)
 

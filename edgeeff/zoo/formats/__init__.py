@@ -40,6 +40,7 @@ class WeightsFile:
             ``squash``.
         head: The layers of its head in computing order, where the file itself says them (a Keras config);
             their tensors are not among ``tensors``. None: their names must say it.
+        ordered: Whether ``tensors`` are in the order in which the network's layers were made.
     """
 
     tensors: dict[str, Tensor]
@@ -47,6 +48,7 @@ class WeightsFile:
     said: str | None = None
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     head: tuple[Layer, ...] | None = None
+    ordered: bool = True
 
 
 def names() -> list[str]:

@@ -38,7 +38,7 @@ def read(path: Path) -> WeightsFile:
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors", mend=BRING)
     config = _hub_config.beside(path)
-    return WeightsFile(tensors, config.labels, config.said, config.preprocess)
+    return WeightsFile(tensors, config.labels, config.said, config.preprocess, ordered=False)
 
 
 def _one(path: Path) -> dict[str, Tensor]:

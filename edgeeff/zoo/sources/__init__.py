@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgeeff.errors import MissingFileError
+from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress
 from edgeeff.zoo import catalog
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 IMAGENET = "imagenet"
+_NAMED = "tensors"  # the kind whose tensors have names and nothing else
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Asked:
         size: Height and width of the input; None: the source's own.
         padding: Instead of the convention of the source's origin.
         epsilon: Likewise, of batch normalisation.
+        prefix: Which of a file's networks is meant, by the beginning of its names.
+        head: What the head computes, as :mod:`edgeeff.zoo.chosen` reads it.
         trust: Whether a source that is code may be run.
     """
 
@@ -52,6 +55,8 @@ class Asked:
     size: tuple[int, int] | None = None
     padding: Padding | None = None
     epsilon: float | None = None
+    prefix: str | None = None
+    head: str | None = None
     trust: bool = False
 
 
@@ -127,6 +132,7 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
 
     Raises:
         MissingFileError: There is no such file, or no weights of the network are to be had.
+        OptionError: ``--prefix`` or ``--head`` of a source that says itself what it computes.
         UnknownModelError: No such network.
     """
     source = asked.source
@@ -138,6 +144,12 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
         source = str(found or from_hub(spec, asked.weights, progress))
     for kind in kinds():
         if room(kind).claims(source):
+            if kind != _NAMED and (asked.prefix or asked.head):
+                option = "--prefix" if asked.prefix else "--head"
+                raise OptionError(
+                    f"{option} for {source}, which says itself what it computes",
+                    mend="leave it out: it is for checkpoints, which hold tensors alone",
+                )
             return kind, source
     raise MissingFileError(
         f"{source} does not exist",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff.zoo import chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.sources import Asked, Identity
 from edgeeff.zoo.sources._content import sha256
@@ -34,7 +35,9 @@ def identify(asked: Asked, source: str) -> Identity:
     """
     from edgeeff.zoo import checkpoints
 
-    checkpoint = checkpoints.read(Path(source).expanduser(), asked.model)
+    checkpoint = checkpoints.read(
+        Path(source).expanduser(), asked.model, chosen.read(asked.prefix, asked.head)
+    )
     origin = checkpoint.origin
     own = origin.conventions
     conventions = Conventions(
@@ -61,7 +64,8 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     from edgeeff.graph.export import base_graph
     from edgeeff.zoo import checkpoints
 
-    checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model)
+    which = chosen.read(asked.prefix, asked.head)
+    checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model, which)
     return base_graph(checkpoint.network(size, identity.conventions), size)
 
 

@@ -40,12 +40,6 @@ def test_prefixes(naming, prefix):
     assert list(ours(naming, keys).values()) == ["stem.conv.weight", "stem.norm.weight"]
 
 
-@pytest.mark.parametrize("average", ["model_ema.", "ema_model.module.", "averaged.", "swa_model."])
-def test_of_two_copies_the_moving_average(average):
-    keys = [prefix + key for prefix in ("model.", average, "teacher.") for key in STEMS["timm"]]
-    assert set(ours("timm", keys)) == {average + key for key in STEMS["timm"]}
-
-
 def test_what_is_beside_the_network_is_not_expected_and_within_is():
     keys = ["model.conv_stem.weight", "model.bn1.weight", "model.extra.weight", "criterion.weight"]
     assert namings.translate("timm", keys, B0).unexpected == ["model.extra.weight"]
@@ -59,32 +53,25 @@ def test_replaced_heads(naming):
     assert names[2:] == ["classifier.0.weight", "classifier.1.running_mean", "classifier.4.bias"]
 
 
-def test_layers_of_a_head_that_have_names_are_numbered():
-    keys = [*STEMS["timm"], "classifier.fc1.weight", "classifier.fc1.bias", "classifier.out.weight"]
+def test_layers_of_a_head_keep_their_names():
+    keys = [*STEMS["timm"], "classifier.fc1.weight", "classifier.block.bn.bias"]
     names = list(ours("timm", keys).values())
-    assert names[2:] == ["classifier.0.weight", "classifier.0.bias", "classifier.2.weight"]
+    assert names[2:] == ["classifier.fc1.weight", "classifier.block.bn.bias"]
 
 
 def test_keras_head_of_ones_own():
-    keys = [*STEMS["keras"], "batch_normalization/gamma", "dense_3/kernel", "dense_4/kernel", "dense_4/bias"]
-    assert list(ours("keras", keys).values())[2:] == [
-        "classifier.0.weight",
-        "classifier.2.weight",
-        "classifier.4.weight",
-        "classifier.4.bias",
-    ]
+    keys = [*STEMS["keras"], "batch_normalization/gamma", "dense_3/kernel", "dense_4/bias"]
+    names = ["classifier.batch_normalization.weight", "classifier.dense_3.weight", "classifier.dense_4.bias"]
+    assert list(ours("keras", keys).values())[2:] == names
 
 
-@pytest.mark.parametrize("around", ["", "model."])
-def test_a_head_beside_the_backbone(around):
-    keys = [f"{around}backbone.{key}" for key in STEMS["timm"]]
-    found = ours("timm", [*keys, f"{around}fc.weight", f"{around}fc.bias", "loss.weight"])
-    assert list(found.values())[2:] == ["classifier.0.weight", "classifier.0.bias"]
-
-
-def test_a_head_beside_is_not_looked_for_where_there_is_one():
-    keys = ["backbone.conv_stem.weight", "backbone.bn1.weight", "backbone.classifier.weight", "fc.weight"]
-    assert "fc.weight" not in ours("timm", keys)
+def test_networks_by_their_prefix():
+    keys = [f"{prefix}{key}" for prefix in ("student.", "teacher.net.") for key in STEMS["timm"]]
+    found = namings.networks("timm", (*keys, "fc.weight"))
+    assert {prefix: list(tails.values()) for prefix, tails in found.items()} == {
+        "student.": STEMS["timm"],
+        "teacher.net.": STEMS["timm"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,306 @@
+"""Every tensor of a checkpoint accounted for: the network's, its head's, of no use to it, or refused by name.
+
+A state_dict says what a module holds, not what it computes. What lies beside a network may be a loss that was
+trained with it, or a layer without which its answers are others; a tensor is left out only where it cannot be
+the second, or where the user says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from edgeeff.errors import CheckpointError
+from edgeeff.zoo import arranging, namings, set_aside
+from edgeeff.zoo.arranging import Place
+from edgeeff.zoo.buffers import Normalisation, normalisation
+from edgeeff.zoo.chosen import Chosen
+from edgeeff.zoo.heads import Head, HeadError, Layer, straighten
+
+_SHOWN = 3  # tensors named in a message
+_UNCOUNTED = "num_batches_tracked"
+_AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|avg|averag\w*|mean_teacher)(?:$|[._])")
+_STEM = "stem.conv.weight"
+_WAYS = (
+    "if the network computes with them, export it to ONNX and pass that, or pass module:callable with "
+    "--trust-checkpoint; if it does not, "
+)
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """A checkpoint's tensors, each in its place.
+
+    Args:
+        naming: Whose names they have.
+        prefix: What stands before the network's names in the file.
+        trunk: The network's without its head: key in the file → key without the prefix.
+        head: Hidden layers and classifier; empty where the file holds none.
+        layers: The head's tensors, by their names in the file.
+        strays: Tensors that nothing is known of, by name, with their shapes.
+        preprocess: Mean and standard deviation that the file holds as tensors.
+        assumed: What was left out or assumed; a sentence each.
+        warnings: What of that may well be wrong.
+    """
+
+    naming: str
+    prefix: str
+    trunk: dict[str, str]
+    head: Head
+    layers: tuple[str, ...] = ()
+    strays: dict[str, str] = field(default_factory=dict)
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def account(
+    tensors: Mapping[str, Tensor],
+    path: object,
+    chosen: Chosen | None = None,
+    head: Sequence[Layer] | None = None,
+    ordered: bool = True,
+) -> Accounted:
+    """Put every tensor of a file in its place.
+
+    Args:
+        tensors: By the names they have in the file, in its order.
+        path: Of the file, for messages.
+        chosen: Which part of it the user means.
+        head: The head's layers, where the file says them itself; their tensors are not among ``tensors``.
+        ordered: Whether the file's order is that in which the network's layers were made.
+
+    Raises:
+        CheckpointError: No network in a known naming, or several; a head that its names do not say; a state
+            of other than plain weights.
+    """
+    chosen = chosen or Chosen()
+    assumed: list[str] = []
+    tensors, left = _chosen(tensors, chosen.prefix, path)
+    if left:
+        assumed.append(f"left out, as --prefix says: {_some(left)}")
+    naming, prefix, trunk, aside = _network(tensors, path)
+    assumed += aside.lines
+    rest: dict[str, str | None] = {}  # key → ours, if it is of the library's own head
+    for key in tensors:
+        if key in trunk or key in aside.keys:
+            continue
+        ours = namings.ours_of(naming, key[len(prefix) :]) if key.startswith(prefix) else None
+        if ours != "" and not key.endswith(_UNCOUNTED):
+            rest[key] = ours if _is_head(ours) else None
+    places, strays, found, lines = _sorted(tensors, rest, naming, path)
+    assumed += lines
+    built, warnings = _head(places, chosen, head, ordered, path)
+    return Accounted(
+        naming,
+        prefix,
+        trunk,
+        built,
+        tuple(key for place in places for key in place.keys),
+        strays,
+        found.preprocess if found else {},
+        (*assumed, *(found.lines if found else ()), *built.assumed),
+        warnings,
+    )
+
+
+def refuse_strays(accounted: Accounted, path: object) -> None:
+    """Refuse a file with tensors that nothing is known of.
+
+    Raises:
+        CheckpointError: It has some.
+    """
+    if not accounted.strays:
+        return
+    shown = [f"{key} {shape}" for key, shape in accounted.strays.items()]
+    beside = not any(key.startswith(accounted.prefix) for key in accounted.strays)
+    leave = (
+        f'--prefix "{accounted.prefix}" takes what lies under that name alone'
+        if accounted.prefix and beside
+        else "save the state_dict again without them"
+    )
+    raise CheckpointError(
+        f"{path} holds tensors that are not of the network, and without which its answers may be others: "
+        f"{_some(shown, 6)}",
+        mend=_WAYS + leave,
+    )
+
+
+def _chosen(
+    tensors: Mapping[str, Tensor], prefix: str | None, path: object
+) -> tuple[Mapping[str, Tensor], list[str]]:
+    """The tensors that the user means, and the names of the others."""
+    if prefix is None:
+        return tensors, []
+    dotted = f"{prefix.rstrip('.')}."
+    start = dotted if any(key.startswith(dotted) for key in tensors) else prefix
+    kept = {key: value for key, value in tensors.items() if key.startswith(start)}
+    if not kept:
+        firsts = dict.fromkeys(f"{key.partition('.')[0]}." for key in tensors)
+        raise CheckpointError(
+            f"{path} has no tensors whose names begin with {prefix!r}",
+            mend=f"its names begin with {_some(list(firsts), 8)}",
+        )
+    left = [k for k in tensors if k not in kept and not k.endswith(_UNCOUNTED)]
+    return kept, left
+
+
+@dataclass
+class _Aside:
+    """Keys that are left out with whole copies of the network, and what is said of it."""
+
+    keys: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+
+
+def _network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict[str, str], _Aside]:
+    """The naming, the prefix and the trunk of the one network, and what its other copies hold."""
+    keys = tuple(key for key in tensors if not key.endswith(_UNCOUNTED))
+    other = set_aside.not_weights(tensors)
+    if other is not None:
+        key, what, mend = other
+        raise CheckpointError(f"{path} is {what}: it holds {key}", mend=mend)
+    naming = namings.detect(keys)
+    if naming is None:
+        raise CheckpointError(
+            f"{path} is no EfficientNet in a naming that is known: its tensors are {_some(keys)}",
+            mend=f"rename the tensors to one of the namings {', '.join(namings.names())}, "
+            "or export the network to ONNX and pass that",
+        )
+    found = {
+        prefix: {key: tail for key, tail in tails.items() if not _is_head(namings.ours_of(naming, tail))}
+        for prefix, tails in namings.networks(naming, keys).items()
+    }
+    most = max(len(tails) for tails in found.values())
+    whole = {
+        prefix: tails
+        for prefix, tails in found.items()
+        if 2 * len(tails) > most
+        and (len(tails) == most or any(namings.ours_of(naming, tail) == _STEM for tail in tails.values()))
+    }
+    prefix = next(iter(whole)) if len(whole) == 1 else _average(list(whole), path)
+    aside = _Aside()
+    if len(whole) > 1:
+        aside.lines.append(f"the moving average under {prefix} is the network, not its copies beside it")
+        for copy in whole:
+            if copy != prefix:
+                aside.keys |= _twins(tensors, prefix, copy)
+    return naming, prefix, whole[prefix], aside
+
+
+def _average(prefixes: list[str], path: object) -> str:
+    """Of several whole copies the moving average, for it is what trainers evaluate and publish."""
+    averages = [prefix for prefix in prefixes if _AVERAGE.search(prefix)]
+    if len(averages) == 1:
+        return averages[0]
+    shown = [prefix or "(no prefix)" for prefix in prefixes]
+    example = next(prefix for prefix in prefixes if prefix)
+    raise CheckpointError(
+        f"{path} holds {len(prefixes)} whole networks, under {', '.join(shown)}",
+        mend=f'say which is meant, such as --prefix "{example}"',
+    )
+
+
+def _twins(tensors: Mapping[str, Tensor], kept: str, copy: str) -> set[str]:
+    """The keys of a copy that have a twin of the same shape under the prefix that is kept."""
+    parts, others = kept.split("."), copy.split(".")
+    while len(parts) > 1 and len(others) > 1 and parts[-2] == others[-2]:
+        del parts[-2], others[-2]
+    mine, theirs = ".".join(parts), ".".join(others)
+    found = set()
+    for key in tensors:
+        if key.startswith(theirs) and not key.startswith(mine):
+            twin = tensors.get(mine + key[len(theirs) :])
+            if twin is not None and twin.shape == tensors[key].shape:
+                found.add(key)
+    return found
+
+
+def _is_head(ours: str | None) -> bool:
+    return ours is not None and ours.startswith(("classifier.", "hidden."))
+
+
+def _sorted(
+    tensors: Mapping[str, Tensor], rest: Mapping[str, str | None], naming: str, path: object
+) -> tuple[list[Place], dict[str, str], Normalisation | None, list[str]]:
+    """What is not of the trunk: layers, strays, the input's normalisation, and what is of no use."""
+    aside: dict[str, list[str]] = {}
+    layers: dict[str, dict[str, str]] = {}  # a layer's name in the file → part → key
+    for key, ours in rest.items():
+        what = None if ours else set_aside.kind(key, tensors[key])
+        if what is not None:
+            aside.setdefault(what, []).append(key)
+            continue
+        separator = "/" if "/" in key and "." not in key else "."
+        layer = key.rpartition(separator)[0]
+        part = (ours or key).rpartition("." if ours else separator)[2]
+        layers.setdefault(layer, {})[part] = key
+    found = normalisation({name: {p: tensors[k] for p, k in ps.items()} for name, ps in layers.items()}, path)
+    places: list[Place] = []
+    strays: dict[str, str] = {}
+    for name, parts in layers.items():
+        if found is not None and name == found.layer:
+            parts = {part: key for part, key in parts.items() if part not in found.parts}
+            if not parts:
+                continue
+        ours = rest[next(iter(parts.values()))]
+        own = ours.rpartition(".")[0].partition(".")[2] if ours else None
+        if ours and ours.startswith("hidden."):
+            own = ours.rpartition(".")[0]
+        place = Place(name, {part: tensors[key] for part, key in parts.items()}, own, tuple(parts.values()))
+        if place.kind is None:
+            strays |= {key: _dimensions(tensors[key]) for key in parts.values()}
+        else:
+            places.append(place)
+    lines = [f"left out as {what}: {_some(keys)}" for what, keys in aside.items() if what != "a counter"]
+    return places, strays, found, lines
+
+
+def _head(
+    places: list[Place], chosen: Chosen, head: Sequence[Layer] | None, ordered: bool, path: object
+) -> tuple[Head, tuple[str, ...]]:
+    """The head, by whoever says it: the user, the file, or the names of its layers."""
+    if head is not None:
+        if chosen.head is not None or places:
+            raise CheckpointError(
+                f"{path} says itself what its head computes"
+                + (f", and {arranging.some(places)} is not of it" if places else ""),
+                mend="leave --head out" if chosen.head else "export the network to ONNX and pass that",
+            )
+        try:
+            return straighten(head), ()
+        except HeadError as error:
+            raise CheckpointError(
+                f"{path}: {error}", mend="export the network to ONNX and pass that"
+            ) from None
+    if not ordered:
+        places = sorted(places, key=lambda place: _natural(place.name))
+        parents = {place.name.rpartition(".")[0] for place in places}
+        ordered = len(parents) == 1 and all(p.name.rpartition(".")[2].isdigit() for p in places)
+    if chosen.head is None:
+        return (arranging.decided(places, str(path)) if places else Head({})), ()
+    found, left = arranging.given(places, chosen.head, str(path), ordered)
+    if not left:
+        return found, ()
+    text = f"left out, as --head names {chosen.head.under} alone: {arranging.some(left)}"
+    if all(place.own is not None for place in left):
+        return Head(found.tensors, found.activations, (*found.assumed, text)), ()
+    return found, (f"{text}; if the network computes with them, its answers are others",)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sorts ``layer.10`` behind ``layer.9``."""
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _some(names: Sequence[str], count: int = _SHOWN) -> str:
+    shown = ", ".join(names[:count])
+    return f"{shown} and {len(names) - count} more" if len(names) > count else shown
+
+
+def _dimensions(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "scalar"
