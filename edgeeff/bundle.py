@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, w
 from edgeeff.images import open_images
 from edgeeff.images.survey import survey
 from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.progress import PythonWarnings
 from edgeeff.target import InputType, Precision
 
 SCHEMA = 1
@@ -195,7 +195,7 @@ class Bundle:
         opened = open_images(images)
         looked = survey(opened.pictures, self.manifest.preprocess)
         for warning in looked.warnings:
-            warnings.warn(warning, stacklevel=2)
+            PythonWarnings().warn(warning)
         logits = [session.infer(pixels) for pixels, _ in opened.batches(looked.preprocess)]
         for name, reason in opened.bad.items():
             raise ImageError(reason, mend=f"replace {name} or take it out")

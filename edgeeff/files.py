@@ -34,20 +34,23 @@ def write_file(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write into, which takes the place of ``path`` once it is whole, and is gone otherwise.
 
+    Its permissions are those of any new file, 0666 less the umask: other users may be meant to read it.
+
     Raises:
         OutputError: The disk is full or cannot be written.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        staged = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+        opened = staged.open("x+b")  # x: never a file, or a link, that somebody put there
         try:
-            with os.fdopen(descriptor, "w+b") as file:
+            with opened as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            staged.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            staged.unlink(missing_ok=True)
             raise
 
 

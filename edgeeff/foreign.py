@@ -10,6 +10,7 @@ computes what the Q/DQ graph says.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from edgeeff import request
+from edgeeff import backends, request
 from edgeeff.backends import Emission, input_preprocess, room
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
@@ -29,9 +30,11 @@ from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.importing import source, tensors
 from edgeeff.harness import verify
+from edgeeff.images.survey import survey
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.pipeline import tool_versions
 from edgeeff.preprocess import Channels, Preprocess
+from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.readme import readme
 from edgeeff.recipes import open_source
 from edgeeff.steps import golden_files, target_facts
@@ -61,6 +64,7 @@ OPERATORS = frozenset(
 )
 
 
+@recorded
 def emit(
     path: Path,
     *,
@@ -72,6 +76,7 @@ def emit(
     name: str | None = None,
     labels: Path | None = None,
     golden: int = verify.GOLDEN_IMAGES,
+    progress: Progress | None = None,
 ) -> Bundle:
     """Lower a Q/DQ ONNX graph for one target and write its bundle.
 
@@ -88,12 +93,14 @@ def emit(
         name: Instead of the file's.
         labels: Text file, one class a line.
         golden: How many golden inputs the bundle carries.
+        progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.
 
     Raises:
         GraphError: The graph breaks a rule of the hub or of the target that cannot be repaired, or holds an
             operator that no backend knows.
         VerificationError: The repaired graph or the artifact does not compute what the graph says.
     """
+    progress = Recorder.of(progress)
     wanted = request.resolve_targets([target], io=None)[0]
     if wanted.scheme is None:
         raise OptionError(f"{target} is a float target", mend="choose an int8 target")
@@ -110,9 +117,17 @@ def emit(
     emission = Emission(folder.name, wanted, preprocess, names)
     files: dict[str, bytes] = dict(room(wanted.runtime, "emit").emit(graph, emission))
     files["README.md"] = readme(emission).encode()
+    usage = backends.usage(wanted.runtime)
+    if usage is not None and hasattr(usage, "cautions"):
+        progress.warn_again(usage.cautions(emission))
     if images is not None and golden:
         chosen = open_source(images, count=golden)
-        inputs = np.concatenate(list(pixels(chosen, preprocess)))
+        looked = survey(chosen.pictures, preprocess)
+        for line in looked.lines:
+            progress.tell(line)
+        progress.warn_again(looked.warnings)
+        inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))
+        progress.warn_again(f"skipped an image: {reason}" for reason in sorted(set(chosen.bad.values())))
         hub = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
         files |= golden_files({"inputs": inputs, "hub": hub, "float": hub})
     manifest = Manifest(
@@ -132,8 +147,11 @@ def emit(
         tools=tool_versions(),
         files={},
     )
-    told = {"repairs": repairs, "repaired": _compared(given, graph, preprocess) if repairs else None}
-    return write_bundle(folder, manifest, files, lambda bundle: _measure(bundle, told))
+    told = {
+        "repairs": repairs,
+        "repaired": _compared(given, graph, preprocess, progress) if repairs else None,
+    }
+    return write_bundle(folder, manifest, files, partial(_measure, told, progress))
 
 
 def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.ModelProto, list[str]]:
@@ -149,7 +167,9 @@ def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.
     return repaired, done
 
 
-def _compared(before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Preprocess) -> dict[str, Any]:
+def _compared(
+    before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Preprocess, progress: Recorder
+) -> dict[str, Any]:
     """How far onnxruntime's outputs of both are apart, on one image of coloured patches.
 
     A graph that was typed FP16 may be any distance away: FP16 is a little noise, and networks differ in what
@@ -166,19 +186,29 @@ def _compared(before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Prepr
         for value in after.graph.value_info
     ]
     if max(sizes, default=0) > _MOST_VALUES:
-        return {"sqnr_db": None, "summary": "a tensor is too large to try: NOT COMPARED in onnxruntime"}
+        return _not_compared("a tensor is too large to try", progress)
     expected, found = (_outputs(graph, preprocess, image) for graph in (before, after))
     if expected is None or found is None or expected.ndim != 2 or expected.shape != found.shape:
-        return {"sqnr_db": None, "summary": "onnxruntime does not run the file as it is: NOT COMPARED"}
+        return _not_compared("onnxruntime does not run the file as it is", progress)
     same = np.array_equal(expected, found, equal_nan=True)
     distance = np.inf if same else sqnr(expected, found)
-    if not distance >= verify.GOLDEN_FLOOR_DB and not _is_half(before):
-        raise VerificationError(
-            f"the repaired graph is {distance:.1f} dB from the file in onnxruntime",
-            mend="report what made the file, and with which options: a repair is wrong",
+    if not distance >= verify.GOLDEN_FLOOR_DB:
+        if not _is_half(before):
+            raise VerificationError(
+                f"the repaired graph is {distance:.1f} dB from the file in onnxruntime",
+                mend="report what made the file, and with which options: a repair is wrong",
+            )
+        progress.warn(
+            f"the repaired graph is {distance:.1f} dB from the file, which is typed FP16: check its accuracy "
+            "on labelled images with edgeeff eval"
         )
     summary = "the same to the bit" if same else f"{distance:.1f} dB apart"
     return {"sqnr_db": json_number(distance), "summary": f"onnxruntime's outputs before and after: {summary}"}
+
+
+def _not_compared(why: str, progress: Recorder) -> dict[str, Any]:
+    progress.warn(f"{why}: the repaired graph was NOT COMPARED with the file")
+    return {"sqnr_db": None, "summary": f"{why}: NOT COMPARED in onnxruntime"}
 
 
 def _is_half(graph: onnx.ModelProto) -> bool:
@@ -198,7 +228,9 @@ def _outputs(
         return None
 
 
-def _measure(bundle: Bundle, told: Mapping[str, Any]) -> dict[str, dict[str, Any] | bytes]:
+def _measure(
+    told: Mapping[str, Any], progress: Recorder, bundle: Bundle
+) -> dict[str, dict[str, Any] | bytes]:
     found = verify.check_golden(bundle)
     if found.status == "failed":
         raise VerificationError(
@@ -206,9 +238,11 @@ def _measure(bundle: Bundle, told: Mapping[str, Any]) -> dict[str, dict[str, Any
             mend="hold the graph's Q/DQ against the rules of the scheme (docs/architecture.md)",
         )
     check = bundle.check()
+    progress.warn_again(check.warnings)
     report: dict[str, Any] = {"golden": found.to_json(), "check": check.summary, "not_run": found.summary}
     if check.ladder:
         report["ladder"] = dict(check.ladder)
+    report["warnings"] = list(progress.warnings)
     return {"verification.json": {**report, **told}, **check.files}
 
 

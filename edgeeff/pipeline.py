@@ -320,8 +320,7 @@ def prepare(
     preprocess = found.preprocess
     for line in found.lines:
         progress.tell(line)
-    for warning in found.warnings:
-        progress.warn(warning)
+    progress.warn_again(found.warnings)
     if images.warning and quantises:
         progress.warn(images.warning)
     return steps.Work(

@@ -22,10 +22,10 @@ from edgeeff.backends import Emission, Logits
 from edgeeff.cache import Cache, kept, key_of, versions
 from edgeeff.calibrated import Calibrated
 from edgeeff.calibration.judgement import Judgement
-from edgeeff.calibration.selection import FEW, Selection, bad_from_json, bad_to_json, pixels
+from edgeeff.calibration.selection import Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
-from edgeeff.harness.verify import GOLDEN_IMAGES
+from edgeeff.harness.verify import FEW, GOLDEN_IMAGES
 from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
 from edgeeff.metrics import softmax
@@ -243,7 +243,7 @@ class Work:
         usage = backends.usage(target.runtime)
         if usage is not None and hasattr(usage, "cautions"):
             for caution in usage.cautions(emission):
-                self.progress.warn(f"{emission.name}: {caution}")
+                self.progress.warn(caution, about=emission.name)
 
     def digests(self, hub: Hub) -> dict[str, str]:
         """What a manifest says the bundle was made from."""

@@ -41,14 +41,13 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
     report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
     report["counts"] = dict(check.counts)
     report["fallbacks"] = list(check.fallbacks)
-    _warn(work, bundle, [f"{name} fell back from INT8" for name in check.fallbacks])
     if check.deviations and work.options.cpu_class == machine.cpu_class():
         raise VerificationError(
             f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
             f"{'; '.join(check.deviations)}",
             mend="measure what this machine is fastest with: --autotune",
         )
-    _warn(work, bundle, [f"here {sentence}" for sentence in check.deviations])
+    _warn(work, bundle, check.warnings)
     if backends.offers(bundle.manifest.runtime, "examine"):
         examined = _examined(work, bundle, hub)
         report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}

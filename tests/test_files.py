@@ -25,6 +25,20 @@ def test_writes_and_replaces(tmp_path):
     assert entries(path.parent) == ["a.bin"]
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
+def test_whoever_may_read_a_new_file_is_the_umask_s_to_say(mask, mode, tmp_path):
+    """HTML, SARIF and tuning files were 0600 whatever the umask (issue 14)."""
+    script = (
+        "import os, sys, pathlib; from edgeeff.files import write_file, write_folder;"
+        "os.umask(int(sys.argv[1]));"
+        "write_file(pathlib.Path('page.html'), b'1'); write_file(pathlib.Path('page.html'), b'2');"
+        "write_folder(pathlib.Path('bundle'), {'manifest.json': b'{}'})"
+    )
+    subprocess.run([sys.executable, "-c", script, str(mask)], cwd=tmp_path, check=True)
+    for path in (tmp_path / "page.html", tmp_path / "bundle" / "manifest.json"):
+        assert path.stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_failure_leaves_the_old_file_and_nothing_else(call, tmp_path, monkeypatch):
     path = tmp_path / "a.bin"

@@ -147,6 +147,12 @@ class CheckReport:
     ladder: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user must not miss, a sentence each."""
+        fell = (f"{name} fell back from INT8" for name in self.fallbacks)
+        return (*fell, *(f"here {sentence}" for sentence in self.deviations))
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -19,8 +19,6 @@ from edgeeff.recipes import bundled_recipe, choose, open_source, recipe_photos
 DEFAULT_COUNT = 256
 #: Every fifth image is held out where no validation images were named.
 HELD_OUT = 5
-#: Judged by fewer images than this, a percentage says little.
-FEW = 20
 #: Share of broken images beyond which a set is refused.
 BAD_SHARE = 0.1
 #: Images in a batch at most, and their pixels together: four of 400×400.

@@ -62,27 +62,30 @@ def _guarded(command: Callable[..., int | None]) -> Callable[..., None]:
 
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
-        raise typer.Exit(_status(lambda: command(*args, **options)))
+        raise typer.Exit(_status(lambda: command(*args, **options), json=bool(options.get("json"))))
 
     return guarded
 
 
-def _status(command: Callable[[], int | None]) -> int:
+def _status(command: Callable[[], int | None], *, json: bool) -> int:
     try:
         return command() or 0
     except EdgeeffError as error:
-        console.fail(error.what, error.mend)
-        return error.exit_status
+        kind, what, mend, status = type(error).__name__, error.what, error.mend, error.exit_status
+        warnings = error.warnings
     except KeyboardInterrupt:
-        console.fail("interrupted", "nothing half-made was left")
-        return INTERRUPTED
+        kind, what, mend, status = "Interrupted", "interrupted", "nothing half-made was left", INTERRUPTED
+        warnings = ()
     except BrokenPipeError:
         # The reader of a pipe is gone (| head); Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        console.fail(
-            f"{where}{error.strerror or error}", "check the path, its permissions and the free space"
-        )
-        return 2
+        kind, what, status = type(error).__name__, f"{where}{error.strerror or error}", 2
+        mend, warnings = "check the path, its permissions and the free space", ()
+    if json:
+        console.fail_as_json(kind, what, mend, status, warnings)
+    else:
+        console.fail(what, mend)
+    return status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -83,6 +83,13 @@ def fail(what: str, mend: str) -> None:
     """What was wrong and how to mend it."""
     err.print(Text("error: ", style="bold red") + Text(what), soft_wrap=not err.is_terminal)
     err.print(Text(f"  → {mend}"), soft_wrap=not err.is_terminal)
+
+
+def fail_as_json(kind: str, what: str, mend: str, status: int, warnings: Sequence[str]) -> None:
+    """The same for programs: one line, the last of standard error."""
+    error = {"kind": kind, "what": what, "mend": mend, "exit_status": status}
+    sys.stderr.write(json.dumps({"error": error, "warnings": list(warnings)}, ensure_ascii=False) + "\n")
+    sys.stderr.flush()
 
 
 def _columns(unit: Unit) -> tuple[ProgressColumn, ...]:

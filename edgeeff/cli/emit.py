@@ -27,8 +27,9 @@ def command(
     ),
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: the file's.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Lower a Q/DQ ONNX graph that was quantised elsewhere, with its scales as they are.
 
     What the other tool wrote otherwise than TensorRT reads it is rewritten where that computes the same, and
@@ -40,23 +41,27 @@ def command(
     if (model is None) == (mean is None or std is None):
         raise OptionError("the preprocessing is not clear", mend="pass --model, or both --mean and --std")
     known = catalog.get(model).preprocess() if model else None
-    bundle = emit(
-        graph,
-        target=target,
-        mean=known.mean if known else values.channels(mean or ""),
-        std=known.std if known else values.channels(std or ""),
-        images=images,
-        output=output,
-        name=name,
-        labels=labels,
-    )
+    with console.ConsoleProgress() as progress:
+        bundle = emit(
+            graph,
+            target=target,
+            mean=known.mean if known else values.channels(mean or ""),
+            std=known.std if known else values.channels(std or ""),
+            images=images,
+            output=output,
+            name=name,
+            labels=labels,
+            progress=progress,
+        )
     found = bundle.read_measured("verification.json") or {}
+    status = 1 if strict and found["warnings"] else 0
     if json:
         console.as_json({"bundle": str(bundle.folder), **found})
-        return
+        return status
     for sentence in found["repairs"]:
         console.plain(f"repaired: {sentence}")
     if found["repairs"]:
         console.plain(f"          {found['repaired']['summary']}")
     console.plain(f"{bundle.folder}  {tables.megabytes(tables.artifact_bytes(bundle))}  {found['check']}")
     console.plain(found["golden"]["summary"])
+    return status

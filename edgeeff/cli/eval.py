@@ -16,8 +16,9 @@ def command(
     reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
     white: options.White = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Judge bundles: top-1, top-5 and F1 against labels, agreement and SQNR against a float bundle."""
     from edgeeff.bundle import Bundle
     from edgeeff.harness.accuracy import evaluate
@@ -27,14 +28,16 @@ def command(
     with console.ConsoleProgress() as progress:
         for bundle in opened:
             progress.stage(f"judging {bundle.name}")
-            reports.append(evaluate(bundle, images, reference=reference, white=white, threads=threads))
+            report = evaluate(
+                bundle, images, reference=reference, white=white, threads=threads, warn=lambda _: None
+            )
+            reports.append(report)
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         console.note(note)
-    for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
+    for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         console.warn(warning)
-    for name, reason in {k: v for report in reports for k, v in report.skipped.items()}.items():
-        console.warn(f"skipped {name}: {reason}")
     if json:
         console.as_json([report.to_json() for report in reports])
     else:
         console.table(tables.accuracy_table(reports))
+    return 1 if strict and any(report.warnings for report in reports) else 0

@@ -27,16 +27,18 @@ def command(
     folder = Bundle.load(bundle if bundle is not None else _bundle_of(result, found.manifest_sha256)).folder
     results.hold(found, folder)
     path, replaced = results.enter(found, folder)
+    failed = f"{found.bundle} does not do on {results.board(found)} what its graph says"
+    warnings = [] if found.passed else [failed]
     if json:
         console.as_json(
             {"bundle": str(folder), "path": str(path), "replaced": replaced, "passed": found.passed}
-            | {"result": found.model_dump(mode="json")}
+            | {"warnings": warnings, "result": found.model_dump(mode="json")}
         )
     else:
         console.plain(results.sentence(found))
         console.plain(f"{path}{', in place of an older one' if replaced else ''}")
-    if not found.passed:
-        console.warn(f"{found.bundle} does not do on {results.board(found)} what its graph says")
+    for warning in warnings:
+        console.warn(warning)
     return 0 if found.passed else 1
 
 

@@ -28,6 +28,8 @@ def command(
     plan_file = loaded.folder / "plan.json"
     plan: dict[str, Any] = json_library.loads(plan_file.read_text()) if plan_file.is_file() else {}
     found = loaded.read_measured("verification.json")
+    warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
+    warnings += (found or {}).get("warnings", [])
     usage = backends.usage(manifest.runtime)
     without = usage.lost(manifest.runtime_properties) if usage else None
     try:
@@ -43,6 +45,7 @@ def command(
                 "without_properties": without,
                 "plan": plan,
                 "verification": found,
+                "warnings": warnings,
                 "check": None
                 if check is None
                 else {
@@ -70,8 +73,8 @@ def command(
         for layer in check.layers:
             made.add_row(layer.name, layer.operator, layer.precision, layer.kernel)
         console.table(made)
-    for name in altered:
-        console.warn(f"{name} does not have the manifest's SHA-256")
+    for warning in warnings:
+        console.warn(warning)
     return 1 if altered else 0
 
 

@@ -29,7 +29,9 @@ def command(
     session = loaded.session(threads)
     labels = loaded.manifest.labels
     shown = 0
-    for name, pixels in islice(_pixels(source, loaded.manifest.preprocess.with_white(white)), limit):
+    warnings: list[str] = []
+    entries = _pixels(source, loaded.manifest.preprocess.with_white(white), warnings)
+    for name, pixels in islice(entries, limit):
         scores = session.infer(pixels[None])[0]
         best = np.argsort(-scores, kind="stable")[:top]
         probabilities = scores if loaded.manifest.softmax else _softmax(scores)
@@ -45,6 +47,7 @@ def command(
                         }
                         for i in best
                     ],
+                    "warnings": warnings,
                 },
                 first=shown == 0,
             )
@@ -55,8 +58,11 @@ def command(
         console.json_end(empty=shown == 0)
 
 
-def _pixels(source: str, preprocess: Any) -> Iterator[tuple[str, Any]]:
-    """Names and pixels of what is to be classified; a broken image is an error, since it was asked for."""
+def _pixels(source: str, preprocess: Any, warnings: list[str]) -> Iterator[tuple[str, Any]]:
+    """Names and pixels of what is to be classified; a broken image is an error, since it was asked for.
+
+    ``warnings`` is given what holds for all of them before the first.
+    """
     from edgeeff import images, video
     from edgeeff.images.survey import survey
 
@@ -68,7 +74,8 @@ def _pixels(source: str, preprocess: Any) -> Iterator[tuple[str, Any]]:
     looked = survey(pictures, preprocess)
     for line in looked.lines:
         console.note(line)
-    for warning in looked.warnings:
+    warnings += looked.warnings
+    for warning in warnings:
         console.warn(warning)
     preprocess = looked.preprocess
     for picture in pictures:

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from edgeeff import backends, mixed, request, steps
 from edgeeff.cache import Cache
-from edgeeff.calibration.selection import FEW, pixels
+from edgeeff.calibration.selection import pixels
 from edgeeff.diagnosis.examination import examine
 from edgeeff.diagnosis.findings import Diagnosis
 from edgeeff.diagnosis.relief import advise
 from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
+from edgeeff.harness.verify import FEW
 from edgeeff.memory import give_back
 from edgeeff.pipeline import build, prepare
 from edgeeff.preprocess import Channels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, LabelsError, OptionError
-from edgeeff.harness.verify import FidelityAccumulator, fidelity_warnings
+from edgeeff.harness.verify import FEW, FidelityAccumulator, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.survey import survey
 from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
+from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
 
 
@@ -89,7 +90,8 @@ class AccuracyReport:
         scores: Against the labels; None without any.
         reference: Against the float bundle; None without one.
         notes: How the files were read, where they are not 8-bit and upright: one sentence each.
-        warnings: What of that is a guess.
+        warnings: What the reader must not miss: how files were read where that is a guess, images that were
+            skipped, too few of them, what the comparison with the reference warns of.
     """
 
     bundle: str
@@ -132,6 +134,7 @@ def evaluate(
     white: float | None = None,
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> AccuracyReport:
     """Run a bundle over images and say how good it is. Memory does not grow with their number.
 
@@ -143,6 +146,7 @@ def evaluate(
         white: The value that is white in images of more than 8 bits, instead of the bundle's.
         threads: Of the runtime.
         progress: Called after each batch with the images done and all of them.
+        warn: Called with each of the report's warnings; None: they go to Python's ``warnings``.
 
     Raises:
         OptionError: Neither labels nor a reference; or a reference of another input size or other classes.
@@ -207,7 +211,7 @@ def evaluate(
             mend="replace them by images that open",
         )
     judged = _scores(scores)
-    return AccuracyReport(
+    report = AccuracyReport(
         bundle=bundle.name,
         images=done,
         labelled=judged.top_1.total if judged else 0,
@@ -217,6 +221,23 @@ def evaluate(
         notes=looked.lines,
         warnings=looked.warnings,
     )
+    report = replace(report, warnings=_warnings(report))
+    for text in report.warnings:
+        (warn or PythonWarnings().warn)(text)
+    return report
+
+
+def _warnings(report: AccuracyReport) -> tuple[str, ...]:
+    found = [*report.warnings]
+    found += [f"skipped an image: {reason}" for reason in sorted(set(report.skipped.values()))]
+    if report.images < FEW:
+        found.append(f"only {report.images} images to judge by: percentages of so few say little")
+    if report.scores is not None and report.labelled < report.images:
+        unknown = report.images - report.labelled
+        found.append(f"{unknown} of {report.images} images bear no label: top-1, top-5 and F1 leave them out")
+    if report.reference is not None:
+        found += [f"{report.bundle}: {text}" for text in report.reference.warnings]
+    return tuple(found)
 
 
 def _as_bundle(bundle: Bundle | Path | str) -> Bundle:

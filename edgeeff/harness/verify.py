@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 AGREEMENT_FLOOR = 0.95
 SQNR_FLOOR_DB = 15.0
+#: Judged by fewer images than this, a percentage says little.
+FEW = 20
 #: Two runtimes agree on one hub graph to 19 dB at least, unless the network is so sensitive that the hub
 #: itself lies about as far from the float graph. Then a step of rounding that falls otherwise makes as much
 #: noise as quantisation does, and two that lie equally far from the float graph, independently, lie 3 dB

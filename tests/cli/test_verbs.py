@@ -110,7 +110,7 @@ def test_eval_names_and_skips_what_is_corrupt(edgeeff, lite0_bundles, folder_of,
     folder = folder_of(photos[:4], broken=[1])
     arguments = ("--images", folder, "--reference", lite0_bundles / FLOAT)
     result = edgeeff("eval", lite0_bundles / INT8, *arguments)
-    assert result.status == 0 and f"WARNING skipped {folder / '01.jpg'}" in result.err
+    assert result.status == 0 and f"WARNING skipped an image: {folder / '01.jpg'}" in result.err
     assert INT8 in result.out and "dB" in result.out
 
 
