@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeeff.backends.tensorrt.wide_bias import shield
 from edgeeff.errors import GraphError
 
 #: The operators of the hub: opsets 17 and 19 define them alike.
@@ -34,7 +35,8 @@ def fp16_from_fp32(model: onnx.ModelProto) -> onnx.ModelProto:
     """Retype an opset 17 Q/DQ graph to FP16 at opset 19, leaving its input and output as they were.
 
     A float32 input is cast to FP16 first thing, and the output back to float32 last thing. Scales below
-    :data:`SMALLEST` become that number: nothing that the int8 codes could express is clipped by it.
+    :data:`SMALLEST` become that number: nothing that the int8 codes could express is clipped by it. Where
+    onnxruntime's optimiser would break a bias, a node keeps it off (``wide_bias.py``).
 
     Raises:
         GraphError: An operator whose meaning changes before opset 19, or a constant beyond FP16's 65504.
@@ -58,6 +60,7 @@ def fp16_from_fp32(model: onnx.ModelProto) -> onnx.ModelProto:
     half.opset_import.append(helper.make_opsetid("", OPSET))
     half.ir_version = IR_VERSION
     _cast_edges(graph)
+    shield(graph)
     del graph.value_info[:]
     return onnx.shape_inference.infer_shapes(half, check_type=True, strict_mode=True)
 

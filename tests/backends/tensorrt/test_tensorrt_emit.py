@@ -11,8 +11,12 @@ from edgeeff.backends import Emission
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt.emit import emit
 from edgeeff.backends.tensorrt.fp16 import SMALLEST, fp16_from_fp32
+from edgeeff.backends.tensorrt.graphs import versions_of
+from edgeeff.backends.tensorrt.lint import lint
+from edgeeff.backends.tensorrt.repair import repair
 from edgeeff.backends.tensorrt_rtx.emit import emit as emit_rtx
 from edgeeff.errors import GraphError, OptionError
+from edgeeff.metrics import sqnr
 from edgeeff.target import load_target
 
 FP32, FP16 = "model.qdq.onnx", "model.qdq.fp16.onnx"
@@ -212,24 +216,63 @@ def test_the_targets_in_the_house_are_such_that_emit_takes():
         assert quantised.input == control.input == "float32"
 
 
-def test_onnxruntimes_optimiser_changes_what_an_fp16_graph_means(lite_hub, emission, run_onnx, unseen):
-    """Why ``examine`` runs graphs as they are written. Where this fails the trap is gone: say so there.
-
-    WeightBiasQuantization quantises biases by input scale times weight scale, which vanishes in FP16 where a
-    channel's weights have died, as in a trained Lite0 (cosine 0.08).
-    """
-    hub = onnx.load_from_string(lite_hub.SerializeToString())
+def spoiled(graph, layers, scale=None, bias=None):
+    """A copy whose layers' every other channel has this weight scale, this bias."""
+    hub = onnx.load_from_string(graph.SerializeToString())
     for constant in hub.graph.initializer:
-        if constant.name.startswith("depthwise1_"):
+        layer, _, kind = constant.name.partition("_")
+        wanted = {"weight_scale": scale, "bias": bias}.get(kind)
+        if wanted is not None and layer.startswith(layers):
             value = numpy_helper.to_array(constant).copy()
-            if constant.name.endswith("_weight_scale"):
-                value[::2] = 1e-9
-            elif constant.name.endswith("_bias"):
-                value[::2] = 3
+            value[::2] = wanted
             constant.CopyFrom(numpy_helper.from_array(value, constant.name))
+    return hub
+
+
+#: Weights that have died, as in a trained Lite0; a bias that is vast beside its weights, as in a B0.
+SPOILED = {
+    "dead channels": (("depthwise1",), 1e-9, 3.0),
+    "dead channels everywhere": (("stem", "expand", "depthwise", "project"), 1e-7, 2.0),
+    "a vast bias": (("project", "depthwise"), 2e-5, 40.0),
+    "a vast bias before a clamp": (("stem",), 1e-6, 2.5),
+    "small biases, vast beside their weights": (("stem", "depthwise"), 1e-7, 0.5),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_onnxruntime_computes_the_fp16_graph_rightly_as_it_comes(
+    lite_hub, emission, run_onnx, unseen, monkeypatch, case
+):
+    """With its default options, whose WeightBiasQuantization breaks the graph that nothing shields."""
+    layers, scale, bias = SPOILED[case]
+    hub = spoiled(lite_hub, layers, scale, bias)
+
+    def default(content):
+        session = session_of(content, emission.preprocess)
+        return np.concatenate([session.execute(image[None]) for image in unseen])
+
     content = emit(hub, emission)[FP16]
-    expected = run_onnx(hub, unseen)[0]
-    session = session_of(content, emission.preprocess)
-    optimised = np.concatenate([session.execute(image[None]) for image in unseen])
-    assert cosine(run_onnx(content, unseen)[0], expected) > 0.999
-    assert cosine(optimised, expected) < 0.9
+    written = run_onnx(content, unseen)[0]
+    assert sqnr(written, default(content)) > 25
+    errors = [f for f in lint(onnx.load_from_string(content), versions_of(FP16)) if f.severity == "error"]
+    assert errors == []
+    monkeypatch.setattr("edgeeff.backends.tensorrt.fp16.shield", lambda _: None)
+    bare = emit(hub, emission)[FP16]
+    np.testing.assert_array_equal(run_onnx(bare, unseen)[0], written)
+    assert sqnr(written, default(bare)) < 20
+
+
+def test_a_graph_whose_biases_fit_has_no_node_more(lite_hub, emission):
+    operators = {node.op_type for node in onnx.load_from_string(emit(lite_hub, emission)[FP16]).graph.node}
+    assert "Max" not in operators
+
+
+def test_a_shielded_graph_enters_again(lite_hub, emission, run_onnx, unseen):
+    layers, scale, bias = SPOILED["a vast bias"]
+    half = onnx.load_from_string(emit(spoiled(lite_hub, layers, scale, bias), emission)[FP16])
+    again, said = repair(half)
+    assert "Max" in {n.op_type for n in half.graph.node} and "Max" not in {
+        n.op_type for n in again.graph.node
+    }
+    assert any("of one operand left out" in sentence for sentence in said)
+    assert sqnr(run_onnx(half, unseen)[0], run_onnx(again, unseen)[0]) > 25

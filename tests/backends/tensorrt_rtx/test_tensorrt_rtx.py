@@ -57,6 +57,28 @@ def test_an_engine_and_its_plan_for_each_capability(made):
     assert "Int8" in {layer["precision"] for layer in convolutions if layer["operator"] != "kgen"}
 
 
+@pytest.mark.slow
+def test_what_keeps_onnxruntime_off_a_bias_costs_no_kernel(tmp_path, b0, monkeypatch):
+    """A Max of one operand behind each layer that is quantised next; the same plan as without."""
+    monkeypatch.setattr("edgeeff.backends.tensorrt.wide_bias._LARGEST", 0.0)
+    target = load_target("rtx-int8")
+    draft = quantize.begin(b0.graph, b0.statistics, b0.preprocess, target.scheme)
+    hub = quantize.write(recipe.load("fast")(draft))
+    plans = []
+    for _ in range(2):
+        content = emit(hub, Emission("b0-rtx-int8", target, b0.preprocess, ()))["model.qdq.fp16.onnx"]
+        path = tmp_path / f"{len(plans)}.onnx"
+        path.write_bytes(content)
+        plans.append((content, rtx.compile_graph(path)))
+        monkeypatch.setattr("edgeeff.backends.tensorrt.fp16.shield", lambda _: None)
+    (shielded, with_nodes), (bare, without) = plans
+    assert shielded.count(b"/Max") > 5 and b"/Max" not in bare
+    assert [(k.operator, k.precision, k.kernel) for k in with_nodes.kernels] == [
+        (k.operator, k.precision, k.kernel) for k in without.kernels
+    ]
+    assert with_nodes.fallbacks() == without.fallbacks() == []
+
+
 def test_two_builds_give_the_same_plan_layer_by_layer(bundle, made):
     again = check(bundle, properties={rtx.PROPERTY: "86"}).files
     assert again["model.sm86.plan.json"] == made.files["model.sm86.plan.json"]

@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from edgeeff.backends.tensorrt.repair._draft import DEQUANTIZE, QUANTIZE, Draft, attribute, inferred, plural
 
-AFTER = frozenset({"constant_nodes", "contrib_domain"})
+AFTER = frozenset({"constant_nodes", "contrib_domain", "single_operands"})
 
 _HALF, _SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 
