@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from edgeeff import backends
+from edgeeff import backends, tasks
 from edgeeff.errors import BundleError, ImageError, MissingFileError, MissingRuntimeError, OutputError
 from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import open_images
@@ -26,6 +26,7 @@ from edgeeff.images.survey import survey
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import PythonWarnings
 from edgeeff.target import InputType, Precision
+from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -51,6 +52,9 @@ class _ManifestFile(BaseModel):
     tools: dict[str, str]
     files: dict[str, str]
     origin: str = ""
+    task: str = CLASSIFICATION
+    threshold: float = THRESHOLD
+    negative: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Manifest:
         runtime: The folder of ``edgeeff.backends`` that runs it.
         precision: ``int8``, ``fp16``, ``bf16`` or ``fp32``.
         input: The artifact's input type; an integer input takes raw pixels (int8: minus 128).
-        softmax: Whether the outputs are probabilities rather than logits.
+        softmax: Whether the outputs are probabilities rather than logits: by softmax, or by sigmoid where
+            the task is multilabel.
         cpu_class: The class of CPU that the plan was made for.
         preprocess: From a photo to the input.
         labels: The classes' names.
@@ -74,6 +79,9 @@ class Manifest:
         tools: The versions of the libraries that made it.
         files: SHA-256 of each sealed file, by its path below the bundle.
         origin: Whose network it is, with the conventions that follow and what was assumed.
+        task: What the outputs mean: a file of ``edgeeff.tasks``.
+        threshold: Of a label's probability, where the task has one.
+        negative: What an image is called that has not the only label, if it has a name of its own.
     """
 
     name: str
@@ -92,6 +100,14 @@ class Manifest:
     tools: Mapping[str, str]
     files: Mapping[str, str]
     origin: str = ""
+    task: str = CLASSIFICATION
+    threshold: float = THRESHOLD
+    negative: str = ""
+
+    @property
+    def meaning(self) -> Meaning:
+        """What the artifact's outputs mean."""
+        return Meaning(self.task, self.threshold, self.softmax)
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""
@@ -239,6 +255,8 @@ def read_manifest(folder: Path) -> Manifest:
                 mend="build the bundle again, or install the version that wrote it",
             )
         preprocess = Preprocess.from_json(content.preprocess)
+        if content.task not in tasks.names() or not 0 < content.threshold < 1:
+            raise ValueError(f"task {content.task!r} with the threshold {content.threshold}")
     except (ValueError, KeyError, TypeError, IndexError) as error:  # pydantic's errors are ValueErrors
         raise BundleError(f"{path} cannot be understood: {error}", mend="build the bundle again") from None
     if unsafe := [name for name in content.files if not _inside(name)]:

@@ -39,6 +39,7 @@ class Calibrated:
         progress: Told of long work.
         force: Whether noise is taken too.
         version: Of the steps, part of every key.
+        exclusive: Whether the network's classes exclude each other.
     """
 
     graph: Callable[[], bytes]
@@ -49,6 +50,7 @@ class Calibrated:
     progress: Recorder
     force: bool
     version: int
+    exclusive: bool = True
 
     @cached_property
     def key(self) -> str:
@@ -101,7 +103,12 @@ class Calibrated:
         """float graph and images ─▶ what the logits make of noise."""
         from edgeeff.quantization import sensitivity
 
-        key = key_of(statistics=self.key, images=sensitivity.IMAGES, version=self.version)
+        key = key_of(
+            statistics=self.key,
+            images=sensitivity.IMAGES,
+            exclusive=self.exclusive,
+            version=self.version,
+        )
         entry = self.cache.get("sensitivity", key)
         if entry is not None:
             return sensitivity.from_bytes(entry["sensitivity.npz"]).gain
@@ -111,7 +118,8 @@ class Calibrated:
         count = min(sensitivity.IMAGES, len(self.images.calibration))
         self.progress.stage("asking what the logits make of noise", total=count)
         found = sensitivity.measure(
-            prepare(from_bytes(self.graph())), self.inputs(False, count), self.progress.advance
+            *(prepare(from_bytes(self.graph())), self.inputs(False, count), self.progress.advance),
+            exclusive=self.exclusive,
         )
         give_back()
         self.cache.put("sensitivity", key, {"sensitivity.npz": sensitivity.to_bytes(found)})

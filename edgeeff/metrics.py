@@ -111,12 +111,6 @@ class SqnrAccumulator:
         return 10.0 * (math.log10(self._signal) - math.log10(self._noise))
 
 
-def softmax(logits: Array) -> npt.NDArray[np.float32]:
-    """Probabilities, float32 [N, classes]."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
-
-
 def hits(logits: Array, labels: Array, k: int) -> npt.NDArray[np.bool_]:
     """For each image, whether its label is among the k largest logits.
 

@@ -25,6 +25,7 @@ from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget, recipe
 from edgeeff.target import Target
+from edgeeff.tasks import checked_threshold
 from edgeeff.verifying import verify_bundle
 
 #: Distributions whose version can change a bundle's bytes.
@@ -84,7 +85,10 @@ def build(
     trust_checkpoint: bool = False,
     labels: Path | str | Sequence[str] | None = None,
     io: str | None = None,
+    task: str | None = None,
+    threshold: float | None = None,
     softmax: bool = False,
+    probabilities: bool = False,
     count: int | None = None,
     seed: int | None = None,
     effort: str = "balanced",
@@ -133,7 +137,11 @@ def build(
         trust_checkpoint: Run a checkpoint that is code: TorchScript, torch.export, ``module:callable``.
         labels: Names of the classes, or a file with one a line; None: those of the checkpoint.
         io: Input type instead of the targets' own: float32, uint8 or int8.
-        softmax: End in probabilities instead of logits.
+        task: What the outputs mean: classification (one class an image) or multilabel (any number of
+            labels, each by its sigmoid); None: what the source says; one logit is multilabel.
+        threshold: Of a label's probability, for multilabel; None: 0.5.
+        softmax: End in probabilities instead of logits, by softmax.
+        probabilities: Likewise, by softmax or sigmoid as the task is.
         count: How many calibration images to use at most.
         seed: Of their choice.
         effort: The recipe of quantisation: fast, balanced, max, or a TOML file of the user's own.
@@ -160,7 +168,10 @@ def build(
     progress = Recorder.of(progress)
     cpu = request.resolve_cpu_class(cpu_class)
     options = steps.Options(
+        task=request.resolve_task(task),
+        threshold=None if threshold is None else checked_threshold(threshold),
         softmax=softmax,
+        probabilities=probabilities,
         effort=request.resolve_effort(effort),
         ranges=request.resolve_ranges(ranges),
         plan=request.resolve_plan(plan),
@@ -200,8 +211,11 @@ def build(
         cache=cache,
         progress=progress,
     )
-    work.labels = tuple(named) if named else None
     identity, preprocess, images = work.identity, work.preprocess, work.images
+    named, negative = request.sides(named or identity.labels, identity.classes)
+    work.labels = tuple(named) if named else None
+    if negative and named:
+        progress.tell(f"labels   the logit is {named[0]!r}, the second of two; without it {negative!r}")
     name = identity.model if name is None else name
     folders = request.resolve_output(Path(output), name, wanted)
     if autotune:
@@ -214,7 +228,8 @@ def build(
         "preprocess": preprocess.to_json(),
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
-        "labels": named,
+        "labels": [negative, named],
+        "meaning": vars(work.meaning),
         "options": vars(work.options)
         | {
             "effort": recipe.load(options.effort).to_json(),
@@ -245,7 +260,7 @@ def build(
                 runtime=target.runtime,
                 precision=target.precision,
                 input=target.input,
-                softmax=softmax,
+                softmax=work.meaning.probable,
                 cpu_class=cpu,
                 preprocess=backends.input_preprocess(target, preprocess),
                 labels=names,
@@ -255,6 +270,9 @@ def build(
                 tools=tool_versions(),
                 files={},
                 origin="; assumed: ".join([request.origin(identity), *identity.assumed]),
+                task=work.meaning.task,
+                threshold=work.meaning.threshold,
+                negative=negative,
             )
             files = work.emit(target, hub, names, folder.name)
             built.append(_write(folder, manifest, files, work, hub, warned))
@@ -312,6 +330,10 @@ def prepare(
     preprocess = request.prepared(identity.preprocess, asked.size, changed)
     progress.tell(request.network_line(identity))
     progress.warn_again(identity.warnings)
+    meaning = request.resolve_meaning(options, identity)
+    if not meaning.exclusive:
+        progress.tell(request.task_line(meaning, identity))
+        budget.refuse_drop(options.budget, meaning.task)
     progress.tell(request.preprocess_line(preprocess, changed))
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
@@ -324,7 +346,8 @@ def prepare(
     if images.warning and quantises:
         progress.warn(images.warning)
     return steps.Work(
-        *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration)
+        *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),
+        meaning=meaning,
     )
 
 

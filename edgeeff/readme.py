@@ -71,5 +71,15 @@ def _input(emission: Emission, channels_first: bool) -> str:
 
 def _output(emission: Emission) -> str:
     kind = "float32" if emission.target.runtime != "tflite" else emission.target.input
-    what = "probability" if emission.softmax else "logit"
-    return f"Output: {kind} [1, {len(emission.labels)}], a {what} for each class."
+    exclusive, of = emission.meaning.exclusive, "class" if emission.meaning.exclusive else "label"
+    output = f"Output: {kind} [1, {len(emission.labels)}], a"
+    if emission.softmax:
+        output = f"{output} probability for each {of}"
+    else:
+        makes = (
+            "softmax makes probabilities of them" if exclusive else "its sigmoid is the label's probability"
+        )
+        output = f"{output} logit for each {of}: {makes}"
+    if exclusive:
+        return f"{output}."
+    return f"{output}; a label is there from {emission.threshold:g} on (labels do not exclude each other)."

@@ -8,15 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from edgeeff import backends
+from edgeeff import backends, tasks
 from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
 from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
-from edgeeff.steps import GivenPlan
+from edgeeff.steps import GivenPlan, Options
 from edgeeff.target import InputType, Target, load_target
+from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo import catalog, chosen
 from edgeeff.zoo.conventions import Padding
 from edgeeff.zoo.sources import Asked, Identity
@@ -145,6 +146,73 @@ def resolve_source(
     )
 
 
+def resolve_task(task: str | None) -> str | None:
+    """A task's name, if there is one of it."""
+    if task is not None:
+        tasks.room(task)
+    return task
+
+
+def resolve_meaning(options: Options, identity: Identity) -> Meaning:
+    """What the outputs mean: what the user says, else what the source says, else one class an image.
+
+    A network with one logit can only be multilabel: a softmax of one value is always 1.
+
+    Raises:
+        OptionError: No such task, or one that cannot be what the network was trained for.
+    """
+    task, threshold = options.task, options.threshold
+    single, competing = identity.classes == 1, identity.ends_in.endswith("softmax")
+    if task is None:
+        task = MULTILABEL if single or identity.ends_in == "sigmoid" else CLASSIFICATION
+    exclusive = tasks.room(task).EXCLUSIVE
+    if single and (exclusive or competing):
+        raise OptionError(
+            f"{identity.model} has one output, and a softmax of one value is always 1",
+            mend="one logit is a label that is there or not (--task multilabel): pass the network that ends "
+            "in the logit or its sigmoid",
+        )
+    if competing and not exclusive:
+        raise OptionError(
+            f"--task {task}, and {identity.source} ends in a softmax: it was trained for one class an image",
+            mend="leave out --task; or pass the network that ends in logits",
+        )
+    if exclusive and threshold is not None:
+        raise OptionError(
+            f"--threshold has no meaning for {task}, which names the likeliest class",
+            mend="leave it out, or say --task multilabel",
+        )
+    if options.softmax and not exclusive:
+        raise OptionError(
+            "--softmax would let the labels of a multilabel network compete",
+            mend="pass --probabilities: the artifact ends in a sigmoid then",
+        )
+    threshold = THRESHOLD if threshold is None else threshold
+    return Meaning(task, threshold, options.softmax or options.probabilities)
+
+
+def task_line(meaning: Meaning, identity: Identity) -> str:
+    """What the outputs are taken to mean, and why: shown at every build where it is not one class."""
+    why = "by option"
+    if identity.classes == 1:
+        why = "one logit"
+    elif identity.ends_in == "sigmoid":
+        why = "its source ends in a sigmoid"
+    return (
+        f"task     {meaning.task} ({why}): a label is there if its sigmoid is {meaning.threshold:g} or more"
+    )
+
+
+def sides(labels: Sequence[str] | None, classes: int) -> tuple[list[str] | None, str]:
+    """Labels for the outputs, and the name of what has not the only label, where one logit has two names.
+
+    Of two names for one logit the second is the label: class 1, as torch and Keras number sorted folders.
+    """
+    if labels is not None and classes == 1 and len(labels) == 2:
+        return [labels[1]], labels[0]
+    return None if labels is None else list(labels), ""
+
+
 def resolve_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width of the input, pixels."""
     height, width = (size, size) if isinstance(size, int) else size
@@ -214,8 +282,10 @@ def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str
 
 def network_line(identity: Identity) -> str:
     """Which network it is, whose, and what was assumed: shown at every build."""
-    line = f"network  {identity.model}, {origin(identity)}, {identity.classes} classes"
-    return "".join([line, *(f"\n         assumed: {text}" for text in identity.assumed)])
+    outputs = "1 logit" if identity.classes == 1 else f"{identity.classes} classes"
+    line = f"network  {identity.model}, {origin(identity)}, {outputs}"
+    told = [*identity.notes, *(f"assumed: {text}" for text in identity.assumed)]
+    return "".join([line, *(f"\n         {text}" for text in told)])
 
 
 def origin(identity: Identity) -> str:
@@ -300,7 +370,13 @@ def resolve_labels(
         LabelsError: Their number is not the network's number of classes.
     """
     if given is None:
-        return tuple(own) if own else tuple(f"class {i}" for i in range(classes))
+        return (
+            tuple(own)
+            if own
+            else ("positive",)
+            if classes == 1
+            else tuple(map("class {}".format, range(classes)))
+        )
     if len(given) != classes:
         raise LabelsError(
             f"{f'{origin} holds ' if isinstance(origin, (str, Path)) else ''}"

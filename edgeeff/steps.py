@@ -28,13 +28,13 @@ from edgeeff.files import write_file
 from edgeeff.harness.verify import FEW, GOLDEN_IMAGES
 from edgeeff.images import ImageSet
 from edgeeff.memory import give_back
-from edgeeff.metrics import softmax
 from edgeeff.mixed import Floating, Known
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress, Recorder
 from edgeeff.quantization.budget import Budget
 from edgeeff.readme import readme
 from edgeeff.target import Activation, Scheme, Target
+from edgeeff.tasks import Meaning
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -62,7 +62,10 @@ class GivenPlan:
 class Options:
     """What the user may change about every target of a build."""
 
+    task: str | None = None
+    threshold: float | None = None
     softmax: bool = False
+    probabilities: bool = False
     effort: str = "balanced"
     ranges: str | None = None
     plan: GivenPlan | None = None
@@ -140,6 +143,7 @@ class Work:
     progress: Recorder
     force_calibration: bool = False
     labels: tuple[str, ...] | None = None
+    meaning: Meaning = field(default_factory=Meaning)
     _done: dict[str, Any] = field(default_factory=dict)
     _raised: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -156,6 +160,7 @@ class Work:
             self._graph,
             lambda: self.network().digest,
             *(self.preprocess, self.images, self.cache, self.progress, self.force_calibration, VERSION),
+            exclusive=self.meaning.exclusive,
         )
 
     def activation(self) -> Activation:
@@ -199,6 +204,7 @@ class Work:
             "recipe": self._recipe().to_json() if target.scheme else None,
             "plan": self.options.plan.digest if target.scheme and self.options.plan else None,
             "cpu_class": self.options.cpu_class,
+            "exclusive": self.meaning.exclusive,
             "tools": versions("edgeeff", "onnx", "onnx-ir", "numpy"),
             "version": VERSION,
         }
@@ -222,7 +228,11 @@ class Work:
         import onnx
 
         control = partial(self._control, target)
-        emission = Emission(name, target, self.preprocess, labels, self.options.softmax, control)
+        emission = Emission(
+            *(name, target, self.preprocess, labels, self.meaning.probable, control),
+            task=self.meaning.task,
+            threshold=self.meaning.threshold,
+        )
         self._caution(emission)
         graph = onnx.load_model_from_string(hub.graph)
         files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
@@ -376,6 +386,7 @@ class Work:
                 partial(self.calibrated.inputs, raw),
                 self.calibrated.gain,
                 len(self.images.calibration),
+                self.meaning,
             ),
             self.preprocess,
             target.scheme,
@@ -463,9 +474,7 @@ class Work:
         inputs = np.concatenate(batches)[:count]
         hub_logits = self.infer(hub.graph, [inputs], hub.raw, literal=True)
         outputs = {"hub": hub_logits, "float": float_logits[:count]}
-        if self.options.softmax:
-            outputs = {name: softmax(logits) for name, logits in outputs.items()}
-        return {"inputs": inputs, **outputs}
+        return {"inputs": inputs, **{name: self.meaning.outputs(x) for name, x in outputs.items()}}
 
     def infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Logits:
         """A graph's logits in onnxruntime, float32 [N, classes]."""

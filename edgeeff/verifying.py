@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from edgeeff.backends import Evidence, Examination, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
-from edgeeff.metrics import softmax
 from edgeeff.quantization.budget import judge
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
     report: dict[str, Any] = {"images": len(float_logits), "bad_images": work.bad_images()}
     if hub.plan is not None:
         hub_logits = work.infer(hub.graph, batches, hub.raw)
-        report["hub"] = verify.judge(hub_logits, float_logits=float_logits).to_json()
+        report["hub"] = verify.judge(
+            hub_logits, float_logits=float_logits, meaning=replace(work.meaning, probable=False)
+        ).to_json()
     check = bundle.check()
     report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
     report["counts"] = dict(check.counts)
@@ -61,9 +63,9 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         if judged is not None:
             _warn(work, bundle, judged["warnings"])
     else:
-        expected = softmax(float_logits) if work.options.softmax else float_logits
+        expected = work.meaning.outputs(float_logits)
         logits = np.concatenate([session.infer(batch) for batch in batches])
-        found = verify.judge(logits, float_logits=expected)
+        found = verify.judge(logits, float_logits=expected, meaning=work.meaning)
         report["artifact"] = found.to_json()
         _warn(work, bundle, found.warnings)
         golden = verify.check_golden(bundle)
@@ -76,7 +78,7 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
     budget, choice = work.options.budget, hub.floating.choice
     if budget is not None and choice is not None:
         # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
-        shown = hub_logits if logits is None or work.options.softmax else logits
+        shown = hub_logits if logits is None or work.meaning.probable else logits
         judged = judge(float_logits, shown, *work.known())
         _warn(work, bundle, mixed.hold(budget, choice, judged, bundle.name))
         report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
@@ -94,9 +96,8 @@ def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:
     images = np.concatenate(batches[:EXAMINED])[:EXAMINED]
     outputs = float_logits[: len(images)]
     hub_outputs = work.infer(hub.graph, [images], hub.raw, literal=True) if hub.plan is not None else None
-    if work.options.softmax:
-        outputs = softmax(outputs)
-        hub_outputs = None if hub_outputs is None else softmax(hub_outputs)
+    outputs = work.meaning.outputs(outputs)
+    hub_outputs = None if hub_outputs is None else work.meaning.outputs(hub_outputs)
     evidence = Evidence(images, outputs, hub_outputs, partial(_largest, work))
     room = backends.room(bundle.manifest.runtime, "examine")
     found: Examination = room.examine(bundle, evidence)

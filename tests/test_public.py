@@ -24,6 +24,7 @@ FLOORS = {
     "edgeeff.progress": (1, "device"),
     "edgeeff.preprocess": (1, "device"),
     "edgeeff.target": (1, "device"),
+    "edgeeff.tasks": (1, "device"),
     "edgeeff.board": (2, "device"),
     "edgeeff.files": (2, "device"),
     "edgeeff.images": (2, "device"),

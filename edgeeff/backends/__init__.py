@@ -28,6 +28,7 @@ import numpy.typing as npt
 from edgeeff.errors import MissingRuntimeError, UnknownTargetError
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
+from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
 
 if TYPE_CHECKING:
     import onnx
@@ -56,6 +57,7 @@ Kind = Literal[
 class Emission:
     """What an ``emit`` is given besides the graph: everything the artifact's metadata is written from.
 
+    ``softmax`` says that the artifact ends in probabilities, which ``meaning`` makes of the logits.
     ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
     None where there is none, as for a graph that somebody else quantised.
     """
@@ -66,6 +68,13 @@ class Emission:
     labels: Sequence[str]
     softmax: bool = False
     float_graph: Callable[[], onnx.ModelProto] | None = None
+    task: str = CLASSIFICATION
+    threshold: float = THRESHOLD
+
+    @property
+    def meaning(self) -> Meaning:
+        """What the artifact's outputs mean."""
+        return Meaning(self.task, self.threshold, self.softmax)
 
 
 class Session(Protocol):

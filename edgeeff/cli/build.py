@@ -43,7 +43,16 @@ def command(
     trust_checkpoint: options.TrustCheckpoint = False,
     labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
     io: options.Io = None,
-    softmax: Annotated[bool, typer.Option(help="End in probabilities instead of logits.")] = False,
+    task: options.Task = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of a label's probability, for multilabel. Default: 0.5.")
+    ] = None,
+    softmax: Annotated[
+        bool, typer.Option(help="End in probabilities instead of logits, by softmax.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option(help="Likewise, by softmax or sigmoid as the task is.")
+    ] = False,
     count: options.Count = None,
     seed: options.Seed = None,
     effort: options.Effort = "balanced",
@@ -101,7 +110,10 @@ def command(
             trust_checkpoint=trust_checkpoint,
             labels=labels,
             io=io,
+            task=task,
+            threshold=threshold,
             softmax=softmax,
+            probabilities=probabilities,
             count=count,
             seed=seed,
             effort=effort,

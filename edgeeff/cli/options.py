@@ -61,6 +61,12 @@ Head = Annotated[
 TrustCheckpoint = Annotated[
     bool, typer.Option(help="Run a checkpoint that is code: TorchScript, torch.export, module:callable.")
 ]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="classification, or multilabel (sigmoid). Default: the network's; one logit: multilabel."
+    ),
+]
 Io = Annotated[str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")]
 Count = Annotated[
     int | None,

@@ -32,7 +32,8 @@ def examine(draft: Draft, inputs: Sequence[Tensor], progress: Progress) -> Diagn
     total = sum(map(len, inputs))
     progress.stage(f"leaving out each of {len(tensors)} tensors and {len(layers)} layers", total)
     errors = leave_one_out.measure(
-        program, plan, [*tensors.values(), *layers.values(), *groups], inputs, progress.advance
+        *(program, plan, [*tensors.values(), *layers.values(), *groups], inputs, progress.advance),
+        meaning=draft.evidence.meaning,
     )
     clipped = clipping.measure(program, plan.activations, inputs)
     values = {str(node.outputs[0].name): node.outputs[0] for node in draft.model.graph}

@@ -57,7 +57,10 @@ def _reliefs(
     if not parts:
         return ()
     draft.progress.stage("leaving the worst layers float", sum(map(len, inputs)))
-    errors = leave_one_out.measure(prepare(draft.model), plan, list(parts), inputs, draft.progress.advance)
+    errors = leave_one_out.measure(
+        *(prepare(draft.model), plan, list(parts), inputs, draft.progress.advance),
+        meaning=draft.evidence.meaning,
+    )
     return tuple(
         Relief(names, None, decibels(errors.signal.sum(), errors.without[part].sum()))
         for part, names in parts.items()
@@ -74,6 +77,6 @@ def _widened(draft: Draft, tensors: Sequence[str], inputs: Sequence[Tensor]) -> 
         now, symmetric = plan.activations[name], draft.placement.sites[name].symmetric
         whole = ranges.fit(min(known.low, 0.0), max(known.high, 0.0), symmetric, now.type)
         wider = replace(plan, activations={**plan.activations, name: whole})
-        errors = leave_one_out.measure(program, wider, [], inputs)
+        errors = leave_one_out.measure(program, wider, [], inputs, meaning=draft.evidence.meaning)
         made.append(Relief((), name, decibels(errors.signal.sum(), errors.total.sum())))
     return tuple(made)

@@ -52,7 +52,8 @@ class ReferenceScores:
 
     Args:
         name: The reference's.
-        agreement: Images on which both choose the same class.
+        agreement: Decisions that are the same: the class of an image; where labels do not exclude each
+            other, whether a label is there, for each image and label.
         sqnr: Pooled over all logits, dB.
         sqnr_centred: The same without each image's mean logit, dB ("cdB").
         scores: Those of the reference itself, where there are labels: what quantisation started from.
@@ -170,17 +171,23 @@ def evaluate(
             f"{bundle.name} takes {_size(bundle)} images, the reference {floating.name} {_size(floating)}",
             mend="name a reference that was built with the same --size",
         )
+    if floating is not None and floating.manifest.task != bundle.manifest.task:
+        raise OptionError(
+            f"{bundle.name} is built for {bundle.manifest.task}, its reference {floating.name} for "
+            f"{floating.manifest.task}",
+            mend="build both with the same --task",
+        )
     if floating is not None and floating.manifest.softmax != bundle.manifest.softmax:
         raise OptionError(
             f"of {bundle.name} and its reference {floating.name} one gives probabilities, the other logits",
-            mend="build both with --softmax, or both without",
+            mend="build both with --probabilities, or both without",
         )
     session = bundle.session(threads=threads)
     float_session = None if floating is None else floating.session(threads=threads)
 
     scores: ClassificationAccumulator | None = None
     float_scores: ClassificationAccumulator | None = None
-    fidelity = FidelityAccumulator()
+    fidelity = FidelityAccumulator(bundle.manifest.meaning)
     done = 0
     for pixels, numbers in images.batches(preprocess):
         logits = session.infer(pixels)

@@ -18,6 +18,7 @@ from edgeeff.backends import Session
 from edgeeff.errors import BundleError, MissingRuntimeError
 from edgeeff.metrics import Array, Proportion, SqnrAccumulator, json_number, sqnr
 from edgeeff.preprocess import Pixels
+from edgeeff.tasks import Meaning
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
@@ -46,9 +47,11 @@ class Verification:
 
     Args:
         images: How many were compared.
-        agreement: With the float graph's choice of class.
+        agreement: With the float graph's decisions: the class of an image; where labels do not exclude
+            each other, whether a label is there, for each image and label.
         sqnr: Against the float logits, dB.
-        sqnr_centred: The same without each image's mean logit, dB.
+        sqnr_centred: The same without what changes no decision, dB: each image's mean logit, where an image
+            has exactly one class.
         hub_sqnr: Against the hub graph's logits, dB: what lowering and the runtime changed. None where no
             hub logits were given.
         warnings: What the reader must not miss; empty when all is well.
@@ -103,24 +106,26 @@ class GoldenCheck:
 
 
 class FidelityAccumulator:
-    """Agreement and SQNR against reference logits, batch by batch."""
+    """Agreement and SQNR against reference outputs, batch by batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, meaning: Meaning | None = None) -> None:
+        self._meaning = meaning or Meaning()
         self._agreeing = 0
         self._total = 0
         self._sqnr = SqnrAccumulator()
-        self._centred = SqnrAccumulator(per_image_mean=True)
+        self._centred = SqnrAccumulator(per_image_mean=self._meaning.exclusive)
 
     def update(self, reference: Array, test: Array) -> None:
         """Add a batch of logits, both [N, classes]."""
         self._sqnr.update(reference, test)
         self._centred.update(reference, test)
-        self._agreeing += int((np.argmax(reference, axis=1) == np.argmax(test, axis=1)).sum())
-        self._total += len(reference)
+        same = self._meaning.decisions(reference) == self._meaning.decisions(test)
+        self._agreeing += int(same.sum())
+        self._total += same.size
 
     @property
     def agreement(self) -> Proportion:
-        """Images on which both choose the same class."""
+        """Decisions that are the same: one for each image, or one for each image and label."""
         return Proportion(self._agreeing, self._total)
 
     @property
@@ -130,7 +135,7 @@ class FidelityAccumulator:
 
     @property
     def sqnr_centred(self) -> float:
-        """The same without each image's mean logit, dB."""
+        """The same without what changes no decision, dB."""
         return self._centred.value
 
 
@@ -151,18 +156,25 @@ def fidelity_warnings(agreement: Proportion, sqnr: float) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def judge(artifact: Array, *, float_logits: Array, hub_logits: Array | None = None) -> Verification:
+def judge(
+    artifact: Array,
+    *,
+    float_logits: Array,
+    hub_logits: Array | None = None,
+    meaning: Meaning | None = None,
+) -> Verification:
     """Compare an artifact's logits with the float graph's and, where given, the hub graph's.
 
     Args:
         artifact: What the runtime computed, [N, classes].
         float_logits: Of the float graph on the same images, same shape.
         hub_logits: Of the hub graph on the same images, same shape.
+        meaning: What all of these are; None: logits of exclusive classes.
 
     Raises:
         ValueError: The shapes differ.
     """
-    fidelity = FidelityAccumulator()
+    fidelity = FidelityAccumulator(meaning)
     fidelity.update(float_logits, artifact)
     return Verification(
         images=len(artifact),

@@ -148,6 +148,18 @@ def read(
     return Budget(min_sqnr, drop, None if cost is None else cost / 100)
 
 
+def refuse_drop(budget: Budget | None, task: str) -> None:
+    """Refuse a budget of top-1 for a network whose images have no single class.
+
+    Raises:
+        OptionError: There is one.
+    """
+    if budget is not None and budget.max_drop is not None:
+        raise OptionError(
+            f"--max-drop speaks of top-1, and the network is built for {task}", mend="use --min-sqnr"
+        )
+
+
 def judge(
     float_logits: Array, logits: Array, labels: Array | None = None, photos: Array | None = None
 ) -> Judged:

@@ -22,6 +22,7 @@ from edgeeff.quantization.placement import Placement, place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.rewrites import swish_polynomial
 from edgeeff.target import Scheme
+from edgeeff.tasks import Meaning
 
 F64 = npt.NDArray[np.float64]
 
@@ -39,12 +40,14 @@ class Evidence:
         gain: What the logits make of noise on each channel of each tensor (sensitivity.py); called by the
             steps that want it, as it costs a look at some images.
         images: How many there are; None: not known.
+        meaning: What the graph's logits mean.
     """
 
     statistics: Statistics
     batches: Batches | None = None
     gain: Callable[[], Mapping[str, F64]] = dict
     images: int | None = None
+    meaning: Meaning = field(default_factory=Meaning)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from edgeeff.cache import Bookmark
 from edgeeff.graph.execute import Program, Reader, execute, trace
+from edgeeff.quantization.centring import centred
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.simulate import sites_of
 
@@ -91,6 +92,7 @@ def learn(
     seed: int,
     advance: Callable[[int], None] = lambda _: None,
     bookmark: Bookmark | None = None,
+    exclusive: bool = True,
 ) -> Learned:
     """Learn from some images; what is no better on the images kept aside is not taken.
 
@@ -108,14 +110,15 @@ def learn(
         seed: Of the order of the images and their shifts.
         advance: Told of each step, and at once of those that an interrupted run has taken.
         bookmark: Where the state is kept meanwhile.
+        exclusive: Whether classes exclude each other; see :mod:`centring`.
     """
     parameters = _Parameters(plan, weights, free)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; parts run side by side instead
     try:
         teacher = torch.stack([execute(program, image[None])[0] for image in images])
-        signal = float(_centred(teacher).square().mean())
-        before = _error(program, parameters.read(parameters.rounded(largest)), aside)
+        signal = float(centred(teacher, exclusive).square().mean())
+        before = _error(program, parameters.read(parameters.rounded(largest)), aside, exclusive)
         best, after = parameters.plan(largest), before
         optimizer = torch.optim.Adam(
             [
@@ -148,6 +151,7 @@ def learn(
                         leaves,
                         torch.stack(seen[part::PARTS]),
                         signal * batch,
+                        exclusive,
                     )
                     for part in range(PARTS)
                 ]
@@ -160,7 +164,7 @@ def learn(
                 if bookmark and (step + 1) % KEPT_EVERY == 0:
                     _keep(bookmark, step + 1, optimizer, random)
                 advance(1)
-        after = _error(program, parameters.read(parameters.rounded(largest)), aside)
+        after = _error(program, parameters.read(parameters.rounded(largest)), aside, exclusive)
         if after < before:
             best = parameters.plan(largest)
     finally:
@@ -309,31 +313,32 @@ def _straight(value: Tensor, low: int, high: int) -> Tensor:
 
 
 def _gradients(
-    program: Program, parameters: _Parameters, leaves: Mapping[Place, Tensor], images: Tensor, signal: float
+    program: Program,
+    parameters: _Parameters,
+    leaves: Mapping[Place, Tensor],
+    images: Tensor,
+    signal: float,
+    exclusive: bool,
 ) -> list[Tensor]:
     with torch.no_grad():
-        wanted = _centred(trace(program, images))
+        wanted = centred(trace(program, images), exclusive)
     with torch.enable_grad():
-        logits = _centred(trace(program, images, read=parameters.read(leaves)))
+        logits = centred(trace(program, images, read=parameters.read(leaves)), exclusive)
         loss = (logits - wanted).square().mean(1).sum() / signal
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(leaves.values(), found, strict=True)]
 
 
 @torch.inference_mode()
-def _error(program: Program, read: Reader, images: Sequence[Tensor]) -> float:
+def _error(program: Program, read: Reader, images: Sequence[Tensor], exclusive: bool) -> float:
     """Error energy of the centred logits, as a share of the signal's."""
     error = signal = 0.0
     for image in images:
-        wanted = _centred(trace(program, image[None]))
-        found = _centred(trace(program, image[None], read=read))
+        wanted = centred(trace(program, image[None]), exclusive)
+        found = centred(trace(program, image[None], read=read), exclusive)
         error += float((found - wanted).double().square().sum())
         signal += float(wanted.double().square().sum())
     return error / max(signal, 1e-30)
-
-
-def _centred(logits: Tensor) -> Tensor:
-    return logits - logits.mean(1, keepdim=True)
 
 
 def _vary(images: Sequence[Tensor], index: int, random: np.random.Generator) -> Tensor:

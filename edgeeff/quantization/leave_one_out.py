@@ -1,7 +1,8 @@
 """What a part of a plan costs: the output's error with everything quantised, and with all but the part.
 
 The error of a reading is E = Σ ‖z − z_float‖² over the images, z the logits less their mean over the
-classes (a shift of all logits changes no prediction). Of a part, a tensor or a layer's weights or several:
+classes (a shift of all logits changes no prediction; where labels do not exclude each other it does, and z
+are the logits). Of a part, a tensor or a layer's weights or several:
 
     share = (E(all) − E(all but the part)) / E(all)        alone = E(the part only) / E(all)
 
@@ -28,7 +29,9 @@ from torch import Tensor
 from edgeeff.graph.execute import Program, Reader, Run
 from edgeeff.graph.side_by_side import side_by_side
 from edgeeff.quantization import simulate
+from edgeeff.quantization.centring import centred
 from edgeeff.quantization.plan import Plan
+from edgeeff.tasks import Meaning
 
 F64 = npt.NDArray[np.float64]
 
@@ -56,7 +59,7 @@ class Errors:
     """Energies of the centred logits, of each of N images.
 
     Args:
-        agreeing: Whether the quantised network chooses the class that the float one does, bool [N].
+        agreeing: Whether the quantised network decides as the float one does, all labels alike, bool [N].
         signal: Of the float network, [N].
         total: Of the error with everything quantised, [N].
         without: Of the error with all but a part quantised, [N] for each part.
@@ -122,6 +125,7 @@ def measure(
     parts: Sequence[Part],
     batches: Iterable[Tensor],
     advance: Callable[[int], None] = lambda _: None,
+    meaning: Meaning | None = None,
 ) -> Errors:
     """The errors of all parts over some images.
 
@@ -131,12 +135,14 @@ def measure(
         parts: Of the plan.
         batches: The graph's input, float32 [N, 3, H, W].
         advance: Told how many images were done.
+        meaning: What the logits mean; None: exclusive classes.
     """
+    meaning = meaning or Meaning()
     read, found = simulate.reader(plan), []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; batches run side by side instead
     try:
-        for rows in side_by_side(lambda batch: _measure(program, plan, parts, read, batch), batches):
+        for rows in side_by_side(lambda batch: _measure(program, plan, parts, read, batch, meaning), batches):
             found.append(rows)
             advance(rows.shape[1])
     finally:
@@ -153,15 +159,17 @@ def measure(
 
 
 @torch.inference_mode()
-def _measure(program: Program, plan: Plan, parts: Sequence[Part], read: Reader, images: Tensor) -> F64:
+def _measure(
+    program: Program, plan: Plan, parts: Sequence[Part], read: Reader, images: Tensor, meaning: Meaning
+) -> F64:
     """A row for each field of :class:`Errors`, and of the last two for each part: [3 + 2 · parts, N]."""
     start = Run(program, {program.input: images}, dict(program.reads))
     logits = start.fork().finish()
-    reference = _centred(logits)
+    reference = centred(logits.double(), meaning.exclusive)
 
     def error(run: Run, read: Reader, output: bool) -> tuple[Tensor, Tensor]:
         found = _output(plan, run.finish(read), output)
-        return (_centred(found) - reference).square().sum(1), found
+        return (centred(found.double(), meaning.exclusive) - reference).square().sum(1), found
 
     without: dict[int, Tensor] = {}
     alone: dict[int, Tensor] = {}
@@ -177,7 +185,8 @@ def _measure(program: Program, plan: Plan, parts: Sequence[Part], read: Reader, 
             exact.step()
             quantised.step(read)
     total, found = error(quantised, read, True)
-    agreeing = (found.argmax(1) == logits.argmax(1)).double()
+    same = meaning.decisions(found.numpy()) == meaning.decisions(logits.numpy())
+    agreeing = torch.from_numpy(same.reshape(len(images), -1).all(1)).double()
     rows = [agreeing, reference.square().sum(1), total]
     rows += [side[number] for side in (without, alone) for number in range(len(parts))]
     return np.asarray(torch.stack(rows).numpy(), np.float64)
@@ -205,9 +214,3 @@ def _output(plan: Plan, logits: Tensor, quantised: bool) -> Tensor:
     for name in plan.outputs if quantised else ():
         logits = simulate.fake_quantise(logits, plan.activations[name])
     return logits
-
-
-def _centred(logits: Tensor) -> Tensor:
-    """[N, classes] less the mean over the classes, if there are several; float64."""
-    logits = logits.double()
-    return logits - logits.mean(1, keepdim=True) if logits.shape[1] > 1 else logits

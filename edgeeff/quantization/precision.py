@@ -23,6 +23,7 @@ from edgeeff.errors import OptionError
 from edgeeff.graph.execute import Program, execute, prepare
 from edgeeff.graph.model import constant
 from edgeeff.quantization import sensitivity, simulate
+from edgeeff.quantization.centring import centred
 from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, source_of
 from edgeeff.quantization.placement import is_layer, place
 from edgeeff.quantization.plan import Plan
@@ -152,17 +153,20 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
 def _error(
     draft: Draft, program: Program, floating: Collection[str], images: int, float_logits: Sequence[Tensor]
 ) -> float:
-    """Energy of the error of the logits without their mean, by simulation."""
+    """Energy of the error of what decides in the logits, by simulation."""
     plan, energy = kept(draft, floating), 0.0
     for batch, reference in zip(draft.images(images), float_logits, strict=True):
         difference = (simulated(program, plan, batch) - reference).double()
-        energy += float((difference - difference.mean(1, keepdim=True)).square().sum())
+        energy += float(centred(difference, draft.evidence.meaning.exclusive).square().sum())
     return energy
 
 
 def _predicted(draft: Draft, program: Program, images: int) -> dict[str, float]:
     """The energy of the logits' error that each quantised layer alone would take away by staying float."""
-    gain = sensitivity.measure(program, draft.images(images), draft.progress.advance).gain
+    exclusive = draft.evidence.meaning.exclusive
+    gain = sensitivity.measure(
+        program, draft.images(images), draft.progress.advance, exclusive=exclusive
+    ).gain
     noise = {name: float(gain[name] @ e) for name, e in _noise(draft, program, images).items()}
     sites = draft.placement.sites
     found = {}

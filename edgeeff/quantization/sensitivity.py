@@ -1,8 +1,9 @@
 """How much noise on each channel of each tensor moves the logits: one backward pass of the float graph.
 
-With z the logits without their mean, noise of variance σ² on channel c of a tensor moves ‖z‖² by σ²·G[c] to
-first order, G[c] = Σ over positions and classes of (∂z/∂x)². The sum over classes is taken as the expectation
-over random directions v of (∂(v·z)/∂x)², which one backward pass estimates (Hutchinson 1990).
+With z the logits without their mean (as they are, where labels do not exclude each other), noise of variance
+σ² on channel c of a tensor moves ‖z‖² by σ²·G[c] to first order, G[c] = Σ over positions and classes of
+(∂z/∂x)². The sum over classes is taken as the expectation over random directions v of (∂(v·z)/∂x)², which one
+backward pass estimates (Hutchinson 1990).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from edgeeff.graph.execute import Program, trace
 from edgeeff.graph.side_by_side import MOST, side_by_side
+from edgeeff.quantization.centring import centred
 
 F64 = npt.NDArray[np.float64]
 
@@ -50,6 +52,7 @@ def measure(
     batches: Iterable[Tensor],
     advance: Callable[[int], None] = lambda _: None,
     seed: int = 0,
+    exclusive: bool = True,
 ) -> Sensitivity:
     """Estimate the gains of all tensors over some images.
 
@@ -58,13 +61,14 @@ def measure(
         batches: Its input, float32 [N, 3, H, W].
         advance: Told how many images were done.
         seed: Of the random directions.
+        exclusive: Whether classes exclude each other; see :mod:`centring`.
     """
     sums: dict[str, Tensor] = {}
     signal, count = 0.0, 0
 
     def work(part: tuple[int, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         number, image = part
-        return _gradients(program, image, torch.Generator().manual_seed(seed + number))
+        return _gradients(program, image, torch.Generator().manual_seed(seed + number), exclusive)
 
     images = (image[None] for batch in batches for image in _centre(batch))
     most = max(1, min(MOST, HELD // _bytes(program)))
@@ -84,7 +88,7 @@ def _bytes(program: Program) -> int:
 
 
 def _gradients(
-    program: Program, images: Tensor, directions: torch.Generator
+    program: Program, images: Tensor, directions: torch.Generator, exclusive: bool
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The centred logits of a batch, and each tensor's energy of gradients, summed over the batch."""
     found: dict[str, Tensor] = {}
@@ -98,10 +102,10 @@ def _gradients(
 
     with torch.enable_grad():
         logits = trace(program, images.clone().requires_grad_(), observe)
-        centred = logits - logits.mean(1, keepdim=True)
-        direction = torch.randn(centred.shape, generator=directions)
-        torch.autograd.backward((centred * direction).sum())
-    return centred.detach(), found
+        deciding = centred(logits, exclusive)
+        direction = torch.randn(deciding.shape, generator=directions)
+        torch.autograd.backward((deciding * direction).sum())
+    return deciding.detach(), found
 
 
 def _centre(images: Tensor) -> Tensor:

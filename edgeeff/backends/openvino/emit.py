@@ -36,7 +36,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         ) from None
     model = _with_input(model, emission)
     if emission.softmax:
-        model = _with_softmax(model)
+        model = _with_probabilities(model, emission.meaning.activation)
     _add_model_info(model, emission)
     _name_by_order(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,11 +69,14 @@ def _with_input(model: Any, emission: Emission) -> Any:
     return processor.build()
 
 
-def _with_softmax(model: Any) -> Any:
+def _with_probabilities(model: Any, activation: str) -> Any:
     logits = model.output(0)
     name = logits.get_any_name()
     logits.get_tensor().set_names({f"{name}.raw"})
-    probabilities = ov.opset13.softmax(logits.get_node().input_value(0), axis=1)
+    source = logits.get_node().input_value(0)
+    probabilities = (
+        ov.opset13.softmax(source, axis=1) if activation == "Softmax" else ov.opset13.sigmoid(source)
+    )
     probabilities.output(0).get_tensor().set_names({name})
     return ov.Model([probabilities], model.get_parameters(), model.get_friendly_name())
 
@@ -82,7 +85,8 @@ def _add_model_info(model: Any, emission: Emission) -> None:
     """What OpenVINO's Model API reads: the kind of model, its labels, and what is left to do to a photo.
 
     Names as in openvinotoolkit/model_api, ``docs/model-configuration``. Labels are separated by spaces, so
-    spaces inside them become underscores.
+    spaces inside them become underscores. For ``multilabel`` the Model API takes the sigmoid itself, whatever
+    the model ends in: where it is in the model already, nothing must send it there, and no type is said.
     """
     height, width = emission.preprocess.size
     raw = emission.target.input != "float32"
@@ -97,6 +101,10 @@ def _add_model_info(model: Any, emission: Emission) -> None:
         "scale_values": "1 1 1" if raw else _numbers(emission.preprocess.std),
         "output_raw_scores": "False",
     }
+    if not emission.meaning.exclusive:
+        info |= {"multilabel": "True", "confidence_threshold": f"{emission.threshold:g}"}
+        if emission.softmax:
+            del info["model_type"]
     for key, value in info.items():
         model.set_rt_info(value, ["model_info", key])
 

@@ -78,7 +78,7 @@ def _full(graph: onnx.ModelProto, emission: Emission, name: str) -> onnx.ModelPr
     if emission.target.input == "uint8":
         _take_raw_pixels(model.graph)
     if emission.softmax:
-        _end_in_softmax(model.graph)
+        _end_in_probabilities(model.graph, emission.meaning.activation)
     del model.graph.value_info[:]
     return _held(model, f"{name}.onnx")
 
@@ -130,9 +130,12 @@ def _take_raw_pixels(graph: onnx.GraphProto) -> None:
     graph.node.insert(0, cast)
 
 
-def _end_in_softmax(graph: onnx.GraphProto) -> None:
-    logits = graph.output[0].name
-    graph.node.append(
-        helper.make_node("Softmax", [logits], ["probabilities"], name="probabilities/Softmax", axis=1)
-    )
+def _end_in_probabilities(graph: onnx.GraphProto, activation: str) -> None:
+    graph.node.append(probabilities(activation, graph.output[0].name, "probabilities"))
     graph.output[0].name = "probabilities"
+
+
+def probabilities(activation: str, logits: str, name: str) -> onnx.NodeProto:
+    """The node that makes the output ``name`` of logits: a Softmax over the classes, or a Sigmoid."""
+    attributes = {"axis": 1} if activation == "Softmax" else {}
+    return helper.make_node(activation, [logits], [name], name=f"{name}/{activation}", **attributes)

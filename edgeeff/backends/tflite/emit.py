@@ -24,7 +24,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     Raises:
         GraphError: An operator or a quantisation that TFLite does not have, named with its node.
     """
-    model = lower(graph, emission.name, emission.target.input, emission.preprocess, softmax=emission.softmax)
+    activation = emission.meaning.activation if emission.softmax else None
+    model = lower(graph, emission.name, emission.target.input, emission.preprocess, activation=activation)
     (source,) = (model.tensors[name] for name in model.inputs.values())
     mean, std = metadata.normalization(source, input_preprocess(emission.target, emission.preprocess))
     described = metadata.build(
@@ -32,7 +33,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         emission.labels,
         mean,
         std,
-        probabilities=any(operator.code == "SOFTMAX" for operator in model.operators),
+        probabilities=activation is not None or any(o.code == "SOFTMAX" for o in model.operators),
     )
     content = flatbuffer.write(model, {metadata.BUFFER: described})
     files = {FILE: metadata.append_labels(content, emission.labels)}

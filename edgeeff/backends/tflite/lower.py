@@ -22,9 +22,20 @@ from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import InputType
 
+#: TFLite's operator that makes probabilities, and its options.
+_PROBABILITIES: dict[str, tuple[str, dict[str, float] | None]] = {
+    "Softmax": ("SOFTMAX", {"beta": 1.0}),
+    "Sigmoid": ("LOGISTIC", None),
+}
+
 
 def lower(
-    graph: onnx.ModelProto, name: str, input_type: InputType, preprocess: Preprocess, *, softmax: bool = False
+    graph: onnx.ModelProto,
+    name: str,
+    input_type: InputType,
+    preprocess: Preprocess,
+    *,
+    activation: str | None = None,
 ) -> Model:
     """Lower a hub graph, or a float graph, to TFLite operators.
 
@@ -33,7 +44,7 @@ def lower(
         name: The network's name.
         input_type: Type of the model's input; an integer input comes with an output of its type.
         preprocess: What the graph's input is normalised with.
-        softmax: Whether to end in SOFTMAX where the graph itself does not.
+        activation: ``Softmax`` or ``Sigmoid`` to end in probabilities, where the graph itself does not.
 
     Raises:
         GraphError: An operator or a quantisation that TFLite does not have, named with its node.
@@ -58,8 +69,9 @@ def lower(
             )
         lowering(node, network)
     output = graph.graph.output[0].name
-    ends_in_softmax = any(n.op_type == "Softmax" and output in n.output for n in network.nodes)
-    last = _output(network, output, input_type, softmax=softmax and not ends_in_softmax)
+    if any(n.op_type == activation and output in n.output for n in network.nodes):
+        activation = None
+    last = _output(network, output, input_type, activation)
     return network.model(name, {inputs[0]: first.name}, {output: last.name})
 
 
@@ -141,24 +153,25 @@ def _stores_pixels(
     )
 
 
-def _output(network: Network, name: str, input_type: InputType, *, softmax: bool) -> Tensor:
+def _output(network: Network, name: str, input_type: InputType, activation: str | None) -> Tensor:
     """The model's output tensor, of the input's type."""
     tensor = network.stored(name)
     if input_type == "float32":
         if tensor.type != "float32":
             tensor = network.dequantize(tensor, name)
-        if softmax:
-            tensor = network.add(
-                "SOFTMAX", [tensor], network.tensor("probabilities", tensor.shape, "float32"), {"beta": 1.0}
-            )
+        if activation:
+            target = network.tensor("probabilities", tensor.shape, "float32")
+            code, options = _PROBABILITIES[activation]
+            tensor = network.add(code, [tensor], target, options)
         return tensor
     if tensor.type != "int8" or tensor.quantization is None:
         raise GraphError(
             f"the graph's output {name!r} is not quantised", mend="emit with float32 input and output"
         )
-    if softmax:
+    if activation:
         target = network.tensor("probabilities", tensor.shape, "int8", PROBABILITY)
-        tensor = network.add("SOFTMAX", [tensor], target, {"beta": 1.0})
+        code, options = _PROBABILITIES[activation]
+        tensor = network.add(code, [tensor], target, options)
     if input_type == "int8" or tensor.quantization is None:
         return tensor
     target = network.tensor(f"{tensor.name}/uint8", tensor.shape, "uint8", tensor.quantization.shifted(128))

@@ -59,7 +59,16 @@ def apply(
     weights = {str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()}
     draft.progress.stage("learning", steps, "steps")
     rates = learning.Rates(weight_rate, scale_rate, bias_rate)
-    bookmark = _bookmark(draft, every, free=free, steps=steps, batch=batch, rates=vars(rates), seed=seed)
+    bookmark = _bookmark(
+        draft,
+        every,
+        free=free,
+        steps=steps,
+        batch=batch,
+        rates=vars(rates),
+        seed=seed,
+        exclusive=draft.evidence.meaning.exclusive,
+    )
     found = learning.learn(
         prepare(draft.model),
         draft.plan(),
@@ -74,6 +83,7 @@ def apply(
         seed=seed,
         advance=draft.progress.advance,
         bookmark=bookmark,
+        exclusive=draft.evidence.meaning.exclusive,
     )
     if bookmark:
         bookmark.drop()

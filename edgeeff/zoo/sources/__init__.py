@@ -76,6 +76,9 @@ class Identity:
         resizable: Whether it can be built for another input size.
         assumed: What was assumed, since the source does not say.
         warnings: What of that may well be wrong, or was left out: a sentence each, for the user to see.
+        ends_in: What the source itself makes of the logits at its end, which is cut off: ``softmax``,
+            ``log_softmax``, ``sigmoid``; empty for nothing, or where the source does not say.
+        notes: What was read or cut off, in the source's own terms: a phrase each, told at every build.
     """
 
     kind: str
@@ -89,6 +92,8 @@ class Identity:
     resizable: bool = True
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    ends_in: str = ""
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -103,6 +108,7 @@ class Identity:
         data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None
         data["assumed"] = tuple(data["assumed"])
         data["warnings"] = tuple(data["warnings"])
+        data["notes"] = tuple(data["notes"])
         return cls(**data)
 
 

@@ -145,6 +145,25 @@ def test_softmax(networks, write):
     np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), rtol=1e-3, atol=1e-5)
 
 
+def test_sigmoid(networks, write):
+    n = networks["lite0"]
+    graph = expand_functions(n.graph)
+    logits = session(write(emit(graph, emission(n, "cpu-fp32")), "logits"), n, "cpu-fp32").infer(n.images)
+    wanted = replace(emission(n, "cpu-fp32", softmax=True), task="multilabel")
+    found = session(write(emit(graph, wanted), "sigmoid"), n, "cpu-fp32").infer(n.images)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_model_api_takes_the_sigmoid_of_labels_itself(networks, write, softmax):
+    n = networks["lite0"]
+    wanted = replace(emission(n, "cpu-fp32", softmax=softmax), task="multilabel", threshold=0.25)
+    model = ov.Core().read_model(write(emit(expand_functions(n.graph), wanted)) / "model.xml")
+    assert model.get_rt_info(["model_info", "multilabel"]).astype(str) == "True"
+    assert model.get_rt_info(["model_info", "confidence_threshold"]).astype(str) == "0.25"
+    assert ("model_type" in model.get_rt_info("model_info").value) != softmax
+
+
 @pytest.mark.parametrize("input_type", ["uint8", "float32"])
 def test_model_info_is_what_model_api_reads(input_type, networks, write):
     n = networks["b0"]

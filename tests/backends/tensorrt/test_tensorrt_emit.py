@@ -103,6 +103,15 @@ def test_softmax_ends_in_probabilities(lite_hub, emission, run_onnx, unseen):
         assert np.allclose(run_onnx(files[name], unseen)[0].sum(axis=1), 1, atol=2e-3)
 
 
+def test_labels_that_do_not_exclude_each_other_end_in_sigmoids(lite_hub, emission, run_onnx, unseen):
+    logits = run_onnx(lite_hub, unseen)[0]
+    files = emit(lite_hub, replace(emission, softmax=True, task="multilabel"))
+    for name in (FP32, FP16):
+        nodes = [node.op_type for node in onnx.load_from_string(files[name]).graph.node]
+        assert "Sigmoid" in nodes and "Softmax" not in nodes
+        assert np.allclose(run_onnx(files[name], unseen)[0], 1 / (1 + np.exp(-logits)), atol=2e-2)
+
+
 def test_without_labels_there_is_no_labels_file(lite_hub, emission):
     assert "labels.txt" not in emit(lite_hub, replace(emission, labels=()))
 

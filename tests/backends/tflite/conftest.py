@@ -194,9 +194,11 @@ class Example:
         inputs = self.graph_input(self.pixels)
         return np.concatenate([session.run(["logits"], {"input": image[None]})[0] for image in inputs])
 
-    def emission(self, input_type: InputType, *, softmax: bool = False) -> Emission:
+    def emission(
+        self, input_type: InputType, *, softmax: bool = False, task: str = "classification"
+    ) -> Emission:
         target = replace(load_target("mobile-int8"), input=input_type)
-        return Emission("example", target, self.preprocess, LABELS, softmax)
+        return Emission("example", target, self.preprocess, LABELS, softmax, task=task)
 
 
 def draw(name: str, source: str = "normalised") -> Example:
@@ -258,10 +260,16 @@ def open_session(tmp_path: Path) -> Callable[..., TfliteSession]:
     """Emits a graph of an example into ``tmp_path`` and loads it."""
 
     def open_it(
-        example: Example, input_type: InputType = "float32", *, graph=None, softmax=False, **properties: str
+        example: Example,
+        input_type: InputType = "float32",
+        *,
+        graph=None,
+        softmax=False,
+        task="classification",
+        **properties: str,
     ):
         graph = example.hub if graph is None else graph
-        for name, content in emit(graph, example.emission(input_type, softmax=softmax)).items():
+        for name, content in emit(graph, example.emission(input_type, softmax=softmax, task=task)).items():
             (tmp_path / name).write_bytes(content)
         return load(tmp_path, preprocess=example.preprocess, input_type=input_type, properties=properties)
 

@@ -61,6 +61,15 @@ def test_softmax_turns_logits_into_probabilities(examples, open_session, input_t
     np.testing.assert_allclose(probabilities, expected, atol=1e-5 if input_type == "float32" else 1.01 / 256)
 
 
+@pytest.mark.parametrize("input_type", ["float32", "uint8", "int8"])
+def test_sigmoid_turns_logits_into_probabilities(examples, open_session, input_type):
+    example = examples("lite")
+    logits = open_session(example, input_type).infer(example.pixels)
+    found = open_session(example, input_type, softmax=True, task="multilabel").infer(example.pixels)
+    expected, step = 1 / (1 + np.exp(-logits)), 1e-5 if input_type == "float32" else 1.01 / 256
+    np.testing.assert_allclose(found, expected, atol=step)
+
+
 def test_execute_runs_one_prepared_image(examples, open_session):
     example = examples("lite")
     session = open_session(example)

@@ -30,7 +30,7 @@ class Deployment:
     """What the files are written from.
 
     Args:
-        emission: Names, target, preprocessing, labels, whether the graph ends in softmax.
+        emission: Names, target, preprocessing, labels, whether the graph ends in probabilities.
         shape: Of the input: 1, 3, height, width.
         classes: How many there are.
         graph: The FP32-typed ONNX file's name below the bundle; TensorRT 8.5 to 10.16 build from it.
@@ -86,7 +86,7 @@ def files(
         classes: How many there are.
         graph: Its FP32-typed ONNX file, such as ``model.qdq.onnx``.
         input_name: Of that graph.
-        output_name: Of that graph; None: the hub's, ``logits``, or ``probabilities`` with softmax.
+        output_name: Of that graph; None: the hub's, ``logits``, or ``probabilities``.
     """
     output = output_name or ("probabilities" if emission.softmax else "logits")
     deployment = Deployment(emission, shape, classes, graph, input_name, output)

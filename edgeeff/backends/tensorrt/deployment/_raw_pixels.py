@@ -1,8 +1,9 @@
 """The graph that DeepStream's nvinfer can feed and read, whatever the network's normalisation.
 
 nvinfer writes float32 into the input and reads float32 probabilities from the output: the pixels must come
-in raw, as floats of 0…255, where its one scale cannot say the normalisation, and a Softmax must be the end,
-because its classifier takes the largest value above 0 and above its threshold.
+in raw, as floats of 0…255, where its one scale cannot say the normalisation, and a Softmax (of a multilabel
+network a Sigmoid) must be the end, because its classifier takes the largest value above 0 and above its
+threshold.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeeff.backends import Emission
-from edgeeff.backends.tensorrt.graphs import checked
+from edgeeff.backends.tensorrt.graphs import checked, probabilities
 from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 
@@ -22,7 +23,7 @@ def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> o
 
     Args:
         model: An FP32-typed graph as it was emitted; it is left as it was, and the input keeps its name.
-        emission: Says what its input takes, and whether it already ends in softmax.
+        emission: Says what its input takes, whether it already ends in probabilities, and what makes them.
 
     Raises:
         GraphError: The result is no valid ONNX.
@@ -37,7 +38,7 @@ def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> o
         source.type.tensor_type.elem_type = TensorProto.FLOAT
     if not emission.softmax:
         logits, name = graph.output[0].name, _free(graph, "probabilities")
-        graph.node.append(helper.make_node("Softmax", [logits], [name], name=f"{name}/Softmax", axis=1))
+        graph.node.append(probabilities(emission.meaning.activation, logits, name))
         graph.output[0].name = name
     del graph.value_info[:]
     return checked(copy, "DeepStream's graph")

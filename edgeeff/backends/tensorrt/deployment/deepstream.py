@@ -60,7 +60,7 @@ def _config(deployment: Deployment) -> str:
         "offsets": ";".join(repr(float(offset)) for offset in offsets),
         "maintain-aspect-ratio": 0,
         "scaling-filter": FILTERS[preprocess.interpolation],
-        "classifier-threshold": 0.0,
+        "classifier-threshold": 0.0 if emission.meaning.exclusive else emission.threshold,
     }
     if emission.labels:
         properties["labelfile-path"] = LABELS.rpartition("/")[2]
@@ -87,7 +87,19 @@ def _heading(deployment: Deployment) -> list[str]:
         *_how_pixels_come(deployment),
         f"nvinfer stretches the whole frame to {width}x{height}. What the network was trained to see of it,",
         "run.sh cuts out before; and neither antialiases as the training did. Look at the accuracy there.",
-        "With classifier-threshold 0 every frame gets its likeliest class.",
+        *_answer(deployment),
+    ]
+
+
+def _answer(deployment: Deployment) -> list[str]:
+    if deployment.emission.meaning.exclusive:
+        return ["With classifier-threshold 0 every frame gets its likeliest class."]
+    if deployment.classes == 1:
+        return ["The label is given where its probability is over classifier-threshold, and else nothing."]
+    return [
+        "Labels of this network do not exclude each other, but nvinfer's classifier gives one at most: the",
+        "likeliest over classifier-threshold. For all of them read the output tensor (output-tensor-meta=1),",
+        "or write a parse-classifier-func-name.",
     ]
 
 
@@ -95,7 +107,7 @@ def _how_pixels_come(deployment: Deployment) -> list[str]:
     emission = deployment.emission
     if deployment.nvinfer_normalises:
         return ["net-scale-factor and offsets are the network's own normalisation, (pixel - mean) / std.", ""]
-    reasons = []
+    reasons, end = [], emission.meaning.activation
     std = emission.preprocess.std
     if emission.target.input != "float32":
         reasons.append(f"takes {emission.target.input}, and nvinfer writes float32")
@@ -106,6 +118,6 @@ def _how_pixels_come(deployment: Deployment) -> list[str]:
     return [
         f"The graph is not {deployment.graph}, because that one",
         *(f"- {reason}" for reason in reasons),
-        "but a copy of it that takes raw pixels, normalises them itself, and ends in Softmax.",
+        f"but a copy of it that takes raw pixels, normalises them itself, and ends in {end}.",
         "",
     ]

@@ -131,6 +131,18 @@ def test_the_normalisation_in_the_graph_is_exact(deployed, imagenet, run_onnx, p
     np.testing.assert_allclose(found, imagenet.preprocess.normalise(pixels), rtol=0, atol=1e-5)
 
 
+def test_labels_are_read_by_their_sigmoid_and_a_threshold(deployed, imagenet, run_onnx, pixels):
+    """A Softmax would let them compete, and of a single logit make 100 % always."""
+    emission = replace(imagenet, task="multilabel", threshold=0.3)
+    sealed, files = deployed(emission)
+    config, text = read(files), files[deepstream.NAME].decode()
+    assert float(config["classifier-threshold"]) == 0.3 and "ends in Sigmoid" in text
+    assert "do not exclude each other" in text and "likeliest class" not in text
+    logits = run_onnx(sealed[GRAPH], imagenet.preprocess.normalise(pixels))[0]
+    found = run_onnx(files[CLASSIFIER], nvinfer(config, pixels))[0]
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), atol=1e-5)
+
+
 def test_softmax_is_not_taken_twice(deployed, imagenet, run_onnx, pixels):
     emission = replace(imagenet, softmax=True)
     sealed, files = deployed(emission)

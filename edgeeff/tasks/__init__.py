@@ -1,0 +1,135 @@
+"""What a network's outputs mean: one file for each task, found by listing.
+
+A task's file holds
+
+- ``SUMMARY``: one line for a person;
+- ``ACTIVATION``: the ONNX operator that makes probabilities of logits;
+- ``EXCLUSIVE``: whether an image has exactly one class, so that adding one number to all logits of an image
+  changes no answer;
+- ``probabilities(logits)``: float32 [N, classes];
+- ``decisions(outputs, cut)``: what is decided for each image, an array whose elements are compared for
+  agreement; ``cut`` is the threshold in the unit of the outputs;
+- ``answers(probabilities, top, threshold)``: the classes to name for one image, best first.
+
+numpy alone is needed here: a device reads its bundles with it.
+"""
+
+from __future__ import annotations
+
+import math
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.errors import OptionError
+
+Array = npt.NDArray[Any]
+Probabilities = npt.NDArray[np.float32]
+
+CLASSIFICATION, MULTILABEL = "classification", "multilabel"
+#: Of a probability, where nobody says another one.
+THRESHOLD = 0.5
+
+
+class Task(Protocol):
+    """A task's file."""
+
+    SUMMARY: str
+    ACTIVATION: str
+    EXCLUSIVE: bool
+    probabilities: Callable[[Array], Probabilities]
+    decisions: Callable[[Array, float], Array]
+    answers: Callable[[Array, int | None, float], list[int]]
+
+
+def names() -> list[str]:
+    """The tasks, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+
+
+def room(name: str) -> Task:
+    """A task's file.
+
+    Raises:
+        OptionError: There is no such task.
+    """
+    if name not in names():
+        raise OptionError(f"no task {name!r}", mend=f"choose one of {', '.join(names())}")
+    return cast(Task, import_module(f"{__name__}.{name}"))
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the outputs of an artifact mean.
+
+    Args:
+        task: The file of this folder that says it.
+        threshold: Of a label's probability, where labels do not exclude each other, 0…1.
+        probable: Whether the outputs are probabilities already, not logits.
+    """
+
+    task: str = CLASSIFICATION
+    threshold: float = THRESHOLD
+    probable: bool = False
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether an image has exactly one class."""
+        return room(self.task).EXCLUSIVE
+
+    @property
+    def activation(self) -> str:
+        """The ONNX operator that makes probabilities of logits: ``Softmax`` or ``Sigmoid``."""
+        return room(self.task).ACTIVATION
+
+    def with_threshold(self, value: float | None) -> Meaning:
+        """The same with another threshold; None leaves it.
+
+        Raises:
+            OptionError: The task has none, or it is no probability.
+        """
+        if value is None:
+            return self
+        if self.exclusive:
+            raise OptionError(
+                f"--threshold has no meaning for {self.task}, which names the likeliest class",
+                mend="leave it out; a multilabel network is built with --task multilabel",
+            )
+        return replace(self, threshold=checked_threshold(value))
+
+    def outputs(self, logits: Array) -> Array:
+        """What the artifact gives for these logits, [N, classes]."""
+        return self.probabilities_of(logits) if self.probable else logits
+
+    def probabilities(self, outputs: Array) -> Array:
+        """The probabilities in the artifact's outputs, [N, classes]."""
+        return outputs if self.probable else self.probabilities_of(outputs)
+
+    def probabilities_of(self, logits: Array) -> Probabilities:
+        """The probabilities of logits, [N, classes]."""
+        return room(self.task).probabilities(logits)
+
+    def decisions(self, outputs: Array) -> Array:
+        """What the artifact decides for each of N images: [N], or [N, classes]."""
+        odds = self.threshold / (1 - self.threshold)
+        return room(self.task).decisions(outputs, self.threshold if self.probable else math.log(odds))
+
+    def answers(self, probabilities: Array, top: int | None = None) -> list[int]:
+        """The classes to name for one image [classes], best first; ``top`` at most, None: the task's own."""
+        return room(self.task).answers(probabilities, top, self.threshold)
+
+
+def checked_threshold(value: float) -> float:
+    """A threshold that a user wrote.
+
+    Raises:
+        OptionError: It is no probability between 0 and 1.
+    """
+    if not 0 < value < 1:
+        raise OptionError(f"--threshold {value:g}", mend="give a probability between 0 and 1, such as 0.5")
+    return value

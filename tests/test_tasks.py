@@ -1,0 +1,117 @@
+"""What outputs mean: probabilities, decisions and answers of each task."""
+
+import json
+
+import numpy as np
+import pytest
+
+from edgeeff import tasks
+from edgeeff.bundle import Bundle, Manifest
+from edgeeff.errors import BundleError, OptionError
+from edgeeff.harness.verify import judge
+from edgeeff.preprocess import Preprocess
+from edgeeff.tasks import Meaning
+
+
+@pytest.fixture
+def make_manifest():
+    def make(**changes):
+        return Manifest(
+            **{
+                **{"name": "b0-cpu-int8", "model": "b0", "target": "cpu-int8", "runtime": "openvino"},
+                **{"precision": "int8", "input": "uint8", "softmax": False, "cpu_class": "vnni"},
+                **{"preprocess": Preprocess((8, 8), (0,) * 3, (1,) * 3), "labels": ("a",), "classes": 1},
+                **{"runtime_properties": {}, "digests": {}, "tools": {}, "files": {}},
+                **changes,
+            }
+        )
+
+    return make
+
+
+def test_tasks_are_found_by_listing():
+    assert tasks.names() == ["classification", "multilabel"]
+    with pytest.raises(
+        OptionError, match=r"no task 'detection'\n  → choose one of classification, multilabel"
+    ):
+        tasks.room("detection")
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel"])
+def test_probabilities_hold_at_both_ends(task):
+    found = Meaning(task).probabilities(np.array([[900.0, -900.0, 0.0]]))
+    expected = [[1, 0, 0]] if task == "classification" else [[1, 0, 0.5]]
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    assert found.dtype == np.float32
+
+
+def test_a_sigmoid_is_that_of_each_logit():
+    logits = np.random.default_rng(0).normal(0, 3, (4, 5))
+    np.testing.assert_allclose(
+        Meaning("multilabel").probabilities(logits), 1 / (1 + np.exp(-logits)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
+def test_logits_and_probabilities_decide_alike(threshold):
+    logits = np.random.default_rng(1).normal(0, 3, (50, 3))
+    meaning = Meaning("multilabel", threshold)
+    decided = meaning.decisions(logits)
+    probable = Meaning("multilabel", threshold, probable=True)
+    np.testing.assert_array_equal(decided, probable.decisions(probable.outputs(logits)))
+    assert 0 < decided.mean() < 1
+    assert decided[7].nonzero()[0].tolist() == sorted(meaning.answers(meaning.probabilities(logits)[7]))
+
+
+def test_answers():
+    shown = np.array([0.2, 0.9, 0.6, 0.1])
+    assert Meaning().answers(shown) == [1, 2, 0]
+    assert Meaning().answers(shown, 1) == [1]
+    assert Meaning("multilabel").answers(shown) == [1, 2]
+    assert Meaning("multilabel", 0.15).answers(shown) == [1, 2, 0]
+    assert Meaning("multilabel", 0.95).answers(shown) == []
+
+
+def test_agreement_is_of_labels_not_of_the_largest():
+    """One logit has always the same largest; of two labels the order means nothing."""
+    reference = np.array([[3.0], [-2.0], [0.5], [-0.5]])
+    test = np.array([[3.1], [-2.0], [-0.1], [-0.4]])
+    found = judge(test, float_logits=reference, meaning=Meaning("multilabel"))
+    assert (found.agreement.successes, found.agreement.total) == (3, 4)
+    assert found.sqnr_centred == found.sqnr and found.sqnr < 20
+    both = judge(np.array([[1.0, 2.0]]), float_logits=np.array([[2.0, 1.0]]), meaning=Meaning("multilabel"))
+    assert both.agreement.value == 1
+
+
+def test_a_threshold_moves_agreement():
+    reference, test = np.array([[1.0], [3.0]]), np.array([[1.1], [2.0]])
+    assert judge(test, float_logits=reference, meaning=Meaning("multilabel", 0.9)).agreement.successes == 1
+    assert judge(test, float_logits=reference, meaning=Meaning("multilabel", 0.5)).agreement.successes == 2
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.5, float("nan")])
+def test_a_threshold_is_a_probability(value):
+    with pytest.raises(OptionError, match="--threshold"):
+        Meaning("multilabel").with_threshold(value)
+
+
+def test_classes_have_no_threshold():
+    with pytest.raises(OptionError, match="no meaning for classification"):
+        Meaning().with_threshold(0.5)
+    assert Meaning().with_threshold(None) == Meaning()
+
+
+@pytest.mark.parametrize(("field", "value"), [("task", "guessing"), ("threshold", 1.5), ("threshold", 0)])
+def test_a_manifest_of_no_known_task_is_refused(make_manifest, field, value, tmp_path):
+    data = json.loads(make_manifest().to_json())
+    (tmp_path / "manifest.json").write_text(json.dumps({**data, field: value}))
+    with pytest.raises(BundleError, match="task"):
+        Bundle.load(tmp_path)
+
+
+def test_a_manifest_from_before_tasks_is_one_of_classification(make_manifest, tmp_path):
+    data = json.loads(make_manifest().to_json())
+    for name in ("task", "threshold", "negative"):
+        del data[name]
+    (tmp_path / "manifest.json").write_text(json.dumps(data))
+    assert Bundle.load(tmp_path).manifest.meaning == Meaning()
