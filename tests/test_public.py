@@ -25,6 +25,7 @@ FLOORS = {
     "edgeeff.preprocess": (1, "device"),
     "edgeeff.target": (1, "device"),
     "edgeeff.tasks": (1, "device"),
+    "edgeeff.depth": (1, "device"),
     "edgeeff.board": (2, "device"),
     "edgeeff.files": (2, "device"),
     "edgeeff.images": (2, "device"),

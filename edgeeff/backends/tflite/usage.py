@@ -78,10 +78,11 @@ def cautions(emission: Emission) -> tuple[str, ...]:
 
 
 def _mediapipe(emission: Emission) -> str:
+    option = "--softmax" if emission.meaning.exclusive else "--probabilities"
     scores = (
         "probabilities"
         if emission.softmax
-        else "logits, where its `score_threshold` and scores want probabilities (build with `--softmax`)"
+        else f"logits, where its `score_threshold` and scores want probabilities (build with `{option}`)"
     )
     return _MEDIAPIPE.format(scores=scores)
 
