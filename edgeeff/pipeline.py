@@ -35,6 +35,9 @@ TOOLS = (
 )
 
 
+_REPLACED = "a bundle for {}×{} pixels stood there, and is replaced by one for {}×{}"
+
+
 @dataclass(frozen=True)
 class Built:
     """One bundle of a build.
@@ -248,6 +251,8 @@ def build(
             built.append(standing)
             continue
         with progress.recording(general) as warned:
+            if (size := _replaced_size(folder)) not in (None, preprocess.size):
+                progress.warn(_REPLACED.format(*size, *preprocess.size), about=folder.name)
             network = work.network()
             names = request.resolve_labels(named, network.labels, network.classes, labels)
             target = work.served(target)
@@ -334,7 +339,8 @@ def prepare(
     if not meaning.exclusive:
         progress.tell(request.task_line(meaning, identity))
         budget.refuse_drop(options.budget, meaning.task)
-    progress.tell(request.preprocess_line(preprocess, changed))
+    by_option = {"size": asked.size, **changed} if asked.size else changed
+    progress.tell(request.preprocess_line(preprocess, by_option, identity.said))
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
     )
@@ -409,6 +415,14 @@ def _standing(folder: Path, inputs: str, validation: str, general: Iterable[str]
         return None
     found["warnings"] = dict.fromkeys([*general, *found.get("warnings", ())])
     return _built(bundle, found, unchanged=True)
+
+
+def _replaced_size(folder: Path) -> tuple[int, int] | None:
+    """Height and width of the input of the bundle that stands there, if one does."""
+    try:
+        return Bundle.load(folder).manifest.preprocess.size
+    except (BundleError, MissingFileError, OSError):
+        return None
 
 
 def _repeat(built: Sequence[Built], progress: Recorder) -> None:

@@ -282,7 +282,8 @@ def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str
 
 def network_line(identity: Identity) -> str:
     """Which network it is, whose, and what was assumed: shown at every build."""
-    outputs = "1 logit" if identity.classes == 1 else f"{identity.classes} classes"
+    named = " with names" if identity.labels else ""
+    outputs = "1 logit" if identity.classes == 1 else f"{identity.classes} classes{named}"
     line = f"network  {identity.model}, {origin(identity)}, {outputs}"
     told = [*identity.notes, *(f"assumed: {text}" for text in identity.assumed)]
     return "".join([line, *(f"\n         {text}" for text in told)])
@@ -296,8 +297,11 @@ def origin(identity: Identity) -> str:
     return f"{identity.origin}: {padding} padding, BN epsilon {identity.conventions.epsilon:g}"
 
 
-def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any]) -> str:
-    """How images are prepared: shown at every build, since the wrong way costs up to ten points."""
+def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any], said: Sequence[str] = ()) -> str:
+    """How images are prepared: shown at every build, since the wrong way costs up to ten points.
+
+    ``changed`` is what the user says of it, ``said`` what the checkpoint does.
+    """
     height, width = preprocess.size
     resize = "squashed to" if preprocess.squash else "resized to cover"
     channels = CHANNELS[preprocess.channels]
@@ -306,7 +310,10 @@ def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any]) -> str:
         f"({preprocess.interpolation}), centre {height}×{width}, "
         f"mean {_channels(preprocess.mean)}, std {_channels(preprocess.std)} on {channels} 0…255"
     )
-    return shown + (f" ({', '.join(changed)} by option)" if changed else "")
+    own = [name for name in said if name not in changed]
+    by = {"by the checkpoint": own, "by option": list(changed)}
+    told = "; ".join(f"{', '.join(names)} {whose}" for whose, names in by.items() if names)
+    return shown + (f" ({told})" if told else "")
 
 
 def _channels(values: Channels) -> str:

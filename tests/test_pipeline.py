@@ -268,3 +268,16 @@ def test_conventions_are_part_of_what_a_bundle_is_made_from(inputs, tmp_path):
     second = edgeeff.build("lite0", padding="symmetric", **arguments)[0]
     assert not second.unchanged
     assert first.bundle.manifest.digests["graph"] != second.bundle.manifest.digests["graph"]
+
+
+def test_another_input_size_in_place_of_a_bundle_is_warned_of(inputs, tmp_path):
+    """The size that a checkpoint says is taken, shown, and changed by ``--size``."""
+    options = inputs | {"checkpoint": tmp_path / "best.pt", "size": None}
+    torch.save({"size": 48, "model": torch.load(inputs["checkpoint"])}, tmp_path / "best.pt")
+    for size, wanted in ((None, 48), (32, 32), (32, 32)):
+        progress = Listener()
+        options["size"] = size
+        built = edgeeff.build(targets=["cpu-fp32"], output=tmp_path, progress=progress, **options)[0]
+        assert built.bundle.manifest.preprocess.size == (wanted, wanted)
+        replaced = "a bundle for 48×48 pixels stood there, and is replaced by one for 32×32"
+        assert (replaced in built.warnings) == (size is not None)

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError, MissingFileError
 from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, origin
+from edgeeff.zoo.accounting import Accounted
 from edgeeff.zoo.chosen import Chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
+from edgeeff.zoo.formats import WeightsFile
 from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.origin import Origin
 from edgeeff.zoo.sources._located import from_wheel
@@ -85,10 +88,35 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     )
     found = replace(
         found,
-        assumed=(*found.assumed, *accounted.assumed),
-        warnings=(*found.warnings, *accounted.warnings),
-    )
+        assumed=(*found.assumed, *file.lines, *accounted.assumed),
+        warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
+                  *_two_normalisations(file, accounted)),
+    )  # fmt: skip
     return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations)
+
+
+def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int) -> list[str]:
+    """What the file says of the network that its tensors do not bear out."""
+    found = [
+        f"the file says {name} is {count}, and its classifier has {classes} outputs"
+        for name, count in file.counts.items()
+        if count != classes
+    ]
+    other = catalog.understood(file.said) if file.said else None
+    if other is not None and other != spec:
+        found.append(f"the file says {file.said}, and its tensors are those of {spec.name}")
+    return found
+
+
+def _two_normalisations(file: WeightsFile, accounted: Accounted) -> list[str]:
+    """Whether the file's settings and the network's own buffers say different things."""
+    both = file.preprocess.keys() & accounted.preprocess.keys()
+    if all(np.allclose(file.preprocess[key], accounted.preprocess[key], rtol=1e-3) for key in both):
+        return []
+    return [
+        "the file's settings and the network's own buffers give different mean and std: the buffers are "
+        "taken; if images were normalised twice, export the network to ONNX"
+    ]
 
 
 def wheel(spec: ModelSpec) -> Path:

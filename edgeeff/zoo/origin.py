@@ -27,6 +27,7 @@ class Origin:
         preprocess: As the source evaluates it, at its own size.
         assumed: What was assumed, since the file does not say; a sentence each.
         warnings: What of that may well be wrong: a sentence each, which the user must not miss.
+        said: What of the preprocessing the checkpoint itself says: names of fields.
     """
 
     source: str
@@ -34,6 +35,7 @@ class Origin:
     preprocess: Preprocess
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 def of(naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, Any]) -> Origin:
@@ -50,7 +52,7 @@ def of(naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, 
     told = _said(found.preprocess, preprocess)
     known = {option for option in ("mean", "crop", "size") if option in preprocess}
     assumed = tuple(text for text in found.assumed if not any(f"--{option}" in text for option in known))
-    return replace(found, preprocess=told, assumed=assumed)
+    return replace(found, preprocess=told, assumed=assumed, said=tuple(preprocess))
 
 
 def _said(own: Preprocess, given: Mapping[str, Any]) -> Preprocess:

@@ -295,6 +295,45 @@ def test_labels_that_do_not_fit_the_classifier(state, tmp_path):
         load(tmp_path / "w.pt")
 
 
+def test_what_the_file_says_against_its_tensors(state, tmp_path):
+    torch.save(
+        {"state_dict": state, "arch": "efficientnet_lite2", "num_classes": 7, "size": 96}, tmp_path / "w.pt"
+    )
+    origin = load(tmp_path / "w.pt").origin
+    assert origin.warnings == (
+        "the file says num_classes is 7, and its classifier has 5 outputs",
+        "the file says efficientnet_lite2, and its tensors are those of lite0",
+    )
+    assert (origin.preprocess.size, origin.said) == ((96, 96), ("size",))
+
+
+def test_normalisation_within_the_network(state, tmp_path):
+    buffers = {"0.mean": torch.full((1, 3, 1, 1), 0.25), "0.std": torch.full((1, 3, 1, 1), 0.5)}
+    content = {"state_dict": buffers | prefixed(state, "1."), "mean": [0.5] * 3, "std": [0.5] * 3}
+    torch.save(content, tmp_path / "w.pt")
+    origin = load(tmp_path / "w.pt").origin
+    assert origin.preprocess.mean == (63.75,) * 3
+    assert "the buffers are taken" in origin.warnings[0]
+    del content["mean"], content["std"]
+    torch.save(content, tmp_path / "w.pt")
+    assert not load(tmp_path / "w.pt").origin.warnings
+
+
+def test_parts_of_a_checkpoint(state, tmp_path):
+    """A trunk and a head in two state_dicts; a metric loss's classifier beside; another network."""
+    trunk = {key: value for key, value in state.items() if "classifier" not in key}
+    head = {"weight": torch.ones(3, 1280), "bias": torch.zeros(3)}
+    torch.save({"backbone": trunk, "head": head}, tmp_path / "w.pt")
+    assert load(tmp_path / "w.pt").classes == 3
+    torch.save({"model": state, "metric_fc": {"weight": torch.ones(9, 5)}}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="metric_fc 9×5"):
+        load(tmp_path / "w.pt")
+    assert load(tmp_path / "w.pt", prefix="model").classes == 5
+    torch.save({"student": state, "teacher": state | head}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"2 whole networks, under student\., teacher\."):
+        load(tmp_path / "w.pt")
+
+
 def test_no_such_file(tmp_path):
     with pytest.raises(MissingFileError, match="No such file"):
         load(tmp_path / "absent.pt")

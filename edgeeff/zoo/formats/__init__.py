@@ -41,6 +41,9 @@ class WeightsFile:
         head: The layers of its head in computing order, where the file itself says them (a Keras config);
             their tensors are not among ``tensors``. None: their names must say it.
         ordered: Whether ``tensors`` are in the order in which the network's layers were made.
+        counts: How many classes it says there are: where it says so → the number.
+        lines: What was chosen of it; a sentence each.
+        warnings: What it says and was not taken, and why.
     """
 
     tensors: dict[str, Tensor]
@@ -49,6 +52,9 @@ class WeightsFile:
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     head: tuple[Layer, ...] | None = None
     ordered: bool = True
+    counts: Mapping[str, int] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def names() -> list[str]:
@@ -110,7 +116,9 @@ def _printable(path: Path, module: Any) -> WeightsFile:
         raise CheckpointError(what, mend=error.mend) from None
     if not all(key.isprintable() for key in found.tensors):
         raise CheckpointError(f"{path} is damaged: it has tensors of unprintable names", mend=BRING)
-    return found if found.said is None or found.said.isprintable() else replace(found, said=None)
+    shown = tuple(text for text in found.warnings if text.isprintable())
+    said = found.said if found.said is None or found.said.isprintable() else None
+    return replace(found, said=said, warnings=shown)
 
 
 def _in_folder(folder: Path) -> Path:

@@ -25,10 +25,10 @@ SAVE_STATE_DICT = (
 )
 
 
-class _Nothing:
+class Nothing:
     """Stands for an object whose value does not matter: a score, a date, a path, a random state."""
 
-    def __new__(cls, *_arguments: object) -> _Nothing:
+    def __new__(cls, *_arguments: object) -> Nothing:
         return super().__new__(cls)
 
     def __setstate__(self, _state: object) -> None:
@@ -76,6 +76,8 @@ _NOTHINGS = (
     ),
 )
 
+# Tensors of libraries that store fewer bits, each a class of its own.
+_COMPRESSED = ("torchao.", "bitsandbytes.", "optimum.quanto.", "quanto.", "hqq.", "modelopt.", "nncf.")
 # torch lets a pickle build a bytearray of any length, and it is filled with zeros at once.
 _GREEDY = (b"c__builtin__\nbytearray\n", b"cbuiltins\nbytearray\n")
 
@@ -86,11 +88,15 @@ def load(path: Path) -> Any:
     Raises:
         CheckpointError: It names something that would have to be called, or is damaged.
     """
-    _check_greed(path)
+    if any(_holds(path, name) for name in _GREEDY):
+        raise CheckpointError(
+            f"{path} is refused: it holds a bytearray, which may claim any amount of memory",
+            mend=SAVE_STATE_DICT,
+        )
     harmless: list[Any] = [
         *((stand_in, name) for name, stand_in in _KEPT.items()),
         *((_Dictionary, name) for name in _DICTIONARIES),
-        *((_Nothing, name) for name in _NOTHINGS),
+        *((Nothing, name) for name in _NOTHINGS),
     ]
     try:
         with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
@@ -103,13 +109,9 @@ def load(path: Path) -> Any:
         raise CheckpointError(f"{path} is truncated or corrupt", mend=BRING) from None
 
 
-def _check_greed(path: Path) -> None:
+def _holds(path: Path, text: bytes) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if any(content.find(name) >= 0 for name in _GREEDY):
-            raise CheckpointError(
-                f"{path} is refused: it holds a bytearray, which may claim any amount of memory",
-                mend=SAVE_STATE_DICT,
-            )
+        return content.find(text) >= 0
 
 
 def _refusal(path: Path, error: str) -> CheckpointError:
@@ -117,6 +119,19 @@ def _refusal(path: Path, error: str) -> CheckpointError:
     refused = re.search(r"GLOBAL (\S+)|Trying to (?:call|instantiate)[^<\w]*(\S+)", error)
     if refused is not None:
         name = next(filter(None, refused.groups())).rstrip(".,")
+        if name.startswith(_COMPRESSED):
+            return CheckpointError(
+                f"{path} is refused: its weights are {name}, compressed tensors that only their library can "
+                "read",
+                mend="pass the float checkpoint from before, and let edgeeff quantise it",
+            )
+        if _holds(path, b"_parameters") and _holds(path, b"_modules"):
+            return CheckpointError(
+                f"{path} is refused: it is a whole pickled module, it holds {name}, and loading that would "
+                "execute code; nothing of it was run",
+                mend=f"{SAVE_STATE_DICT}; or export it to ONNX; or load it in a function of your own "
+                "and pass module:callable with --trust-checkpoint",
+            )
         return CheckpointError(
             f"{path} is refused: it holds {name}, and loading that would execute code; nothing of it was run",
             mend=SAVE_STATE_DICT,

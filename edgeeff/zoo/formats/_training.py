@@ -1,15 +1,14 @@
-"""Where trainers put a network in their checkpoints, and what they say of it beside."""
+"""Where trainers put a network in their checkpoints."""
 
 from __future__ import annotations
 
 import re
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
-
-from edgeeff.zoo.formats import _hub_config
 
 # The moving average first, for it is what they evaluate. Optimizers' averages are not under these keys.
 AVERAGES = (
@@ -17,29 +16,116 @@ AVERAGES = (
     "average_model_state", "swa_state_dict", "swa_model",
 )  # fmt: skip
 NETWORKS = (
-    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights",
+    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "shadow",
 )  # fmt: skip
 WRAPPERS = AVERAGES + NETWORKS
 
-_LABELS = ("classes", "labels", "class_names")
-_SETTINGS = (
-    "args",
-    "hyper_parameters",
-    "hparams",
-    "config",
-    "cfg",
-    "opt",
-    "params",
-    "model_args",
-    "model_kwargs",
-)
-_MODEL = ("arch", "architecture", "model_name", "model", "backbone", "encoder_name", "encoder", "network")
-_EFFICIENTNET = re.compile(r"efficientnet|^(b[0-8]|l2|lite[0-4])$", re.IGNORECASE)
 # What wrappers of modules put before a tensor's name; here only to tell the same tensor in two copies.
 _PREFIX = re.compile(
     r"^(?:(?:module|model|_orig_mod|net|network|ema|ema_model|model_ema|averaged_model|student|teacher)\.)+"
 )
+# What trainers keep beside a network that holds matrices and is none.
+_NO_NETWORK = re.compile(r"optim|sched|scaler|rng|random|callback|loops|momentum|history|(^|_)amp($|_)")
 _DEEPEST = 3  # a pickle may hold itself
+
+
+@dataclass(frozen=True)
+class Held:
+    """A checkpoint's tensors by names that say where each lay, what was chosen, and what was not read."""
+
+    tensors: dict[str, Tensor]
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def networks(content: Any, depth: int = _DEEPEST) -> Held | None:
+    """The network's tensors under the usual keys, and with them all others that may be of a network.
+
+    Where several keys hold tensors of layers (``{"model": …, "head": …}``, ``{"student": …, "teacher": …}``)
+    all of them come, each with its key before its name: which are meant is not decided here.
+    """
+    if not isinstance(content, Mapping) or depth == 0:
+        return None
+    main, key = state_dict(content), next((k for k in WRAPPERS if _held(content.get(k))), None)
+    if main is not None and key is None and not _callbacks(content):
+        return Held(main)  # a state_dict itself
+    plain = next((k for k in NETWORKS if _held(content.get(k))), None)
+    averaged = _is_averaged(content, main)
+    lines: tuple[str, ...] = ()
+    inner = None if averaged or plain is None else networks(content[plain], depth - 1)
+    if averaged:
+        lines = ("the moving average of the weights is taken, for it is what trainers evaluate",)
+    elif inner is not None:
+        main, lines = inner.tensors, inner.lines
+    unread = [k for k in AVERAGES if not _held(content.get(k)) and _holds_matrix(content.get(k), _DEEPEST)]
+    warnings = tuple(f"{k} holds a moving average in a form that is not read: it is left out" for k in unread)
+    warnings += inner.warnings if inner else ()
+    others = _others(content, plain, main, depth - 1)
+    if main is None and len(others) == 1:
+        return networks(content[next(iter(others))], depth - 1) or Held(next(iter(others.values())))
+    if not others:
+        return None if main is None else Held(main, lines, warnings)
+    parts = others if main is None else {str(plain or key): main, **others}
+    return Held(_flat(parts), lines, warnings)
+
+
+def _held(value: Any) -> bool:
+    return state_dict(value, _DEEPEST - 1) is not None
+
+
+def _is_averaged(content: Mapping[Any, Any], main: Mapping[str, Tensor] | None) -> bool:
+    """Whether what is taken is an average, and the network as it was trained last is there too."""
+    trained = _first(content, NETWORKS, _DEEPEST)
+    if main is None or trained is None:
+        return False
+    return any(main.get(key) is not value for key, value in trained.items())
+
+
+def _holds_matrix(value: Any, depth: int) -> bool:
+    if isinstance(value, Tensor):
+        return _is_matrix(value)
+    if depth == 0 or not isinstance(value, Mapping | list | tuple):
+        return False
+    return any(_holds_matrix(v, depth - 1) for v in (value.values() if isinstance(value, Mapping) else value))
+
+
+def _others(
+    content: Mapping[Any, Any], key: str | None, main: dict[str, Tensor] | None, depth: int
+) -> dict[str, dict[str, Tensor]]:
+    """What else in a checkpoint may be layers: state_dicts with a matrix, and matrices that lie alone."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, value in content.items():
+        if not isinstance(name, str) or name == key or name in AVERAGES or _NO_NETWORK.search(name.lower()):
+            continue
+        if isinstance(value, Tensor):
+            if _is_matrix(value):
+                found[name] = {"": value}
+            continue
+        held = networks(value, depth)
+        if held and any(map(_is_matrix, held.tensors.values())) and not _same(held.tensors, main):
+            found[name] = held.tensors
+    return found
+
+
+def _flat(parts: Mapping[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {
+        f"{part}.{name}" if name else part: value
+        for part, tensors in parts.items()
+        for name, value in tensors.items()
+    }
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    return tensor.dim() >= 2 and tensor.is_floating_point()
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor] | None) -> bool:
+    """Whether it is the same state_dict once more, as some trainers save it under two keys."""
+    if other is None or one.keys() != other.keys():
+        return False
+    return all(
+        value.dtype == other[key].dtype and torch.equal(value, other[key]) for key, value in one.items()
+    )
 
 
 def state_dict(content: Any, depth: int = _DEEPEST) -> dict[str, Tensor] | None:
@@ -59,43 +145,6 @@ def state_dict(content: Any, depth: int = _DEEPEST) -> dict[str, Tensor] | None:
         if average is not None:
             return average if network is None else _averaged(network, average)
     return network
-
-
-def labels(content: Any) -> tuple[str, ...] | None:
-    """The classes' names: a list of them, or torchvision's ``class_to_idx``."""
-    for holder in _holders(content):
-        for key in _LABELS:
-            found = _hub_config.names_of_classes(holder.get(key))
-            if found:
-                return found
-        places = holder.get("class_to_idx")
-        if isinstance(places, Mapping) and places and all(isinstance(name, str) for name in places):
-            ordered = {place: name for name, place in places.items() if type(place) is int}
-            if sorted(ordered) == list(range(len(places))):
-                return tuple(ordered[place] for place in range(len(places)))
-    return None
-
-
-def said(content: Any) -> str | None:
-    """The architecture's name, from timm's ``arch``, a command line or Lightning's hyper-parameters."""
-    names = list(_names(content))
-    return next(filter(_EFFICIENTNET.search, names), names[0] if names else None)
-
-
-def preprocess(content: Any) -> dict[str, Any]:
-    """What the trainer's settings say of preprocessing; what cannot be meant so is left out."""
-    found: dict[str, Any] = {}
-    for holder in _holders(content):
-        size = holder.get("img_size", holder.get("image_size"))
-        given = dict(holder) | ({"input_size": [3, size, size]} if type(size) is int else {})
-        for key in ("input_size", "mean", "std", "crop_pct", "interpolation"):
-            try:
-                found = _hub_config.from_timm({key: given.get(key)}) | found
-            except ValueError:
-                continue
-    if not {"mean", "std"} <= found.keys():  # one alone says nothing
-        found = {key: value for key, value in found.items() if key not in ("mean", "std")}
-    return found
 
 
 def _first(content: Mapping[Any, Any], keys: tuple[str, ...], depth: int) -> dict[str, Tensor] | None:
@@ -123,25 +172,3 @@ def _averaged(network: dict[str, Tensor], average: dict[str, Tensor]) -> dict[st
     if len(common) == len(network):
         return average
     return network | {key: of[plain[key]] for key in common}
-
-
-def _holders(content: Any) -> Iterator[Mapping[str, Any]]:
-    """The checkpoint itself, and the settings in it."""
-    if not isinstance(content, Mapping):
-        return
-    yield content
-    for key in _SETTINGS:
-        held = content.get(key)
-        held = vars(held) if isinstance(held, Namespace) else held
-        if isinstance(held, Mapping):
-            yield held
-
-
-def _names(content: Any) -> Iterator[str]:
-    for holder in _holders(content):
-        for key in _MODEL:
-            value = holder.get(key)
-            if isinstance(value, Mapping):
-                value = value.get("name", value.get("arch"))
-            if isinstance(value, str) and 0 < len(value) < 100:
-                yield value

@@ -6,15 +6,17 @@ absurd shape is refused there.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, beginning
+from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _settings, beginning
 
 _INDEX = ".safetensors.index.json"
 _OTHERS = (b"PK\x03\x04", b"\x80\x02", b"\x89HDF")  # torch's zip and pickle, Keras' HDF5
@@ -37,8 +39,31 @@ def read(path: Path) -> WeightsFile:
     tensors = _sharded(path) if path.name.endswith(_INDEX) else _one(path)
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors", mend=BRING)
-    config = _hub_config.beside(path)
-    return WeightsFile(tensors, config.labels, config.said, config.preprocess, ordered=False)
+    config, said = _hub_config.beside(path), _settings.read(_metadata(path))
+    return WeightsFile(
+        tensors=tensors,
+        labels=said.labels or config.labels,
+        said=said.said or config.said,
+        preprocess={**config.preprocess, **said.preprocess},
+        counts=said.counts,
+        ordered=False,
+        warnings=said.warnings,
+    )
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What the header holds beside the tensors: strings, read as JSON where they are."""
+    if path.name.endswith(_INDEX):
+        return {}
+    with safetensors.safe_open(path, "pt") as file:
+        return {key: _value(text) for key, text in (file.metadata() or {}).items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _one(path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo import archives
-from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _pickled, _training
+from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _pickled, _settings, _training
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
@@ -32,19 +32,26 @@ def read(path: Path) -> WeightsFile:
     if zipped:
         _check_archive(path)
     content = _pickled.load(path)
-    tensors = _training.state_dict(content)
-    if tensors is None:
+    held = _training.networks(content)
+    if held is None:
+        if isinstance(content, dict) and {"state", "param_groups"} <= content.keys():
+            raise CheckpointError(
+                f"{path} holds the state of an optimizer, not a network", mend=_pickled.SAVE_STATE_DICT
+            )
         raise CheckpointError(
             f"{path} holds no state_dict: {_held(content)}",
             mend=f"{_pickled.SAVE_STATE_DICT}, or put it under a key of {', '.join(_training.WRAPPERS)}",
         )
-    _check_memory(path, tensors)
-    config = _hub_config.beside(path)
+    _check_memory(path, held.tensors)
+    config, said = _hub_config.beside(path), _settings.read(content)
     return WeightsFile(
-        tensors={key: value.detach() for key, value in tensors.items()},
-        labels=_training.labels(content) or config.labels,
-        said=_training.said(content) or config.said,
-        preprocess={**config.preprocess, **_training.preprocess(content)},
+        tensors={key: value.detach() for key, value in held.tensors.items()},
+        labels=said.labels or config.labels,
+        said=said.said or config.said,
+        preprocess={**config.preprocess, **said.preprocess},
+        counts=said.counts,
+        lines=held.lines,
+        warnings=(*held.warnings, *said.warnings),
     )
 
 

@@ -79,6 +79,7 @@ class Identity:
         ends_in: What the source itself makes of the logits at its end, which is cut off: ``softmax``,
             ``log_softmax``, ``sigmoid``; empty for nothing, or where the source does not say.
         notes: What was read or cut off, in the source's own terms: a phrase each, told at every build.
+        said: What of the preprocessing the source itself says: names of fields.
     """
 
     kind: str
@@ -94,6 +95,7 @@ class Identity:
     warnings: tuple[str, ...] = ()
     ends_in: str = ""
     notes: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -109,6 +111,7 @@ class Identity:
         data["assumed"] = tuple(data["assumed"])
         data["warnings"] = tuple(data["warnings"])
         data["notes"] = tuple(data["notes"])
+        data["said"] = tuple(data["said"])
         return cls(**data)
 
 

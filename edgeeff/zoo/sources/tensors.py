@@ -56,6 +56,7 @@ def identify(asked: Asked, source: str) -> Identity:
         conventions=conventions,
         assumed=origin.assumed,
         warnings=origin.warnings,
+        said=origin.said,
     )
 
 
