@@ -35,6 +35,7 @@ from edgeeff.graph.importing import (
 from edgeeff.graph.importing.signature import DType, Layout, Signature
 from edgeeff.graph.importing.writer import Writer
 from edgeeff.graph.model import drop_unused_constants
+from edgeeff.preprocess import Channels
 
 IR_VERSION = 8
 
@@ -45,7 +46,7 @@ __all__ = ["Imported", "Original", "from_proto", "read"]
 class Original:
     """What running the original file takes, to hold the imported graph against it.
 
-    Let ``x`` be what the imported graph reads, float32 [1, 3, H, W]. The original reads
+    Let ``x`` be what the imported graph reads, float32 [1, C, H, W]. The original reads
 
     - ``x`` if it does not normalise (:attr:`Imported.mean` is None), else ``(x · std + mean) / divisor``,
       rounded if ``dtype`` is uint8;
@@ -79,7 +80,7 @@ class Imported:
     """A foreign network as a graph of our own kind.
 
     Args:
-        model: Opset 17, static shapes, NCHW, batch 1: ``input`` float32 [1, 3, H, W] to ``logits`` float32
+        model: Opset 17, static shapes, NCHW, batch 1: ``input`` float32 [1, C, H, W] to ``logits`` float32
             [1, classes]. After :func:`edgeeff.graph.passes.run` it has the form of our own exports.
         size: Height and width, pixels.
         classes: How many.
@@ -87,14 +88,24 @@ class Imported:
             pixels of 0…255; None if there was none, and the input is whatever the network was trained with.
         std: Likewise.
         original: What running the file itself takes.
+        turned: Whether the file turned three channels around before the network; the graph's first
+            convolution does that now.
     """
 
     model: ir.Model
     size: tuple[int, int]
     classes: int
-    mean: tuple[float, float, float] | None
-    std: tuple[float, float, float] | None
+    mean: Channels | None
+    std: Channels | None
     original: Original
+    turned: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Of the input."""
+        shape = self.model.graph.inputs[0].shape
+        assert shape is not None
+        return int(list(shape)[1])  # type: ignore[arg-type]  # all sizes are known
 
 
 def read(path: Path, size: tuple[int, int] | None = None) -> Imported:
@@ -144,7 +155,7 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
     graph = written.graph
     clamps.merge(graph)
     affine.fold(graph)
-    normalised = normalisation.take_out(graph, pixels=signed.dtype == "uint8")
+    front = normalisation.take_out(graph, pixels=signed.dtype == "uint8")
     softmax = head.cut_softmax(graph)
     classes = head.flatten(graph)
     names.assign(graph, written.hints)
@@ -154,9 +165,10 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
         imported,
         wanted,
         classes,
-        normalised.mean if normalised else None,
-        normalised.std if normalised else None,
-        _original(signed, normalised.divisor if normalised else 1.0, softmax),
+        front.mean,
+        front.std,
+        _original(signed, front.divisor, softmax),
+        turned=front.turned,
     )
 
 

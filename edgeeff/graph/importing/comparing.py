@@ -78,7 +78,7 @@ def with_network(
     softmax: bool = False,
     half: bool = False,
 ) -> float:
-    """Hold an imported graph against ``run``, which computes float32 [N, 3, H, W] to [N, classes].
+    """Hold an imported graph against ``run``, which computes float32 [N, C, H, W] to [N, classes].
 
     Args:
         imported: The graph, after its passes.
@@ -91,7 +91,7 @@ def with_network(
     Raises:
         GraphError: The two differ by more than rounding does.
     """
-    x = preprocess.normalise(_smooth(imported.size))
+    x = preprocess.normalise(_smooth(imported.size, imported.channels))
     expected, found = run(x).astype(np.float64), _logits(imported.model, x)
     if softmax:
         powers = np.exp(found - found.max(axis=1, keepdims=True))
@@ -106,9 +106,9 @@ def with_network(
     return error
 
 
-def _smooth(size: tuple[int, int]) -> Pixels:
+def _smooth(size: tuple[int, int], channels: int) -> Pixels:
     """Images that vary slowly, as photos do: white noise makes percents of rounding in a deep network."""
-    coarse = np.random.default_rng(0).integers(0, 256, (_IMAGES, 3, 4, 4)).astype(np.float32)
+    coarse = np.random.default_rng(0).integers(0, 256, (_IMAGES, channels, 4, 4)).astype(np.float32)
     fine = torch.nn.functional.interpolate(torch.from_numpy(coarse), size, mode="bicubic").clamp(0, 255)
     return fine.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
@@ -121,7 +121,7 @@ def as_original(x: _Array, imported: Imported) -> _Array:
     """What the original reads: see :class:`Original`."""
     original = imported.original
     if imported.mean is not None and imported.std is not None:
-        mean, std = (np.asarray(v, np.float32).reshape(1, 3, 1, 1) for v in (imported.mean, imported.std))
+        mean, std = (np.asarray(v, np.float32).reshape(1, -1, 1, 1) for v in (imported.mean, imported.std))
         x = (x * std + mean) / original.divisor
     if original.dtype == "uint8":
         x = np.rint(x).clip(0, 255)

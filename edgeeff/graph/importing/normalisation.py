@@ -1,6 +1,7 @@
-"""Take a normalisation of the pixels out of the graph, to where the images are prepared.
+"""Take what is done to the pixels out of the graph, to where the images are prepared.
 
     pixels ─ Mul(1/255) ─ Sub(μ) ─ Div(σ) ─ stem      ⇒      input ─ stem,   mean 255·μ, std 255·σ
+    pixels ─ colours turned around ─ stem(W)          ⇒      input ─ stem(W turned around)
 
 Only where it stands in front of everything: zeros that are put around the pixels before would be other values
 after it, and the translation has refused that already.
@@ -11,62 +12,152 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing.affine import next_affine
-from edgeeff.graph.model import remove
+from edgeeff.graph.importing.tensors import float32
+from edgeeff.graph.model import add_constant, constant, remove
+from edgeeff.preprocess import Channels
 
-Channels = tuple[float, float, float]
+_Numbers = npt.NDArray[np.float64]
 
 # A network that takes pixels of 0…255 divides by 50 or more; one that takes 0…1 by about 0.25.
 _MOST_OF_UNIT_RANGE = 2.0
+_SAME = 1e-6  # of the range of pixels: two means that differ by less are one
 
 
 @dataclass(frozen=True)
-class Normalisation:
-    """(p − mean) / std on pixels p of 0…255; the file itself takes p / divisor."""
-
-    mean: Channels
-    std: Channels
-    divisor: float
-
-
-def take_out(graph: ir.Graph, *, pixels: bool) -> Normalisation | None:
-    """Remove the normalisation at the input, if there is one.
+class Front:
+    """What stood before the network.
 
     Args:
-        graph: Changed in place.
+        mean: (p − mean) / std was taken of pixels p of 0…255; None if nothing was.
+        std: Likewise.
+        divisor: The file itself takes p / divisor.
+        turned: Whether the file exchanged the first and the last of three channels.
+    """
+
+    mean: Channels | None = None
+    std: Channels | None = None
+    divisor: float = 1.0
+    turned: bool = False
+
+
+def take_out(graph: ir.Graph, *, pixels: bool) -> Front:
+    """Remove the normalisation at the input, and what puts the channels in another order.
+
+    Args:
+        graph: Changed in place. Its input's channels stay those of the file, in the file's order.
         pixels: Whether the input is known to be 0…255; else the size of the numbers tells.
 
     Raises:
-        GraphError: It turns colours around, or makes them all the same.
+        GraphError: It turns brightness around, or no network with the channels of the file is the same.
     """
+    _drop_unread(graph)
     source = graph.inputs[0]
-    scale, shift = np.ones(3), np.zeros(3)
+    assert source.shape is not None
+    count = int(list(source.shape)[1])  # type: ignore[arg-type]  # all sizes are known
+    scale, shift, order = np.ones(count), np.zeros(count), np.arange(count)
     found = False
-    while (step := next_affine(source)) is not None:
-        node, a, b = step
-        scale, shift, found = scale * a, shift * a + b, True
+    while True:
+        if (step := next_affine(source)) is not None:
+            node, a, b = step
+            scale, shift, found = scale * a, shift * a + b, True
+        elif (node_and_order := _next_order(source)) is not None:
+            node, chosen = node_and_order
+            scale, shift, order = scale[chosen], shift[chosen], order[chosen]
+        else:
+            break
         remove(node, source)
-    if not found:
-        return None
+    if later := next((node for node in graph if node.op_type == "Gather"), None):
+        raise GraphError(
+            f"channels are taken out or put in another order inside of the network ({later.name!r})",
+            mend="EfficientNets have no such step, but in front of the first layer: export it anew",
+        )
     if not (scale > 0).all():
         raise GraphError(
             f"its input is multiplied by {scale.tolist()}",
             mend="export the network without its preprocessing, and say --mean and --std",
         )
     mean, std = -shift / scale, 1 / scale
+    if len(order) != count or (order != np.arange(count)).any():
+        mean, std = _into_stem(graph, source, order, mean, std, count)
+    if not found:
+        return Front(turned=_is_turned(order))
     unit = (
         not pixels
         and float(std.max()) <= _MOST_OF_UNIT_RANGE
         and float(abs(mean).max()) <= _MOST_OF_UNIT_RANGE
     )
     divisor = 255.0 if unit else 1.0
-    return Normalisation(_channels(mean * divisor), _channels(std * divisor), divisor)
+    return Front(_channels(mean * divisor), _channels(std * divisor), divisor, _is_turned(order))
 
 
-def _channels(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Channels:
+def _next_order(value: ir.Value) -> tuple[ir.Node, npt.NDArray[np.int64]] | None:
+    """The only reader of a tensor, if it puts channels in another order; and that order."""
+    uses = value.uses()
+    if len(uses) != 1 or value.is_graph_output():
+        return None
+    node = next(iter(value.consumers()))
+    indices = constant(node.inputs[1]) if node.op_type == "Gather" else None
+    return None if indices is None else (node, indices.astype(np.int64))
+
+
+def _into_stem(
+    graph: ir.Graph,
+    source: ir.Value,
+    order: npt.NDArray[np.int64],
+    mean: _Numbers,
+    std: _Numbers,
+    count: int,
+) -> tuple[_Numbers, _Numbers]:
+    """Let the first convolution read the file's channels; mean and std are those of its own, and become theirs.
+
+    A channel that is read several times (a grey image as three) has the sum of its weights, which is exact
+    where all its copies have one mean: else what is put around the borders would need several.
+    """
+    readers = list(source.consumers())
+    weight = constant(readers[0].inputs[1]) if len(readers) == 1 and readers[0].op_type == "Conv" else None
+    if weight is None or weight.shape[1] != len(order):
+        raise GraphError(
+            "its channels are put in another order, and more than one convolution reads them",
+            mend="export the network without its preprocessing",
+        )
+    means, stds, wide = np.zeros(count), np.ones(count), np.zeros((len(weight), count, *weight.shape[2:]))
+    for channel in range(count):
+        copies = np.flatnonzero(order == channel)
+        if len(copies):
+            means[channel], stds[channel] = mean[copies[0]], std[copies[0]]
+        if (
+            np.ptp(mean[copies]) > _SAME * 255 * max(1.0, float(abs(mean[copies]).max()))
+            if len(copies)
+            else 0
+        ):
+            raise GraphError(
+                "it makes several channels of one and takes another mean from each: no network of "
+                f"{count} channels computes the same at the borders",
+                mend="export the network without its preprocessing, for the channels that it was trained on",
+            )
+        for copy in copies:
+            wide[:, channel] += weight[:, copy].astype(np.float64) * (stds[channel] / std[copy])
+    name = f"{readers[0].name}.of_the_files_channels"
+    readers[0].replace_input_with(1, add_constant(graph, name, float32(wide, "the first convolution")))
+    return means, stds
+
+
+def _is_turned(order: npt.NDArray[np.int64]) -> bool:
+    return list(order) == [2, 1, 0]
+
+
+def _drop_unread(graph: ir.Graph) -> None:
+    """Forget nodes whose output nothing reads: parts of a tensor that were put together again."""
+    for node in reversed(list(graph)):
+        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+            graph.remove(node, safe=True)
+
+
+def _channels(values: _Numbers) -> Channels:
     """As written in decimal: 1/255 is no float32, and what comes back of it is not quite 255."""
-    red, green, blue = (float(f"{value:.7g}") + 0.0 for value in values)  # 0.0 turns −0 into 0
-    return red, green, blue
+    return tuple(float(f"{value:.7g}") + 0.0 for value in values)  # 0.0 turns −0 into 0

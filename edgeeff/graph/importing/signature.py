@@ -20,6 +20,8 @@ _TYPES: dict[int, DType] = {
     onnx.TensorProto.UINT8: "uint8",
 }
 _TO_NCHW = [0, 3, 1, 2]
+#: Grey, RGB, RGB with transparency or a fourth colour.
+CHANNELS = (3, 1, 4)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Signature:
         dtype: The input's element type.
         layout: The order of its axes.
         batch: Images in a run; None: any number.
+        channels: 1, 3 or 4; 3 where the file leaves it open.
         sides: Height and width; None for one that the file leaves open.
     """
 
@@ -40,6 +43,7 @@ class Signature:
     dtype: DType
     layout: Layout
     batch: int | None
+    channels: int
     sides: tuple[int | None, int | None]
 
     @property
@@ -53,7 +57,7 @@ def read(model: onnx.ModelProto) -> Signature:
     """The signature of a model with one input of images.
 
     Raises:
-        GraphError: It has several inputs, or one that is no batch of RGB images; or several outputs that
+        GraphError: It has several inputs, or one that is no batch of images; or several outputs that
             could be the logits.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -76,17 +80,25 @@ def read(model: onnx.ModelProto) -> Signature:
     if len(dims) != 4:
         raise GraphError(
             f"input {inputs[0].name!r} has the shape {shown}",
-            mend="export it with an input [N, 3, H, W] or [N, H, W, 3]",
+            mend="export it with an input [N, C, H, W] or [N, H, W, C]",
         )
     layout = _layout(dims, inputs[0].name, model.graph)
     channels, *sides = dims[1:] if layout == "NCHW" else [dims[3], dims[1], dims[2]]
-    if channels not in (3, None):
+    if channels not in (*CHANNELS, None):
         raise GraphError(
             f"input {inputs[0].name!r} has the shape {shown}: {channels} channels",
-            mend="export a network that takes RGB images: [N, 3, H, W] or [N, H, W, 3]",
+            mend="export a network that takes images of 1, 3 or 4 channels: [N, C, H, W] or [N, H, W, C]; "
+            "others have no form in which a photo, or a runtime's metadata, could hold them",
         )
-    output = _output(model.graph.output)
-    return Signature(inputs[0].name, output, _TYPES[kind.elem_type], layout, dims[0], (sides[0], sides[1]))
+    return Signature(
+        input=inputs[0].name,
+        output=_output(model.graph.output),
+        dtype=_TYPES[kind.elem_type],
+        layout=layout,
+        batch=dims[0],
+        channels=channels or CHANNELS[0],
+        sides=(sides[0], sides[1]),
+    )
 
 
 def size_to_write(signature: Signature, size: tuple[int, int] | None) -> tuple[int, int]:
@@ -106,9 +118,10 @@ def size_to_write(signature: Signature, size: tuple[int, int] | None) -> tuple[i
 
 
 def _layout(dims: list[int | None], name: str, graph: onnx.GraphProto) -> Layout:
-    first, last = dims[1] == 3, dims[3] == 3
-    if first != last:
-        return "NCHW" if first else "NHWC"
+    for count in CHANNELS:
+        first, last = dims[1] == count, dims[3] == count
+        if first != last:
+            return "NCHW" if first else "NHWC"
     # The dimensions do not say: convolutions are NCHW, so an NHWC file has to transpose before the first.
     readers: dict[str, onnx.NodeProto] = {}
     for node in graph.node:

@@ -23,8 +23,8 @@ from edgeeff.graph.importing.views import View, nchw, transposed
 from edgeeff.graph.importing.writer import OUTPUT, Step, Writer
 from edgeeff.graph.model import Array
 
-#: What translates a node: into the view of its output, or a constant.
-Operator = Callable[[Step], View | Array]
+#: What translates a node: into the view of its output, those of several, or a constant.
+Operator = Callable[[Step], View | Array | list[View]]
 
 
 @cache
@@ -56,8 +56,8 @@ def translate(
         GraphError: An operator is not supported, or does something that an EfficientNet does not.
     """
     table = discover()
-    writer = Writer.start(size)
-    dims = (signature.batch or 1, 3, *size)
+    writer = Writer.start(size, signature.channels)
+    dims = (signature.batch or 1, signature.channels, *size)
     image = nchw(writer.graph.inputs[0], dims)
     known: dict[str, View | Array] = {
         **constants,
@@ -75,7 +75,8 @@ def translate(
             origin = next((origins[name] for name in node.input if name in origins), "")
             origins |= dict.fromkeys(node.output[:1], origin)
         else:
-            outputs = [_translated(Step(node, opset, inputs, weights, writer), table)]
+            made = _translated(Step(node, opset, inputs, weights, writer), table)
+            outputs = made if isinstance(made, list) else [made]
         known |= {name: value for name, value in zip(node.output, outputs, strict=False) if name}
         if missing := [name for name in node.output[len(outputs) :] if _is_read(name, nodes)]:
             raise GraphError(
@@ -85,7 +86,7 @@ def translate(
     return writer
 
 
-def _translated(step: Step, table: Mapping[str, Operator]) -> View | Array:
+def _translated(step: Step, table: Mapping[str, Operator]) -> View | Array | list[View]:
     operator = table.get(step.node.op_type)
     if operator is None:
         raise GraphError(

@@ -42,16 +42,17 @@ class Padding:
 
 @dataclass
 class Writer:
-    """The graph that is being written, from ``input`` [1, 3, H, W]."""
+    """The graph that is being written, from ``input`` [1, C, H, W]."""
 
     graph: ir.Graph
     hints: dict[ir.Node, Hint] = field(default_factory=dict)
     paddings: list[Padding] = field(default_factory=list)
 
     @classmethod
-    def start(cls, size: tuple[int, int]) -> Writer:
+    def start(cls, size: tuple[int, int], channels: int = 3) -> Writer:
         """An empty graph."""
-        source = ir.Value(name=INPUT, shape=ir.Shape([1, 3, *size]), type=ir.TensorType(ir.DataType.FLOAT))
+        shape = ir.Shape([1, channels, *size])
+        source = ir.Value(name=INPUT, shape=shape, type=ir.TensorType(ir.DataType.FLOAT))
         return cls(ir.Graph([source], [], nodes=[], opset_imports={"": 17}, name="main"))
 
     def node(

@@ -203,8 +203,8 @@ def original_logits(model, imported, pixels):
 
 def network_input(imported, pixels):
     """What the imported graph reads: pixels normalised, by its own mean and std if it has them."""
-    mean, std = imported.mean or (120.0,) * 3, imported.std or (60.0,) * 3
-    wide = (np.asarray(v).reshape(1, 3, 1, 1) for v in (mean, std))
+    mean, std = imported.mean or (120.0,), imported.std or (60.0,)
+    wide = (np.asarray(v).reshape(1, -1, 1, 1) for v in (mean, std))
     mean, std = wide
     return ((pixels - mean) / std).astype(np.float32)
 
@@ -226,6 +226,7 @@ def imports(make_images):
         passes.run(imported.model)
         assert_ours(imported)
         pixels = make_images(3, max(imported.size), 7)[:, : imported.size[0], : imported.size[1]]
+        pixels = np.concatenate([pixels, pixels[..., :1]], axis=3)[..., : imported.channels]
         pixels = pixels.transpose(0, 3, 1, 2)
         expected = original_logits(model, imported, pixels)
         x = torch.from_numpy(network_input(imported, pixels))
@@ -245,7 +246,7 @@ def assert_ours(imported):
     graph = imported.model.graph
     assert {node.op_type for node in graph} <= OURS
     assert (graph.inputs[0].name, graph.outputs[0].name) == ("input", "logits")
-    assert list(graph.inputs[0].shape) == [1, 3, *imported.size]
+    assert list(graph.inputs[0].shape) == [1, imported.channels, *imported.size]
     assert list(graph.outputs[0].shape) == [1, imported.classes]
     assert [node.op_type for node in graph].count("Flatten") == 1
     names = [node.name for node in graph]

@@ -85,7 +85,9 @@ def no_input(write):
     return model
 
 
-add("grey", r"shape \['\?', 1, 32, 32\]: 1 channels", lambda write: write(GOOD, shape="N,1,32,32"))
+add("two_channels", r"shape \['\?', 2, 32, 32\]: 2 channels", lambda write: write(GOOD, shape="N,2,32,32"))
+add("spectral", r"shape \['\?', 13, 32, 32\]: 13 channels", lambda write: write(GOOD, shape="N,13,32,32"))
+add("grey", "do not fit 1 channels", lambda write: write(GOOD, shape="N,1,32,32"))
 add("rank_three", r"shape \[3, 32, 32\]", lambda write: write(GOOD, shape="3,32,32"))
 add("integers", "is of type INT64", lambda write: write(GOOD, kind="int64"))
 add(
