@@ -81,6 +81,7 @@ def build(
     squash: bool | None = None,
     exif: bool | None = None,
     white: float | None = None,
+    channels: str | None = None,
     padding: str | None = None,
     bn_epsilon: float | None = None,
     prefix: str | None = None,
@@ -132,6 +133,8 @@ def build(
             Keras.
         white: The value that is white in images of more than 8 bits which do not declare it; None: what their
             container holds, or a guess that is warned of.
+        channels: rgb or bgr: in which order the network takes three colours, and ``mean`` and ``std`` are
+            given; None: rgb. A bundle takes RGB whatever its network takes.
         padding: same or symmetric; None: the checkpoint's origin's.
         bn_epsilon: Of batch normalisation; None: likewise.
         prefix: Take only the tensors whose names begin so, of a checkpoint with several networks.
@@ -201,6 +204,7 @@ def build(
         squash=squash,
         exif=exif,
         white=white,
+        channels=channels,
         padding=padding,
         bn_epsilon=bn_epsilon,
         prefix=prefix,
@@ -229,6 +233,7 @@ def build(
         "conventions": vars(identity.conventions) if identity.conventions else None,
         "chosen": [work.asked.prefix, work.asked.head],
         "preprocess": preprocess.to_json(),
+        "channels": work.asked.channels,
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
         "labels": [negative, named],
@@ -302,6 +307,7 @@ def prepare(
     squash: bool | None = None,
     exif: bool | None = None,
     white: float | None = None,
+    channels: str | None = None,
     padding: str | None = None,
     bn_epsilon: float | None = None,
     prefix: str | None = None,
@@ -326,15 +332,21 @@ def prepare(
         prefix=prefix,
         head=head,
         trust=trust_checkpoint,
+        channels=channels,
     )
     changed = request.resolve_preprocess(
         mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash, exif=exif, white=white
     )
     cache = cache or Cache.default()
     identity, source_digest = steps.identify(asked, cache, progress)
-    preprocess = request.prepared(identity.preprocess, asked.size, changed)
+    own = request.prepared(identity.preprocess, asked.size, changed)
+    preprocess, turned = request.in_rgb(own, asked.channels)
     progress.tell(request.network_line(identity))
-    progress.warn_again(identity.warnings)
+    progress.warn_again(request.unsettled(identity.warnings, changed))
+    if doubt := request.order_warning(own, asked.channels):
+        progress.warn(doubt)
+    if turned:
+        progress.tell(turned)
     meaning = request.resolve_meaning(options, identity)
     if not meaning.exclusive:
         progress.tell(request.task_line(meaning, identity))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgeeff import backends
 from edgeeff.backends import Emission
-from edgeeff.preprocess import Preprocess
+from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.target import InputType
 
 
@@ -35,9 +35,12 @@ def readme(emission: Emission) -> str:
 
 
 def python_input(preprocess: Preprocess, input_type: InputType, channels_first: bool) -> str:
-    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [1, H, W, 3]."""
+    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [1, H, W, C]."""
     height, width = preprocess.size
-    pixels = f"np.zeros((1, {height}, {width}, 3), np.uint8)  # RGB, resized and cropped"
+    called = CHANNELS[preprocess.channels]
+    pixels = (
+        f"np.zeros((1, {height}, {width}, {preprocess.channels}), np.uint8)  # {called}, resized and cropped"
+    )
     lines = [f"image = {pixels}"] if input_type == "uint8" else [f"pixels = {pixels}"]
     if input_type == "int8":
         lines.append("image = (pixels.astype(np.int16) - 128).astype(np.int8)")
@@ -54,18 +57,26 @@ def python_input(preprocess: Preprocess, input_type: InputType, channels_first: 
 def _input(emission: Emission, channels_first: bool) -> str:
     preprocess, kind = emission.preprocess, emission.target.input
     height, width = preprocess.size
-    shape = f"[1, 3, {height}, {width}] (NCHW)" if channels_first else f"[1, {height}, {width}, 3] (NHWC)"
+    count = preprocess.channels
+    shape = (
+        f"[1, {count}, {height}, {width}] (NCHW)"
+        if channels_first
+        else f"[1, {height}, {width}, {count}] (NHWC)"
+    )
+    called = CHANNELS[count]
     holds = {
-        "uint8": "RGB pixels of 0…255; what normalises them is inside",
-        "int8": "RGB pixels minus 128; what normalises them is inside",
-        "float32": f"RGB pixels less {list(preprocess.mean)}, divided by {list(preprocess.std)}",
+        "uint8": f"{called} pixels of 0…255; what normalises them is inside",
+        "int8": f"{called} pixels minus 128; what normalises them is inside",
+        "float32": f"{called} pixels less {list(preprocess.mean)}, divided by {list(preprocess.std)}",
     }[kind]
     if kind == "float32" and preprocess.is_unnormalised:
-        holds = "RGB pixels of 0…255 as they are; what normalises them is inside"
+        holds = f"{called} pixels of 0…255 as they are; what normalises them is inside"
+    made = " Grey is 0.299 R + 0.587 G + 0.114 B." if count == 1 else ""
+    turned = " It is turned by its EXIF orientation first." if preprocess.exif else ""
     how = "resized, whatever the ratio of its sides," if preprocess.squash else "resized"
     return (
         f"Input: {kind} {shape}, {holds}. A photo is {how} by {preprocess.interpolation} interpolation with "
-        f"antialiasing so that the input is the middle {preprocess.crop:.3f} of it."
+        f"antialiasing so that the input is the middle {preprocess.crop:.3f} of it.{made}{turned}"
     )
 
 

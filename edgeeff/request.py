@@ -20,13 +20,16 @@ from edgeeff.target import InputType, Target, load_target
 from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo import catalog, chosen
 from edgeeff.zoo.conventions import Padding
-from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.sources import Asked, Identity, Order
+from edgeeff.zoo.spec import IMAGENET
 
 if TYPE_CHECKING:
     from edgeeff.tuning import Tuning
 
 #: What building needs beside the runtimes; a device needs none of it.
 BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "h5py", "huggingface_hub")
+#: Pixels: as near to each other libraries write ImageNet's mean.
+_SAME_MEAN = 1.0
 INSTALL_BUILD_WING = "pip install 'edgeeff[build]'"
 
 
@@ -115,6 +118,7 @@ def resolve_source(
     prefix: str | None = None,
     head: str | None = None,
     trust: bool = False,
+    channels: str | None = None,
 ) -> Asked:
     """What the user says of the network, as far as it can be judged without reading it.
 
@@ -124,6 +128,8 @@ def resolve_source(
     """
     if model is not None:
         catalog.get(model)
+    if channels is not None and channels not in get_args(Order):
+        raise OptionError(f"--channels {channels!r}", mend=f"choose one of {', '.join(get_args(Order))}")
     if checkpoint is not None and weights is not None:
         raise OptionError("both --checkpoint and --weights", mend="pass one of them")
     if padding is not None and padding not in get_args(Padding):
@@ -143,6 +149,7 @@ def resolve_source(
         prefix=prefix,
         head=head,
         trust=trust,
+        channels=cast("Order | None", channels),
     )
 
 
@@ -278,6 +285,51 @@ def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str
             )
         fitted[option] = tuple(values) * (own.channels // len(values))
     return replace(own.resized(size), **fitted)
+
+
+def in_rgb(preprocess: Preprocess, order: Order | None) -> tuple[Preprocess, str | None]:
+    """The preprocessing of a bundle, which takes RGB whatever its network takes, and a line that says so.
+
+    Args:
+        preprocess: Mean and std in the order of the network's channels.
+        order: Of these, as the user says it.
+
+    Raises:
+        OptionError: An order of channels that the network does not have.
+    """
+    if order != "bgr":
+        return preprocess, None
+    if preprocess.channels != 3:
+        raise OptionError(
+            f"--channels bgr for a network of {preprocess.channels} input channels",
+            mend="leave it out: only three colours have an order",
+        )
+    turned = replace(preprocess, mean=preprocess.mean[::-1], std=preprocess.std[::-1])
+    return turned, (
+        "channels the network takes BGR: its first convolution, mean and std are turned around, and the "
+        "bundle takes RGB"
+    )
+
+
+def unsettled(warnings: Sequence[str], changed: Mapping[str, Any]) -> list[str]:
+    """Warnings of a source, without those that the user's own mean and std settle."""
+    settled = "mean" in changed and "std" in changed
+    return [warning for warning in warnings if not (settled and "--mean" in warning)]
+
+
+def order_warning(preprocess: Preprocess, order: Order | None) -> str | None:
+    """What is to be said of a mean that is ImageNet's in the order B, G, R."""
+    backwards = IMAGENET[0][::-1]
+    alike = preprocess.channels == 3 and all(
+        abs(a - b) < _SAME_MEAN for a, b in zip(preprocess.mean, backwards, strict=True)
+    )
+    if order is not None or not alike:
+        return None
+    return (
+        f"mean {_channels(preprocess.mean)} is ImageNet's in the order B, G, R, and the network is taken to "
+        "be fed RGB: if it was trained on BGR images (OpenCV's, Caffe's), pass --channels bgr, else "
+        "--channels rgb"
+    )
 
 
 def network_line(identity: Identity) -> str:

@@ -315,6 +315,7 @@ class Work:
             chosen=[self.asked.prefix, self.asked.head],
             conventions=vars(conventions) if conventions else None,
             size=self.preprocess.size,
+            channels=self.asked.channels,
             tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim"),
             version=VERSION,
         )
@@ -322,9 +323,12 @@ class Work:
 
     def _exported(self) -> dict[str, bytes]:
         self.progress.stage("exporting the float graph")
+        from edgeeff.graph import order
         from edgeeff.graph.model import to_bytes
 
         model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
+        if self.asked.channels == "bgr":
+            order.turn_around(model)
         return {"graph.onnx": to_bytes(model)}
 
     def float_graph(self) -> ir.Model:
@@ -410,6 +414,7 @@ class Work:
 
     def _given(self, plan: Path, scheme: Scheme) -> dict[str, tuple[float, float]]:
         """The user's plan, by the names of the base graph."""
+        from edgeeff.graph import order
         from edgeeff.graph.importing import source
         from edgeeff.quantization import foreign, placement
 
@@ -423,6 +428,9 @@ class Work:
             reference = source.load(Path(str(self.identity.source)).expanduser())
         few = replace(calibration, pictures=calibration.pictures[:2], bad={})
         probe = self.preprocess.normalise(np.concatenate(list(pixels(few, self.preprocess))))
+        if self.asked.channels == "bgr":  # the file that the plan is of takes its channels in its own order
+            order.turn_around(model)
+            probe = np.ascontiguousarray(probe[:, ::-1])
         matched = foreign.match(foreign.read(plan), model, reference, probe, sites=wanted)
         self.progress.tell(f"plan     {plan.name}: ranges of {len(matched.ranges)} tensors")
         if warning := matched.warning():

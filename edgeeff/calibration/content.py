@@ -139,7 +139,7 @@ class Examination:
             CalibrationError: It is certain by now that more than half of all are blank or noise.
         """
         for image, number in zip(pixels, numbers, strict=True):
-            grey = image.astype(np.float32) @ _LUMA
+            grey = _grey(image)
             copy = _cells(grey, 16)
             self._numbers.append(int(number))
             if float(image.std((0, 1)).max()) < BLANK:
@@ -192,6 +192,13 @@ def examine(batches: Iterable[Pixels], names: Sequence[object], *, force: bool =
         examination.add(batch, range(seen, seen + len(batch)))
         seen += len(batch)
     return examination.report()
+
+
+def _grey(image: Pixels) -> F32:
+    """The brightness of an image [H, W, C], of the colours alone where there is a fourth channel."""
+    if image.shape[2] == 1:
+        return image[..., 0].astype(np.float32)
+    return np.asarray(image[..., :3].astype(np.float32) @ _LUMA, np.float32)
 
 
 def is_noise(grey: F32) -> bool:

@@ -109,8 +109,8 @@ class TrialReport:
             lines.append(
                 f"red and blue look exchanged: the first layers lie {present.distance:.2f} standard "
                 f"deviations from what the network was trained on, and {better.distance:.2f} with {better}: "
-                "if it was trained on BGR images (OpenCV's), turn the input channels of its first "
-                "convolution around; if the images are stored so, convert them to RGB"
+                "if it was trained on BGR images (OpenCV's), pass --channels bgr (or take that away); if the "
+                "images are stored so, convert them to RGB"
             )
         return tuple(lines)
 
@@ -157,7 +157,7 @@ def compare(model: ir.Model, preprocess: Preprocess, pixels: Pixels) -> TrialRep
     torch.set_num_threads(1)  # as in collect: torch's own threads wait for each other by spinning
     try:
         tried = [variant(mean, std) for mean, std in _normalisations(preprocess)]
-        again = dict.fromkeys([tried[0], _nearest(tried)])
+        again = dict.fromkeys([tried[0], _nearest(tried)]) if preprocess.channels == 3 else {}
         tried += [variant(one.mean, one.std, exchanged=True) for one in again]
     finally:
         torch.set_num_threads(threads)
@@ -170,7 +170,9 @@ def _normalisations(preprocess: Preprocess) -> Iterator[tuple[Channels, Channels
     unit = max(std) <= 2  # pixels of 0…1 deviate by a quarter
     scale = 255.0 if unit else 1 / 255
     other = _rounded([v * scale for v in mean]), _rounded([v * scale for v in std])
-    yield from dict.fromkeys([(mean, std), other, *USUAL])
+    # Of grey images the usual ones are the means of three; of four channels none is usual.
+    usual = USUAL if len(mean) == 3 else [(_one(m), _one(s)) for m, s in USUAL] if len(mean) == 1 else []
+    yield from dict.fromkeys([(mean, std), other, *usual])
 
 
 def _nearest(variants: Iterable[Variant]) -> Variant:
@@ -207,6 +209,10 @@ def _centre(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[1:3]
     top, left = max(height - SIDE, 0) // 2, max(width - SIDE, 0) // 2
     return pixels[:, top : top + SIDE, left : left + SIDE]
+
+
+def _one(values: Channels) -> Channels:
+    return _rounded([sum(values) / len(values)])
 
 
 def _rounded(values: list[float]) -> Channels:

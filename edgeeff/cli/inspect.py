@@ -10,6 +10,7 @@ import typer
 
 from edgeeff.cli import console, tables
 from edgeeff.errors import MissingRuntimeError
+from edgeeff.preprocess import CHANNELS
 
 
 def command(
@@ -80,8 +81,8 @@ def command(
 
 def _normalisation(preprocess: Any) -> str:
     if preprocess.is_unnormalised:
-        return "the input is pixels of 0…255, RGB, as they are"
-    return f"{preprocess.mean}, {preprocess.std} on pixels 0…255, RGB"
+        return f"the input is pixels of 0…255, {CHANNELS[preprocess.channels]}, as they are"
+    return f"{preprocess.mean}, {preprocess.std} on pixels 0…255, {CHANNELS[preprocess.channels]}"
 
 
 def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:

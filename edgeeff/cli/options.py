@@ -44,6 +44,10 @@ White = Annotated[
     float | None,
     typer.Option(help="Value that is white in 16-bit, 32-bit or float images: 4095, 65535, 1."),
 ]
+Channels = Annotated[
+    str | None,
+    typer.Option(help="Order in which the network takes colours: rgb, or bgr (OpenCV's). Default: rgb."),
+]
 Padding = Annotated[
     str | None, typer.Option(help="same (TensorFlow's) or symmetric. Default: the checkpoint's origin's.")
 ]

@@ -51,6 +51,7 @@ class Asked(TypedDict, total=False):
     squash: bool | None
     exif: bool | None
     white: float | None
+    channels: str | None
     padding: str | None
     bn_epsilon: float | None
     prefix: str | None

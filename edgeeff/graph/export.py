@@ -22,13 +22,13 @@ INPUT, OUTPUT = "input", "logits"
 
 
 def onnx_from_torch(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
-    """Export a network with a static input ``input`` float32 [1, 3, H, W] and one output ``logits``.
+    """Export a network with a static input ``input`` float32 [1, C, H, W] and one output ``logits``.
 
     Raises:
         GraphError: The exporter wrote another opset than was asked for.
     """
     # Without the weights, which the exporter would copy half a dozen times: they are put in afterwards.
-    proto = _export(module.eval(), (TRACED_SIDE, TRACED_SIDE), export_params=False)
+    proto = _export(module.eval(), (TRACED_SIDE, TRACED_SIDE), input_channels(module), export_params=False)
     _resize(proto, size)
     proto.ir_version = IR_VERSION
     model: ir.Model = ir.from_proto(proto)
@@ -39,6 +39,15 @@ def onnx_from_torch(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
         value.const_value = ir.tensor(weights[value.name].numpy(), name=value.name)
         model.graph.register_initializer(value)
     return model
+
+
+def input_channels(module: torch.nn.Module) -> int:
+    """The channels that a network takes: those that its first convolution's weights [O, C, k, k] read.
+
+    3 where that is no number of channels that an image has.
+    """
+    first = next((tensor.shape[1] for tensor in module.parameters() if tensor.dim() == 4), 3)
+    return first if first in (1, 3, 4) else 3
 
 
 def _resize(proto: onnx.ModelProto, size: tuple[int, int]) -> None:
@@ -56,14 +65,15 @@ def foreign_to_onnx(module: torch.nn.Module, size: tuple[int, int], name: str) -
     Raises:
         GraphError: It does not run on one image of ``size``, is no classifier, or does not export.
     """
+    channels = input_channels(module)
     try:
         with torch.no_grad():
-            logits = module(torch.zeros(1, 3, *size))
+            logits = module(torch.zeros(1, channels, *size))
     except Exception as error:  # whatever the user's code raises
         raise GraphError(
-            f"{name} does not run on an image of {size[0]}×{size[1]}: "
+            f"{name} does not run on an image of {channels} channels, {size[0]}×{size[1]}: "
             f"{type(error).__name__}: {_first(error)}",
-            mend="pass a network that reads [N, 3, H, W], and its --size",
+            mend="pass a network that reads [N, C, H, W], and its --size",
         ) from None
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2 or len(logits) != 1:
         made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
@@ -72,7 +82,7 @@ def foreign_to_onnx(module: torch.nn.Module, size: tuple[int, int], name: str) -
             mend="wrap the network so that it returns the logits alone",
         )
     try:
-        return _export(module, size)
+        return _export(module, size, channels)
     except GraphError:
         raise
     except Exception as error:  # the exporter's errors share no base class
@@ -87,9 +97,11 @@ def _first(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
-def _export(module: torch.nn.Module, size: tuple[int, int], *, export_params: bool = True) -> onnx.ModelProto:
+def _export(
+    module: torch.nn.Module, size: tuple[int, int], channels: int, *, export_params: bool = True
+) -> onnx.ModelProto:
     buffer = io.BytesIO()
-    example = torch.zeros(1, 3, *size)
+    example = torch.zeros(1, channels, *size)
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated and ten times faster than its successor on these networks.
         warnings.simplefilter("ignore")

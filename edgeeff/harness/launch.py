@@ -134,8 +134,8 @@ def benchmark_image(bundle: Bundle, seed: int) -> Pixels:
     """Raw pixels uint8 [1, H, W, 3]: the first golden image, or noise where the bundle carries none."""
     if (bundle.folder / "golden" / "inputs.npy").is_file():
         return np.ascontiguousarray(read_golden(bundle, "inputs")[:1])
-    height, width = bundle.manifest.preprocess.size
-    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
+    preprocess = bundle.manifest.preprocess
+    return np.random.default_rng(seed).integers(0, 256, (1, *preprocess.size, preprocess.channels), np.uint8)
 
 
 def each(folders: Sequence[Path], load: Callable[[int, Bundle], None], tell: Tell) -> bool:

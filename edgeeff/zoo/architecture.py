@@ -60,11 +60,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole classifier: stem convolution, blocks, 1×1 head convolution, pooling, linear classifier."""
+    """A whole classifier: stem convolution, blocks, 1×1 head convolution, pooling, linear classifier.
+
+    ``inputs`` are the channels of its images.
+    """
 
     stem: int
     blocks: tuple[Block, ...]
     head: int
+    inputs: int = 3
 
     @cached_property
     def stages(self) -> tuple[tuple[int, ...], ...]:
@@ -112,7 +116,7 @@ class Architecture:
 
     def _layers(self) -> Iterator[_Layer]:
         """The convolutions, in the order in which they run."""
-        yield _Layer("stem.conv", (self.stem, 3, STEM_KERNEL, STEM_KERNEL), STEM_STRIDE)
+        yield _Layer("stem.conv", (self.stem, self.inputs, STEM_KERNEL, STEM_KERNEL), STEM_STRIDE)
         for index, block in enumerate(self.blocks):
             at, wide, k = f"blocks.{index}", block.expanded, block.kernel
             if block.kind == "conv":

@@ -84,7 +84,11 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
     found = origin.of(
-        fitted.naming, spec, _said(spec, model, file.said, path), {**file.preprocess, **accounted.preprocess}
+        fitted.naming,
+        spec,
+        _said(spec, model, file.said, path),
+        {**file.preprocess, **accounted.preprocess},
+        fitted.tensors["stem.conv.weight"].shape[1],
     )
     found = replace(
         found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -55,7 +56,9 @@ class EfficientNet(nn.Module):
     ) -> None:
         super().__init__()
         self._taps = {index: stride for stride, index in architecture.taps().items()}
-        stem = PaddedConv2d(3, architecture.stem, STEM_KERNEL, STEM_STRIDE, size, conventions.padding)
+        stem = PaddedConv2d(
+            architecture.inputs, architecture.stem, STEM_KERNEL, STEM_STRIDE, size, conventions.padding
+        )
         self.stem = ConvNorm(stem, conventions.epsilon, activation)
         size = strided(size, STEM_STRIDE)
         self.blocks = nn.Sequential()
@@ -71,7 +74,7 @@ class EfficientNet(nn.Module):
         self.classifier = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised images [N, 3, H, W] to logits [N, classes]."""
+        """Normalised images [N, C, H, W] to logits [N, classes]."""
         y = torch.flatten(self.pool(self.head(self.blocks(self.stem(x)))), 1)
         for layer, activation in zip(self.hidden, self._between, strict=True):
             y = activation(layer(y))
@@ -79,7 +82,7 @@ class EfficientNet(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
-        """Normalised images [N, 3, H, W] to the features that detectors and segmenters read.
+        """Normalised images [N, C, H, W] to the features that detectors and segmenters read.
 
         Returns:
             Stride (4, 8, 16, 32) → the output of the last block of that stride,
@@ -100,10 +103,12 @@ def build(
     size: Size,
     conventions: Conventions = TENSORFLOW,
     hidden: Sequence[tuple[int, HiddenActivation]] = (),
+    channels: int = 3,
 ) -> EfficientNet:
     """The untrained network of ``spec``, in eval mode, for images of ``size`` (height, width)."""
     activation = _ACTIVATIONS[spec.activation]
-    return EfficientNet(spec.architecture, activation, classes, size, conventions, hidden).eval()
+    architecture = replace(spec.architecture, inputs=channels)
+    return EfficientNet(architecture, activation, classes, size, conventions, hidden).eval()
 
 
 def trained(
@@ -121,7 +126,8 @@ def trained(
     """
     hidden = [(tensors[f"hidden.{i}.weight"].shape[0], kind) for i, kind in enumerate(activations)]
     with torch.device("meta"):  # no time spent on initial values that are replaced at once
-        network = build(spec, tensors["classifier.weight"].shape[0], size, conventions, hidden)
+        classes, channels = tensors["classifier.weight"].shape[0], tensors["stem.conv.weight"].shape[1]
+        network = build(spec, classes, size, conventions, hidden, channels)
     counters = {
         name: torch.zeros((), dtype=torch.int64)
         for name, _ in network.named_buffers()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
+from edgeeff.preprocess import MODES
 from edgeeff.zoo import accounting, catalog, namings
 from edgeeff.zoo.accounting import Accounted
 from edgeeff.zoo.architecture import Architecture, Shape
@@ -122,8 +123,11 @@ def _with_strays(match: _Match, accounted: Accounted) -> list[str]:
 
 
 def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The tensors that the network should have, with the classes and hidden layers that the file has."""
-    classifier = shapes.get("classifier.weight", ())
+    """The tensors that the network should have, with the classes, hidden layers and input channels that the
+    file has."""
+    stem, classifier = shapes.get("stem.conv.weight", ()), shapes.get("classifier.weight", ())
+    if len(stem) == 4 and stem[1] in MODES:
+        architecture = replace(architecture, inputs=stem[1])
     expected = architecture.tensors(classes=classifier[0] if len(classifier) == 2 else 0)
     features, i = architecture.head, 0
     while len(hidden := shapes.get(f"hidden.{i}.weight", ())) == 2:

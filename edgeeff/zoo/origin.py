@@ -38,7 +38,9 @@ class Origin:
     said: tuple[str, ...] = ()
 
 
-def of(naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, Any]) -> Origin:
+def of(
+    naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, Any], channels: int = 3
+) -> Origin:
     """The origin of a checkpoint.
 
     Args:
@@ -47,12 +49,37 @@ def of(naming: str, spec: ModelSpec, said: str | None, preprocess: Mapping[str, 
         said: The variant's name as the user, the file, its folder or its own name gives it.
         preprocess: What the file says of preprocessing: any of ``size``, ``mean``, ``std``, ``crop``,
             ``interpolation`` and ``squash``; it goes before the library's habits.
+        channels: Of the network's input.
     """
     found: Origin = import_module(f"{namings.__name__}.{naming}").origin(spec, said)
-    told = _said(found.preprocess, preprocess)
+    told = _said(for_channels(found.preprocess, channels), preprocess)
     known = {option for option in ("mean", "crop", "size") if option in preprocess}
+    if channels != 3 and len(preprocess.get("mean") or ()) != channels:
+        found = replace(found, warnings=(*found.warnings, guessed_channels(told)))
     assumed = tuple(text for text in found.assumed if not any(f"--{option}" in text for option in known))
     return replace(found, preprocess=told, assumed=assumed, said=tuple(preprocess))
+
+
+def for_channels(preprocess: Preprocess, channels: int) -> Preprocess:
+    """A preprocessing of RGB for a network of another number of input channels.
+
+    Grey has the mean of the three, four channels become 0…1: nobody says so, see :func:`guessed_channels`.
+    """
+    if channels == preprocess.channels:
+        return preprocess
+    if channels == 1:
+        mean, std = (sum(values) / len(values) for values in (preprocess.mean, preprocess.std))
+        return replace(preprocess, mean=(mean,), std=(std,))
+    return replace(preprocess, mean=(0.0,) * channels, std=(255.0,) * channels)
+
+
+def guessed_channels(preprocess: Preprocess) -> str:
+    """The warning that goes with :func:`for_channels`."""
+    mean, std = (f"{values[0]:g}" for values in (preprocess.mean, preprocess.std))
+    return (
+        f"the network takes {preprocess.channels} channel{'s' * (preprocess.channels > 1)}, and how they "
+        f"were normalised is said nowhere: mean {mean} and std {std} are a guess; pass --mean and --std"
+    )
 
 
 def _said(own: Preprocess, given: Mapping[str, Any]) -> Preprocess:
@@ -62,7 +89,7 @@ def _said(own: Preprocess, given: Mapping[str, Any]) -> Preprocess:
     if _numbers(size, 2, 32, 4096):
         changes["size"] = tuple(int(side) for side in cast(tuple[float, float], size))
     for key, least in (("mean", -512.0), ("std", 1e-3)):
-        if _numbers(given.get(key), 3, least, 512.0):
+        if _numbers(given.get(key), own.channels, least, 512.0):
             changes[key] = tuple(float(value) for value in given[key])
     if _numbers((given.get("crop"),), 1, 0.1, 1.0):
         changes["crop"] = float(given["crop"])

@@ -96,7 +96,8 @@ def _add_model_info(model: Any, emission: Emission) -> None:
         "resize_type": "crop",
         "orig_height": str(height),
         "orig_width": str(width),
-        "reverse_input_channels": "False" if raw else "True",
+        # Readers of model_info hold frames as OpenCV does, BGR; of one or four channels there is no order.
+        "reverse_input_channels": "True" if emission.preprocess.channels == 3 else "False",
         "mean_values": "0 0 0" if raw else _numbers(emission.preprocess.mean),
         "scale_values": "1 1 1" if raw else _numbers(emission.preprocess.std),
         "output_raw_scores": "False",

@@ -84,10 +84,11 @@ def text(emission: Emission, image: str) -> str:
     """
     target, (height, width) = emission.target, emission.preprocess.size
     properties = {name: json.dumps(value) for name, value in target.runtime_properties.items()}
-    shape = [1, 3, height, width] if channels_first(target.input) else [1, height, width, 3]
+    channels = emission.preprocess.channels
+    shape = [1, channels, height, width] if channels_first(target.input) else [1, height, width, channels]
     type_, element, ctype, celement = _TYPES[target.input]
     common = {
-        "size": f"{height} * {width} * 3",
+        "size": f"{height} * {width} * {channels}",
         "shape": ", ".join(map(str, shape)),
         "result": "probabilities" if emission.softmax else "logits",
     }

@@ -33,6 +33,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         emission.labels,
         mean,
         std,
+        channels=emission.preprocess.channels,
         probabilities=activation is not None or any(o.code == "SOFTMAX" for o in model.operators),
     )
     content = flatbuffer.write(model, {metadata.BUFFER: described})

@@ -21,7 +21,7 @@ from flatbuffers.table import Table
 
 from edgeeff.backends.tflite.model import Tensor
 from edgeeff.errors import BundleError
-from edgeeff.preprocess import Preprocess
+from edgeeff.preprocess import CHANNELS, Preprocess
 
 BUFFER = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"
@@ -29,7 +29,8 @@ LABELS_FILE = "labels.txt"
 # Numbers of the public metadata_schema.fbs. Tables are written below as tuples of their fields.
 _IMAGE_PROPERTIES, _FEATURE_PROPERTIES = 2, 1  # of ContentProperties
 _NORMALIZATION_OPTIONS = 1  # of ProcessUnitOptions
-_RGB = 1  # of ColorSpaceType
+#: ColorSpaceType: grey, RGB, and unknown for four channels, which no reader feeds from a photo.
+_COLOUR_SPACES = {1: 2, 3: 1, 4: 0}
 _TENSOR_AXIS_LABELS = 2  # of AssociatedFileType
 _SCHEMA_VERSION = "1.0.0"  # each field used here was there from the beginning
 
@@ -68,6 +69,7 @@ def build(
     mean: Sequence[float],
     std: Sequence[float],
     *,
+    channels: int = 3,
     probabilities: bool = False,
 ) -> bytes:
     """The metadata flatbuffer.
@@ -77,14 +79,15 @@ def build(
         labels: One for each class, or none.
         mean: Per channel, on pixels of 0…255.
         std: The same.
+        channels: Of the image.
         probabilities: Whether the output is a softmax.
     """
     normalize = ([*map(float, mean)], [*map(float, std)])
     image = (
         "image",
-        "RGB image",
+        f"{CHANNELS[channels]} image",
         None,
-        (_IMAGE_PROPERTIES, (_RGB,)),
+        (_IMAGE_PROPERTIES, (_COLOUR_SPACES[channels],)),
         [(_NORMALIZATION_OPTIONS, normalize)],
         None,
     )

@@ -78,7 +78,7 @@ def load(
     """
     interpreter = make_interpreter(folder, properties=properties, threads=threads)
     source = interpreter.get_input_details()[0]
-    expected = (1, *preprocess.size, 3)
+    expected = (1, *preprocess.size, preprocess.channels)
     if tuple(source["shape"]) != expected or np.dtype(source["dtype"]).name != input_type:
         raise BundleError(
             f"{folder / FILE} takes {np.dtype(source['dtype']).name} {list(source['shape'])}, "

@@ -113,7 +113,7 @@ def _into_stem(
     std: _Numbers,
     count: int,
 ) -> tuple[_Numbers, _Numbers]:
-    """Let the first convolution read the file's channels; mean and std are those of its own, and become theirs.
+    """Let the first convolution read the file's channels; its own mean and std become theirs.
 
     A channel that is read several times (a grey image as three) has the sum of its weights, which is exact
     where all its copies have one mean: else what is put around the borders would need several.
@@ -125,7 +125,9 @@ def _into_stem(
             "its channels are put in another order, and more than one convolution reads them",
             mend="export the network without its preprocessing",
         )
-    means, stds, wide = np.zeros(count), np.ones(count), np.zeros((len(weight), count, *weight.shape[2:]))
+    wide = np.zeros((len(weight), count, *weight.shape[2:]))
+    # A channel that nothing reads has values like the others': a range of its own would cost theirs.
+    means, stds = np.full(count, mean.mean()), np.full(count, std.mean())
     for channel in range(count):
         copies = np.flatnonzero(order == channel)
         if len(copies):

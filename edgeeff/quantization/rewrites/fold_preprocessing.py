@@ -41,8 +41,8 @@ def rewrite(model: ir.Model, statistics: Statistics, preprocess: Preprocess) -> 
     weight = constant(stem.inputs[1])
     assert weight is not None and stem.inputs[1] is not None and stem.inputs[1].name is not None
     std = np.asarray(preprocess.std, np.float64)
-    mean = np.asarray(preprocess.mean, np.float32).reshape(1, 3, 1, 1)
-    scaled = (weight.astype(np.float64) / std.reshape(1, 3, 1, 1)).astype(np.float32)
+    mean = np.asarray(preprocess.mean, np.float32).reshape(1, -1, 1, 1)
+    scaled = (weight.astype(np.float64) / std.reshape(1, -1, 1, 1)).astype(np.float32)
     subtract = ir.Node(
         "", "Sub", [source, add_constant(model.graph, MEAN, mean)], name=CENTRED, num_outputs=1
     )

@@ -17,7 +17,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.preprocess import Preprocess
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 IMAGENET = "imagenet"
 _NAMED = "tensors"  # the kind whose tensors have names and nothing else
+#: The order of three colours.
+Order = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Asked:
         prefix: Which of a file's networks is meant, by the beginning of its names.
         head: What the head computes, as :mod:`edgeeff.zoo.chosen` reads it.
         trust: Whether a source that is code may be run.
+        channels: The order in which the source takes three colours; None: RGB.
     """
 
     source: str | None = None
@@ -58,6 +61,7 @@ class Asked:
     prefix: str | None = None
     head: str | None = None
     trust: bool = False
+    channels: Order | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
+from edgeeff.zoo.origin import for_channels, guessed_channels
 from edgeeff.zoo.sources import Asked, Identity
 from edgeeff.zoo.sources._content import sha256
 from edgeeff.zoo.spec import IMAGENET
@@ -61,6 +62,18 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         preprocess = Preprocess(size=imported.size, mean=mean, std=std)
         if imported.mean is None:
             assumed.append("ImageNet's mean and standard deviation (--mean, --std; or --model)")
+    warnings: list[str] = []
+    if imported.channels != preprocess.channels:
+        preprocess = for_channels(preprocess, imported.channels)
+        if imported.mean is None:
+            warnings.append(guessed_channels(preprocess))
+            assumed = [text for text in assumed if "--mean" not in text]
+    if imported.turned and asked.channels is None:
+        warnings.append(
+            "the file turns the three colours around before the network: it is taken to be fed RGB itself, "
+            "as other ONNX files are; if it is fed BGR (OpenCV's frames), pass --channels bgr, else "
+            "--channels rgb"
+        )
     if imported.mean is not None and imported.std is not None:
         preprocess = replace(preprocess, mean=imported.mean, std=imported.std)
         origin = f"{origin}, normalisation of its own"
@@ -73,6 +86,7 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         preprocess=preprocess,
         classes=imported.classes,
         assumed=tuple(assumed),
+        warnings=tuple(warnings),
     )
 
 

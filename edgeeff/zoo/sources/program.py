@@ -78,7 +78,7 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     def run(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         mean, std = imported.mean, imported.std
         if mean is not None and std is not None:
-            x = x * np.array(std, np.float32).reshape(3, 1, 1) + np.array(mean, np.float32).reshape(3, 1, 1)
+            x = x * np.array(std, np.float32).reshape(-1, 1, 1) + np.array(mean, np.float32).reshape(-1, 1, 1)
             x = x / np.float32(imported.original.divisor)
         try:
             with torch.no_grad():  # one by one, as it was exported

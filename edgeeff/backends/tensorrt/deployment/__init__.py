@@ -21,6 +21,9 @@ from edgeeff.errors import GraphError
 
 FOLDER = "deploy"
 
+#: nvinfer's model-color-format by the channels that a network takes: RGB, or grey. It feeds no others.
+NVINFER_CHANNELS = {3: 0, 1: 2}
+
 #: DeepStream's own graph, where the bundle's does not serve (see :attr:`Deployment.nvinfer_normalises`).
 CLASSIFIER = f"{FOLDER}/deepstream/classifier.onnx"
 
@@ -31,7 +34,7 @@ class Deployment:
 
     Args:
         emission: Names, target, preprocessing, labels, whether the graph ends in probabilities.
-        shape: Of the input: 1, 3, height, width.
+        shape: Of the input: 1, channels, height, width.
         classes: How many there are.
         graph: The FP32-typed ONNX file's name below the bundle; TensorRT 8.5 to 10.16 build from it.
         input_name: Of the graph.
@@ -82,7 +85,7 @@ def files(
 
     Args:
         emission: As the artifact was emitted.
-        shape: Of its input: 1, 3, height, width.
+        shape: Of its input: 1, channels, height, width.
         classes: How many there are.
         graph: Its FP32-typed ONNX file, such as ``model.qdq.onnx``.
         input_name: Of that graph.
@@ -106,20 +109,20 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
         graph: The FP32-typed ONNX file, such as ``model.qdq.onnx``.
 
     Raises:
-        GraphError: The graph has not one input [1, 3, H, W] and one output [1, classes].
+        GraphError: The graph has not one input [1, C, H, W] and one output [1, classes].
     """
     model = onnx.load_from_string(sealed[graph])
     source, output = only_input(model.graph), model.graph.output[0]
     dimensions = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in (source, output)]
     match dimensions:
-        case [[1, 3, height, width], [1, classes]] if min(height, width, classes) > 0:
+        case [[1, (1 | 3 | 4) as channels, height, width], [1, classes]] if min(height, width, classes) > 0:
             pass
         case _:
             raise GraphError(
                 f"{graph}: input and output are {dimensions}",
-                mend="export one input [1, 3, H, W] and one output [1, classes], with static shapes",
+                mend="export one input [1, C, H, W] and one output [1, classes], with static shapes",
             )
-    deployment = Deployment(emission, (1, 3, height, width), classes, graph, source.name, output.name)
+    deployment = Deployment(emission, (1, channels, height, width), classes, graph, source.name, output.name)
     found = files(
         emission,
         shape=deployment.shape,
@@ -128,7 +131,7 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
         input_name=source.name,
         output_name=output.name,
     )
-    if not deployment.nvinfer_normalises:
+    if not deployment.nvinfer_normalises and channels in NVINFER_CHANNELS:
         copy = raw_pixels_to_probabilities(model, emission)
         found[CLASSIFIER] = copy.SerializeToString(deterministic=True)
     return found

@@ -19,7 +19,7 @@ from edgeeff.preprocess import Preprocess
 
 
 def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> onnx.ModelProto:
-    """A copy that takes raw pixels float32 [1, 3, H, W], RGB, 0…255, and gives probabilities [1, classes].
+    """A copy that takes raw pixels float32 [1, C, H, W], 0…255, and gives probabilities [1, classes].
 
     Args:
         model: An FP32-typed graph as it was emitted; it is left as it was, and the input keeps its name.
@@ -70,7 +70,9 @@ def _normalise(graph: onnx.GraphProto, source: str, preprocess: Preprocess) -> N
         (mean, np.asarray(preprocess.mean)),
         (scale, 1 / np.asarray(preprocess.std)),
     ):
-        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32).reshape(1, 3, 1, 1), name))
+        graph.initializer.append(
+            numpy_helper.from_array(values.astype(np.float32).reshape(1, -1, 1, 1), name)
+        )
     graph.node.insert(0, helper.make_node("Mul", [centred, scale], [normalised], name=f"{normalised}/Mul"))
     graph.node.insert(0, helper.make_node("Sub", [source, mean], [centred], name=f"{centred}/Sub"))
 

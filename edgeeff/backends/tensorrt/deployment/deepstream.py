@@ -16,11 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeeff.backends.tensorrt.deployment import CLASSIFIER, FOLDER, Deployment
+from edgeeff.backends.tensorrt.deployment import CLASSIFIER, FOLDER, NVINFER_CHANNELS, Deployment
 from edgeeff.backends.tensorrt.device.onboard import recipes
 
 NAME = f"{FOLDER}/deepstream/config_infer_primary.txt"
 LABELS = f"{FOLDER}/deepstream/labels.txt"
+REFUSAL = f"{FOLDER}/deepstream/README.txt"
+
+_REFUSAL = """\
+There is no DeepStream configuration for {title}: it takes {channels} channels, and nvinfer feeds
+frames of three (RGB, BGR) or one (grey). Ways out: Triton (../triton) or TensorRT itself with {graph},
+whose input the product fills; or nvdspreprocess with a library of your own that makes the tensor.
+"""
 
 #: ``NvBufSurfTransform_Inter``: 2 is cubic on the GPU and five taps on the VIC.
 FILTERS = {"bilinear": 1, "bicubic": 2}
@@ -31,7 +38,10 @@ _NETWORK_MODE = {"int8": 1, "fp16": 2}
 
 
 def files(deployment: Deployment) -> dict[str, str]:
-    """``config_infer_primary.txt`` and the ``labels.txt`` that it names."""
+    """``config_infer_primary.txt`` and the ``labels.txt`` that it names; or why there is none."""
+    channels = deployment.shape[1]
+    if channels not in NVINFER_CHANNELS:
+        return {REFUSAL: _REFUSAL.format(title=deployment.title, channels=channels, graph=deployment.graph)}
     labels = deployment.emission.labels
     return {NAME: _config(deployment)} | ({LABELS: labels_line(labels)} if labels else {})
 
@@ -44,8 +54,8 @@ def labels_line(labels: Sequence[str]) -> str:
 def _config(deployment: Deployment) -> str:
     emission, own = deployment.emission, deployment.nvinfer_normalises
     preprocess = emission.preprocess
-    height, width = deployment.shape[2:]
-    scale, offsets = (1 / preprocess.std[0], preprocess.mean) if own else (1.0, (0.0, 0.0, 0.0))
+    channels, height, width = deployment.shape[1:]
+    scale, offsets = (1 / preprocess.std[0], preprocess.mean) if own else (1.0, (0.0,) * preprocess.channels)
     properties: dict[str, object] = {
         "gpu-id": 0,
         "gie-unique-id": 1,
@@ -54,8 +64,8 @@ def _config(deployment: Deployment) -> str:
         "network-mode": _NETWORK_MODE[emission.target.precision],
         "batch-size": 1,
         "model-engine-file": f"{_UP}{_ENGINE}",
-        "infer-dims": f"3;{height};{width}",
-        "model-color-format": 0,
+        "infer-dims": f"{channels};{height};{width}",
+        "model-color-format": NVINFER_CHANNELS[channels],
         "net-scale-factor": repr(float(scale)),
         "offsets": ";".join(repr(float(offset)) for offset in offsets),
         "maintain-aspect-ratio": 0,

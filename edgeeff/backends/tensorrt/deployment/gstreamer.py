@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import gcd
 
-from edgeeff.backends.tensorrt.deployment import FOLDER, Deployment
+from edgeeff.backends.tensorrt.deployment import FOLDER, NVINFER_CHANNELS, Deployment
 from edgeeff.backends.tensorrt.deployment.deepstream import FILTERS, NAME
 
 SCRIPT = f"{FOLDER}/deepstream/run.sh"
@@ -79,8 +79,10 @@ else
 
 
 def files(deployment: Deployment) -> dict[str, str]:
-    """``run.sh``, beside the configuration that it names."""
+    """``run.sh``, beside the configuration that it names, if there is one."""
     preprocess = deployment.emission.preprocess
+    if deployment.shape[1] not in NVINFER_CHANNELS:
+        return {}
     height, width = deployment.shape[2:]
     common = gcd(width, height)
     shape = "squashed" if preprocess.squash else f"in the ratio {width // common}:{height // common}"

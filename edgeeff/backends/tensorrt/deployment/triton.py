@@ -7,6 +7,7 @@ on a server. A ``max_batch_size`` of 0 says that the dimensions are whole, with 
 from __future__ import annotations
 
 from edgeeff.backends.tensorrt.deployment import FOLDER, Deployment
+from edgeeff.preprocess import CHANNELS
 
 _TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 
@@ -49,12 +50,13 @@ def files(deployment: Deployment) -> dict[str, str]:
 
 def _input(deployment: Deployment) -> list[str]:
     preprocess = deployment.emission.preprocess
+    called = CHANNELS[preprocess.channels]
     resize = f"{preprocess.interpolation}, antialiased, centre crop {preprocess.crop:.3g}"
     if deployment.emission.target.input != "float32":
-        return [f"The client sends raw RGB pixels, resized ({resize}), channels first."]
+        return [f"The client sends raw {called} pixels, resized ({resize}), channels first."]
     mean, std = (" ".join(f"{v:g}" for v in values) for values in (preprocess.mean, preprocess.std))
     return [
-        f"The client sends RGB pixels, resized ({resize}), channels first,",
+        f"The client sends {called} pixels, resized ({resize}), channels first,",
         f"normalised: (pixel - mean) / std, with mean {mean} and std {std} on 0...255.",
     ]
 

@@ -2,8 +2,8 @@
 made three.
 
 Slice, Gather and Split each write a Gather along the channels; Concat, Expand and Tile put such parts of one
-tensor together as one Gather, with what was done to each part alone (a Mul, an Add) behind it. What remains is
-taken up by :mod:`edgeeff.graph.importing.normalisation`, which allows it in front of the network alone.
+tensor together as one Gather, with what was done to each part alone (a Mul, an Add) behind it. What remains
+is taken up by :mod:`edgeeff.graph.importing.normalisation`, which allows it in front of the network alone.
 """
 
 from __future__ import annotations
@@ -38,10 +38,8 @@ def gather(step: Step) -> View:
         step.refuse(f"its indices are {indices.dtype} of {list(indices.shape)}")
     size = x.shape[axis]
     chosen = np.asarray([_within(step, int(i), size) for i in indices.reshape(-1)], np.int64)
-    if size == 1 and not x.runs_over(axis, CHANNEL):
-        found = x
-    else:
-        found = _chosen(step, x, axis, chosen)
+    whole = size == 1 and not x.runs_over(axis, CHANNEL)
+    found = x if whole else _chosen(step, x, axis, chosen)
     return found if indices.ndim else reshaped(found, [n for i, n in enumerate(found.shape) if i != axis])
 
 
@@ -187,7 +185,7 @@ def _together(step: Step, x: View, axis: int, parts: list[_Part]) -> View:
 
 
 def _part(value: ir.Value) -> _Part:
-    """What a tensor is of the one that channels were taken out of, as far as that is said channel by channel."""
+    """What a tensor is of the one that channels were taken out of."""
     assert value.shape is not None
     count = int(list(value.shape)[CHANNEL])  # type: ignore[arg-type]  # all sizes are known
     scale, shift = np.ones(count), np.zeros(count)
