@@ -1,0 +1,244 @@
+"""Networks that take BGR, grey or four channels, from the checkpoint to what the runtimes compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+import edgeeff
+from edgeeff.backends.tensorrt.device.onboard import golden
+from edgeeff.backends.tflite import metadata
+from edgeeff.cache import Cache
+from edgeeff.errors import CheckpointError, OptionError
+from edgeeff.graph.model import expand_functions
+from edgeeff.graph.order import turn_around
+from edgeeff.metrics import sqnr
+from edgeeff.preprocess import Preprocess
+from edgeeff.request import order_warning
+from edgeeff.zoo import checkpoints
+from edgeeff.zoo.sources import Asked, onnx_file
+from edgeeff.zoo.spec import IMAGENET, LITE
+
+FLOATS = ["cpu-fp32", "mobile-fp32"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def module(make_module):
+    return make_module("lite0", classes=3)
+
+
+def with_channels(module, channels):
+    """The tensors of the network, its stem reading so many channels."""
+    tensors = dict(module.state_dict())
+    stem = tensors["stem.conv.weight"]
+    weights = {1: stem.sum(1, keepdim=True), 2: stem[:, :2], 4: torch.cat([stem, 0.3 * stem[:, :1]], 1)}
+    return {**tensors, "stem.conv.weight": weights[channels]}
+
+
+def photos(make_images, channels, count=10, size=64):
+    pixels = make_images(count, size, 5)
+    return {1: pixels[..., :1], 3: pixels, 4: np.concatenate([pixels, 255 - pixels[..., :1]], 3)}[channels]
+
+
+def build(folder, tensors, pixels, cache, targets=FLOATS, **options):
+    folder.mkdir(exist_ok=True)
+    torch.save(tensors, folder / "best.pt")
+    np.savez(folder / "photos.npz", images=pixels)
+    built = edgeeff.build(
+        *("lite0",),
+        checkpoint=folder / "best.pt",
+        calibration=folder / "photos.npz",
+        targets=targets,
+        size=64,
+        output=folder / "dist",
+        cache=cache,
+        **options,
+    )
+    return {b.bundle.manifest.target: b for b in built}
+
+
+def logits(tensors, path, x):
+    network = checkpoints.read(path, "lite0").network((64, 64))
+    with torch.no_grad():
+        return network(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+
+
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_four_channels_in_every_float_runtime(channels, module, make_images, tmp_path, cache):
+    pixels, tensors = photos(make_images, channels), with_channels(module, channels)
+    mean, std = tuple(100.0 + 10 * i for i in range(channels)), tuple(50.0 + 5 * i for i in range(channels))
+    built = build(tmp_path, tensors, pixels, cache, mean=mean, std=std)
+    x = ((pixels - np.float32(mean)) / np.float32(std)).transpose(0, 3, 1, 2).astype(np.float32)
+    expected = logits(tensors, tmp_path / "best.pt", x)
+    for b in built.values():
+        assert sqnr(expected, b.bundle.predict(pixels)) > 80
+        assert b.bundle.manifest.preprocess.channels == channels
+        assert not any("--mean" in warning for warning in b.warnings)
+        golden = np.load(b.bundle.folder / "golden/inputs.npy")
+        assert golden.shape[1:] == (64, 64, channels)
+        text = (b.bundle.folder / "README.md").read_text()
+        assert f", 64, {channels}" in text or f"[1, {channels}, 64, 64]" in text
+    tflite = (built["mobile-fp32"].bundle.folder / "model.tflite").read_bytes()
+    assert len(metadata.read(tflite).mean) in (1, channels)
+
+
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+def test_a_network_trained_on_bgr(module, make_images, tmp_path, cache):
+    pixels, tensors = photos(make_images, 3), module.state_dict()
+    mean, std = (10.0, 60.0, 110.0), (40.0, 50.0, 60.0)  # of B, G, R, as the network takes them
+    built = build(tmp_path, tensors, pixels, cache, channels="bgr", mean=mean, std=std)
+    x = ((pixels[..., ::-1] - np.float32(mean)) / np.float32(std)).transpose(0, 3, 1, 2).astype(np.float32)
+    expected = logits(tensors, tmp_path / "best.pt", x)
+    for b in built.values():
+        assert sqnr(expected, b.bundle.predict(pixels)) > 80
+    told = built["cpu-fp32"].bundle.manifest.preprocess
+    assert (told.mean, told.std) == (mean[::-1], std[::-1])
+    info = (built["cpu-fp32"].bundle.folder / "model.xml").read_text()
+    assert 'reverse_input_channels value="True"' in info.replace("<", "").replace(" />", "")
+    # Where mean and std are one value nothing else tells the two apart: it is no standing bundle's.
+    again = build(
+        tmp_path, tensors, pixels, cache, targets=["cpu-fp32"], channels="bgr", mean=(9.0,), std=(9.0,)
+    )
+    other = build(tmp_path, tensors, pixels, cache, targets=["cpu-fp32"], mean=(9.0,), std=(9.0,))
+    assert not again["cpu-fp32"].unchanged and not other["cpu-fp32"].unchanged
+
+
+def test_turning_around_is_exact_and_undoes_itself(lite0, run_onnx, x):
+    turned = lite0.graph.clone()
+    turn_around(turned)
+    images = lite0.preprocess.normalise(lite0.images)[:2]
+    expected = run_onnx(lite0.graph, images)
+    np.testing.assert_allclose(run_onnx(turned, images[:, ::-1].copy()), expected, atol=1e-4)
+    assert np.abs(run_onnx(turned, images) - expected).max() > 0.01
+    turn_around(turned)
+    assert np.array_equal(run_onnx(turned, images), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_what_grey_and_four_channels_were_normalised_with_is_a_guess(channels, module, tmp_path):
+    torch.save(with_channels(module, channels), tmp_path / "a.pt")
+    found = checkpoints.read(tmp_path / "a.pt", "lite0").origin
+    assert found.preprocess.channels == channels
+    assert any("--mean" in warning and "guess" in warning for warning in found.warnings)
+
+
+def test_two_channels_are_refused(module, tmp_path):
+    torch.save(with_channels(module, 2), tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"32×2×3×3 instead of 32×3×3×3"):
+        checkpoints.read(tmp_path / "a.pt", "lite0")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": "bgr"}, "1 input channels"),
+        ({"mean": (1.0, 2.0, 3.0)}, "the network takes 1 channels"),
+        ({"channels": "grb"}, "--channels 'grb'"),
+        ({"std": (1.0, 2.0)}, "--std has 2 values"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+def test_options_that_do_not_fit_the_channels(options, message, module, make_images, tmp_path, cache):
+    with pytest.raises(OptionError, match=message):
+        build(tmp_path, with_channels(module, 1), photos(make_images, 1), cache, **options)
+
+
+def turned_file(lite0, path):
+    """The network in an ONNX file that turns its colours around first."""
+    model = expand_functions(lite0.graph)
+    for node in model.graph.node:
+        node.input[:] = ["turned" if name == "input" else name for name in node.input]
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray([2, 1, 0]), "order"))
+    model.graph.node.insert(0, onnx.helper.make_node("Gather", ["input", "order"], ["turned"], axis=1))
+    onnx.save(model, path)
+    return path
+
+
+def test_an_onnx_file_that_turns_colours_around_is_warned_of(lite0, tmp_path):
+    source = str(turned_file(lite0, tmp_path / "net.onnx"))
+    (warning,) = onnx_file.identify(Asked(source), source).warnings
+    assert "--channels bgr" in warning
+    for settled in ("rgb", "bgr"):
+        assert not onnx_file.identify(Asked(source, channels=settled), source).warnings
+
+
+def test_an_onnx_file_that_turns_colours_around_computes_the_same(lite0, run_onnx, tmp_path):
+    source = str(turned_file(lite0, tmp_path / "net.onnx"))
+    identity = onnx_file.identify(Asked(source), source)
+    found = onnx_file.graph(Asked(source), identity, (64, 64))
+    images = lite0.preprocess.normalise(lite0.images)[:2]
+    assert sqnr(run_onnx(onnx.load(source), images), run_onnx(found, images)) > 80
+    turn_around(found)  # as --channels bgr: what is left is the network in its own order
+    assert sqnr(run_onnx(lite0.graph, images), run_onnx(found, images)) > 80
+
+
+def test_a_mean_that_is_imagenets_backwards_is_warned_of():
+    backwards = Preprocess((64, 64), (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))  # Caffe's
+    assert "--channels bgr" in order_warning(backwards, None)
+    assert order_warning(backwards, "bgr") is order_warning(backwards, "rgb") is None
+    assert order_warning(Preprocess((64, 64), *IMAGENET), None) is None
+    assert order_warning(Preprocess((64, 64), *LITE), None) is None
+    assert order_warning(Preprocess((64, 64), (116.0,), (57.0,)), None) is None
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+@pytest.mark.parametrize("mean", [(127.0,), None], ids=["one mean", "a mean for each"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(
+    ("target", "io"),
+    [
+        *(("cpu-int8", io) for io in ("uint8", "int8", "float32")),
+        *(("mobile-int8", io) for io in ("uint8", "int8", "float32")),
+    ],
+)
+def test_integers_on_every_input(target, io, channels, mean, module, make_images, tmp_path, cache):
+    """With the colours turned around where there are three."""
+    tensors = with_channels(module, channels) if channels != 3 else module.state_dict()
+    pixels = photos(make_images, channels, count=24)
+    mean = mean or tuple(100.0 + 20 * i for i in range(channels))
+    options = {"channels": "bgr"} if channels == 3 else {}
+    built = build(
+        *(tmp_path, tensors, pixels, cache, [target]),
+        **{"mean": mean, "std": (64.0,), "io": io, "effort": "fast", **options},
+    )
+    turned = pixels[..., ::-1] if channels == 3 else pixels
+    x = ((turned - np.float32(mean)) / np.float32(64)).transpose(0, 3, 1, 2).astype(np.float32)
+    expected = logits(tensors, tmp_path / "best.pt", x)
+    assert sqnr(expected, built[target].bundle.predict(pixels)) > 18
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+@pytest.mark.parametrize(("channels", "colours"), [(1, 2), (3, 0), (4, None)])
+def test_what_goes_to_a_jetson(channels, colours, module, make_images, tmp_path, cache):
+    tensors = with_channels(module, channels) if channels != 3 else module.state_dict()
+    pixels = photos(make_images, channels)
+    built = build(
+        tmp_path, tensors, pixels, cache, ["jetson-int8"], mean=(127.0,), std=(128.0,), effort="fast"
+    )
+    bundle = built["jetson-int8"].bundle
+    graph = onnx.load(bundle.folder / "model.qdq.onnx").graph
+    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [1, channels, 64, 64]
+    deepstream = bundle.folder / "deploy/deepstream"
+    if colours is None:
+        assert "4 channels" in (deepstream / "README.txt").read_text()
+        assert sorted(p.name for p in deepstream.iterdir()) == ["README.txt"]
+    else:
+        config = (deepstream / "config_infer_primary.txt").read_text()
+        assert f"model-color-format={colours}\n" in config and f"infer-dims={channels};64;64\n" in config
+    triton = next((bundle.folder / "deploy/triton").rglob("config.pbtxt")).read_text()
+    assert f"dims: [ 1, {channels}, 64, 64 ]" in triton
+    pixel = np.load(bundle.folder / "golden/inputs.npy")[0]
+    fed = golden.native_input(pixel, bundle.manifest.preprocess.to_json(), "float32")
+    assert fed.shape == (1, channels, 64, 64)
+    assert np.array_equal(fed, bundle.manifest.preprocess.normalise(pixel[None]))
