@@ -253,13 +253,13 @@ def test_differing_tensors_are_named(state, tmp_path):
     state = dict(state)
     del state["blocks.3.project.norm.bias"]
     state["blocks.99.expand.conv.weight"] = torch.zeros(1)
-    state["stem.conv.weight"] = torch.zeros(32, 4, 3, 3)
+    state["stem.conv.weight"] = torch.zeros(32, 5, 3, 3)
     torch.save(state, tmp_path / "w.pt")
     with pytest.raises(CheckpointError) as caught:
         load(tmp_path / "w.pt")
     assert "1 missing (blocks.3.project.norm.bias)" in caught.value.what
     assert "1 unexpected (blocks.99.expand.conv.weight)" in caught.value.what
-    assert "1 of another shape (stem.conv.weight 32×4×3×3 instead of 32×3×3×3)" in caught.value.what
+    assert "1 of another shape (stem.conv.weight 32×5×3×3 instead of 32×3×3×3)" in caught.value.what
 
 
 def test_features_without_a_classifier(state, tmp_path):
