@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeeff import backends, request, steps
+from edgeeff import backends, doubts, request, steps
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
@@ -135,7 +135,7 @@ def build(
             container holds, or a guess that is warned of.
         channels: rgb or bgr: in which order the network takes three colours, and ``mean`` and ``std`` are
             given; None: rgb. A bundle takes RGB whatever its network takes.
-        padding: same or symmetric; None: the checkpoint's origin's.
+        padding: same, symmetric, static:SIZE or edgetpu; None: the checkpoint's origin's.
         bn_epsilon: Of batch normalisation; None: likewise.
         prefix: Take only the tensors whose names begin so, of a checkpoint with several networks.
         head: What the head computes, where no name says it: ``linear,bn,relu,linear``; ``fc2:linear`` of the
@@ -361,6 +361,8 @@ def prepare(
     for line in found.lines:
         progress.tell(line)
     progress.warn_again(found.warnings)
+    at_hand = quantises or calibration is not None
+    doubts.settle(asked, identity, preprocess, images.calibration if at_hand else None, cache, progress)
     if images.warning and quantises:
         progress.warn(images.warning)
     return steps.Work(

@@ -18,8 +18,7 @@ from edgeeff.quantization import estimators, recipe
 from edgeeff.steps import GivenPlan, Options
 from edgeeff.target import InputType, Target, load_target
 from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
-from edgeeff.zoo import catalog, chosen
-from edgeeff.zoo.conventions import Padding
+from edgeeff.zoo import catalog, chosen, conventions
 from edgeeff.zoo.sources import Asked, Identity, Order
 from edgeeff.zoo.spec import IMAGENET
 
@@ -132,8 +131,11 @@ def resolve_source(
         raise OptionError(f"--channels {channels!r}", mend=f"choose one of {', '.join(get_args(Order))}")
     if checkpoint is not None and weights is not None:
         raise OptionError("both --checkpoint and --weights", mend="pass one of them")
-    if padding is not None and padding not in get_args(Padding):
-        raise OptionError(f"--padding {padding!r}", mend=f"choose one of {', '.join(get_args(Padding))}")
+    if padding is not None and not conventions.is_option(padding):
+        raise OptionError(
+            f"--padding {padding!r}",
+            mend=f"choose one of {', '.join(conventions.OPTIONS)}, SIZE being 32 to 4096 pixels",
+        )
     if epsilon is not None and not 0 < epsilon < 1:
         raise OptionError(
             f"--bn-epsilon {epsilon:g}", mend="1e-3 and 1e-5 are what networks are trained with"
@@ -144,7 +146,7 @@ def resolve_source(
         model=model,
         weights=weights,
         size=resolve_size(size) if size is not None else None,
-        padding=cast("Padding | None", padding),
+        padding=padding,
         epsilon=epsilon,
         prefix=prefix,
         head=head,
@@ -345,8 +347,7 @@ def origin(identity: Identity) -> str:
     """Whose network it is, and the conventions that follow."""
     if identity.conventions is None:
         return identity.origin
-    padding = "SAME" if identity.conventions.padding == "same" else "symmetric"
-    return f"{identity.origin}: {padding} padding, BN epsilon {identity.conventions.epsilon:g}"
+    return f"{identity.origin}: {identity.conventions}"
 
 
 def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any], said: Sequence[str] = ()) -> str:

@@ -49,7 +49,11 @@ Channels = Annotated[
     typer.Option(help="Order in which the network takes colours: rgb, or bgr (OpenCV's). Default: rgb."),
 ]
 Padding = Annotated[
-    str | None, typer.Option(help="same (TensorFlow's) or symmetric. Default: the checkpoint's origin's.")
+    str | None,
+    typer.Option(
+        help="same (TensorFlow's), symmetric, static:SIZE (SAME as for images of SIZE, whatever the input) "
+        "or edgetpu (the authors'). Default: the checkpoint's origin's."
+    ),
 ]
 BnEpsilon = Annotated[float | None, typer.Option(help="Of batch normalisation. Default: likewise.")]
 Prefix = Annotated[

@@ -8,6 +8,8 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Literal
 
+from edgeeff.graph.padding import same_padding
+
 Shape = tuple[int, ...]
 Kind = Literal["mbconv", "fused", "conv"]
 
@@ -105,6 +107,22 @@ class Architecture:
                 height, width = ceil(height / layer.stride), ceil(width / layer.stride)
                 total += prod(layer.weight) * height * width
         return total
+
+    def same_pads(self, size: tuple[int, int]) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+        """SAME's zeros of each k×k convolution, for images of ``size`` (height, width).
+
+        Returns:
+            The convolution's name → (above, below), (left, right).
+        """
+        found = {}
+        for layer in self._layers():
+            kernel = layer.weight[-1]
+            if layer.pooled or kernel == 1:
+                continue
+            above, beside = (same_padding(side, kernel, layer.stride) for side in size)
+            found[layer.name] = above, beside
+            size = ceil(size[0] / layer.stride), ceil(size[1] / layer.stride)
+        return found
 
     def taps(self) -> dict[int, int]:
         """Stride → the last block whose output has it, for the strides of :data:`TAP_STRIDES`."""

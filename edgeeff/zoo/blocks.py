@@ -37,14 +37,15 @@ def relu(x: Tensor) -> Tensor:
 
 
 def strided(size: Size, stride: int) -> Size:
-    """The size after a padded convolution of that stride, by either padding convention."""
+    """The size after a convolution of that stride, padded for that very size by either convention."""
     return ceil(size[0] / stride), ceil(size[1] / stride)
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution of an odd kernel, padded by convention, for inputs of one fixed ``size`` (height, width).
+    """A convolution of an odd kernel, padded by convention.
 
-    Symmetric padding is the convolution's own; only asymmetric padding is a separate step.
+    Symmetric padding is the convolution's own; only asymmetric padding is a separate step. SAME's zeros are
+    those of inputs of ``size`` (height, width), which then are the only ones that it is SAME for.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class PaddedConv2d(nn.Conv2d):
         self.border = None if symmetric else (left, right, top, bottom)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs, H, W] to [N, outputs, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉]."""
+        """[N, inputs, H, W] to [N, outputs, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉], or ⌊…⌋ with another size's zeros."""
         return super().forward(x if self.border is None else F.pad(x, self.border))
 
 
@@ -103,7 +104,7 @@ class SqueezeExcite(nn.Module):
 
 
 class EfficientBlock(nn.Module):
-    """Any :class:`Block` for inputs of one fixed ``size`` (height, width); parts it has not are None."""
+    """Any :class:`Block`, padded for inputs of ``size`` (height, width); parts it has not are None."""
 
     def __init__(
         self, block: Block, activation: ActivationFunction, size: Size, conventions: Conventions

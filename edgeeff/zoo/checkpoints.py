@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -33,6 +34,7 @@ class Checkpoint:
         origin: Whose network it is, and what that decides.
         labels: The classes' names, if it has them.
         activations: What stands after each hidden layer of its head.
+        given: What the file says of preprocessing.
     """
 
     spec: ModelSpec
@@ -41,11 +43,23 @@ class Checkpoint:
     origin: Origin
     labels: tuple[str, ...] | None
     activations: tuple[HiddenActivation, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
         """The classifier's outputs."""
         return self.tensors["classifier.weight"].shape[0]
+
+    def taken_for(self, name: str | None) -> Origin:
+        """The origin that it would have if it were said to be of this name."""
+        return (
+            self.origin
+            if name is None
+            else origin.of(
+                *(self.naming, self.spec, name, self.given),
+                channels=self.tensors["stem.conv.weight"].shape[1],
+            )
+        )
 
     def network(
         self, size: tuple[int, int] | None = None, conventions: Conventions | None = None
@@ -83,11 +97,12 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
             f"{path} names {len(file.labels)} classes, but its classifier has {classes} outputs",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
+    given = {**file.preprocess, **accounted.preprocess}
     found = origin.of(
         fitted.naming,
         spec,
         _said(spec, model, file.said, path),
-        {**file.preprocess, **accounted.preprocess},
+        given,
         fitted.tensors["stem.conv.weight"].shape[1],
     )
     found = replace(
@@ -96,7 +111,7 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
                   *_two_normalisations(file, accounted)),
     )  # fmt: skip
-    return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations)
+    return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations, given)
 
 
 def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int) -> list[str]:

@@ -40,7 +40,7 @@ class EfficientNet(nn.Module):
         architecture: Its blocks.
         activation: After every convolution but the projections.
         classes: Outputs.
-        size: Height and width of the images: SAME padding depends on it.
+        size: Height and width of the images: SAME padding depends on it, unless the conventions fix it.
         conventions: Padding and batch normalisation's epsilon.
         hidden: Of each layer between pooling and classifier its features and its activation; none by default.
     """
@@ -56,6 +56,7 @@ class EfficientNet(nn.Module):
     ) -> None:
         super().__init__()
         self._taps = {index: stride for stride, index in architecture.taps().items()}
+        size = conventions.static or size  # that SAME's zeros are counted for
         stem = PaddedConv2d(
             architecture.inputs, architecture.stem, STEM_KERNEL, STEM_STRIDE, size, conventions.padding
         )
@@ -86,7 +87,7 @@ class EfficientNet(nn.Module):
 
         Returns:
             Stride (4, 8, 16, 32) → the output of the last block of that stride,
-            [N, C, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉].
+            [N, C, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉], where the padding is that of the images' own size.
         """
         y: Tensor = self.stem(x)
         found = {}

@@ -18,6 +18,54 @@ from edgeeff.zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """One reading of tensors that could be read in several ways, and the options that ask for it.
+
+    Args:
+        what: When it is the right one: what follows "if".
+        model: The value of ``--model``; None: the option does not matter.
+        padding: The value of ``--padding``; None: likewise.
+    """
+
+    what: str
+    model: str | None = None
+    padding: str | None = None
+
+    @property
+    def option(self) -> str:
+        """As on the command line."""
+        return " ".join(f"--{name} {value}" for name, value in self.asks.items())
+
+    @property
+    def asks(self) -> dict[str, str]:
+        """The options by name."""
+        return {
+            name: v for name, v in {"model": self.model, "padding": self.padding}.items() if v is not None
+        }
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A guess that may well be wrong: neither the tensors nor the file's name tell.
+
+    Args:
+        text: What is not known and what was taken, one sentence without its full stop.
+        present: What was taken, with the option that ends the doubt.
+        alternatives: What else it may be.
+    """
+
+    text: str
+    present: Alternative
+    alternatives: tuple[Alternative, ...]
+
+    @property
+    def warning(self) -> str:
+        """The sentence, with the options that settle it."""
+        ways = [f"{way.option} if {way.what}" for way in (*self.alternatives, self.present)]
+        return f"{self.text}: pass {', or '.join(ways)}"
+
+
+@dataclass(frozen=True)
 class Origin:
     """What a checkpoint's source decides.
 
@@ -28,6 +76,7 @@ class Origin:
         assumed: What was assumed, since the file does not say; a sentence each.
         warnings: What of that may well be wrong: a sentence each, which the user must not miss.
         said: What of the preprocessing the checkpoint itself says: names of fields.
+        doubt: What images may tell, and a warning where they do not.
     """
 
     source: str
@@ -36,6 +85,7 @@ class Origin:
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    doubt: Doubt | None = None
 
 
 def of(

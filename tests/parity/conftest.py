@@ -9,7 +9,6 @@ import json
 import lzma
 import runpy
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +102,7 @@ def hold() -> Callable[..., None]:
         assert fitting.which(state, accounted, path) is spec
         fitted = fitting.fit(state, accounted, spec, path)
         assert fitted.naming == library
-        # timm strides in EdgeTPU's expansions, against the authors: we compute theirs, and timm's if told to.
-        conventions = replace(origin.of(library, spec, said or name, {}).conventions, fused=None)
+        conventions = origin.of(library, spec, said or name, {}).conventions
         for size in SIZES:
             images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
             with torch.inference_mode():

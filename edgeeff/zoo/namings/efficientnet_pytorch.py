@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgeeff.zoo.architecture import Architecture
 from edgeeff.zoo.conventions import TENSORFLOW
 from edgeeff.zoo.namings._places import HEAD, UNNEEDED, in_head
-from edgeeff.zoo.origin import Origin
+from edgeeff.zoo.origin import Alternative, Doubt, Origin
 from edgeeff.zoo.spec import PLUS_MINUS_ONE, ModelSpec
 
 _NETWORK = {
@@ -47,9 +47,25 @@ def translate(key: str, architecture: Architecture) -> str | None:
 
 
 def origin(spec: ModelSpec, said: str | None) -> Origin:
-    """TensorFlow's conventions; −1…1 where the name says AdvProp (``adv-efficientnet-b3-….pth``)."""
+    """TensorFlow's conventions, with SAME's zeros counted once for all sizes of images.
+
+    ``from_name`` and ``from_pretrained`` count them for the variant's own size, whatever the images turn out
+    to be; with ``image_size`` they are counted for another size, and with ``image_size=None`` anew for each
+    image (EfficientNet-PyTorch#42, #122, #165; ``Conv2dStaticSamePadding``). No checkpoint says which.
+    −1…1 where the name says AdvProp (``adv-efficientnet-b3-….pth``).
+    """
     library = "efficientnet_lite_pytorch" if spec.activation == "relu6" else "efficientnet_pytorch"
+    preprocess, own = spec.preprocess(), f"static:{spec.size}"
     if said is not None and said.lower().startswith("adv"):
-        preprocess = replace(spec.preprocess(), mean=PLUS_MINUS_ONE[0], std=PLUS_MINUS_ONE[1])
-        return Origin(f"{library}, AdvProp", TENSORFLOW, preprocess)
-    return Origin(library, TENSORFLOW, spec.preprocess())
+        preprocess = replace(preprocess, mean=PLUS_MINUS_ONE[0], std=PLUS_MINUS_ONE[1])
+    return Origin(
+        source=f"{library}, AdvProp" if preprocess.mean == PLUS_MINUS_ONE[0] else library,
+        conventions=replace(TENSORFLOW, static=(spec.size, spec.size)),
+        preprocess=preprocess,
+        doubt=Doubt(
+            f"{library} counts the zeros of SAME padding when the network is made, for images of one size, "
+            f"which the file does not say: taken for its default, {spec.size} pixels",
+            Alternative("that is right", padding=own),
+            (Alternative("it was made with image_size=None, or the size of this input", padding="same"),),
+        ),
+    )

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from edgeeff.preprocess import Interpolation, Preprocess
 from edgeeff.zoo.architecture import Architecture, Block
-from edgeeff.zoo.conventions import EDGETPU, TENSORFLOW, TORCH
+from edgeeff.zoo.conventions import TENSORFLOW, TORCH
 from edgeeff.zoo.namings._places import HEAD, UNNEEDED, block_at, in_head, nowhere
-from edgeeff.zoo.origin import Origin
+from edgeeff.zoo.origin import Alternative, Doubt, Origin
 from edgeeff.zoo.spec import IMAGENET, PLUS_MINUS_ONE, Channels, ModelSpec
 
 _NETWORK = {
@@ -40,6 +40,7 @@ _FUSED = _SQUEEZE | {
     "bn2": "project.norm",
 }
 _CONV = {"conv": "project.conv", "bn1": "project.norm"}
+_THE_AUTHORS = "geffnet's or the authors'"
 
 _KEY = re.compile(
     r"blocks\.(?P<stage>\d+)\.(?P<place>\d+)"
@@ -78,6 +79,8 @@ def origin(spec: ModelSpec, said: str | None) -> Origin:
     """``tf_…`` are TensorFlow's weights and conventions, the others timm's own training by torch's.
 
     ``said`` may carry the weights' tag (``tf_efficientnet_b0.ap_in1k``); without it they are timm's default.
+    timm, geffnet and the authors' code share the names of EdgeTPU's ``tf_…``, and timm alone strides in the
+    expansion (see :data:`edgeeff.zoo.conventions.EDGETPU`): of these timm is the likeliest today.
     """
     name = _name(spec)
     before, found, after = (said or "").lower().replace("-", "_").partition(name)
@@ -85,14 +88,36 @@ def origin(spec: ModelSpec, said: str | None) -> Origin:
     tag = after.lstrip("._") if found else ""
     library = f"tf_{name}" if ported else name
     other = name if ported else f"tf_{name}"
-    authors = EDGETPU if spec.name.startswith("edgetpu") else TENSORFLOW
-    doubtful = not found and not spec.name.startswith(("v2-b", "v2-rw"))  # of these only one kind exists
     return Origin(
         source=f"timm {library}{'.' if tag else ''}{tag}",
-        conventions=authors if ported else TORCH,
+        conventions=TENSORFLOW if ported else TORCH,
         preprocess=_ported(spec, tag) if ported else _trained(spec, tag),
-        assumed=(f"it is timm's {library}, not {other} (--model {other})",) if doubtful else (),
+        doubt=_doubt(spec, library, other, said=bool(found)),
     )
+
+
+def _doubt(spec: ModelSpec, library: str, other: str, *, said: bool) -> Doubt | None:
+    """What the tensors leave open: timm's own training or TensorFlow's, and of EdgeTPU's, whose code."""
+    edgetpu = spec.name.startswith("edgetpu")
+    if not said and not spec.name.startswith(("v2-b", "v2-rw")):  # of these only one kind exists
+        others = [Alternative(f"it is timm's {other}", model=other)]
+        if edgetpu:
+            tf = max(library, other, key=len)
+            others.append(Alternative(f"it is {_THE_AUTHORS} {tf}", model=tf, padding="edgetpu"))
+        return Doubt(
+            f"timm's {library} and {other} have the same tensors and do not compute the same, and neither "
+            f"the file nor its name says which it is: taken for {library}",
+            Alternative("that is right", model=library),
+            tuple(others),
+        )
+    if edgetpu and library.startswith("tf_"):
+        return Doubt(
+            f"timm's {library} and that of geffnet and of the authors have the same tensors and pad "
+            "differently: taken for timm's",
+            Alternative("that is right", padding="same"),
+            (Alternative(f"it is {_THE_AUTHORS}", padding="edgetpu"),),
+        )
+    return None
 
 
 def _name(spec: ModelSpec) -> str:

@@ -23,7 +23,8 @@ from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress
 from edgeeff.zoo import catalog
-from edgeeff.zoo.conventions import Conventions, Padding
+from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.origin import Alternative, Doubt
 from edgeeff.zoo.sources._located import from_hub, from_wheel
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Asked:
         model: A name that :func:`catalog.get` understands; None: the source says it.
         weights: ``imagenet``, or a repository of the hub; taken where no source is named.
         size: Height and width of the input; None: the source's own.
-        padding: Instead of the convention of the source's origin.
+        padding: Instead of the convention of the source's origin: what ``conventions.is_option`` knows.
         epsilon: Likewise, of batch normalisation.
         prefix: Which of a file's networks is meant, by the beginning of its names.
         head: What the head computes, as :mod:`edgeeff.zoo.chosen` reads it.
@@ -56,7 +57,7 @@ class Asked:
     model: str | None = None
     weights: str | None = None
     size: tuple[int, int] | None = None
-    padding: Padding | None = None
+    padding: str | None = None
     epsilon: float | None = None
     prefix: str | None = None
     head: str | None = None
@@ -84,6 +85,7 @@ class Identity:
             ``log_softmax``, ``sigmoid``; empty for nothing, or where the source does not say.
         notes: What was read or cut off, in the source's own terms: a phrase each, told at every build.
         said: What of the preprocessing the source itself says: names of fields.
+        doubt: A guess that the images may settle; a warning where they do not.
     """
 
     kind: str
@@ -100,6 +102,7 @@ class Identity:
     ends_in: str = ""
     notes: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    doubt: Doubt | None = None
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -110,12 +113,18 @@ class Identity:
         """The reverse of :meth:`to_json`."""
         data: dict[str, Any] = json.loads(text)
         data["preprocess"] = Preprocess.from_json(data["preprocess"])
-        data["conventions"] = Conventions(**data["conventions"]) if data["conventions"] else None
+        if found := data["conventions"]:
+            data["conventions"] = Conventions(
+                **found | {"static": found["static"] and tuple(found["static"])}
+            )
         data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None
         data["assumed"] = tuple(data["assumed"])
         data["warnings"] = tuple(data["warnings"])
         data["notes"] = tuple(data["notes"])
         data["said"] = tuple(data["said"])
+        if doubt := data["doubt"]:
+            others = tuple(Alternative(**other) for other in doubt["alternatives"])
+            data["doubt"] = Doubt(doubt["text"], Alternative(**doubt["present"]), others)
         return cls(**data)
 
 

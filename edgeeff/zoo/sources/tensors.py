@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff.zoo import chosen
-from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.conventions import Conventions, Size
+from edgeeff.zoo.origin import Doubt, Origin
 from edgeeff.zoo.sources import Asked, Identity
 from edgeeff.zoo.sources._content import sha256
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from edgeeff.zoo.checkpoints import Checkpoint
+    from edgeeff.zoo.efficientnet import EfficientNet
+    from edgeeff.zoo.spec import ModelSpec
 
 PRECEDENCE = 9  # whatever exists and is nothing else
 _WEIGHTS = (".json", ".safetensors", ".bin", ".pt", ".pth", ".h5", ".txt")  # what counts of a folder
@@ -39,12 +45,8 @@ def identify(asked: Asked, source: str) -> Identity:
         Path(source).expanduser(), asked.model, chosen.read(asked.prefix, asked.head)
     )
     origin = checkpoint.origin
-    own = origin.conventions
-    conventions = Conventions(
-        padding=asked.padding or own.padding,
-        epsilon=asked.epsilon or own.epsilon,
-        fused=None if asked.padding else own.fused,
-    )
+    size = asked.size or origin.preprocess.size
+    conventions = _plain(_conventions(asked, checkpoint.spec, origin), checkpoint.spec, size)
     return Identity(
         kind=__name__.rpartition(".")[2],
         source=source,
@@ -57,17 +59,57 @@ def identify(asked: Asked, source: str) -> Identity:
         assumed=origin.assumed,
         warnings=origin.warnings,
         said=origin.said,
+        doubt=_doubt(asked, checkpoint, conventions, size),
     )
 
 
 def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     """The float base graph of the network that the checkpoint fills, for images of ``size``."""
     from edgeeff.graph.export import base_graph
+
+    return base_graph(network(asked, identity, size), size)
+
+
+def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet:
+    """The network that the checkpoint fills, as a torch module, for images of ``size``."""
     from edgeeff.zoo import checkpoints
 
     which = chosen.read(asked.prefix, asked.head)
     checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model, which)
-    return base_graph(checkpoint.network(size, identity.conventions), size)
+    return checkpoint.network(size, identity.conventions)
+
+
+def _conventions(asked: Asked, spec: ModelSpec, origin: Origin) -> Conventions:
+    """The origin's, with what the user says."""
+    own = origin.conventions
+    if asked.padding is not None:
+        own = own.padded(asked.padding, spec.size)
+    return replace(own, epsilon=asked.epsilon or own.epsilon)
+
+
+def _plain(conventions: Conventions, spec: ModelSpec, size: Size) -> Conventions:
+    """The same without ``static`` where its zeros are those of SAME at ``size``: one network, one key."""
+    if conventions.static is None:
+        return conventions
+    pads = spec.architecture.same_pads
+    return replace(conventions, static=None) if pads(conventions.static) == pads(size) else conventions
+
+
+def _doubt(asked: Asked, checkpoint: Checkpoint, present: Conventions, size: Size) -> Doubt | None:
+    """The origin's doubt, as far as the user's options and this size of images leave one."""
+    doubt = checkpoint.origin.doubt
+    if doubt is None:
+        return None
+    left = []
+    for other in doubt.alternatives:
+        if asked.padding is not None and other.padding is not None:
+            continue  # the user has said it
+        origin = checkpoint.taken_for(other.model)
+        read = _conventions(replace(asked, padding=other.padding or asked.padding), checkpoint.spec, origin)
+        colours = [(o.preprocess.mean, o.preprocess.std) for o in (origin, checkpoint.origin)]
+        if _plain(read, checkpoint.spec, size) != present or colours[0] != colours[1]:
+            left.append(other)
+    return replace(doubt, alternatives=tuple(left)) if left else None
 
 
 def _files(path: Path) -> list[Path]:
