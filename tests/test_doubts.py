@@ -149,4 +149,5 @@ def test_a_network_is_equal_to_itself_and_its_hooks_are_gone(make_module, make_i
             module.train().momentum = 1.0
     with torch.no_grad():
         network(x)
-    assert np.median([found.distance for found in observe(network.eval(), [x]).values()]) < 0.1
+    found = list(observe(network.eval(), [x]).values())
+    assert max(layer.distance for layer in found[:8]) < 0.01  # later ones see a few pixels alone
