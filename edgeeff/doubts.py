@@ -117,7 +117,9 @@ def _compared(
         def inputs(prepared: Preprocess) -> Iterator[Tensor]:
             import torch
 
-            return (torch.from_numpy(prepared.normalise(batch)) for batch in batches)
+            for batch in batches:
+                images = torch.from_numpy(prepared.normalise(batch))
+                yield images.flip(1) if asked.channels == "bgr" else images
 
         present = observe(network(asked, identity, preprocess.size), inputs(preprocess))
         for option, (other, one, prepared) in readings.items():
