@@ -210,7 +210,7 @@ class Bundle:
             return session.infer(images)
         opened = open_images(images)
         looked = survey(opened.pictures, self.manifest.preprocess)
-        for warning in looked.warnings:
+        for warning in (*opened.warnings, *looked.warnings):
             PythonWarnings().warn(warning)
         logits = [session.infer(pixels) for pixels, _ in opened.batches(looked.preprocess)]
         for name, reason in opened.bad.items():

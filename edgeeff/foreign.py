@@ -31,6 +31,7 @@ from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.importing import source, tensors
 from edgeeff.harness import verify
 from edgeeff.images.survey import survey
+from edgeeff.labels import given as given_labels
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.pipeline import tool_versions
 from edgeeff.preprocess import Channels, Preprocess
@@ -74,7 +75,7 @@ def emit(
     images: Path | None = None,
     output: Path = Path("dist"),
     name: str | None = None,
-    labels: Path | None = None,
+    labels: Path | str | None = None,
     golden: int = verify.GOLDEN_IMAGES,
     progress: Progress | None = None,
 ) -> Bundle:
@@ -91,7 +92,7 @@ def emit(
         images: To verify with; None: the artifact is not run.
         output: The bundle is written to ``<output>/<name>-<target>/``.
         name: Instead of the file's.
-        labels: Text file, one class a line.
+        labels: A text, CSV or JSON file of the classes' names, or ``imagenet``.
         golden: How many golden inputs the bundle carries.
         progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.
 
@@ -113,7 +114,7 @@ def emit(
     preprocess = request.prepared(own, None, {"mean": mean, "std": std})
     stem = path.name.partition(".")[0]
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
-    names = request.resolve_labels(request.given_labels(labels), None, classes, labels)
+    names = request.resolve_labels(given_labels(labels), None, classes, labels)
     emission = Emission(folder.name, wanted, preprocess, names)
     files: dict[str, bytes] = dict(room(wanted.runtime, "emit").emit(graph, emission))
     files["README.md"] = readme(emission).encode()

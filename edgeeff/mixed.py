@@ -93,7 +93,7 @@ def floating(work: Work, target: Target, raw: bool, facts: dict[str, object]) ->
         named=sorted(named),
         budget=vars(options.budget),
         images=search.digest(),
-        labels=_digest(work.classes_named(work.images.validation).labels),
+        labels=classes_digest(work.classes_named(work.images.validation).labels),
         machine=machine.describe().cpu if options.budget.max_cost is not None else None,
     )
     trial = _Trial(work, target, raw, named, options.budget)
@@ -226,5 +226,6 @@ def _exact(found: Judged) -> Judged:
     return replace(found, sqnr_error=0.0)
 
 
-def _digest(labels: npt.NDArray[np.int64] | None) -> str | None:
+def classes_digest(labels: npt.NDArray[np.int64] | None) -> str | None:
+    """Part of a key: the class of each image, None without any."""
     return None if labels is None else key_of(labels=labels.tolist())

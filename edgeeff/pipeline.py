@@ -8,18 +8,19 @@ only what is new. Nothing is written until it is whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeeff import backends, doubts, request, steps
+from edgeeff import backends, doubts, mixed, request, steps
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.images.survey import survey
+from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
 from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
@@ -87,7 +88,7 @@ def build(
     prefix: str | None = None,
     head: str | None = None,
     trust_checkpoint: bool = False,
-    labels: Path | str | Sequence[str] | None = None,
+    labels: Path | str | Sequence[str] | Mapping[Any, Any] | None = None,
     io: str | None = None,
     task: str | None = None,
     threshold: float | None = None,
@@ -141,7 +142,8 @@ def build(
         head: What the head computes, where no name says it: ``linear,bn,relu,linear``; ``fc2:linear`` of the
             layers under a name.
         trust_checkpoint: Run a checkpoint that is code: TorchScript, torch.export, ``module:callable``.
-        labels: Names of the classes, or a file with one a line; None: those of the checkpoint.
+        labels: Names of the classes, a mapping to or from their numbers, a text, CSV or JSON file of them,
+            or ``imagenet``; None: those of the checkpoint.
         io: Input type instead of the targets' own: float32, uint8 or int8.
         task: What the outputs mean: classification (one class an image) or multilabel (any number of
             labels, each by its sigmoid); None: what the source says; one logit is multilabel.
@@ -189,7 +191,7 @@ def build(
     )
     request.refuse_output(Path(output), name)
     wanted = request.resolve_targets(targets, io)
-    named = request.given_labels(labels)
+    named = given(labels)
     work = prepare(
         model,
         checkpoint=checkpoint,
@@ -223,6 +225,11 @@ def build(
     work.labels = tuple(named) if named else None
     if negative and named:
         progress.tell(f"labels   the logit is {named[0]!r}, the second of two; without it {negative!r}")
+    names = request.resolve_labels(named, identity.labels, identity.classes, labels)
+    if not are_known(names):
+        progress.tell("labels   none are known: classes are numbers. Pass --labels, a file or imagenet")
+    for warning in request.label_warnings(names):
+        progress.warn(warning)
     name = identity.model if name is None else name
     folders = request.resolve_output(Path(output), name, wanted)
     if autotune:
@@ -237,6 +244,7 @@ def build(
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
         "labels": [negative, named],
+        "classes": mixed.classes_digest(work.classes_named(images.validation).labels),
         "meaning": vars(work.meaning),
         "options": vars(work.options)
         | {
@@ -259,7 +267,6 @@ def build(
             if (size := _replaced_size(folder)) not in (None, preprocess.size):
                 progress.warn(_REPLACED.format(*size, *preprocess.size), about=folder.name)
             network = work.network()
-            names = request.resolve_labels(named, network.labels, network.classes, labels)
             target = work.served(target)
             hub = work.hub(target)
             progress.stage(f"{folder.name}: {target.summary}")
@@ -365,6 +372,8 @@ def prepare(
     doubts.settle(asked, identity, preprocess, images.calibration if at_hand else None, cache, progress)
     if images.warning and quantises:
         progress.warn(images.warning)
+    for warning in dict.fromkeys((*images.calibration.warnings, *images.validation.warnings)):
+        progress.warn(warning)
     return steps.Work(
         *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),
         meaning=meaning,

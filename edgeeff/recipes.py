@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeeff import toml
 from edgeeff.errors import CalibrationError, OptionError
-from edgeeff.images import ImageSet, Picture, open_images, with_crops
+from edgeeff.images import ImageSet, Labelling, Picture, open_images, with_crops
 from edgeeff.target import resources
 
 
@@ -81,7 +81,7 @@ def bundled_recipe(name: str) -> Path:
     return resources("calibration") / f"{name}.toml"
 
 
-def recipe_photos(path: Path) -> tuple[Recipe, list[Picture]]:
+def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
     """A recipe, and the photos that its sources name and this machine has.
 
     Raises:
@@ -89,23 +89,30 @@ def recipe_photos(path: Path) -> tuple[Recipe, list[Picture]]:
     """
     recipe = read_recipe(path)
     pictures: list[Picture] = []
+    labelling = Labelling()
+    warnings: list[str] = []
     for source in recipe.source:
         folder = _folder(source, path.parent)
         if folder is None:
             continue
         if source.pattern:
             files = [p for pattern in source.pattern for p in sorted(folder.glob(pattern))]
-            found = [Picture(p) for p in files]
+            found = [Picture(p) for p in dict.fromkeys(files)]
         else:
-            found = list(open_images(folder).pictures)
-        pictures += [replace(p, label=_label(p, source.label)) for p in found] if source.label else found
+            opened = open_images(folder)
+            found = list(opened.pictures)
+            labelling = labelling.with_other(opened.labelling)
+            warnings += opened.warnings
+        pictures += [_labelled(p, source.label) for p in found] if source.label else found
     if not pictures:
         wanted = ", ".join(str(s.package or s.path) for s in recipe.source)
         raise CalibrationError(
             f"none of the photos of {path.name} is on this machine ({wanted})",
             mend="pass your own images with --calibration FOLDER, or pip install 'edgeeff[demo]'",
         )
-    return recipe, pictures
+    left = {p.class_name for p in pictures}  # a source's label goes before its subfolders
+    labelling = replace(labelling, names=tuple(name for name in labelling.names if name in left))
+    return recipe, ImageSet(tuple(pictures), labelling=labelling, warnings=tuple(warnings))
 
 
 def open_source(source: Path | str, *, count: int | None = None, seed: int | None = None) -> ImageSet:
@@ -118,12 +125,13 @@ def open_source(source: Path | str, *, count: int | None = None, seed: int | Non
     """
     path = Path(source)
     if path.suffix == ".toml":
-        recipe, pictures = recipe_photos(path)
+        recipe, photos = recipe_photos(path)
         wanted = recipe.count if count is None else count
-        chosen = choose(pictures, wanted, recipe.seed if seed is None else seed, recipe.crops)
-        return ImageSet(tuple(chosen))
-    opened = open_images(path)
-    return ImageSet(tuple(choose(opened.pictures, count, seed or 0)), class_names=opened.class_names)
+        chosen = choose(photos.pictures, wanted, recipe.seed if seed is None else seed, recipe.crops)
+    else:
+        photos = open_images(path)
+        chosen = choose(photos.pictures, count, seed or 0)
+    return replace(photos, pictures=tuple(chosen))
 
 
 def choose(
@@ -156,13 +164,14 @@ def _folder(source: Source, beside: Path) -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
-def _label(picture: Picture, pattern: str | None) -> int:
-    found = re.search(pattern, picture.path.name) if pattern else None
+def _labelled(picture: Picture, pattern: str) -> Picture:
+    """A picture with the class that a pattern finds in its file's name, if it finds any."""
+    found = re.search(pattern, picture.path.name)
     if found is None:
-        return picture.label
+        return picture
     if not (found.group(1) or "").isdecimal():
         raise CalibrationError(
             f"label {pattern!r} finds {found.group(1)!r} in {picture.path.name}, which is no class index",
             mend="let the first group of the recipe's label match the digits",
         )
-    return int(found.group(1))
+    return replace(picture, label=int(found.group(1)), class_name=None)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from edgeeff import backends, tasks
 from edgeeff.bundle import is_ours
-from edgeeff.errors import LabelsError, MissingFileError, MissingRuntimeError, OptionError, OutputError
+from edgeeff.errors import LabelsError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
+from edgeeff.labels import duplicates, placeholders
 from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
 from edgeeff.steps import GivenPlan, Options
@@ -430,13 +431,7 @@ def resolve_labels(
         LabelsError: Their number is not the network's number of classes.
     """
     if given is None:
-        return (
-            tuple(own)
-            if own
-            else ("positive",)
-            if classes == 1
-            else tuple(map("class {}".format, range(classes)))
-        )
+        return tuple(own) if own else placeholders(classes)
     if len(given) != classes:
         raise LabelsError(
             f"{f'{origin} holds ' if isinstance(origin, (str, Path)) else ''}"
@@ -446,25 +441,12 @@ def resolve_labels(
     return tuple(given)
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        raise MissingFileError(f"no labels file {path}", mend="pass a text file with one label a line")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise LabelsError(f"{path} is not UTF-8 text", mend="save the labels as UTF-8, one a line") from None
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return tuple(line.strip() for line in lines)
-
-
-def given_labels(labels: Path | str | Sequence[str] | None) -> list[str] | None:
-    """The labels that the user gave, read from their file if it is one.
-
-    Raises:
-        MissingFileError: There is no such file.
-        LabelsError: It is not text.
-    """
-    if labels is None:
-        return None
-    return list(_read_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels)
+def label_warnings(labels: Sequence[str]) -> list[str]:
+    """What may be wrong with the labels that a checkpoint brings; the user's own are refused for it."""
+    twice = duplicates(labels)
+    if not twice:
+        return []
+    return [
+        f"{len(twice)} labels of the checkpoint stand for more than one class ({', '.join(twice[:3])}): "
+        "results of these cannot be told apart. Pass labels that differ with --labels"
+    ]

@@ -27,6 +27,7 @@ from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
 from edgeeff.harness.verify import FEW, GOLDEN_IMAGES
 from edgeeff.images import ImageSet
+from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
 from edgeeff.mixed import Floating, Known
 from edgeeff.preprocess import Pixels, Preprocess
@@ -122,7 +123,8 @@ def identify(asked: Asked, cache: Cache, progress: Progress) -> tuple[Identity, 
     if entry is None:
         entry = {"identity.json": room.identify(asked, source).to_json().encode()}
         cache.put("identity", key, entry)
-    return replace(Identity.from_json(entry["identity.json"].decode()), source=source), digest
+    identity = replace(Identity.from_json(entry["identity.json"].decode()), source=source)
+    return sources.with_imagenet_labels(asked, identity), digest
 
 
 @dataclass
@@ -345,8 +347,13 @@ class Work:
         """
         if self.options.budget is None or self.options.budget.max_drop is None:
             return images
-        network = self.network()
-        return images.classes_named(self.labels or network.labels or tuple(map(str, range(network.classes))))
+        known = self.labels or self.identity.labels
+        named = images.classes_named(known or placeholders(self.identity.classes))
+        for warning in named.warnings:
+            if warning not in images.warnings and warning not in self._told:
+                self._told.add(warning)
+                self.progress.warn(warning)
+        return named
 
     def quantised(
         self, target: Target, raw: bool, floating: frozenset[str] = frozenset()

@@ -8,12 +8,16 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from edgeeff import text
 from edgeeff.errors import EdgeeffError
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+#: Bytes of the largest TOML file that is read.
+LARGEST = 16 << 20
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -31,10 +35,8 @@ def read(path: Path, shape: type[Shape], kind: type[EdgeeffError], *, fields: st
         EdgeeffError: Of that kind: the file cannot be read, is not TOML, or holds something else.
     """
     try:
-        return shape.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror}", mend="pass the path of a file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return shape.model_validate(tomllib.loads(text.read(path, kind, LARGEST)))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise kind(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
     except ValidationError as error:
         raise kind(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeeff import backends, scratch, toml
+from edgeeff import backends, scratch, text, toml
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
@@ -89,7 +89,7 @@ def read(path: Path) -> Tuning:
     if not path.is_file():
         raise MissingFileError(f"no file {path}", mend="pass a tuning.json that --autotune wrote")
     try:
-        content = _TuningFile.model_validate_json(path.read_bytes())
+        content = _TuningFile.model_validate_json(text.read(path, OptionError))
     except ValidationError as error:
         raise OptionError(
             f"{path} is no tuning: {toml.first(error)}", mend="write one with --autotune"
@@ -141,8 +141,8 @@ def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
         machine=machine.describe().to_json(),
         targets=found,
     )
-    text = json.dumps(content.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return Tuning({name: entry.chosen for name, entry in found.items()}), text.encode()
+    written = json.dumps(content.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return Tuning({name: entry.chosen for name, entry in found.items()}), written.encode()
 
 
 def choose(rule: str, ratios: Mapping[str, Ratio]) -> str:

@@ -20,6 +20,8 @@ ROOT = Path(edgeeff.__file__).parent
 FLOORS = {
     "edgeeff.errors": (1, "device"),
     "edgeeff.toml": (1, "device"),
+    "edgeeff.text": (1, "device"),
+    "edgeeff.labels": (2, "device"),
     "edgeeff.memory": (1, "build"),
     "edgeeff.progress": (1, "device"),
     "edgeeff.preprocess": (1, "device"),

@@ -29,26 +29,28 @@ def write(tmp_path):
 
 
 def test_a_folder_beside_the_recipe(write):
-    recipe, pictures = recipe_photos(write(f"count = 3\nseed = 5\n{SOURCE}"))
+    recipe, photos = recipe_photos(write(f"count = 3\nseed = 5\n{SOURCE}"))
     assert (recipe.count, recipe.seed, recipe.crops) == (3, 5, False)
-    assert [p.path.name for p in pictures] == ["p0_7.png", "p1_8.png", "p2_9.png", "p3_10.png"]
+    assert [p.path.name for p in photos.pictures] == ["p0_7.png", "p1_8.png", "p2_9.png", "p3_10.png"]
 
 
 def test_patterns_and_labels(write):
-    _, pictures = recipe_photos(write(SOURCE + "pattern = ['p[12]*.png', 'p0*']\nlabel = '_(\\d+)\\.png$'"))
-    assert [(p.path.name, p.label) for p in pictures] == [("p1_8.png", 8), ("p2_9.png", 9), ("p0_7.png", 7)]
+    _, photos = recipe_photos(write(SOURCE + "pattern = ['p[12]*.png', 'p0*']\nlabel = '_(\\d+)\\.png$'"))
+    assert [(p.path.name, p.label) for p in photos.pictures] == [
+        ("p1_8.png", 8),
+        ("p2_9.png", 9),
+        ("p0_7.png", 7),
+    ]
 
 
 def test_names_without_a_label_stay_unlabelled(write):
-    _, pictures = recipe_photos(write(SOURCE + "label = '_(9)\\.png$'"))
-    assert [p.label for p in pictures] == [-1, -1, 9, -1]
+    _, photos = recipe_photos(write(SOURCE + "label = '_(9)\\.png$'"))
+    assert [p.label for p in photos.pictures] == [-1, -1, 9, -1]
 
 
 def test_a_package_that_is_not_installed_is_passed_over(write):
-    _, pictures = recipe_photos(
-        write(f'{SOURCE}[[source]]\npackage = "no_such_package"\npattern = ["*.png"]')
-    )
-    assert len(pictures) == 4
+    _, photos = recipe_photos(write(f'{SOURCE}[[source]]\npackage = "no_such_package"\npattern = ["*.png"]'))
+    assert len(photos) == 4
 
 
 def test_photos_that_are_nowhere_are_an_error(write):
@@ -89,7 +91,7 @@ def test_recipes_that_make_no_sense_are_refused(text, write):
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "recipe.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CalibrationError, match="is not TOML"):
+    with pytest.raises(CalibrationError, match="is damaged utf-16"):
         read_recipe(tmp_path / "recipe.toml")
     with pytest.raises(CalibrationError, match="cannot be read"):
         read_recipe(tmp_path / "missing.toml")

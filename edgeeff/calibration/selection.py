@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +71,12 @@ def select(
             recipe.crops,
         )
     else:
-        photos, crops = list(open_source(source).pictures), False
+        photos, crops = open_source(source), False
         wanted, chosen_seed = DEFAULT_COUNT if count is None else count, seed or 0
     if validation is not None:
-        pictures = choose(photos, wanted, chosen_seed, crops)
-        return Selection(ImageSet(tuple(pictures)), open_source(validation), warning)
-    chosen = choose(photos, wanted, chosen_seed)
+        pictures = choose(photos.pictures, wanted, chosen_seed, crops)
+        return Selection(replace(photos, pictures=tuple(pictures)), open_source(validation), warning)
+    chosen = choose(photos.pictures, wanted, chosen_seed)
     held_out = chosen[HELD_OUT - 1 :: HELD_OUT]
     kept = [p for i, p in enumerate(chosen) if (i + 1) % HELD_OUT]
     if not held_out:
@@ -87,7 +87,8 @@ def select(
         judged = extra // HELD_OUT
         kept = choose(kept, len(kept) + extra - judged, chosen_seed, crops=True)
         held_out = choose(held_out, len(held_out) + judged, chosen_seed + 1, crops=True)
-    return Selection(ImageSet(tuple(kept)), ImageSet(tuple(held_out)), warning, held_out=True)
+    judged_by = ImageSet(tuple(held_out), labelling=photos.labelling)  # the photos' warnings are said once
+    return Selection(replace(photos, pictures=tuple(kept)), judged_by, warning, held_out=True)
 
 
 def batch_size(preprocess: Preprocess) -> int:

@@ -42,7 +42,7 @@ def command(
     prefix: options.Prefix = None,
     head: options.Head = None,
     trust_checkpoint: options.TrustCheckpoint = False,
-    labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
+    labels: options.Labels = None,
     io: options.Io = None,
     task: options.Task = None,
     threshold: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeeff.cli import console, tables, values
+from edgeeff.cli import console, options, tables, values
 from edgeeff.errors import OptionError
 
 
@@ -26,7 +26,7 @@ def command(
         "dist"
     ),
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: the file's.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Text file, one class a line.")] = None,
+    labels: options.Labels = None,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:

@@ -75,6 +75,10 @@ Task = Annotated[
         help="classification, or multilabel (sigmoid). Default: the network's; one logit: multilabel."
     ),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="Names of the classes: a text (one a line), CSV or JSON file, or imagenet."),
+]
 Io = Annotated[str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")]
 Count = Annotated[
     int | None,

@@ -71,15 +71,15 @@ def _pixels(source: str, preprocess: Any, warnings: list[str]) -> Iterator[tuple
         for number, frame in enumerate(video.frames(source)):
             yield f"{source} frame {number}", preprocess.fit(frame)
         return
-    pictures = images.open_images(source).pictures
-    looked = survey(pictures, preprocess)
+    opened = images.open_images(source)
+    looked = survey(opened.pictures, preprocess)
     for line in looked.lines:
         console.note(line)
-    warnings += looked.warnings
+    warnings += (*opened.warnings, *looked.warnings)
     for warning in warnings:
         console.warn(warning)
     preprocess = looked.preprocess
-    for picture in pictures:
+    for picture in opened.pictures:
         yield str(picture), preprocess.fit(images.decode(picture, preprocess))
 
 

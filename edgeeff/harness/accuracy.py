@@ -91,8 +91,8 @@ class AccuracyReport:
         scores: Against the labels; None without any.
         reference: Against the float bundle; None without one.
         notes: How the files were read, where they are not 8-bit and upright: one sentence each.
-        warnings: What the reader must not miss: how files were read where that is a guess, images that were
-            skipped, too few of them, what the comparison with the reference warns of.
+        warnings: What the reader must not miss: how files were read and classes found where that is a guess,
+            what was passed over, images that were skipped, too few of them, what the comparison with the reference warns of.
     """
 
     bundle: str
@@ -158,7 +158,9 @@ def evaluate(
     bundle = _as_bundle(bundle)
     floating = None if reference is None else _as_bundle(reference)
     images = images if isinstance(images, ImageSet) else open_source(images)
-    known = _labels(images.classes_named(bundle.manifest.labels), labels)
+    if labels is None:
+        images = images.classes_named(bundle.manifest.labels)
+    known = _labels(images, labels)
     if known is None and floating is None:
         raise OptionError(
             "there is nothing to judge by: the images bear no labels, and no reference is named",
@@ -226,7 +228,7 @@ def evaluate(
         scores=judged,
         reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
         notes=looked.lines,
-        warnings=looked.warnings,
+        warnings=(*images.warnings, *looked.warnings),
     )
     report = replace(report, warnings=_warnings(report))
     for text in report.warnings:

@@ -36,6 +36,8 @@ def read(path: Path) -> list[Picture]:
             labels = arrays["labels"] if "labels" in arrays.files else np.full(rows, UNLABELLED)
         if labels.ndim != 1 or labels.dtype.kind not in "iuf":
             raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}, not int [N]")
+        if labels.size and (not (np.mod(labels, 1) == 0).all() or labels.min() < UNLABELLED):
+            raise ValueError("labels are not all a class's number from 0, or -1 for an unknown one")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise MissingFileError(
             f"{path} does not hold images: {error}",

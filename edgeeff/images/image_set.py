@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import ImageError, LabelsError
+from edgeeff.images.classes import Labelling, find, refuse_numbers
 from edgeeff.images.decoding import try_decode
 from edgeeff.images.picture import UNLABELLED, Picture, file_digest, stamp
 from edgeeff.preprocess import Pixels, Preprocess
@@ -21,13 +22,17 @@ from edgeeff.preprocess import Pixels, Preprocess
 class ImageSet:
     """Images in a fixed order.
 
-    ``bad`` names those that could not be decoded, with the reason, as :meth:`batches` comes upon them.
-    ``class_names`` are the subfolders that labelled them, where that is how they are labelled.
+    Args:
+        pictures: The images.
+        bad: Those that could not be decoded, with the reason, as :meth:`batches` comes upon them.
+        labelling: How names gave them their classes, until :meth:`classes_named` finds the network's.
+        warnings: What was passed over or may be wrong, a sentence each: every verb shows them.
     """
 
     pictures: tuple[Picture, ...]
     bad: dict[str, str] = field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
+    labelling: Labelling = field(default_factory=Labelling)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -39,28 +44,38 @@ class ImageSet:
         return labels if (labels != UNLABELLED).any() else None
 
     def classes_named(self, labels: Sequence[str]) -> ImageSet:
-        """The same images, a subfolder's class found by its name: the network's label, or its number.
+        """The same images with the network's classes: :func:`edgeeff.images.classes.find` says how.
 
-        Subfolders with other names are classes in their sorted order, if there is one for each class.
+        Args:
+            labels: The network's, or what stands for them (:func:`edgeeff.labels.placeholders`).
 
         Raises:
-            LabelsError: They are not, so nobody knows which class a subfolder is.
+            LabelsError: A subfolder, a name or a number is no class of the network, or may be two.
         """
-        names = self.class_names
-        if not names or (len(names) == len(labels) and not set(names) <= set(labels)):
-            return self
-        numbers = {label: i for i, label in enumerate(labels)}
-        if all(name.isdigit() and int(name) < len(labels) for name in names):
-            numbers = {name: int(name) for name in names}
-        unknown = [name for name in names if name not in numbers]
-        if unknown:
-            raise LabelsError(
-                f"{len(unknown)} of {len(names)} subfolders are no class of the network: "
-                f"{', '.join(unknown[:3])}",
-                mend="name each subfolder after a label or its number, or have one for each class, in order",
-            )
-        pictures = tuple(replace(p, label=numbers[names[p.label]]) for p in self.pictures)
-        return ImageSet(pictures, self.bad)
+        unnamed = [p for p in self.pictures if p.class_name is None and p.label != UNLABELLED]
+        for picture in unnamed:
+            if not 0 <= picture.label < len(labels):
+                raise LabelsError(
+                    f"{picture.place or picture}: class {picture.label}, but the network's classes are "
+                    f"0…{len(labels) - 1}",
+                    mend="give the classes' numbers from 0, in the order of the network's outputs",
+                )
+        if self.labelling.undecided:
+            refuse_numbers((p.label for p in unnamed), labels, "in the list,")
+        if not self.labelling.names:
+            return replace(self, labelling=Labelling())
+        first: dict[str, str] = {}
+        for picture in self.pictures:
+            if picture.class_name is not None:
+                first.setdefault(picture.class_name, picture.place)
+        found = find(self.labelling, labels, first)
+        pictures = tuple(
+            p
+            if p.class_name is None
+            else replace(p, label=found.numbers[p.class_name], class_name=None, place="")
+            for p in self.pictures
+        )
+        return ImageSet(pictures, self.bad, warnings=(*self.warnings, *found.warnings))
 
     def digest(self) -> str:
         """SHA-256 over the bytes of the files, the rows and the crops: what was looked at, not its path."""

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from edgeeff.errors import MissingFileError
 from edgeeff.images import arrays, folders, lists
-from edgeeff.images.decoding import SUFFIXES
+from edgeeff.images.classes import Labelling
 from edgeeff.images.image_set import ImageSet
 from edgeeff.images.picture import Picture
+from edgeeff.images.suffixes import is_readable, readable
+
+LISTS = (".txt", ".lst", ".list", ".csv", ".tsv")
 
 
 def open_images(source: Path | str) -> ImageSet:
@@ -18,26 +21,35 @@ def open_images(source: Path | str) -> ImageSet:
         MissingFileError: There is nothing there, or no image in it.
     """
     path = Path(source)
-    names: tuple[str, ...] = ()
     if path.is_dir():
-        pictures, names = folders.read(path)
+        folder = folders.read(path)
+        found = ImageSet(
+            tuple(folder.pictures),
+            labelling=Labelling(folder.class_names, folder.empty),
+            warnings=folder.warnings,
+        )
     elif not path.is_file():
         raise MissingFileError(
             f"no file or folder {path}", mend="pass an image, a folder of images, a list file or an .npz"
         )
-    elif path.suffix == ".npz":
-        pictures = arrays.read(path)
-    elif path.suffix.lower() in SUFFIXES:
-        pictures = [Picture(path)]
-    elif path.suffix.lower() in (".txt", ".lst", ".list", ".csv"):
-        pictures = lists.read(path)
+    elif path.suffix.lower() == ".npz":
+        found = ImageSet(tuple(arrays.read(path)))
+    elif is_readable(path):
+        found = ImageSet((Picture(path),))
+    elif path.suffix.lower() in LISTS:
+        listed = lists.read(path)
+        labelling = Labelling(listed.class_names, listed=True, undecided=listed.undecided)
+        found = ImageSet(tuple(listed.pictures), labelling=labelling, warnings=listed.warnings)
     else:
         raise MissingFileError(
-            f"{path} is neither an image nor a list of images",
-            mend=f"images end in {', '.join(sorted(SUFFIXES))}; lists end in .txt, arrays in .npz",
+            f"{path} is neither an image that is read here nor a list of images",
+            mend=f"images end in {_suffixes()}; lists end in {', '.join(LISTS)}, arrays in .npz",
         )
-    if not pictures:
-        raise MissingFileError(
-            f"{path} holds no image", mend=f"put images there ({', '.join(sorted(SUFFIXES))})"
-        )
-    return ImageSet(tuple(pictures), class_names=names)
+    if not found.pictures:
+        why = "".join(f"; {warning}" for warning in found.warnings)
+        raise MissingFileError(f"{path} holds no image{why}", mend=f"put images there ({_suffixes()})")
+    return found
+
+
+def _suffixes() -> str:
+    return ", ".join(sorted(readable()))

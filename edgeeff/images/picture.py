@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,14 +20,19 @@ class Picture:
     Args:
         path: The file that holds it.
         index: Its row, where the file is an .npz.
-        label: Its class, or -1.
+        label: Its class, or -1. Where ``class_name`` is not None, the class's place among the sorted names,
+            until :meth:`edgeeff.images.ImageSet.classes_named` finds it among the network's.
         crop: Part of the photo to use: left, top, width and height as fractions of the photo's, if not all.
+        class_name: The name of its class, where a subfolder or a list gives one.
+        place: Where its label stands, for messages.
     """
 
     path: Path
     index: int | None = None
     label: int = UNLABELLED
     crop: tuple[float, float, float, float] | None = None
+    class_name: str | None = None
+    place: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
@@ -44,7 +49,7 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
         extent = generator.uniform(0.4, 1.0)
         left, top = generator.uniform(0, 1 - extent, 2)
         crop = (float(left), float(top), float(extent), float(extent))
-        crops.append(replace(pictures[i % len(pictures)], crop=crop, label=UNLABELLED))
+        crops.append(replace(pictures[i % len(pictures)], crop=crop, label=UNLABELLED, class_name=None))
     return crops
 
 

@@ -90,10 +90,10 @@ def test_given_labels_replace_the_images_own(make_bundle, images, colours):
 def test_a_bad_image_is_skipped_and_named_and_labels_keep_their_images(make_bundle, tmp_path, colours):
     folder = tmp_path / "photos"
     for i, (pixels, label) in enumerate(zip(*colours, strict=True)):
-        path = folder / f"class{label}" / f"{i:02}.ppm"
+        path = folder / ("red", "green", "blue")[label] / f"{i:02}.ppm"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"P6 8 8 255\n" + pixels.tobytes())
-    (folder / "class0" / "03.ppm").write_bytes(b"no image")
+    (folder / "red" / "03.ppm").write_bytes(b"no image")
     report = edgeeff.evaluate(make_bundle(), folder)
     assert (report.images, report.scores.top_1.successes) == (59, 59)
     assert [name.endswith("03.ppm") for name in report.skipped] == [True]

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from edgeeff import labels
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress
@@ -141,6 +143,20 @@ class Room(Protocol):
 def room(kind: str) -> Any:
     """A kind's room."""
     return import_module(f"{__name__}.{kind}")
+
+
+def with_imagenet_labels(asked: Asked, identity: Identity) -> Identity:
+    """The identity with ImageNet's labels, where the weights are known to be ImageNet's.
+
+    They are where nobody named others: ``--weights imagenet``, an installed package's, and repositories of
+    timm or called ``…in1k``. A checkpoint with 1000 classes may be anything, and keeps its numbers.
+    """
+    weights = asked.weights or IMAGENET
+    published = weights == IMAGENET or re.match(r"(hf[-_]hub:)?timm/|.*in1k", weights) is not None
+    if asked.source is None and published and identity.labels is None:
+        names = labels.imagenet()
+        return replace(identity, labels=names) if len(names) == identity.classes else identity
+    return identity
 
 
 def kinds() -> list[str]:
