@@ -56,7 +56,7 @@ def test_a_tuning_is_of_a_target_and_a_kind_of_network():
 def test_what_is_no_tuning_is_refused(tmp_path, content):
     path = tmp_path / "tuning.json"
     path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(OptionError, match="is no tuning|is not UTF-8"):
+    with pytest.raises(OptionError, match=r"is no tuning|is not UTF-8"):
         tuning.read(path)
     with pytest.raises(MissingFileError):
         tuning.read(tmp_path / "absent.json")
