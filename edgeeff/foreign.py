@@ -126,7 +126,7 @@ def emit(
         looked = survey(chosen.pictures, preprocess)
         for line in looked.lines:
             progress.tell(line)
-        progress.warn_again(looked.warnings)
+        progress.warn_again((*chosen.warnings, *looked.warnings))
         inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))
         progress.warn_again(f"skipped an image: {reason}" for reason in sorted(set(chosen.bad.values())))
         hub = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)

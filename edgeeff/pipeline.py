@@ -221,15 +221,14 @@ def build(
         progress=progress,
     )
     identity, preprocess, images = work.identity, work.preprocess, work.images
-    named, negative = request.sides(named or identity.labels, identity.classes)
-    work.labels = tuple(named) if named else None
-    if negative and named:
-        progress.tell(f"labels   the logit is {named[0]!r}, the second of two; without it {negative!r}")
-    names = request.resolve_labels(named, identity.labels, identity.classes, labels)
+    sides, negative = request.sides(named or identity.labels, identity.classes)
+    work.labels = tuple(sides) if sides else None
+    if negative and sides:
+        progress.tell(f"labels   the logit is {sides[0]!r}, the second of two; without it {negative!r}")
+    names = request.resolve_labels(sides, identity.labels, identity.classes, labels)
     if not are_known(names):
         progress.tell("labels   none are known: classes are numbers. Pass --labels, a file or imagenet")
-    for warning in request.label_warnings(names):
-        progress.warn(warning)
+    progress.warn_again(request.label_warnings(names))
     name = identity.model if name is None else name
     folders = request.resolve_output(Path(output), name, wanted)
     if autotune:
@@ -243,7 +242,7 @@ def build(
         "channels": work.asked.channels,
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
-        "labels": [negative, named],
+        "labels": [negative, names],
         "classes": mixed.classes_digest(work.classes_named(images.validation).labels),
         "meaning": vars(work.meaning),
         "options": vars(work.options)
@@ -372,8 +371,7 @@ def prepare(
     doubts.settle(asked, identity, preprocess, images.calibration if at_hand else None, cache, progress)
     if images.warning and quantises:
         progress.warn(images.warning)
-    for warning in dict.fromkeys((*images.calibration.warnings, *images.validation.warnings)):
-        progress.warn(warning)
+    progress.warn_again((*images.calibration.warnings, *images.validation.warnings))
     return steps.Work(
         *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),
         meaning=meaning,

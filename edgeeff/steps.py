@@ -349,10 +349,7 @@ class Work:
             return images
         known = self.labels or self.identity.labels
         named = images.classes_named(known or placeholders(self.identity.classes))
-        for warning in named.warnings:
-            if warning not in images.warnings and warning not in self._told:
-                self._told.add(warning)
-                self.progress.warn(warning)
+        self.progress.warn_again(named.warnings)
         return named
 
     def quantised(

@@ -92,7 +92,8 @@ class AccuracyReport:
         reference: Against the float bundle; None without one.
         notes: How the files were read, where they are not 8-bit and upright: one sentence each.
         warnings: What the reader must not miss: how files were read and classes found where that is a guess,
-            what was passed over, images that were skipped, too few of them, what the comparison with the reference warns of.
+            what was passed over, images that were skipped, too few of them, what the comparison with the
+            reference warns of.
     """
 
     bundle: str

@@ -12,7 +12,6 @@ from edgeeff.images import arrays
 from edgeeff.images.picture import Picture
 from edgeeff.preprocess import FOUR, MODES, Pixels, Preprocess
 
-
 #: What an EXIF orientation asks for (TIFF 6.0, tag 274).
 ORIENTATION = 0x0112
 _TURNS = {
