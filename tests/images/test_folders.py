@@ -9,6 +9,7 @@ from PIL import Image, features
 
 from edgeeff.errors import MissingFileError
 from edgeeff.images import decode, open_images
+from edgeeff.preprocess import Preprocess
 
 
 @pytest.fixture
@@ -155,7 +156,8 @@ def test_what_pillow_reads_counts(suffix, library, photo, tmp_path):
     Image.new(mode, (16, 16), 100).save(path, format="JPEG" if suffix in (".jfif", ".jpe") else None)
     images = open_images(tmp_path / "data")
     assert names(images) == [f"1{suffix}"] and images.warnings == ()
-    assert decode(images.pictures[0]).size == (16, 16)
+    preprocess = Preprocess(size=(16, 16), mean=(0.0,) * 3, std=(1.0,) * 3)
+    assert decode(images.pictures[0], preprocess).size == (16, 16)
 
 
 def test_a_folder_of_nothing_readable_says_what_is_there(tmp_path):
