@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -25,6 +25,7 @@ _SHOWN = 3  # tensors named in a message
 _UNCOUNTED = "num_batches_tracked"
 _AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|avg|averag\w*|mean_teacher)(?:$|[._])")
 _STEM = "stem.conv.weight"
+_USUAL = {"torchvision": "1"}  # where a library's own classifier is no Linear, the place of the Linear in it
 _WAYS = (
     "if the network computes with them, export it to ONNX and pass that, or pass module:callable with "
     "--trust-checkpoint; if it does not, "
@@ -94,7 +95,7 @@ def account(
             rest[key] = ours if _is_head(ours) else None
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
     assumed += lines
-    built, warnings = _head(places, chosen, head, ordered, path)
+    built = _head(places, chosen, head, ordered, path, _USUAL.get(naming, ""))
     return Accounted(
         naming,
         prefix,
@@ -104,7 +105,7 @@ def account(
         strays,
         found.preprocess if found else {},
         (*assumed, *(found.lines if found else ()), *built.assumed),
-        warnings,
+        built.warnings,
     )
 
 
@@ -117,10 +118,12 @@ def refuse_strays(accounted: Accounted, path: object) -> None:
     if not accounted.strays:
         return
     shown = [f"{key} {shape}" for key, shape in accounted.strays.items()]
-    beside = not any(key.startswith(accounted.prefix) for key in accounted.strays)
+    common = accounted.prefix
+    while not all(key.startswith(common) for key in accounted.layers):
+        common = common[: common[:-1].rfind(".") + 1]
     leave = (
-        f'--prefix "{accounted.prefix}" takes what lies under that name alone'
-        if accounted.prefix and beside
+        f'--prefix "{common}" takes what lies under that name alone'
+        if common and not any(key.startswith(common) for key in accounted.strays)
         else "save the state_dict again without them"
     )
     raise CheckpointError(
@@ -261,8 +264,13 @@ def _sorted(
 
 
 def _head(
-    places: list[Place], chosen: Chosen, head: Sequence[Layer] | None, ordered: bool, path: object
-) -> tuple[Head, tuple[str, ...]]:
+    places: list[Place],
+    chosen: Chosen,
+    head: Sequence[Layer] | None,
+    ordered: bool,
+    path: object,
+    usual: str,
+) -> Head:
     """The head, by whoever says it: the user, the file, or the names of its layers."""
     if head is not None:
         if chosen.head is not None or places:
@@ -272,7 +280,7 @@ def _head(
                 mend="leave --head out" if chosen.head else "export the network to ONNX and pass that",
             )
         try:
-            return straighten(head), ()
+            return straighten(head)
         except HeadError as error:
             raise CheckpointError(
                 f"{path}: {error}", mend="export the network to ONNX and pass that"
@@ -282,14 +290,14 @@ def _head(
         parents = {place.name.rpartition(".")[0] for place in places}
         ordered = len(parents) == 1 and all(p.name.rpartition(".")[2].isdigit() for p in places)
     if chosen.head is None:
-        return (arranging.decided(places, str(path)) if places else Head({})), ()
+        return arranging.decided(places, str(path), usual) if places else Head({})
     found, left = arranging.given(places, chosen.head, str(path), ordered)
     if not left:
-        return found, ()
+        return found
     text = f"left out, as --head names {chosen.head.under} alone: {arranging.some(left)}"
     if all(place.own is not None for place in left):
-        return Head(found.tensors, found.activations, (*found.assumed, text)), ()
-    return found, (f"{text}; if the network computes with them, its answers are others",)
+        return replace(found, assumed=(*found.assumed, text))
+    return replace(found, warnings=(f"{text}; if the network computes with them, its answers are others",))
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -8,7 +8,7 @@ in all other cases the user has to say what stands there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from torch import Tensor
@@ -59,8 +59,13 @@ class Place:
         return f"{self.name} {'×'.join(map(str, max(self.tensors.values(), key=Tensor.numel).shape))}"
 
 
-def decided(places: Sequence[Place], path: str) -> Head:
+def decided(places: Sequence[Place], path: str, usual: str) -> Head:
     """The head that the names of its layers say.
+
+    Args:
+        places: Its layers, in the file's order.
+        path: Of the file, for messages.
+        usual: Where in the library's own classifier its Linear stands.
 
     Raises:
         CheckpointError: They do not say it.
@@ -74,10 +79,10 @@ def decided(places: Sequence[Place], path: str) -> Head:
             mend=f'say its layers in computing order, such as --head "{example}" if that is what it has; '
             f"{_several(places)}{_OTHER_WAYS}",
         )
-    assumed = _assumed(places)
+    warnings = _guessed(places[0], usual)
     layers = [_layer(place, Step(place.kind or "")) for place in places]
     head = _straighten(layers, path)
-    return Head(head.tensors, head.activations, assumed)
+    return replace(head, warnings=warnings)
 
 
 def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) -> tuple[Head, list[Place]]:
@@ -93,16 +98,16 @@ def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) ->
         CheckpointError: The file's layers are others in number, kind or shape.
     """
     under = head.under
-    meant = [p for p in places if under is None or p.name == under or p.name.startswith(f"{under}.")]
+    meant = [place for place in places if under is None or f".{under}." in f".{place.name}."]
     left = [place for place in places if place not in meant]
     steps = head.holding()
     orders = list(_assignments(meant, steps, ordered))
     if len(orders) != 1:
         said = ", ".join({"norm": "bn"}.get(step.kind, step.kind) for step in steps)
-        why = "in more than one order" if orders else "otherwise"
+        why = "match it in more than one order" if orders else "do not match it in number, kind or shape"
         raise CheckpointError(
             f"{path}: --head says {said}; the file holds {some(meant) or 'no layer'}"
-            f"{f' under {under}' if under else ''}, which fit it {why}",
+            f"{f' under {under}' if under else ''}, which {why}",
             mend="name every layer of the head in computing order, bn for batch normalisation; "
             + (
                 f'of several heads name the one that is meant: --head "{places[-1].name}:linear"; '
@@ -117,7 +122,7 @@ def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) ->
     assumed = [f"the head is {_computed(layers)}, as --head says"]
     if any(step.kind == "norm" and step.value is None for step in head.steps):
         assumed.append("the head's batch normalisation has torch's epsilon, 1e-5 (bn(0.001) gives another)")
-    return Head(found.tensors, found.activations, tuple(assumed)), left
+    return replace(found, assumed=tuple(assumed)), left
 
 
 def some(places: Sequence[Place]) -> str:
@@ -171,13 +176,20 @@ def _behind(place: str) -> int:
     return sum(map(int, parts))
 
 
-def _assumed(places: Sequence[Place]) -> tuple[str, ...]:
-    first = places[0]
-    beside = first.own is None
-    found = [f"the head is the one Linear layer beside the network, {first.name}"] if beside else []
-    if _behind(first.name if first.own is None else first.own):
-        found.append(f"nothing but dropout stands before the head's {first.name}")
-    return tuple(found)
+def _guessed(first: Place, usual: str) -> tuple[str, ...]:
+    """What is likely of a head's first layer, and leaves no trace."""
+    if first.own is None:
+        return (
+            f"the head is taken to be {first.name}, the one Linear layer beside the network, nothing but "
+            'dropout stands before it: neither leaves a trace (--head "linear" confirms it)',
+        )
+    plain = all(part.isdigit() for part in first.own.split(".") if part)
+    if first.own == usual or (plain and _behind(first.own) == 0):
+        return ()
+    return (
+        f"nothing but dropout is taken to stand before the head's {first.name}: what stands there leaves no "
+        'trace (--head "linear" confirms it)',
+    )
 
 
 def _assignments(meant: Sequence[Place], steps: Sequence[Step], ordered: bool) -> Iterator[list[Place]]:

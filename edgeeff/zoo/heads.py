@@ -63,12 +63,14 @@ class Head:
     Args:
         tensors: Weights and biases by these names.
         activations: After each hidden layer.
-        assumed: What had to be assumed of it; a sentence each.
+        assumed: What was assumed of it; a sentence each.
+        warnings: What of that may be wrong.
     """
 
     tensors: dict[str, Tensor]
     activations: tuple[HiddenActivation, ...] = ()
     assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class HeadError(ValueError):

@@ -102,8 +102,48 @@ def test_heads_whose_names_say_it(name):
     accounted = account(module)
     assert computes(accounted, head["fc"] if name == "a part of one's own" else head)
     assert not accounted.strays
-    said = {"dropout, linear": ("nothing but dropout stands before the head's classifier.1",)}
-    assert accounted.assumed == said.get(name, accounted.assumed)
+    assert not accounted.assumed
+    guessed = {
+        "dropout, linear": "classifier.1",
+        "nested": "classifier.0.1",
+        "a part of one's own": "classifier.fc",
+    }
+    assert [f"before the head's {guessed.get(name)}: " in text for text in accounted.warnings] == (
+        [True] if name in guessed else []
+    )
+    assert not account(module, head=",".join(LAYERS.get(name, ["linear"]))).warnings
+
+
+LAYERS = {
+    "nothing between": ["linear", "linear"],
+    "norm after": ["linear", "bn"],
+    "no bias, norm": ["linear", "bn"],
+    "norm before": ["bn", "linear"],
+    "norms around": ["bn", "linear", "bn", "linear"],
+}
+
+
+def test_torchvisions_classifier_is_second_by_itself():
+    """Its own classifier is Sequential(Dropout, Linear): to replace the Linear is no guess."""
+    names = {"conv_stem.": "features.0.0.", "bn1.": "features.0.1."}
+    state = {
+        new + key.removeprefix(old): value
+        for key, value in lively(Trunk(nn.Sequential(nn.Dropout(), linear()))).state_dict().items()
+        for old, new in (names | {"classifier.": "classifier."}).items()
+        if key.startswith(old)
+    }
+    assert account(state).naming == "torchvision"
+    assert not account(state).warnings
+
+
+def test_the_one_linear_beside_the_network_is_a_guess():
+    module = module_of(backbone=Trunk(), fc=linear())
+    accounted = account(module)
+    assert computes(accounted, module.fc)
+    assert "taken to be fc, the one Linear layer beside the network" in accounted.warnings[0]
+    for text in ("linear", "dropout,linear", "fc:linear"):
+        assert computes(account(module, head=text), module.fc)
+        assert not account(module, head=text).warnings
 
 
 UNCLEAR = {
@@ -193,7 +233,7 @@ def test_order_that_a_file_does_not_keep():
     head = Named(order, a=linear(outputs=8), c=nn.Linear(8, 8), b=nn.Linear(8, 8), d=linear(8))
     refused(
         lively(Trunk(head)),
-        "more than one order",
+        "match it in more than one order",
         ordered=False,
         head=",".join(["linear,relu"] * 3) + ",linear",
     )
@@ -205,7 +245,7 @@ def test_order_that_a_file_does_not_keep():
 )
 def test_head_that_the_file_does_not_hold(text):
     head = nn.Sequential(linear(outputs=8), nn.ReLU(), linear(8))
-    refused(lively(Trunk(head)), "--head says .* which fit it otherwise", head=text)
+    refused(lively(Trunk(head)), "--head says .* which do not match it in number", head=text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""Random wrappers and heads around small networks: what is built computes what the user's network computes,
+or is refused; where it was guessed, a warning says so."""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import edgeeff
+from edgeeff.cache import Cache
+from edgeeff.errors import EdgeeffError
+from edgeeff.graph.export import base_graph
+from edgeeff.progress import Silent
+from edgeeff.zoo import checkpoints, chosen
+from edgeeff.zoo.conventions import TENSORFLOW, TORCH
+
+REACH = 80.0  # dB, in float32
+SIDE = (32, 32)
+
+
+def saved(case, path):
+    if case.safetensors:
+        save_file({key: value.clone() for key, value in case.content.items()}, path)
+    else:
+        torch.save(case.content, path)
+    return path
+
+
+def conventions(case):
+    """Those of the library that the trunk is from: they are not what is tested here."""
+    return TORCH if case.said[0].startswith("geffnet") else TENSORFLOW
+
+
+def expected(case, pixels, preprocess):
+    """The user's network on photos, uint8 [N, H, W, 3]."""
+    with torch.no_grad():
+        if not case.own_pixels:
+            return case.module(torch.from_numpy(preprocess.normalise(pixels))).numpy()
+        mean = getattr(case.module[0], case.module[0].names[0])
+        scale = 1.0 if float(mean.max()) > 2 else 255.0
+        return case.module(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / scale).numpy()
+
+
+def decibels(found, wanted):
+    if found.shape != wanted.shape:
+        return -np.inf
+    error = np.square(found.astype(np.float64) - wanted).sum()
+    return 10 * np.log10(np.square(wanted - wanted.mean()).sum() / max(error, 1e-30))
+
+
+def noise(count):
+    return np.random.default_rng(0).integers(0, 256, (count, *SIDE, 3), dtype=np.uint8)
+
+
+def judge(case, path, run_onnx=None):
+    """What becomes of a case, without options and with what the user would say."""
+    pixels = noise(4)
+    saved(case, path)
+    outcomes = []
+    for options in ({}, case.options):
+        try:
+            checkpoint = checkpoints.read(path, case.model, chosen.read(**options))
+        except EdgeeffError as error:
+            assert error.mend
+            outcomes.append("refused")
+            continue
+        wanted = expected(case, pixels, checkpoint.origin.preprocess)
+        x = checkpoint.origin.preprocess.normalise(pixels)
+        network = checkpoint.network(SIDE, conventions(case))
+        if run_onnx is None:
+            with torch.no_grad():
+                found = network(torch.from_numpy(x)).numpy()
+        else:
+            found = run_onnx(base_graph(network, SIDE), x)
+        reached = decibels(found, wanted)
+        word = "equal" if reached >= REACH else "different"
+        outcomes.append(f"{word}, warned" if checkpoint.origin.warnings else word)
+        assert outcomes[-1] != "different", f"{reached:.1f} dB, {case.said}, {options}"
+    return outcomes
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_equal_or_refused(seed, make_case, tmp_path, run_onnx):
+    judge(make_case(seed), tmp_path / "w.pt", run_onnx if seed % 6 == 0 else None)
+
+
+@pytest.mark.slow
+def test_equal_or_refused_300_times(make_case, tmp_path, run_onnx, record_property):
+    without, told = collections.Counter(), collections.Counter()
+    for seed in range(300):
+        outcomes = judge(make_case(seed), tmp_path / "w.pt", run_onnx if seed % 10 == 0 else None)
+        without[outcomes[0]] += 1
+        told[outcomes[1]] += 1
+    record_property("without options", dict(without))
+    record_property("told", dict(told))
+    print(dict(without), dict(told))
+    assert without["equal"] + without["equal, warned"] > 30
+    assert told["equal"] > 120
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20, 32))
+def test_built_for_a_cpu(seed, make_case, tmp_path):
+    """The same through a whole build, by OpenVINO in float32."""
+    case, pixels = make_case(seed), noise(8)
+    np.savez(tmp_path / "photos.npz", images=pixels)
+    own = conventions(case)
+    try:
+        built = edgeeff.build(
+            case.model,
+            targets=["cpu-fp32"],
+            checkpoint=saved(case, tmp_path / "w.pt"),
+            calibration=tmp_path / "photos.npz",
+            output=tmp_path / "dist",
+            name="wrapped",
+            padding=own.padding,
+            bn_epsilon=own.epsilon,
+            cache=Cache(tmp_path / "cache"),
+            progress=Silent(),
+            **case.options,
+        )[0]
+    except EdgeeffError:
+        return
+    preprocess = built.bundle.manifest.preprocess
+    fitted = np.stack([preprocess.fit(Image.fromarray(image)) for image in pixels])
+    reached = decibels(built.bundle.predict(fitted), expected(case, fitted, preprocess))
+    assert reached >= REACH, f"{seed}: {reached:.1f} dB, {case.said}"
