@@ -197,7 +197,8 @@ def resolve_meaning(options: Options, identity: Identity) -> Meaning:
             "--softmax would let the labels of a multilabel network compete",
             mend="pass --probabilities: the artifact ends in a sigmoid then",
         )
-    threshold = THRESHOLD if threshold is None else threshold
+    if threshold is None:
+        threshold = THRESHOLD if exclusive or identity.threshold is None else identity.threshold
     return Meaning(task, threshold, options.softmax or options.probabilities)
 
 

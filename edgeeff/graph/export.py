@@ -75,7 +75,13 @@ def foreign_to_onnx(module: torch.nn.Module, size: tuple[int, int], name: str) -
             f"{type(error).__name__}: {_first(error)}",
             mend="pass a network that reads [N, C, H, W], and its --size",
         ) from None
-    if not isinstance(logits, torch.Tensor) or logits.dim() != 2 or len(logits) != 1:
+    # One logit may have lost its axis; integers are what was chosen, and no logits.
+    single = isinstance(logits, torch.Tensor) and logits.numel() == 1 and logits.dim() < 2
+    if (
+        not isinstance(logits, torch.Tensor)
+        or not logits.is_floating_point()
+        or not (single or (logits.dim() == 2 and len(logits) == 1))
+    ):
         made = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise GraphError(
             f"{name} gives {made} for one image, not logits [1, classes]",

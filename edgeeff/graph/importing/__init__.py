@@ -1,7 +1,7 @@
 """A foreign EfficientNet's ONNX file, rewritten as a graph of our own kind.
 
-    file ─ source ─ checks ─ functions ─ signature ─▶ translate ─▶ clamps, affine, normalisation, head, names
-           bytes    refuse   inline      layout, size  node by node   what is left to bring into our form
+    file ─ source ─ checks ─ functions ─ ending ─ signature ─▶ translate ─▶ clamps, affine, normalisation,
+           bytes    refuse   inline      logits   size         node by node  head, names: into our own form
 
 The walk over the file's nodes (:mod:`translate`) writes a new graph, in which every tensor is NCHW. What the
 file does to a tensor's shape alone (Transpose, Reshape, Squeeze …) is kept as a view of the tensor, and what
@@ -11,7 +11,7 @@ Nothing here runs the network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -21,7 +21,9 @@ from edgeeff.errors import GraphError
 from edgeeff.graph.importing import (
     affine,
     checks,
+    choices,
     clamps,
+    ending,
     functions,
     head,
     names,
@@ -32,6 +34,7 @@ from edgeeff.graph.importing import (
     tensors,
     translate,
 )
+from edgeeff.graph.importing.ending import Ending
 from edgeeff.graph.importing.signature import DType, Layout, Signature
 from edgeeff.graph.importing.writer import Writer
 from edgeeff.graph.model import drop_unused_constants
@@ -52,27 +55,35 @@ class Original:
       rounded if ``dtype`` is uint8;
     - in ``layout``, as ``dtype``, ``batch`` images at a time.
 
-    Its ``output`` has the imported graph's logits, or their softmax if ``softmax``; reshaped to [N, classes].
+    Its tensor ``ending.logits`` has the imported graph's logits, reshaped to [N, classes].
 
     Args:
         input: Its input's name.
-        output: The name of the output that was taken.
         layout: The order of the input's axes.
         dtype: The input's element type, as numpy calls it: float32, float16, float64 or uint8.
         batch: Images in a run where the file fixes their number, else None.
         size: Height and width where the file fixes both, else None. The imported graph may have another.
         divisor: 255 where the file normalises pixels of 0…1, else 1.
-        softmax: Whether a softmax at the end was cut off.
+        ending: Which output was taken, and what stands between it and the logits.
     """
 
     input: str
-    output: str
     layout: Layout
     dtype: DType
     batch: int | None
     size: tuple[int, int] | None
     divisor: float
-    softmax: bool
+    ending: Ending
+
+    @property
+    def output(self) -> str:
+        """The name of the output that was taken."""
+        return self.ending.output
+
+    @property
+    def softmax(self) -> bool:
+        """Whether a softmax at the end was cut off."""
+        return self.ending.probabilities != "" and self.ending.ends_in == "softmax"
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,8 @@ def from_proto(model: onnx.ModelProto, origin: str, size: tuple[int, int] | None
 def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
     opset = checks.opset(model)
     model = functions.inlined(model)
-    signed = signature.read(model)
+    ended = ending.read(model)
+    signed = signature.read(model, ended.logits)
     wanted = signature.size_to_write(signed, size)
     nodes = checks.needed(model, signed.output)
     constants = tensors.constants(model, nodes)
@@ -152,11 +164,12 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
         return translate.translate(nodes, constants, opset, signed, size)
 
     written = resizing.translate(signed.size, wanted, written_for)
+    choices.hold(ended.cut, written.known, opset)
     graph = written.graph
     clamps.merge(graph)
     affine.fold(graph)
     front = normalisation.take_out(graph, pixels=signed.dtype == "uint8")
-    softmax = head.cut_softmax(graph)
+    ended = replace(ended, warnings=(*ended.warnings, *head.refuse_inner(graph)))
     classes = head.flatten(graph)
     names.assign(graph, written.hints)
     imported = ir.Model(graph, ir_version=IR_VERSION)
@@ -167,12 +180,10 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
         classes,
         front.mean,
         front.std,
-        _original(signed, front.divisor, softmax),
+        _original(signed, front.divisor, ended),
         turned=front.turned,
     )
 
 
-def _original(signed: Signature, divisor: float, softmax: bool) -> Original:
-    return Original(
-        signed.input, signed.output, signed.layout, signed.dtype, signed.batch, signed.size, divisor, softmax
-    )
+def _original(signed: Signature, divisor: float, ended: Ending) -> Original:
+    return Original(signed.input, signed.layout, signed.dtype, signed.batch, signed.size, divisor, ended)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnx_ir as ir
 import torch
 
 from edgeeff.errors import GraphError
 from edgeeff.graph import execute
-from edgeeff.graph.importing import Imported
+from edgeeff.graph.importing import Imported, checks, functions, source
 from edgeeff.preprocess import Pixels, Preprocess
 
 _Array = npt.NDArray[Any]
@@ -44,29 +45,54 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
         return None
     import onnxruntime
 
+    ending = original.ending
+    names = [name for name in (ending.logits, ending.probabilities) if name]
+    whole = names == [ending.output]  # else what is held against is not put out by the file itself
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path) if whole else _ending_in(path, names), options, providers=["CPUExecutionProvider"]
+        )
+    except GraphError:
+        raise
     except Exception as error:  # onnxruntime's errors share no base class
         raise GraphError(
             f"onnxruntime cannot load {path}: {_first(error)}", mend="export the network again"
         ) from None
 
-    def run(x: _Array) -> _Array:
-        try:
-            outputs = [
-                session.run([original.output], {original.input: batch})[0]
-                for batch in batches(as_original(x, imported), original.batch)
-            ]
-        except Exception as error:
-            raise GraphError(
-                f"onnxruntime cannot run {path}: {_first(error)}", mend="export it again"
-            ) from None
-        return np.concatenate([o.reshape(-1, imported.classes) for o in outputs])[: len(x)]
+    def running(name: str) -> Callable[[_Array], _Array]:
+        def run(x: _Array) -> _Array:
+            try:
+                outputs = [
+                    session.run([name], {original.input: batch})[0]
+                    for batch in batches(as_original(x, imported), original.batch)
+                ]
+            except Exception as error:
+                raise GraphError(
+                    f"onnxruntime cannot run {path}: {_first(error)}", mend="export it again"
+                ) from None
+            return np.concatenate([o.reshape(-1, imported.classes) for o in outputs])[: len(x)]
+
+        return run
 
     half = original.dtype == "float16"
-    return with_network(imported, run, preprocess, str(path), softmax=original.softmax, half=half)
+    difference = with_network(imported, running(ending.logits), preprocess, str(path), half=half)
+    if ending.probabilities:
+        # The logits are the same; this tells a wrong axis or function, and such ends are often in float16.
+        made = running(ending.probabilities)
+        with_network(imported, made, preprocess, str(path), ends_in=ending.ends_in, half=True)
+    return difference
+
+
+def _ending_in(path: Path, names: list[str]) -> bytes:
+    """The file with these tensors as its outputs, and without what comes after them."""
+    model = functions.inlined(source.load(path))
+    nodes = checks.needed(model, names[-1])
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.node.extend(nodes)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return bytes(model.SerializeToString())
 
 
 def with_network(
@@ -75,7 +101,7 @@ def with_network(
     preprocess: Preprocess,
     name: str,
     *,
-    softmax: bool = False,
+    ends_in: str = "",
     half: bool = False,
 ) -> float:
     """Hold an imported graph against ``run``, which computes float32 [N, C, H, W] to [N, classes].
@@ -85,7 +111,7 @@ def with_network(
         run: The original.
         preprocess: How images are normalised for the graph.
         name: Of the original, for messages.
-        softmax: Whether the original gives probabilities.
+        ends_in: What the original makes of its logits: ``softmax``, ``log_softmax``, ``sigmoid``, or nothing.
         half: Whether it computes in half precision.
 
     Raises:
@@ -93,9 +119,7 @@ def with_network(
     """
     x = preprocess.normalise(_smooth(imported.size, imported.channels))
     expected, found = run(x).astype(np.float64), _logits(imported.model, x)
-    if softmax:
-        powers = np.exp(found - found.max(axis=1, keepdims=True))
-        found = powers / powers.sum(axis=1, keepdims=True)
+    found = ended(found, ends_in)
     error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
     if not error <= (HALF_TOLERANCE if half else TOLERANCE):
         raise GraphError(
@@ -104,6 +128,17 @@ def with_network(
             mend="report it with the file; or export the network in another way",
         )
     return error
+
+
+def ended(logits: _Array, ends_in: str) -> _Array:
+    """What an original that ends so gives for these logits [N, classes]."""
+    if ends_in == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+    if ends_in:
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return np.asarray(logarithms if ends_in == "log_softmax" else np.exp(logarithms))
+    return logits
 
 
 def _smooth(size: tuple[int, int], channels: int) -> Pixels:

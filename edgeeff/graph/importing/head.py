@@ -1,6 +1,6 @@
 """The end of the network: logits, from one Flatten and Gemm.
 
-GlobalAveragePool ─ Conv 1×1 ─ … ─ Softmax      ⇒      GlobalAveragePool ─ Flatten ─ Gemm ─ …
+GlobalAveragePool ─ Conv 1×1 ─ …      ⇒      GlobalAveragePool ─ Flatten ─ Gemm ─ …
 """
 
 from __future__ import annotations
@@ -9,28 +9,42 @@ import onnx_ir as ir
 
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing.writer import OUTPUT
-from edgeeff.graph.model import add_constant, constant, remove
+from edgeeff.graph.model import add_constant, constant
 
 _ON_VECTORS = frozenset({"Conv", "Relu", "Clip", "Sigmoid", "Mul", "Add"})
 
 
-def cut_softmax(graph: ir.Graph) -> bool:
-    """Let the graph end in logits; whether it ended in probabilities.
+def refuse_inner(graph: ir.Graph) -> tuple[str, ...]:
+    """Refuse a graph that does not end in logits.
+
+    What makes probabilities at the end was cut off (:mod:`ending`). What is computed of probabilities, or of
+    logits that were clamped, is no logits, and a softmax or sigmoid of it would say something else.
+
+    Returns:
+        What is to be warned of: a Relu at the end, which some train with.
 
     Raises:
-        GraphError: There is a softmax elsewhere.
+        GraphError: There is a softmax inside, or the end is computed of a sigmoid or a clamp.
     """
-    last = graph.outputs[0].producer()
-    cut = last is not None and last.op_type == "Softmax"
-    if cut:
-        assert last is not None and last.inputs[0] is not None
-        remove(last, last.inputs[0])
     graph.outputs[0].name = OUTPUT
     if inner := next((node for node in graph if node.op_type == "Softmax"), None):
         raise GraphError(
-            f"there is a softmax inside of the network ({inner.name!r})", mend="this is no EfficientNet"
+            f"there is a softmax inside of the network ({inner.name!r})",
+            mend="export the network up to its logits",
         )
-    return cut
+    node = graph.outputs[0].producer()
+    while node is not None and node.op_type in ("Mul", "Add") and constant(node.inputs[1]) is not None:
+        source = node.inputs[0]
+        node = source.producer() if source is not None else None
+    if node is not None and node.op_type in ("Sigmoid", "Clip") and _is_vector(node.outputs[0]):
+        raise GraphError(
+            f"its output is computed of what a {node.op_type} gives, and is no logits",
+            mend="export the network up to its logits; if its labels do not exclude each other, say "
+            "--task multilabel",
+        )
+    if node is not None and node.op_type == "Relu":
+        return ("the network ends in a Relu, and what it gives is taken as the logits",)
+    return ()
 
 
 def flatten(graph: ir.Graph) -> int:

@@ -30,7 +30,7 @@ class Signature:
 
     Args:
         input: The input's name.
-        output: The name of the output of logits.
+        output: The name of the tensor of logits.
         dtype: The input's element type.
         layout: The order of its axes.
         batch: Images in a run; None: any number.
@@ -53,12 +53,11 @@ class Signature:
         return None if height is None or width is None else (height, width)
 
 
-def read(model: onnx.ModelProto) -> Signature:
-    """The signature of a model with one input of images.
+def read(model: onnx.ModelProto, output: str) -> Signature:
+    """The signature of a model with one input of images, of which ``output`` is the tensor of logits.
 
     Raises:
-        GraphError: It has several inputs, or one that is no batch of images; or several outputs that
-            could be the logits.
+        GraphError: It has several inputs, or one that is no batch of images.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -92,7 +91,7 @@ def read(model: onnx.ModelProto) -> Signature:
         )
     return Signature(
         input=inputs[0].name,
-        output=_output(model.graph.output),
+        output=output,
         dtype=_TYPES[kind.elem_type],
         layout=layout,
         batch=dims[0],
@@ -135,16 +134,3 @@ def _layout(dims: list[int | None], name: str, graph: onnx.GraphProto) -> Layout
             return "NHWC" if [list(a.ints) for a in reader.attribute] == [_TO_NCHW] else "NCHW"
         name = reader.output[0]
     return "NCHW"
-
-
-def _output(outputs: list[onnx.ValueInfoProto]) -> str:
-    """The only output, or the only one of rank 2."""
-    if len(outputs) == 1:
-        return str(outputs[0].name)
-    flat = [value for value in outputs if len(value.type.tensor_type.shape.dim) == 2]
-    if len(flat) != 1:
-        raise GraphError(
-            f"it has {len(outputs)} outputs: {', '.join(repr(v.name) for v in outputs)}",
-            mend="export a network whose one output, or one output of rank 2, is the logits",
-        )
-    return str(flat[0].name)

@@ -82,6 +82,7 @@ def translate(
             raise GraphError(
                 f"{node_label(node)}: its output {missing[0]!r} is read", mend="export in inference mode"
             )
+    writer.known = known
     _end(writer, known[signature.output], signature)
     return writer
 

@@ -47,6 +47,8 @@ class Writer:
     graph: ir.Graph
     hints: dict[ir.Node, Hint] = field(default_factory=dict)
     paddings: list[Padding] = field(default_factory=list)
+    #: How the file sees each of its tensors: a view of ours, or a constant.
+    known: Mapping[str, View | Array] = field(default_factory=dict)
 
     @classmethod
     def start(cls, size: tuple[int, int], channels: int = 3) -> Writer:

@@ -109,7 +109,7 @@ def _checked(graph: onnx.ModelProto, original: importing.Original) -> onnx.Model
     if copy is graph:
         copy = onnx.ModelProto()
         copy.CopyFrom(graph)
-    nodes = checks.needed(copy, original.output)
+    nodes = checks.needed(copy, original.ending.logits)
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     return copy

@@ -85,6 +85,7 @@ class Identity:
         warnings: What of that may well be wrong, or was left out: a sentence each, for the user to see.
         ends_in: What the source itself makes of the logits at its end, which is cut off: ``softmax``,
             ``log_softmax``, ``sigmoid``; empty for nothing, or where the source does not say.
+        threshold: Of a label's probability, where the source compares with one.
         notes: What was read or cut off, in the source's own terms: a phrase each, told at every build.
         said: What of the preprocessing the source itself says: names of fields.
         doubt: A guess that the images may settle; a warning where they do not.
@@ -102,6 +103,7 @@ class Identity:
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     ends_in: str = ""
+    threshold: float | None = None
     notes: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     doubt: Doubt | None = None

@@ -52,6 +52,7 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
     """What is known of an imported graph: the user's word for the model, the graph's for the rest."""
     spec = catalog.get(asked.model) if asked.model else catalog.understood(stem)
     assumed: list[str] = []
+    ending = imported.original.ending
     if spec is not None:
         preprocess = spec.preprocess(imported.size)
         origin = f"{origin}, as {spec.name}"
@@ -85,8 +86,12 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         origin=origin,
         preprocess=preprocess,
         classes=imported.classes,
+        labels=ending.labels if ending.labels and len(ending.labels) == imported.classes else None,
         assumed=tuple(assumed),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *ending.warnings),
+        ends_in=ending.ends_in,
+        threshold=ending.threshold,
+        notes=ending.notes,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
+    import torch
     from torch import nn
 
     from edgeeff.graph.importing import Imported
@@ -82,7 +83,7 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
             x = x / np.float32(imported.original.divisor)
         try:
             with torch.no_grad():  # one by one, as it was exported
-                return np.concatenate([module(torch.from_numpy(one[None])).numpy() for one in x])
+                return np.concatenate([_row(module(torch.from_numpy(one[None]))) for one in x])
         except Exception as error:  # whatever the user's code raises
             raise GraphError(
                 f"{identity.source} does not run on an image: {type(error).__name__}: {error}",
@@ -90,9 +91,15 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
             ) from None
 
     comparing.with_network(
-        imported, run, identity.preprocess, identity.source, softmax=imported.original.softmax
+        imported, run, identity.preprocess, identity.source, ends_in=imported.original.ending.made
     )
     return imported.model
+
+
+def _row(output: torch.Tensor) -> npt.NDArray[np.float32]:
+    """[1, classes]: networks of one logit often drop the axis of the classes."""
+    row: npt.NDArray[np.float32] = output.reshape(1, -1).numpy()
+    return row
 
 
 def _imported(asked: Asked, source: str, size: tuple[int, int]) -> tuple[nn.Module, Imported]:

@@ -156,11 +156,6 @@ def test_softmax_before_a_flatten(write, imports):
     assert imports(write(f"{STEM} a = Relu (c) {body}")).original.softmax
 
 
-def test_a_sigmoid_at_the_end_stays(write, imports):
-    imported = imports(write(f"{STEM} a = Relu (c) {POOL} h = MatMul (f, mt) y = Sigmoid (h)"))
-    assert operators(imported)["Sigmoid"] == 1
-
-
 @pytest.mark.parametrize("channels", [1, 8])
 @pytest.mark.parametrize("batch", ["1", "3", "N"])
 def test_axes_of_one_element_are_told_apart(channels, batch, write, imports):

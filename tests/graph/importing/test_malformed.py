@@ -95,7 +95,6 @@ add(
     "2000000000×2000000000 pixels",
     lambda write: write(GOOD, shape="1,3,2000000000,2000000000"),
 )
-add("two_logits", "has 2 outputs: 'y', 'f'", lambda write: write(GOOD, outputs="float[N,5] y, float[N,8] f"))
 add("no_output", "has 0 outputs", lambda write: write(GOOD, outputs=""))
 add("feature_map", r"output 'a' has the shape \[1, 8, 32, 32\]", lambda write: write(GOOD, outputs="float a"))
 add("output_of_nothing", "the output 'q' is made by no node", lambda write: write(GOOD, outputs="float q"))
