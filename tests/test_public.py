@@ -47,6 +47,7 @@ FLOORS = {
     "edgeeff.steps": (6, "build"),
     "edgeeff.request": (6, "build"),
     "edgeeff.mixed": (6, "build"),
+    "edgeeff.doubts": (6, "build"),
     "edgeeff.scratch": (6, "build"),
     "edgeeff.calibrated": (6, "build"),
     "edgeeff.verifying": (6, "build"),
