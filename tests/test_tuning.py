@@ -117,6 +117,7 @@ def test_what_cannot_be_tuned_is_refused(build, tmp_path):
     assert not (tmp_path / "a").exists() or not list((tmp_path / "a").iterdir())
 
 
+@pytest.mark.slow
 def test_the_rules_and_a_tuning_that_says_otherwise(build, tmp_path):
     by_rule = build(tmp_path / "rule")
     assert len(plan(by_rule)["polynomials"]) == 33

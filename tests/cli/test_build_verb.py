@@ -60,6 +60,7 @@ def test_an_unchanged_build_imports_neither_torch_nor_onnx(lite0_arguments, lite
     assert not imported & {"torch", "onnx", "openvino", "ai_edge_litert", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_another_cache_folder_and_threads_make_the_same_bytes(
     edgeeff, lite0_arguments, lite0_bundles, folder_of, photos, tmp_path
 ):

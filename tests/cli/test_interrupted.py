@@ -101,6 +101,7 @@ def test_ctrl_c_while_a_bundle_is_written(start, arguments, tmp_path):
     assert not list(output.iterdir())
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_no_half_bundle_and_no_poisoned_cache(
     start, edgeeff, arguments, clean, tmp_path
 ):

@@ -15,6 +15,8 @@ GEFFNET = {
     **{f"{tf}efficientnet_lite{i}": f"lite{i}" for tf in ("", "tf_") for i in range(5)},
     **{f"{tf}efficientnet_e{size}": f"edgetpu-{size}" for tf in ("", "tf_") for size in "sml"},
 }
+#: Every kind of block; the others differ from them by their tables, and are in the slow tier.
+OFTEN = ("b0", "b1", "b3", "lite0", "lite3", "edgetpu-s")
 
 
 def largest_relative_error(ours, theirs):
@@ -43,7 +45,13 @@ def assert_equal(ours, theirs, size, dtype=torch.float32):
     assert (expected[0] - expected[1]).abs().max() > 0.01 * expected.abs().max()  # the image does matter
 
 
-@pytest.mark.parametrize("name", [*(f"b{i}" for i in range(9)), *(f"lite{i}" for i in range(5))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow)
+        for name in (*(f"b{i}" for i in range(9)), *(f"lite{i}" for i in range(5)))
+    ],
+)
 def test_random_weights_give_equal_logits(name, oracle, tmp_path):
     theirs = oracle(name, classes=10, size=SIZE[0])
     assert_equal(converted(theirs, name, SIZE, tmp_path, padding="same"), theirs, SIZE)
@@ -58,10 +66,7 @@ def test_l2_gives_equal_logits(oracle, tmp_path):
 
 @pytest.mark.parametrize(
     "said",
-    [
-        pytest.param(n, marks=pytest.mark.slow) if GEFFNET[n] in ("b5", "b6", "b7", "b8") else n
-        for n in GEFFNET
-    ],
+    [pytest.param(n, marks=() if GEFFNET[n] in OFTEN else pytest.mark.slow) for n in GEFFNET],
 )
 def test_geffnet_gives_equal_logits(said, geffnet_oracle, tmp_path):
     # In double precision: a random network of B8's depth makes percents of a float's last bit.
