@@ -40,7 +40,7 @@ def package_file(package: str, path: str) -> Path:
     for folder in (found.submodule_search_locations or []) if found else []:
         if (Path(folder) / path).exists():
             return Path(folder) / path
-    raise SystemExit(f"{package} with {path} is not installed: pip install 'edgeeff[demo]'")
+    raise SystemExit(f"{package} with {path} is not installed: pip install -e '.[demo]'")
 
 
 def foolbox_photos() -> list[Picture]:

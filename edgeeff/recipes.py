@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgeeff import toml
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.images import ImageSet, Labelling, Picture, open_images, with_crops
+from edgeeff.installing import install_line
 from edgeeff.target import resources
 
 
@@ -108,7 +109,7 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
         wanted = ", ".join(str(s.package or s.path) for s in recipe.source)
         raise CalibrationError(
             f"none of the photos of {path.name} is on this machine ({wanted})",
-            mend="pass your own images with --calibration FOLDER, or pip install 'edgeeff[demo]'",
+            mend=f"pass your own images with --calibration FOLDER, or {install_line('demo')}",
         )
     left = {p.class_name for p in pictures}  # a source's label goes before its subfolders
     labelling = replace(labelling, names=tuple(name for name in labelling.names if name in left))

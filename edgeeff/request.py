@@ -13,6 +13,7 @@ from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import refuse_unwritable, sweep
 from edgeeff.harness import machine
+from edgeeff.installing import install_line
 from edgeeff.labels import duplicates, placeholders
 from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "h5py", "huggingface_hub")
 #: Pixels: as near to each other libraries write ImageNet's mean.
 _SAME_MEAN = 1.0
-INSTALL_BUILD_WING = "pip install 'edgeeff[build]'"
+INSTALL_BUILD_WING = install_line("build")
 
 
 def missing_for_build() -> list[str]:

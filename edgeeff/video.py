@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from edgeeff.errors import ImageError, MissingFileError, MissingRuntimeError
+from edgeeff.installing import install_line
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mjpeg"})
 CAMERA = "/dev/video"
@@ -31,7 +32,7 @@ def frames(source: str) -> Iterator[Image.Image]:
     except ImportError:
         raise MissingRuntimeError(
             "reading video needs PyAV, which is not installed",
-            mend="install it: pip install 'edgeeff[video]'",
+            mend=f"install it: {install_line('video')}",
         ) from None
     if not Path(source).exists():
         raise MissingFileError(f"no video or camera {source}", mend="pass a video file or /dev/video0")

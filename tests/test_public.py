@@ -19,6 +19,7 @@ ROOT = Path(edgeeff.__file__).parent
 #: floor, and the device wing never reaches into the build wing. The nearest name counts.
 FLOORS = {
     "edgeeff.errors": (1, "device"),
+    "edgeeff.installing": (1, "device"),
     "edgeeff.toml": (1, "device"),
     "edgeeff.text": (1, "device"),
     "edgeeff.labels": (2, "device"),

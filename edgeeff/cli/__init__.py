@@ -20,6 +20,7 @@ import typer
 from edgeeff import __version__
 from edgeeff.cli import console
 from edgeeff.errors import EdgeeffError
+from edgeeff.installing import missing_module
 
 _HELPERS = frozenset({"console", "options", "tables", "values"})
 INTERRUPTED = 130
@@ -59,12 +60,25 @@ def _options(
 
 def _guarded(command: Callable[..., int | None]) -> Callable[..., None]:
     """A verb whose errors become one message and an exit status, without a traceback."""
+    verb = command.__module__.rpartition(".")[2].replace("_", "-")
 
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
-        raise typer.Exit(_status(lambda: command(*args, **options), json=bool(options.get("json"))))
+        json = bool(options.get("json"))
+        raise typer.Exit(_status(lambda: _installed(verb, lambda: command(*args, **options)), json=json))
 
     return guarded
+
+
+def _installed(verb: str, command: Callable[[], int | None]) -> int | None:
+    """Run a verb; a library that is not installed is an error that names the extra which brings it."""
+    try:
+        return command()
+    except ModuleNotFoundError as error:
+        missing = missing_module(error, f"edgeeff {verb}")
+        if missing is None:
+            raise
+        raise missing from None
 
 
 def _status(command: Callable[[], int | None], *, json: bool) -> int:

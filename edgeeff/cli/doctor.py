@@ -20,6 +20,7 @@ def command(
     from edgeeff.board import load_board
     from edgeeff.cache import Cache
     from edgeeff.harness import machine
+    from edgeeff.installing import install_line
 
     named = load_board(board) if board else None
     planned = builds(named) if named else []
@@ -33,7 +34,7 @@ def command(
             missing.append("tensorrt")
         rows.append({"part": f"run {name}", "missing": missing, "install": backends.runtime(name).INSTALL})
     missing = [] if find_spec("av") else ["av"]
-    rows.append({"part": "read video", "missing": missing, "install": "pip install 'edgeeff[video]'"})
+    rows.append({"part": "read video", "missing": missing, "install": install_line("video")})
     cache = Cache.default()
     size = sum(entry[2] for entry in cache.entries())
     if json:

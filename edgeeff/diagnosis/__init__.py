@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, Silent, recorded
 from edgeeff.quantization import recipe
 from edgeeff.target import Target
+
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
 
 #: Held-out images that are looked at if not told otherwise.
 IMAGES = 32

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff.cache import Cache
 from edgeeff.errors import CheckpointError, MissingFileError, MissingRuntimeError, OptionError
+from edgeeff.installing import install_line
 from edgeeff.progress import Progress
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _REPOSITORY = re.compile(rf"{_NAME}/(?!.*\.git$){_NAME}", re.ASCII)
 _REVISION = re.compile(r"(?!.*(?:\.\.|//|\.lock$))[A-Za-z0-9_](?:[\w./-]{0,198}[\w-])?", re.ASCII)
 _SHARD = re.compile(r"[A-Za-z0-9_][\w.-]{0,198}\.safetensors", re.ASCII)
 _MOST_SHARDS = 1000
-_INSTALL = "pip install 'edgeeff[build]'"
+_INSTALL = install_line("build")
 
 
 def parse(text: str) -> tuple[str, str | None]:

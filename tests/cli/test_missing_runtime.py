@@ -31,11 +31,11 @@ def without(tmp_path_factory):
 @pytest.mark.parametrize(
     ("module", "target", "install"),
     [
-        ("openvino", "cpu-int8", "pip install 'edgeeff[openvino]'"),
-        ("ai_edge_litert", "mobile-int8", "pip install 'edgeeff[tflite]'"),
-        ("tensorrt_rtx", "rtx-int8", "pip install 'edgeeff[tensorrt-rtx]'"),
-        ("torch", "jetson-int8", "pip install 'edgeeff[build]'"),
-        ("onnxruntime", "jetson-int8", "pip install 'edgeeff[build]'"),
+        ("openvino", "cpu-int8", "pip install '<checkout or wheel>[openvino]'"),
+        ("ai_edge_litert", "mobile-int8", "pip install '<checkout or wheel>[tflite]'"),
+        ("tensorrt_rtx", "rtx-int8", "pip install '<checkout or wheel>[tensorrt-rtx]'"),
+        ("torch", "jetson-int8", "pip install '<checkout or wheel>[build]'"),
+        ("onnxruntime", "jetson-int8", "pip install '<checkout or wheel>[build]'"),
     ],
 )
 def test_a_runtime_that_is_not_installed(module, target, install, refused, without, ten_photos):
@@ -52,6 +52,6 @@ def test_a_runtime_that_is_not_installed(module, target, install, refused, witho
 def test_a_bundle_whose_runtime_is_not_installed(refused, without, edgeeff, lite0_bundles, flat_image):
     bundle = lite0_bundles / "lite0-cpu-int8"
     error = refused("run", bundle, flat_image, env=without("openvino"))
-    assert "openvino" in error and "pip install 'edgeeff[openvino]'" in error
+    assert "openvino" in error and "pip install '<checkout or wheel>[openvino]'" in error
     for verb in (["inspect", bundle], ["doctor"], ["targets"], ["models"]):
         assert edgeeff(*verb, env=without("openvino", "torch", "onnx", "onnxruntime")).status == 0

@@ -1,7 +1,9 @@
 """OpenVINO: INT8 on x86 and ARM CPUs."""
 
+from edgeeff.installing import install_line
+
 REQUIRES = ("openvino",)
-INSTALL = "pip install 'edgeeff[openvino]'"
+INSTALL = install_line("openvino")
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = True
 #: Input types that its artifacts can take.
@@ -11,4 +13,4 @@ PRECISIONS = ("int8", "fp16", "bf16", "fp32")
 #: The files of a bundle that hold the network (one way of running it).
 ARTIFACT = ("model.xml", "model.bin")
 #: How a bundle is run on the device.
-RUN = "pip install 'edgeeff[openvino]' && edgeeff run . photo.jpg"
+RUN = f"{INSTALL} && edgeeff run . photo.jpg"

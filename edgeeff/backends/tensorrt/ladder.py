@@ -18,6 +18,7 @@ from edgeeff.backends import CheckReport, Layer
 from edgeeff.backends.tensorrt import rtx
 from edgeeff.backends.tensorrt.rtx import Plan
 from edgeeff.errors import BundleError
+from edgeeff.installing import install_line
 
 QUANTISED = ("model.qdq.onnx", "model.qdq.fp16.onnx")
 CONTROL = ("model.float.onnx", "model.float.fp16.onnx")
@@ -94,7 +95,7 @@ def climb(
     """
     claims = {1: "meets the known rules of TensorRT 8.5 to 11"}
     if not rtx.available():
-        claims[2] = f"NVIDIA's parser and compiler {NOT_RUN}: pip install 'edgeeff[tensorrt-rtx]'"
+        claims[2] = f"NVIDIA's parser and compiler {NOT_RUN}: {install_line('tensorrt-rtx')}"
         return Climbed(claims, {})
     chosen = capabilities()
     for path in graphs:

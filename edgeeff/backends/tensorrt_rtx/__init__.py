@@ -1,7 +1,9 @@
 """TensorRT-RTX: engines for NVIDIA RTX GPUs, compiled ahead of time on a machine that has none."""
 
+from edgeeff.installing import install_line
+
 REQUIRES = ("tensorrt_rtx",)
-INSTALL = "pip install 'edgeeff[tensorrt-rtx]'"
+INSTALL = install_line("tensorrt-rtx")
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = False
 #: Input types that its artifacts can take.

@@ -1,7 +1,9 @@
 """TFLite / LiteRT: INT8 on phones, through XNNPACK."""
 
+from edgeeff.installing import install_line
+
 REQUIRES = (("ai_edge_litert", "tflite_runtime"),)  # old devices have the old package
-INSTALL = "pip install 'edgeeff[tflite]'"
+INSTALL = install_line("tflite")
 #: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
 NORMALISES_INPUT = False
 #: MediaPipe Tasks refuses a float input with a mean and std per channel: that normalisation goes inside.
@@ -13,7 +15,7 @@ PRECISIONS = ("int8", "fp32")
 #: The files of a bundle that hold the network (one way of running it).
 ARTIFACT = ("model.tflite",)
 #: How a bundle is run on the device.
-RUN = "pip install 'edgeeff[tflite]' && edgeeff run . photo.jpg"
+RUN = f"{INSTALL} && edgeeff run . photo.jpg"
 #: Why there is no profile of layers.
 NO_PROFILE = (
     "LiteRT's Python API times no operators; its benchmark_model does, with --enable_op_profiling=true"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edgeeff.backends import Logits
 from edgeeff.errors import BundleError, MissingRuntimeError, OptionError
+from edgeeff.installing import install_line
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
 
@@ -129,4 +130,4 @@ def _module() -> Any:
     for name in ("ai_edge_litert", "tflite_runtime"):
         if find_spec(name) is not None:
             return import_module(f"{name}.interpreter")
-    raise MissingRuntimeError("no TFLite runtime is installed", mend="pip install 'edgeeff[tflite]'")
+    raise MissingRuntimeError("no TFLite runtime is installed", mend=f"install it: {install_line('tflite')}")
