@@ -71,10 +71,7 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         golden = verify.check_golden(bundle)
         report["golden"] = golden.to_json()
         if golden.status == "failed":
-            raise VerificationError(
-                f"{bundle.name} does not compute what its hub graph says: {golden.summary}",
-                mend="report it with the model, the target and the runtime's version",
-            )
+            raise _refusal(work, bundle, golden.summary, quantised=hub.plan is not None)
     budget, choice = work.options.budget, hub.floating.choice
     if budget is not None and choice is not None:
         # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
@@ -83,6 +80,25 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         _warn(work, bundle, mixed.hold(budget, choice, judged, bundle.name))
         report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
     return report, check.files
+
+
+def _refusal(work: Work, bundle: Bundle, summary: str, *, quantised: bool) -> VerificationError:
+    """The golden check failed. A network at work on what it does not know comes first as the reason."""
+    wrong = f"{bundle.name} does not compute what its hub graph says: {summary}"
+    own, built = work.identity.preprocess.size, work.preprocess.size
+    suspects = list(work.identity.warnings)
+    if own != built:
+        suspects.append(f"the network is of {own[0]}×{own[1]} images and was built for {built[0]}×{built[1]}")
+    if quantised:
+        judged = work.calibrated.judgement()
+        suspects += [*judged.trial.warnings, *judged.domain.warnings]
+    report = "report it with the model, the target and the runtime's version"
+    if not suspects:
+        return VerificationError(wrong, mend=report)
+    return VerificationError(
+        f"{'; '.join(suspects)}; so its logits may be mostly noise, and {wrong}",
+        mend=f"correct that first, and look whether it passes then; if it does not, {report}",
+    )
 
 
 def _warn(work: Work, bundle: Bundle, texts: Iterable[str]) -> None:

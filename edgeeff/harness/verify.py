@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.backends import Session
+from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.errors import BundleError, MissingRuntimeError
 from edgeeff.metrics import Array, Proportion, SqnrAccumulator, json_number, sqnr
 from edgeeff.preprocess import Pixels
@@ -27,15 +28,9 @@ AGREEMENT_FLOOR = 0.95
 SQNR_FLOOR_DB = 15.0
 #: Judged by fewer images than this, a percentage says little.
 FEW = 20
-#: Two runtimes agree on one hub graph to 19 dB at least, unless the network is so sensitive that the hub
-#: itself lies about as far from the float graph. Then a step of rounding that falls otherwise makes as much
-#: noise as quantisation does, and two that lie equally far from the float graph, independently, lie 3 dB
-#: further from each other: that is what can be asked for.
-GOLDEN_FLOOR_DB = 19.0
-INDEPENDENT_DB = 3.0
-#: Golden images of a bundle. Single images lie tens of dB apart: of a B0 far from the size it was trained at,
-#: a group of four fell under that bound though the artifact was as near to the float graph as its hub;
-#: groups of eight keep 2 dB above it.
+#: What two runtimes keep of one graph's outputs at least; the whole rule stands in ``onboard/rule.py``.
+GOLDEN_FLOOR_DB = rule.FLOOR["int8"]
+#: Golden images of a bundle: single images lie tens of dB apart, and groups of four were too often unlucky.
 GOLDEN_IMAGES = 8
 
 GOLDEN = "golden"
@@ -209,7 +204,7 @@ def verify(
 
 
 def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
-    """Run a bundle on its golden inputs: its logits must be within 19 dB of the hub's.
+    """Run a bundle on its golden inputs; ``onboard/rule.py`` decides, as it does on a device.
 
     Raises:
         BundleError: The golden files are incomplete, cannot be read or do not fit one another.
@@ -241,17 +236,22 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
             f"{bundle.folder}: the artifact gives logits {logits.shape}, the golden ones are {hub.shape}",
             mend="build the bundle again",
         )
-    hub_sqnr = sqnr(hub, logits)
-    floor = min(GOLDEN_FLOOR_DB, sqnr(of_float, hub) - INDEPENDENT_DB)
-    status: Literal["ok", "failed"] = "ok" if hub_sqnr >= floor else "failed"
+    found = rule.compare("fp16" if bundle.manifest.precision == "fp16" else "int8", logits, hub, of_float)
     return GoldenCheck(
-        status,
-        f"{hub_sqnr:.1f} dB to the hub's outputs on {len(inputs)} golden inputs"
-        f" ({'at least' if status == 'ok' else 'must be at least'} {floor:.3g})",
+        "ok" if found["passed"] else "failed",
+        _told(found),
         images=len(inputs),
-        hub_sqnr=hub_sqnr,
+        hub_sqnr=sqnr(hub, logits),
         float_sqnr=sqnr(of_float, logits),
     )
+
+
+def _told(found: dict[str, Any]) -> str:
+    reached, least = found["sqnr_hub_db"], found["tolerance_db"]
+    asked = f"{'at least' if found['passed'] else 'must be at least'} {least:.3g}"
+    if found["passed"] and reached < least:
+        asked = f"under {least:.3g}, by unlucky images: it is as near to the float graph as the hub"
+    return f"{reached:.1f} dB to the hub's outputs on {found['images']} golden inputs ({asked})"
 
 
 def read_golden(bundle: Bundle, name: Literal["inputs", "hub", "float"]) -> npt.NDArray[Any]:

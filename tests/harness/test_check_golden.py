@@ -41,16 +41,15 @@ def test_19_db_to_the_hub_decide(make_bundle, factor, status):
     assert check.hub_sqnr == pytest.approx(20 * np.log10(factor / (1 - factor)), abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("of_float", "status"), [(2.0, "ok"), (0.98, "ok"), (0.97, "failed"), (0.95, "failed")]
-)
+@pytest.mark.parametrize(("of_float", "status"), [(2.0, "ok"), (0.98, "ok"), (0.95, "ok"), (0.81, "failed")])
 def test_a_hub_far_from_the_float_graph_asks_for_as_much_as_independent_errors_leave(
     make_bundle, of_float, status
 ):
     bundle = make_bundle()
     artifact = hub(bundle)
     # The hub is 17.3 dB from the artifact. A float graph 5.0 dB from the hub, or 19.8, makes that noise of
-    # quantisation, one 20.7 or 22.6 dB from it a fault of lowering.
+    # quantisation; so does one that the artifact is nearer to than the hub is. One 21.3 dB from the hub, on
+    # its other side, makes it a fault of lowering.
     check = check_golden(altered(bundle, hub=artifact * 0.88, float=artifact * of_float))
     assert check.status == status
 

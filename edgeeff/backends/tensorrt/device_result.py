@@ -48,6 +48,7 @@ class Golden(_Part):
     sqnr_float_db: Decibels
     agreement_float: Share
     tolerance_db: Decibels
+    typical_db: Decibels | None = None
     passed: bool
 
     @model_validator(mode="after")

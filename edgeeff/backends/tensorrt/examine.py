@@ -18,9 +18,9 @@ import onnx
 from edgeeff.backends import Evidence, Examination, Logits
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import graphs, ladder
+from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.bundle import Bundle
-from edgeeff.harness.verify import GOLDEN_FLOOR_DB
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.preprocess import Pixels
 
@@ -84,8 +84,10 @@ def _numerics(outputs: Logits, evidence: Evidence, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"images": len(outputs), "sqnr_float_db": json_number(sqnr(reference, outputs))}
     if name in ladder.QUANTISED and hub is not None:
         found["sqnr_hub_db"] = json_number(sqnr(hub, outputs))
-        found["tolerance_db"] = json_number(min(GOLDEN_FLOOR_DB, sqnr(reference, hub)))
-    return found
+        judged = rule.compare("int8", outputs, hub, reference)
+    else:
+        judged = rule.compare("fp16", outputs, reference, reference)
+    return {**found, "tolerance_db": judged["tolerance_db"], "passed": judged["passed"]}
 
 
 def _lint(bundle: Bundle, name: str) -> list[dict[str, Any]]:
@@ -107,8 +109,8 @@ def _told(found: Mapping[str, Any]) -> str:
 
 
 def _warnings(name: str, found: Mapping[str, Any]) -> list[str]:
-    measured = float(found.get("sqnr_hub_db", found["sqnr_float_db"]))
-    least = float(found.get("tolerance_db", GOLDEN_FLOOR_DB))
-    if measured >= least:  # which NaN is not
+    if found["passed"]:
         return []
+    measured = float(found.get("sqnr_hub_db", found["sqnr_float_db"]))
+    least = found["tolerance_db"]
     return [f"{name} is {measured:.1f} dB from the graph that it was made of, under {least:.1f} dB"]

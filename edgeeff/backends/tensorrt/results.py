@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from edgeeff.backends.tensorrt.device.onboard import golden, recipes, sealed
+from edgeeff.backends.tensorrt.device.onboard import golden, recipes, rule, sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.files import write_file
@@ -94,13 +94,13 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
         elif not isinstance(files, dict) or files.get(record.onnx) != record.onnx_sha256:
             yield f"the {precision} engine was built from another {record.onnx}"
     for precision, found in result.golden.items():
-        least = golden.tolerance(precision, hub, reference)
+        least = rule.tolerance(precision, hub, reference)
         reached = found.sqnr_hub_db if precision == "int8" else found.sqnr_float_db
         if found.images != len(inputs):
             yield f"{found.images} golden images, of which the bundle has {len(inputs)}"
         if not np.isclose(found.tolerance_db, least, atol=0.011):
             yield f"{precision} was held against {found.tolerance_db} dB, which is {least} dB here"
-        if found.passed != (reached >= found.tolerance_db):
+        if found.passed != rule.passes(precision, found.model_dump(), hub, reference):
             yield f"{precision} at {reached} dB is said to have {'passed' if found.passed else 'failed'}"
     compared = {str(precision): found.model_dump() for precision, found in result.golden.items()}
     if result.passed != golden.passed(manifest, compared):

@@ -9,6 +9,7 @@ FILES = (
     "onboard/golden.py",
     "onboard/hardware.py",
     "onboard/recipes.py",
+    "onboard/rule.py",
     "onboard/running.py",
     "onboard/sealed.py",
     "onboard/sensors.py",

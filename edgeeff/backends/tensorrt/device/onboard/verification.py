@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from . import golden, hardware, running, sensors, timing
+from . import golden, hardware, rule, running, sensors, timing
 from .sealed import digest
 
 SCHEMA = 1
@@ -53,7 +53,7 @@ def verify(
     for precision, engine in engines.items():
         graphs[precision] = engine.capture() if cuda_graph else "not asked for"
         outputs = golden.run(engine, inputs, manifest["preprocess"], manifest["input"])
-        compared[precision] = golden.compare(precision, outputs, hub, reference)
+        compared[precision] = rule.compare(precision, outputs, hub, reference)
     before = sensors.conditions()
     latency = timing.interleave(engines, runs)
     after = sensors.conditions()
