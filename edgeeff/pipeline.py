@@ -285,7 +285,7 @@ def build(
                 digests={"inputs": keys[target.name], **work.digests(hub)},
                 tools=tool_versions(),
                 files={},
-                origin="; assumed: ".join([request.origin(identity), *identity.assumed]),
+                origin=request.whose(identity),
                 task=work.meaning.task,
                 threshold=work.meaning.threshold,
                 negative=negative,
@@ -348,7 +348,9 @@ def prepare(
     own = request.prepared(identity.preprocess, asked.size, changed)
     preprocess, turned = request.in_rgb(own, asked.channels)
     progress.tell(request.network_line(identity))
-    progress.warn_again(request.unsettled(identity.warnings, changed))
+    by_option = changed | ({"size": asked.size} if asked.size else {})
+    settling = by_option | ({"channels": asked.channels} if asked.channels else {})
+    progress.warn_again(request.unsettled(identity.warnings, settling))
     if doubt := request.order_warning(own, asked.channels):
         progress.warn(doubt)
     if turned:
@@ -357,7 +359,6 @@ def prepare(
     if not meaning.exclusive:
         progress.tell(request.task_line(meaning, identity))
         budget.refuse_drop(options.budget, meaning.task)
-    by_option = {"size": asked.size, **changed} if asked.size else changed
     progress.tell(request.preprocess_line(preprocess, by_option, identity.said))
     images = select(
         Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -317,9 +318,17 @@ def in_rgb(preprocess: Preprocess, order: Order | None) -> tuple[Preprocess, str
 
 
 def unsettled(warnings: Sequence[str], changed: Mapping[str, Any]) -> list[str]:
-    """Warnings of a source, without those that the user's own mean and std settle."""
-    settled = "mean" in changed and "std" in changed
-    return [warning for warning in warnings if not (settled and "--mean" in warning)]
+    """Warnings of a source, without those that the user's own word settles.
+
+    They end in the options that do, as ``(--mean, --std)``, or name ``--mean``.
+    """
+    normalised = "mean" in changed and "std" in changed
+
+    def settled(warning: str) -> bool:
+        named = re.findall(r"--(\w+)", warning) if re.search(r"\(--\w+(?:, --\w+)*\)$", warning) else []
+        return (normalised and "--mean" in warning) or (bool(named) and changed.keys() >= {*named})
+
+    return [warning for warning in warnings if not settled(warning)]
 
 
 def order_warning(preprocess: Preprocess, order: Order | None) -> str | None:
@@ -335,6 +344,11 @@ def order_warning(preprocess: Preprocess, order: Order | None) -> str | None:
         "be fed RGB: if it was trained on BGR images (OpenCV's, Caffe's), pass --channels bgr, else "
         "--channels rgb"
     )
+
+
+def whose(identity: Identity) -> str:
+    """Whose network it is, what was read or left out of it, and what was assumed: for a manifest."""
+    return "; ".join([origin(identity), *identity.notes, *(f"assumed: {text}" for text in identity.assumed)])
 
 
 def network_line(identity: Identity) -> str:

@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 import edgeeff
+from edgeeff import request, steps
 from edgeeff.cache import Cache
 from edgeeff.errors import CalibrationError, LabelsError, OptionError
+from edgeeff.progress import Recorder
 
 TARGETS = ["cpu-int8", "mobile-int8", "jetson-int8"]
 LABELS = ["nut", "bolt", "washer"]
@@ -281,3 +283,17 @@ def test_another_input_size_in_place_of_a_bundle_is_warned_of(inputs, tmp_path):
         assert built.bundle.manifest.preprocess.size == (wanted, wanted)
         replaced = "a bundle for 48×48 pixels stood there, and is replaced by one for 32×32"
         assert (replaced in built.warnings) == (size is not None)
+
+
+def test_what_a_file_says_and_an_option_settles(inputs, tmp_path):
+    state = torch.load(inputs["checkpoint"])
+    content = {"model": state, "size": 5, "mean": [0.0] * 3, "std": [1.0] * 3, "bgr": True}
+    torch.save(content, tmp_path / "best.pt")
+    options = inputs | {"checkpoint": tmp_path / "best.pt", "size": None}
+    named = {"--size", "--mean, --std", "--channels"}
+    for settled in ({}, {"size": 32}, {"mean": (127.0,) * 3, "std": (128.0,) * 3}, {"channels": "bgr"}):
+        asked = request.resolve_source(None, options["checkpoint"], None, None)
+        identity, _ = steps.identify(asked, inputs["cache"], Recorder())
+        left = request.unsettled(identity.warnings, settled)
+        gone = {", ".join(f"--{key}" for key in settled)} if settled else set()
+        assert {text.rpartition("(")[2].rstrip(")") for text in left} == named - gone

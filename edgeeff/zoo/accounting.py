@@ -44,7 +44,8 @@ class Accounted:
         layers: The head's tensors, by their names in the file.
         strays: Tensors that nothing is known of, by name, with their shapes.
         preprocess: Mean and standard deviation that the file holds as tensors.
-        assumed: What was left out or assumed; a sentence each.
+        notes: What was chosen, read or left out; a phrase each.
+        assumed: What was assumed; a sentence each.
         warnings: What of that may well be wrong.
     """
 
@@ -55,6 +56,7 @@ class Accounted:
     layers: tuple[str, ...] = ()
     strays: dict[str, str] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -80,12 +82,12 @@ def account(
             of other than plain weights.
     """
     chosen = chosen or Chosen()
-    assumed: list[str] = []
+    notes: list[str] = []
     tensors, left = _chosen(tensors, chosen.prefix, path)
     if left:
-        assumed.append(f"left out, as --prefix says: {_some(left)}")
+        notes.append(f"left out, as --prefix says: {_some(left)}")
     naming, prefix, trunk, aside = _network(tensors, path)
-    assumed += aside.lines
+    notes += aside.lines
     rest: dict[str, str | None] = {}  # key → ours, if it is of the library's own head
     for key in tensors:
         if key in trunk or key in aside.keys:
@@ -94,7 +96,7 @@ def account(
         if ours != "" and not key.endswith(_UNCOUNTED):
             rest[key] = ours if _is_head(ours) else None
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
-    assumed += lines
+    notes += lines
     built = _head(places, chosen, head, ordered, path, _USUAL.get(naming, ""))
     return Accounted(
         naming,
@@ -104,7 +106,8 @@ def account(
         tuple(key for place in places for key in place.keys),
         strays,
         found.preprocess if found else {},
-        (*assumed, *(found.lines if found else ()), *built.assumed),
+        (*notes, *(found.lines if found else ()), *built.notes),
+        built.assumed,
         built.warnings,
     )
 
@@ -296,7 +299,7 @@ def _head(
         return found
     text = f"left out, as --head names {chosen.head.under} alone: {arranging.some(left)}"
     if all(place.own is not None for place in left):
-        return replace(found, assumed=(*found.assumed, text))
+        return replace(found, notes=(*found.notes, text))
     return replace(found, warnings=(f"{text}; if the network computes with them, its answers are others",))
 
 

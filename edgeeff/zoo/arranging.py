@@ -72,12 +72,9 @@ def decided(places: Sequence[Place], path: str, usual: str) -> Head:
     """
     unclear = _unclear(places)
     if unclear is not None:
-        kinds = [{"norm": "bn"}.get(place.kind or "", place.kind or "") for place in places]
-        example = ",".join(_with_activations(kinds))
         raise CheckpointError(
             f"{path} does not say what its head computes: {unclear} ({some(places)})",
-            mend=f'say its layers in computing order, such as --head "{example}" if that is what it has; '
-            f"{_several(places)}{_OTHER_WAYS}",
+            mend=f"{_example(places)}{_several(places)}{_OTHER_WAYS}",
         )
     warnings = _guessed(places[0], usual)
     layers = [_layer(place, Step(place.kind or "")) for place in places]
@@ -119,10 +116,14 @@ def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) ->
     queue = iter(orders[0])
     layers = [_layer(next(queue) if step.kind in HOLDING else None, step) for step in head.steps]
     found = _straighten(layers, path)
-    assumed = [f"the head is {_computed(layers)}, as --head says"]
-    if any(step.kind == "norm" and step.value is None for step in head.steps):
-        assumed.append("the head's batch normalisation has torch's epsilon, 1e-5 (bn(0.001) gives another)")
-    return replace(found, assumed=tuple(assumed)), left
+    usual = any(step.kind == "norm" and step.value is None for step in head.steps)
+    return replace(
+        found,
+        notes=(f"the head is {_computed(layers)}, as --head says",),
+        assumed=("the head's batch normalisation has torch's epsilon, 1e-5 (bn(0.001) gives another)",)
+        if usual
+        else (),
+    ), left
 
 
 def some(places: Sequence[Place]) -> str:
@@ -251,20 +252,25 @@ def _computed(layers: Sequence[Layer]) -> str:
     return " → ".join(layer.name or layer.kind for layer in layers)
 
 
-def _with_activations(kinds: Sequence[str]) -> Iterator[str]:
-    """The kinds with a relu before each Linear but the first, as people mostly have it."""
-    seen = False
-    for kind in kinds:
-        if kind == "linear" and seen:
-            yield "relu"
-        seen = seen or kind == "linear"
-        yield kind
+def _example(places: Sequence[Place]) -> str:
+    """How to say a head of these layers, if they can follow each other: with a relu before each Linear but
+    the first, as people mostly have it."""
+    steps = [Step(place.kind or "") for place in places]
+    if not _fits(places, steps):
+        return ""
+    words: list[str] = []
+    for step in steps:
+        if step.kind == "linear" and "linear" in words:
+            words.append("relu")
+        words.append("bn" if step.kind == "norm" else step.kind)
+    return f'say its layers in computing order, such as --head "{",".join(words)}" if that is what it has; '
 
 
 def _several(places: Sequence[Place]) -> str:
-    """How to take one of several heads, where there may be several: layers that read as many features."""
+    """How to take one of several heads: of Linear layers that read as many features."""
     linear = [place for place in places if place.kind == "linear"]
     reading = [p for p in linear if p.tensors["weight"].shape[1] == linear[0].tensors["weight"].shape[1]]
     if len(reading) < 2:
         return ""
-    return f'if {reading[-1].name} alone is the head, --head "{reading[-1].name}:linear"; '
+    ways = [f'--head "{place.name}:linear"' for place in reading[:_SHOWN]]
+    return f"if one of them alone is the head, say which, as {' or '.join(ways)}; "

@@ -107,7 +107,8 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     )
     found = replace(
         found,
-        assumed=(*found.assumed, *file.lines, *accounted.assumed),
+        notes=(*file.lines, *accounted.notes),
+        assumed=(*found.assumed, *accounted.assumed),
         warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
                   *_two_normalisations(file, accounted)),
     )  # fmt: skip

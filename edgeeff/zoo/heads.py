@@ -63,12 +63,14 @@ class Head:
     Args:
         tensors: Weights and biases by these names.
         activations: After each hidden layer.
+        notes: What it is, as the user said it; a phrase each.
         assumed: What was assumed of it; a sentence each.
         warnings: What of that may be wrong.
     """
 
     tensors: dict[str, Tensor]
     activations: tuple[HiddenActivation, ...] = ()
+    notes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

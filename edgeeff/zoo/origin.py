@@ -76,6 +76,7 @@ class Origin:
         assumed: What was assumed, since the file does not say; a sentence each.
         warnings: What of that may well be wrong: a sentence each, which the user must not miss.
         said: What of the preprocessing the checkpoint itself says: names of fields.
+        notes: What was chosen, read or left out of it; a phrase each.
         doubt: What images may tell, and a warning where they do not.
     """
 
@@ -85,6 +86,7 @@ class Origin:
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     doubt: Doubt | None = None
 
 

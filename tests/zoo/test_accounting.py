@@ -102,7 +102,7 @@ def test_heads_whose_names_say_it(name):
     accounted = account(module)
     assert computes(accounted, head["fc"] if name == "a part of one's own" else head)
     assert not accounted.strays
-    assert not accounted.assumed
+    assert not accounted.notes
     guessed = {
         "dropout, linear": "classifier.1",
         "nested": "classifier.0.1",
@@ -297,7 +297,7 @@ def test_one_head_of_several():
     assert '--head "classifier_layer:linear"' in refused(module, "classifier_layer 2×12").mend
     accounted = account(module, head="classifier_layer:linear")
     assert computes(accounted, module.classifier_layer)
-    assert "left out, as --head names classifier_layer alone: net.classifier 9×12" in accounted.assumed
+    assert "left out, as --head names classifier_layer alone: net.classifier 9×12" in accounted.notes
     assert not accounted.warnings
     module = BESIDE["two heads"]()
     accounted = account(module, head="colour:linear")
@@ -337,7 +337,7 @@ def test_tensors_beside_the_network_are_refused_by_name(name):
         assert '--prefix "net."' in error.mend
     accounted = account(module_of(net=Trunk(linear()), **parts), prefix="net")
     assert not accounted.strays
-    assert accounted.assumed[0].startswith("left out, as --prefix says: ")
+    assert accounted.notes[0].startswith("left out, as --prefix says: ")
 
 
 def test_a_stray_within_the_network():
@@ -363,7 +363,7 @@ def test_what_no_network_computes_with_is_left_out(name):
     parts, said = ASIDE[name]
     accounted = account(module_of(net=Trunk(linear()), **parts))
     assert not accounted.strays
-    assert [text for text in accounted.assumed if said and said in text] or said is None
+    assert [text for text in accounted.notes if said and said in text] or said is None
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_normalisation_held_as_buffers(mean, std, on_pixels, names):
     accounted = account(module)
     expected = on_pixels or ((127.5, 63.75, 191.25), (63.75,) * 3)
     assert (accounted.preprocess["mean"], accounted.preprocess["std"]) == expected
-    assert f"the network's own 0.{names[0]} and {names[1]} are its preprocessing" in accounted.assumed
+    assert f"the network's own 0.{names[0]} and {names[1]} are its preprocessing" in accounted.notes
     assert not accounted.strays
 
 
@@ -424,9 +424,7 @@ def test_of_copies_the_moving_average(average):
     accounted = account(module)
     assert accounted.prefix == f"{average}."
     assert computes(accounted, getattr(module, average).classifier)
-    assert (
-        f"the moving average under {average}. is the network, not its copies beside it" in accounted.assumed
-    )
+    assert f"the moving average under {average}. is the network, not its copies beside it" in accounted.notes
 
 
 def test_average_of_a_wrapper_with_its_head():

@@ -381,7 +381,7 @@ def test_replaced_head(state, tmp_path):
     checkpoint = load(tmp_path / "w.pt", head="linear,tanh,linear")
     network = checkpoint.network(SIZE)
     assert checkpoint.classes == 3
-    assert checkpoint.origin.assumed == ("the head is classifier.1 → tanh → classifier.3, as --head says",)
+    assert checkpoint.origin.notes == ("the head is classifier.1 → tanh → classifier.3, as --head says",)
     x = torch.randn(2, 3, *SIZE)
     with torch.no_grad():
         features = network.pool(network.head(network.blocks(network.stem(x)))).flatten(1)

@@ -214,7 +214,7 @@ def _classes(holders: Holders, warnings: list[str]) -> tuple[tuple[str, ...] | N
 def _warn_of_order(holders: Holders, warnings: list[str]) -> None:
     for name, value in _found(holders, _ORDERS):
         if value is True or (isinstance(value, str) and value.lower() == "bgr"):
-            warnings.append(f"{name} says that images are BGR, and they are given as RGB")
+            warnings.append(f"{name} says that images are BGR, and they are given as RGB (--channels)")
 
 
 def _architectures(holders: Holders) -> Iterator[str]:

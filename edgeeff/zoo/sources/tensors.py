@@ -59,6 +59,7 @@ def identify(asked: Asked, source: str) -> Identity:
         assumed=origin.assumed,
         warnings=origin.warnings,
         said=origin.said,
+        notes=origin.notes,
         doubt=_doubt(asked, checkpoint, conventions, size),
     )
 
