@@ -60,6 +60,10 @@ class Rates:
     bias: float
 
 
+#: A plan's activations by tensor, and its layers by name.
+Found = tuple[dict[str, ActivationQuantization], dict[str, LayerQuantization]]
+
+
 @dataclass(frozen=True)
 class Learned:
     """What learning found.
@@ -119,7 +123,8 @@ def learn(
         teacher = torch.stack([execute(program, image[None])[0] for image in images])
         signal = float(centred(teacher, exclusive).square().mean())
         before = _error(program, parameters.read(parameters.rounded(largest)), aside, exclusive)
-        best, after = parameters.plan(largest), before
+        # Of a plan that stays no last bit changes: exp(log(scale)) would change some.
+        best: Found = dict(plan.activations), dict(plan.layers)
         optimizer = torch.optim.Adam(
             [
                 {"params": list(parameters.codes.values()), "lr": rates.weight},
@@ -263,7 +268,7 @@ class _Parameters:
 
         return read
 
-    def plan(self, largest: int) -> tuple[dict[str, ActivationQuantization], dict[str, LayerQuantization]]:
+    def plan(self, largest: int) -> Found:
         """As they are now."""
         with torch.no_grad():
             activations = dict(self._plan.activations)

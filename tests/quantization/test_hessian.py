@@ -125,5 +125,6 @@ def test_bytes_are_those_of_the_sums(b0, begun, finished):
     for node in nodes:
         sums = found[str(node.name)]
         assert hessian._bytes(node) == sums.numel() * 8
-        assert torch.equal(sums, sums.mT)
+        # One float32 product, which some processors sum in another order on either side of the diagonal.
+        torch.testing.assert_close(sums, sums.mT, rtol=1e-5, atol=1e-5)
         assert np.all(torch.diagonal(sums, dim1=-2, dim2=-1).numpy() >= 0)
