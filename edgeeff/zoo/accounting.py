@@ -19,12 +19,10 @@ from edgeeff.zoo import arranging, namings, set_aside
 from edgeeff.zoo.arranging import Place
 from edgeeff.zoo.buffers import Normalisation, normalisation
 from edgeeff.zoo.chosen import Chosen
+from edgeeff.zoo.copies import UNCOUNTED, is_head, network, place_of
 from edgeeff.zoo.heads import Head, HeadError, Layer, straighten
 
 _SHOWN = 3  # tensors named in a message
-_UNCOUNTED = "num_batches_tracked"
-_AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|avg|averag\w*|mean_teacher)(?:$|[._])")
-_STEM = "stem.conv.weight"
 _USUAL = {"torchvision": "1"}  # where a library's own classifier is no Linear, the place of the Linear in it
 _WAYS = (
     "if the network computes with them, export it to ONNX and pass that, or pass module:callable with "
@@ -86,15 +84,17 @@ def account(
     tensors, left = _chosen(tensors, chosen.prefix, path)
     if left:
         notes.append(f"left out, as --prefix says: {_some(left)}")
-    naming, prefix, trunk, aside = _network(tensors, path)
+    naming, prefix, trunk, aside = network(tensors, path)
     notes += aside.lines
     rest: dict[str, str | None] = {}  # key → ours, if it is of the library's own head
-    for key in tensors:
-        if key in trunk or key in aside.keys:
+    seen = {place_of(tensors[key]) for key in trunk}
+    for key in sorted(tensors, key=lambda key: not key.startswith(prefix)):  # the network's own names first
+        if key in trunk or key in aside.keys or place_of(tensors[key]) in seen:
             continue
+        seen.add(place_of(tensors[key]))
         ours = namings.ours_of(naming, key[len(prefix) :]) if key.startswith(prefix) else None
-        if ours != "" and not key.endswith(_UNCOUNTED):
-            rest[key] = ours if _is_head(ours) else None
+        if ours != "" and not key.endswith(UNCOUNTED):
+            rest[key] = ours if is_head(ours) else None
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
     notes += lines
     built = _head(places, chosen, head, ordered, path, _USUAL.get(naming, ""))
@@ -151,83 +151,8 @@ def _chosen(
             f"{path} has no tensors whose names begin with {prefix!r}",
             mend=f"its names begin with {_some(list(firsts), 8)}",
         )
-    left = [k for k in tensors if k not in kept and not k.endswith(_UNCOUNTED)]
+    left = [k for k in tensors if k not in kept and not k.endswith(UNCOUNTED)]
     return kept, left
-
-
-@dataclass
-class _Aside:
-    """Keys that are left out with whole copies of the network, and what is said of it."""
-
-    keys: set[str] = field(default_factory=set)
-    lines: list[str] = field(default_factory=list)
-
-
-def _network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict[str, str], _Aside]:
-    """The naming, the prefix and the trunk of the one network, and what its other copies hold."""
-    keys = tuple(key for key in tensors if not key.endswith(_UNCOUNTED))
-    other = set_aside.not_weights(tensors)
-    if other is not None:
-        key, what, mend = other
-        raise CheckpointError(f"{path} is {what}: it holds {key}", mend=mend)
-    naming = namings.detect(keys)
-    if naming is None:
-        raise CheckpointError(
-            f"{path} is no EfficientNet in a naming that is known: its tensors are {_some(keys)}",
-            mend=f"rename the tensors to one of the namings {', '.join(namings.names())}, "
-            "or export the network to ONNX and pass that",
-        )
-    found = {
-        prefix: {key: tail for key, tail in tails.items() if not _is_head(namings.ours_of(naming, tail))}
-        for prefix, tails in namings.networks(naming, keys).items()
-    }
-    most = max(len(tails) for tails in found.values())
-    whole = {
-        prefix: tails
-        for prefix, tails in found.items()
-        if 2 * len(tails) > most
-        and (len(tails) == most or any(namings.ours_of(naming, tail) == _STEM for tail in tails.values()))
-    }
-    prefix = next(iter(whole)) if len(whole) == 1 else _average(list(whole), path)
-    aside = _Aside()
-    if len(whole) > 1:
-        aside.lines.append(f"the moving average under {prefix} is the network, not its copies beside it")
-        for copy in whole:
-            if copy != prefix:
-                aside.keys |= _twins(tensors, prefix, copy)
-    return naming, prefix, whole[prefix], aside
-
-
-def _average(prefixes: list[str], path: object) -> str:
-    """Of several whole copies the moving average, for it is what trainers evaluate and publish."""
-    averages = [prefix for prefix in prefixes if _AVERAGE.search(prefix)]
-    if len(averages) == 1:
-        return averages[0]
-    shown = [prefix or "(no prefix)" for prefix in prefixes]
-    example = next(prefix for prefix in prefixes if prefix)
-    raise CheckpointError(
-        f"{path} holds {len(prefixes)} whole networks, under {', '.join(shown)}",
-        mend=f'say which is meant, such as --prefix "{example}"',
-    )
-
-
-def _twins(tensors: Mapping[str, Tensor], kept: str, copy: str) -> set[str]:
-    """The keys of a copy that have a twin of the same shape under the prefix that is kept."""
-    parts, others = kept.split("."), copy.split(".")
-    while len(parts) > 1 and len(others) > 1 and parts[-2] == others[-2]:
-        del parts[-2], others[-2]
-    mine, theirs = ".".join(parts), ".".join(others)
-    found = set()
-    for key in tensors:
-        if key.startswith(theirs) and not key.startswith(mine):
-            twin = tensors.get(mine + key[len(theirs) :])
-            if twin is not None and twin.shape == tensors[key].shape:
-                found.add(key)
-    return found
-
-
-def _is_head(ours: str | None) -> bool:
-    return ours is not None and ours.startswith(("classifier.", "hidden."))
 
 
 def _sorted(

@@ -184,8 +184,8 @@ def _guessed(first: Place, usual: str) -> tuple[str, ...]:
             f"the head is taken to be {first.name}, the one Linear layer beside the network, nothing but "
             'dropout stands before it: neither leaves a trace (--head "linear" confirms it)',
         )
-    plain = all(part.isdigit() for part in first.own.split(".") if part)
-    if first.own == usual or (plain and _behind(first.own) == 0):
+    within = first.own.removeprefix(usual).removeprefix(".") if usual else first.own
+    if all(part.isdigit() for part in within.split(".") if part) and _behind(within) == 0:
         return ()
     return (
         f"nothing but dropout is taken to stand before the head's {first.name}: what stands there leaves no "

@@ -439,6 +439,28 @@ def test_average_of_a_wrapper_with_its_head():
     assert account(module).layers == ("model.fc.weight", "model.fc.bias")
 
 
+def test_one_network_under_two_names():
+    """``self.net = self.model``: torch saves each tensor once, under both names."""
+    net = lively(Trunk(linear()))
+    accounted = account(module_of_same(model=net, net=net))
+    assert computes(accounted, net.classifier)
+    assert not accounted.warnings
+    parts = module_of_same(stem=net.conv_stem, fc=net.classifier, net=net)
+    accounted = account(parts)
+    assert (accounted.prefix, accounted.layers) == ("net.", ("net.classifier.weight", "net.classifier.bias"))
+    assert not accounted.strays and not accounted.warnings
+    other = lively(Trunk(linear()))
+    other.bn2.weight.data += 1
+    refused(module_of_same(model=net, net=other), "2 whole networks")
+
+
+def module_of_same(**parts):
+    module = nn.Module()
+    for name, part in parts.items():
+        setattr(module, name, part)
+    return module
+
+
 def test_a_prefix_that_nothing_has():
     error = refused(
         module_of(net=Trunk(linear())), "no tensors whose names begin with 'backbone'", prefix="backbone"

@@ -44,6 +44,9 @@ _COUNTS = (
     "num_labels",
     "nclasses",
 )
+_OF_DATA = re.compile(
+    r"(^|\.)(data|dataset|meta|metadata|model\w*)\.size$"
+)  # a number of images, or of layers
 _ORDERS = ("input_space", "channel_order", "color_space", "colorspace", "color_mode", "bgr")
 _DEEPEST = 3  # a pickle may hold itself
 
@@ -109,6 +112,8 @@ def _found(holders: Holders, keys: tuple[str, ...]) -> Iterator[tuple[str, Any]]
 def _size(holders: Holders, warnings: list[str]) -> dict[str, Any]:
     sizes: dict[str, tuple[int, int]] = {}
     for name, value in _found(holders, _SIZES):
+        if _OF_DATA.search(name):
+            continue
         size = pixels(value)
         if size is None:
             warnings.append(f"{name} is {value!r:.60}, which is no input size: it is not taken (--size)")
