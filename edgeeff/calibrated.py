@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +74,7 @@ class Calibrated:
         if entry is not None and self._judged() is not None:
             calibration.bad.update(bad_from_json(calibration, entry["bad.json"].decode()))
             return statistics_from_bytes(entry["statistics.npz"])
-        from edgeeff.calibration import judgement
+        from edgeeff.calibration import judgement, transfer
         from edgeeff.calibration.collect import collect
         from edgeeff.calibration.content import Examination
         from edgeeff.graph.model import from_bytes
@@ -91,7 +91,10 @@ class Calibrated:
             pixels(calibration, self.preprocess, rest=rest, watch=examination.add),
             self.progress.advance,
         )
-        judged = judgement.judge(model, found, examination, tried)
+        judged = judgement.judge(
+            *(model, found, examination, tried),
+            partial(transfer.told_apart, model, self.preprocess, calibration),
+        )
         self.cache.put("judgement", self.key, {"judgement.json": judged.to_bytes()})
         del model
         give_back()

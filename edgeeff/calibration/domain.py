@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff.calibration import transfer
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.graph import expectations
 from edgeeff.graph.expectations import Expectation
@@ -63,24 +64,43 @@ class DomainReport:
         limit: The distance from which it warns.
         layers: The distance of each observed tensor, in the order of the graph.
         not_run: Why it was not judged.
+        told_apart: How well the network's head tells the images apart, 0…1, where it was asked
+            (:mod:`edgeeff.calibration.transfer`): beyond the limit.
     """
 
     distance: float | None
     limit: float
     layers: Mapping[str, float]
     not_run: str | None = None
+    told_apart: float | None = None
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the images lie outside what batch normalisation knows."""
+        return self.distance is not None and self.distance > self.limit
+
+    @property
+    def transfer(self) -> bool:
+        """Whether they do, but are what the head was trained on: its backbone was frozen."""
+        return self.beyond and transfer.knows(self.told_apart, self.layers)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know, one line each."""
-        if self.distance is None or self.distance <= self.limit:
+        if self.distance is None or not self.beyond or self.transfer:
             return ()
-        return (
+        text = (
             f"the calibration images are not what the network was trained on: its activations lie "
             f"{self.distance:.2f} standard deviations from what its batch normalisation expects, "
             f"and {self.limit:.2f} is the most that images of its domain show: calibrate with images of the "
-            "kind that it was trained on and will see, and check --size, --mean and --std",
+            "kind that it was trained on and will see, and check --size, --mean and --std"
         )
+        if transfer.early(self.layers) <= transfer.EARLY:
+            text += (
+                ". If its backbone was frozen while its head was trained on such images, batch normalisation "
+                "remembers what the backbone was trained on before, and the number means no more than that"
+            )
+        return (text,)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for a report."""
@@ -89,12 +109,14 @@ class DomainReport:
             "limit": self.limit,
             "layers": dict(self.layers),
             "not_run": self.not_run,
+            "told_apart": self.told_apart,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DomainReport:
         """The reverse of :meth:`to_json`."""
-        return cls(data["distance"], data["limit"], dict(data["layers"]), data["not_run"])
+        layers = dict(data["layers"])
+        return cls(data["distance"], data["limit"], layers, data["not_run"], data.get("told_apart"))
 
 
 def expected(model: ir.Model) -> Expected:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,10 +38,16 @@ class Judgement:
         """How far the images are from what the network was trained on, or that it was NOT RUN, and why."""
         if self.domain.distance is None:
             return f"domain   NOT RUN: {self.domain.not_run}"
-        return (
+        line = (
             f"domain   activations {self.domain.distance:.2f} standard deviations from what the network was "
             f"trained on; up to {self.domain.limit:.2f} is in its domain"
         )
+        if self.domain.transfer:
+            line += (
+                f"\n         but its head tells these images apart ({self.domain.told_apart:.2f} of 1):"
+                "\n         a frozen backbone, whose batch normalisation remembers other images"
+            )
+        return line
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for the cache and ``--json``."""
@@ -93,11 +99,21 @@ def at_sight(
 
 
 def judge(
-    model: ir.Model, statistics: Statistics, examination: content.Examination, tried: TrialReport
+    model: ir.Model,
+    statistics: Statistics,
+    examination: content.Examination,
+    tried: TrialReport,
+    told_apart: Callable[[], float | None] = lambda: None,
 ) -> Judgement:
     """Put together what is known once calibration has run.
+
+    ``told_apart`` asks the network's head (:func:`transfer.told_apart`), where images lie outside the domain
+    and no other preprocessing comes nearer: wrong preprocessing may well leave the head decided.
 
     Raises:
         CalibrationError: More than half of the images are blank or noise, and it is not forced.
     """
-    return Judgement(examination.report(), tried, domain.judge(domain.expected(model), statistics))
+    found = domain.judge(domain.expected(model), statistics)
+    if found.beyond and tried.suits:
+        found = replace(found, told_apart=told_apart())
+    return Judgement(examination.report(), tried, found)

@@ -36,6 +36,8 @@ NEARER = 0.6
 #: …and, since exchanged colours change so little else, this share for those, by so many images at least.
 #: On real photos Lite0 measured 0.70 to 0.76 where they were wrong, both networks 0.81 and more where right.
 NEARER_COLOURS, COLOURS_NEED = 0.8, 8
+#: The present variant suits as well as the nearest one up to this multiple of its distance.
+AS_NEAR = 1.1
 #: A variant that fits no better than this is no explanation: the images are of another domain…
 FITS = 0.3
 #: …unless it is this much nearer: nothing else makes such a difference as pixels on the wrong scale.
@@ -90,6 +92,12 @@ class TrialReport:
             if same and other.exchanged and enough and other.distance <= NEARER_COLOURS * best.distance:
                 return other
         return best if best is not present else None
+
+    @property
+    def suits(self) -> bool:
+        """Whether the present variant was tried and no other one is nearer by more than chance."""
+        nearest = min((variant.distance for variant in self.variants), default=None)
+        return nearest is not None and self.variants[0].distance <= AS_NEAR * nearest
 
     @property
     def warnings(self) -> tuple[str, ...]:
