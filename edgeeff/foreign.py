@@ -38,12 +38,17 @@ from edgeeff.preprocess import Channels, Preprocess
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.readme import readme
 from edgeeff.recipes import open_source
-from edgeeff.steps import golden_files, target_facts
+from edgeeff.steps import Options, golden_files, target_facts
 from edgeeff.target import Target
+from edgeeff.tasks import Meaning, checked_threshold
+from edgeeff.zoo.sources import Identity
 from edgeeff.zoo.sources._content import sha256
 
 #: The largest input, the most classes and the largest tensor (values) that anything is allocated for.
 _LARGEST, _MOST_CLASSES, _MOST_VALUES = 4096, 1 << 20, 1 << 29
+
+#: What changes no value but by rounding it.
+_SAME = frozenset({"QuantizeLinear", "DequantizeLinear", "Flatten", "Reshape"})
 
 #: What a hub graph is made of.
 OPERATORS = frozenset(
@@ -76,6 +81,8 @@ def emit(
     output: Path = Path("dist"),
     name: str | None = None,
     labels: Path | str | None = None,
+    task: str | None = None,
+    threshold: float | None = None,
     golden: int = verify.GOLDEN_IMAGES,
     progress: Progress | None = None,
 ) -> Bundle:
@@ -93,6 +100,8 @@ def emit(
         output: The bundle is written to ``<output>/<name>-<target>/``.
         name: Instead of the file's.
         labels: A text, CSV or JSON file of the classes' names, or ``imagenet``.
+        task: What the outputs mean; None: what the graph's end says. See :func:`edgeeff.pipeline.build`.
+        threshold: Of a label's probability, for multilabel; None: 0.5.
         golden: How many golden inputs the bundle carries.
         progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.
 
@@ -114,8 +123,19 @@ def emit(
     preprocess = request.prepared(own, None, {"mean": mean, "std": std})
     stem = path.name.partition(".")[0]
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
-    names = request.resolve_labels(given_labels(labels), None, classes, labels)
-    emission = Emission(folder.name, wanted, preprocess, names)
+    sides, negative = request.sides(given_labels(labels), classes)
+    names = request.resolve_labels(sides, None, classes, labels)
+    meaning, already = _meaning(graph, path, preprocess, classes, task, threshold)
+    if not meaning.exclusive:
+        progress.tell(
+            f"task     {meaning.task}: a label is there if its sigmoid is {meaning.threshold:g} or more"
+        )
+    emission = Emission(
+        *(folder.name, wanted, preprocess, names, meaning.probable),
+        task=meaning.task,
+        threshold=meaning.threshold,
+        ends_in_probabilities=already,
+    )
     files: dict[str, bytes] = dict(room(wanted.runtime, "emit").emit(graph, emission))
     files["README.md"] = readme(emission).encode()
     usage = backends.usage(wanted.runtime)
@@ -138,7 +158,7 @@ def emit(
         runtime=wanted.runtime,
         precision=wanted.precision,
         input=wanted.input,
-        softmax=False,
+        softmax=meaning.probable,
         cpu_class=request.resolve_cpu_class("auto"),
         preprocess=input_preprocess(wanted, preprocess),
         labels=names,
@@ -147,6 +167,9 @@ def emit(
         digests=_digests(path, wanted, preprocess),
         tools=tool_versions(),
         files={},
+        task=meaning.task,
+        threshold=meaning.threshold,
+        negative=negative,
     )
     told = {
         "repairs": repairs,
@@ -253,6 +276,43 @@ def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, st
         "hub": hub,
         "inputs": key_of(hub=hub, target=target_facts(target), preprocess=preprocess.to_json()),
     }
+
+
+def _meaning(
+    graph: onnx.ModelProto,
+    path: Path,
+    preprocess: Preprocess,
+    classes: int,
+    task: str | None,
+    threshold: float | None,
+) -> tuple[Meaning, bool]:
+    """What the outputs mean, and whether the graph itself makes probabilities at its end.
+
+    Raises:
+        OptionError: They cannot mean what was asked for.
+    """
+    ends_in = _ends_in(graph)
+    options = Options(
+        task=request.resolve_task(task),
+        threshold=None if threshold is None else checked_threshold(threshold),
+        probabilities=bool(ends_in),
+    )
+    identity = Identity("foreign", str(path), path.stem, "", preprocess, classes, ends_in=ends_in)
+    meaning = request.resolve_meaning(options, identity)
+    if ends_in == "sigmoid" and meaning.exclusive:
+        raise OptionError(f"--task {meaning.task}, and {path} ends in a sigmoid", mend="leave out --task")
+    return meaning, bool(ends_in)
+
+
+def _ends_in(graph: onnx.ModelProto) -> str:
+    """What the graph makes of its logits at the end, ``softmax`` or ``sigmoid``; empty for nothing."""
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    node = makers.get(graph.graph.output[0].name)
+    for _ in graph.graph.node:
+        if node is None or node.op_type not in _SAME:
+            break
+        node = makers.get(node.input[0])
+    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(node.op_type, "") if node is not None else ""
 
 
 def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int], int]:

@@ -15,7 +15,7 @@ from onnxruntime.quantization import QuantType
 from edgeeff import foreign
 from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.backends.tensorrt.lint.reading import load
-from edgeeff.errors import GraphError
+from edgeeff.errors import GraphError, OptionError
 from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions
 from edgeeff.zoo import catalog
@@ -144,6 +144,36 @@ def test_fake_quantised_weights_are_int8_for_a_cpu(quantised, tmp_path):
     """OpenVINO would keep them as float, and four times as large."""
     bundle = foreign.emit(quantised("lite", "fake"), target="cpu-int8", output=tmp_path, **NORMALISED)
     assert (bundle.folder / "model.bin").stat().st_size < quantised("lite", "fake").stat().st_size / 2
+
+
+@pytest.mark.parametrize(("kind", "task"), [("Softmax", "classification"), ("Sigmoid", "multilabel")])
+def test_what_a_graph_makes_of_its_logits_is_not_made_twice(
+    kind, task, quantised, tmp_path, tiny, make_images
+):
+    model = onnx.load(quantised("lite", "default"))
+    logits = model.graph.output[0].name
+    model.graph.node.append(onnx.helper.make_node(kind, [logits], ["made"], name="end"))
+    model.graph.output[0].name = "made"
+    onnx.save(model, tmp_path / "ended.onnx")
+    np.savez(tmp_path / "images.npz", images=make_images(4, SIZE, 2))
+    bundle = foreign.emit(
+        tmp_path / "ended.onnx",
+        target="cpu-int8",
+        output=tmp_path / "dist",
+        images=tmp_path / "images.npz",
+        **NORMALISED,
+    )
+    assert (bundle.manifest.task, bundle.manifest.softmax) == (task, True)
+    shares = bundle.predict(tmp_path / "images.npz")
+    hub = np.load(bundle.folder / "golden/hub.npy")
+    np.testing.assert_allclose(shares, hub, atol=0.1)
+    assert np.allclose(shares.sum(1), 1, atol=1e-3) == (task == "classification")
+    assert "a probability for each" in (bundle.folder / "README.md").read_text()
+    other = {"classification": "multilabel", "multilabel": "classification"}[task]
+    with pytest.raises(OptionError, match="ends in a s"):
+        foreign.emit(
+            tmp_path / "ended.onnx", target="cpu-int8", task=other, output=tmp_path / "other", **NORMALISED
+        )
 
 
 def test_an_fp16_graph_enters_as_float32(quantised, tmp_path):

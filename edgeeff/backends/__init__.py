@@ -57,7 +57,8 @@ Kind = Literal[
 class Emission:
     """What an ``emit`` is given besides the graph: everything the artifact's metadata is written from.
 
-    ``softmax`` says that the artifact ends in probabilities, which ``meaning`` makes of the logits.
+    ``softmax`` says that the artifact ends in probabilities, which ``meaning`` makes of the logits;
+    ``ends_in_probabilities`` that the graph does so already, as one that somebody else quantised may.
     ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
     None where there is none, as for a graph that somebody else quantised.
     """
@@ -70,6 +71,12 @@ class Emission:
     float_graph: Callable[[], onnx.ModelProto] | None = None
     task: str = CLASSIFICATION
     threshold: float = THRESHOLD
+    ends_in_probabilities: bool = False
+
+    @property
+    def added(self) -> str | None:
+        """The operator that ``emit`` has to put at the end, ``Softmax`` or ``Sigmoid``; None: nothing."""
+        return self.meaning.activation if self.softmax and not self.ends_in_probabilities else None
 
     @property
     def meaning(self) -> Meaning:

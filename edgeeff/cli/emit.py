@@ -27,6 +27,10 @@ def command(
     ),
     name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: the file's.")] = None,
     labels: options.Labels = None,
+    task: options.Task = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of a label's probability, for multilabel. Default: 0.5.")
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -51,6 +55,8 @@ def command(
             output=output,
             name=name,
             labels=labels,
+            task=task,
+            threshold=threshold,
             progress=progress,
         )
     found = bundle.read_measured("verification.json") or {}

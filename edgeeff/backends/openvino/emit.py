@@ -35,8 +35,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
             mend="EfficientNets exported by this tool are read; report the operator that is named",
         ) from None
     model = _with_input(model, emission)
-    if emission.softmax:
-        model = _with_probabilities(model, emission.meaning.activation)
+    if emission.added:
+        model = _with_probabilities(model, emission.added)
     _add_model_info(model, emission)
     _name_by_order(model)
     with tempfile.TemporaryDirectory() as folder:

@@ -77,8 +77,8 @@ def _full(graph: onnx.ModelProto, emission: Emission, name: str) -> onnx.ModelPr
     model.graph.name = emission.name
     if emission.target.input == "uint8":
         _take_raw_pixels(model.graph)
-    if emission.softmax:
-        _end_in_probabilities(model.graph, emission.meaning.activation)
+    if emission.added:
+        _end_in_probabilities(model.graph, emission.added)
     del model.graph.value_info[:]
     return _held(model, f"{name}.onnx")
 

@@ -24,8 +24,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     Raises:
         GraphError: An operator or a quantisation that TFLite does not have, named with its node.
     """
-    activation = emission.meaning.activation if emission.softmax else None
-    model = lower(graph, emission.name, emission.target.input, emission.preprocess, activation=activation)
+    model = lower(graph, emission.name, emission.target.input, emission.preprocess, activation=emission.added)
     (source,) = (model.tensors[name] for name in model.inputs.values())
     mean, std = metadata.normalization(source, input_preprocess(emission.target, emission.preprocess))
     described = metadata.build(
@@ -34,7 +33,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         mean,
         std,
         channels=emission.preprocess.channels,
-        probabilities=activation is not None or any(o.code == "SOFTMAX" for o in model.operators),
+        probabilities=emission.softmax,
     )
     content = flatbuffer.write(model, {metadata.BUFFER: described})
     files = {FILE: metadata.append_labels(content, emission.labels)}

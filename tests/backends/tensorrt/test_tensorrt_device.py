@@ -296,6 +296,17 @@ def test_verify_prepares_pixels_as_preprocess_does():
     assert np.array_equal(golden.native_input(pixels[0], {}, "uint8"), pixels.transpose(0, 3, 1, 2))
 
 
+def test_labels_agree_on_a_device_by_their_threshold():
+    """Of one logit the largest is always the same."""
+    hub = np.array([[2.0], [-2.0], [1.0], [-1.0]], np.float32)
+    found = np.array([[2.0], [-2.0], [-0.1], [-1.0]], np.float32)
+    assert rule.compare("int8", found, hub, hub)["agreement_hub"] == 1
+    manifest = {"task": "multilabel", "threshold": 0.5, "softmax": False}
+    assert rule.compare("int8", found, hub, hub, rule.cut_of(manifest))["agreement_hub"] == 0.75
+    assert rule.cut_of({**manifest, "threshold": 0.9}) == pytest.approx(np.log(9))
+    assert rule.cut_of({**manifest, "softmax": True}) == 0.5 and rule.cut_of({"softmax": False}) is None
+
+
 def test_verify_judges_by_the_one_rule():
     rng = np.random.default_rng(1)
     hub = rng.normal(size=(5, 10)).astype(np.float32)

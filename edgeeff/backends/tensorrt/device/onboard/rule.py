@@ -17,6 +17,7 @@ or a layer without its bias all failed by both; with one layer's scale 10 % off 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ LOUDEST = 200.0
 """dB: what equal outputs are said to have, JSON having no infinity."""
 
 
-def compare(precision: str, outputs: Any, hub: Any, reference: Any) -> dict[str, Any]:
+def compare(
+    precision: str, outputs: Any, hub: Any, reference: Any, cut: float | None = None
+) -> dict[str, Any]:
     """The figures that say whether an artifact does what its bundle promises, and the verdict.
 
     Args:
@@ -43,15 +46,29 @@ def compare(precision: str, outputs: Any, hub: Any, reference: Any) -> dict[str,
         outputs: The artifact's, [N, classes].
         hub: The hub graph's on the same images.
         reference: The float graph's.
+        cut: Of an output, where labels do not exclude each other (see :func:`cut_of`): images agree where
+            all labels lie on the same side of it. None: where the largest output is the same.
     """
     found: dict[str, Any] = {"images": len(outputs)}
     for name, expected in (("hub", hub), ("float", reference)):
         found[f"sqnr_{name}_db"] = round(sqnr(expected, outputs), 2)
-        found[f"agreement_{name}"] = float((outputs.argmax(axis=1) == expected.argmax(axis=1)).mean())
+        if cut is None:
+            same = outputs.argmax(axis=1) == expected.argmax(axis=1)
+        else:
+            same = ((outputs >= cut) == (expected >= cut)).all(axis=1)
+        found[f"agreement_{name}"] = float(same.mean())
     found["typical_db"] = round(typical(outputs, hub, reference), 2)
     found["tolerance_db"] = tolerance(precision, hub, reference)
     found["passed"] = passes(precision, found, hub, reference)
     return found
+
+
+def cut_of(manifest: dict[str, Any]) -> float | None:
+    """The threshold in the unit of a bundle's outputs, where its labels do not exclude each other."""
+    if manifest.get("task", "classification") != "multilabel":
+        return None
+    threshold = float(manifest.get("threshold", 0.5))
+    return threshold if manifest.get("softmax") else math.log(threshold / (1 - threshold))
 
 
 def tolerance(precision: str, hub: Any, reference: Any) -> float:
