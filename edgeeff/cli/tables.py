@@ -95,17 +95,28 @@ def built_table(built: Sequence[Built]) -> Table:
 
 
 def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
-    """Accuracy against labels and against the float bundle."""
-    made = new("bundle", ">images", ">top-1", ">top-5", ">F1", ">agreement", ">SQNR", ">points lost")
+    """Accuracy against labels and against the float bundle: top-1, or F1 and mAP, as the task is."""
+    from edgeeff.harness.multilabel import MultilabelScores
+
+    several = [r for r in reports if isinstance(r.scores, MultilabelScores)]
+    tasks: tuple[str, ...] = ("top-1", "top-5", "F1")
+    tasks += ("mAP", "F1 macro") if several else ()
+    if len(several) == len(reports):
+        tasks = tasks[2:]
+    made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points lost")
     for report in reports:
         scores, reference = report.scores, report.reference
-        top5 = scores.top_5 if scores else None
+        cells: dict[str, str] = {}
+        if isinstance(scores, MultilabelScores):
+            cells = {"F1": f"{scores.f1_micro:.3f}", "mAP": f"{scores.mean_average_precision:.3f}"}
+            cells["F1 macro"] = f"{scores.f1_macro:.3f}"
+        elif scores is not None:
+            cells = {"top-1": _proportion(scores.top_1), "F1": f"{scores.macro.f1:.3f}"}
+            cells["top-5"] = _proportion(scores.top_5) if scores.top_5 else ""
         made.add_row(
             report.bundle,
             str(report.images),
-            _proportion(scores.top_1) if scores else "",
-            _proportion(top5) if top5 else "",
-            f"{scores.macro.f1:.3f}" if scores else "",
+            *(cells.get(name, "") for name in tasks),
             _proportion(reference.agreement) if reference else "",
             decibels(reference.sqnr) if reference else "",
             "" if report.top_1_drop is None else f"{report.top_1_drop:.2f}",

@@ -12,12 +12,17 @@ import numpy.typing as npt
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, LabelsError, OptionError
+from edgeeff.harness import multilabel
+from edgeeff.harness.multilabel import MultilabelAccumulator, MultilabelScores
 from edgeeff.harness.verify import FEW, FidelityAccumulator, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.survey import survey
 from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
+from edgeeff.tasks import Meaning
+
+_Accumulator = ClassificationAccumulator | MultilabelAccumulator
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class ReferenceScores:
     agreement: Proportion
     sqnr: float
     sqnr_centred: float
-    scores: LabelScores | None
+    scores: LabelScores | MultilabelScores | None
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +105,7 @@ class AccuracyReport:
     images: int
     labelled: int
     skipped: Mapping[str, str] = field(default_factory=dict)
-    scores: LabelScores | None = None
+    scores: LabelScores | MultilabelScores | None = None
     reference: ReferenceScores | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -108,9 +113,10 @@ class AccuracyReport:
     @property
     def top_1_drop(self) -> float | None:
         """What quantisation cost: the reference's top-1 less the bundle's, percentage points."""
-        if self.scores is None or self.reference is None or self.reference.scores is None:
+        before = self.reference.scores if self.reference is not None else None
+        if not isinstance(self.scores, LabelScores) or not isinstance(before, LabelScores):
             return None
-        return 100.0 * (self.reference.scores.top_1.value - self.scores.top_1.value)
+        return 100.0 * (before.top_1.value - self.scores.top_1.value)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -134,6 +140,7 @@ def evaluate(
     labels: Sequence[int] | npt.NDArray[np.int64] | None = None,
     reference: Bundle | Path | str | None = None,
     white: float | None = None,
+    threshold: float | None = None,
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -143,9 +150,11 @@ def evaluate(
     Args:
         bundle: A bundle or its folder.
         images: An image set, or what :func:`edgeeff.recipes.open_source` takes.
-        labels: The class of each image, −1 where unknown; instead of those that the images bear.
+        labels: The class of each image, −1 where unknown; instead of those that the images bear. Where labels
+            do not exclude each other 1, 0 or −1 for each image and label, [N, labels].
         reference: A float bundle or its folder; it sees the very pixels that the bundle sees.
         white: The value that is white in images of more than 8 bits, instead of the bundle's.
+        threshold: Of a label's probability, instead of the bundle's; for multilabel.
         threads: Of the runtime.
         progress: Called after each batch with the images done and all of them.
         warn: Called with each of the report's warnings; None: they go to Python's ``warnings``.
@@ -159,9 +168,14 @@ def evaluate(
     bundle = _as_bundle(bundle)
     floating = None if reference is None else _as_bundle(reference)
     images = images if isinstance(images, ImageSet) else open_source(images)
-    if labels is None:
-        images = images.classes_named(bundle.manifest.labels)
-    known = _labels(images, labels)
+    meaning = bundle.manifest.meaning.with_threshold(threshold)
+    if not meaning.exclusive:
+        known = multilabel.truth(images, bundle.manifest) if labels is None else None
+        known = known if labels is None else multilabel.given(labels, images, bundle.manifest)
+    else:
+        if labels is None:
+            images = images.classes_named(bundle.manifest.labels)
+        known = _labels(images, labels)
     if known is None and floating is None:
         raise OptionError(
             "there is nothing to judge by: the images bear no labels, and no reference is named",
@@ -188,15 +202,15 @@ def evaluate(
     session = bundle.session(threads=threads)
     float_session = None if floating is None else floating.session(threads=threads)
 
-    scores: ClassificationAccumulator | None = None
-    float_scores: ClassificationAccumulator | None = None
-    fidelity = FidelityAccumulator(bundle.manifest.meaning)
+    scores: _Accumulator | None = None
+    float_scores: _Accumulator | None = None
+    fidelity = FidelityAccumulator(meaning)
     done = 0
     for pixels, numbers in images.batches(preprocess):
         logits = session.infer(pixels)
         truth = None if known is None else known[numbers]
         if truth is not None:
-            scores = scores or ClassificationAccumulator(logits.shape[1])
+            scores = scores or _accumulator(meaning, logits.shape[1])
             _update(scores, logits, truth, bundle.name)
         if float_session is not None and floating is not None:
             float_logits = float_session.infer(pixels)
@@ -208,7 +222,7 @@ def evaluate(
                 )
             fidelity.update(float_logits, logits)
             if truth is not None:
-                float_scores = float_scores or ClassificationAccumulator(logits.shape[1])
+                float_scores = float_scores or _accumulator(meaning, logits.shape[1])
                 _update(float_scores, float_logits, truth, floating.name)
         done += len(pixels)
         if progress is not None:
@@ -224,7 +238,7 @@ def evaluate(
     report = AccuracyReport(
         bundle=bundle.name,
         images=done,
-        labelled=judged.top_1.total if judged else 0,
+        labelled=0 if judged is None else _labelled(judged),
         skipped=dict(images.bad),
         scores=judged,
         reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
@@ -244,7 +258,7 @@ def _warnings(report: AccuracyReport) -> tuple[str, ...]:
         found.append(f"only {report.images} images to judge by: percentages of so few say little")
     if report.scores is not None and report.labelled < report.images:
         unknown = report.images - report.labelled
-        found.append(f"{unknown} of {report.images} images bear no label: top-1, top-5 and F1 leave them out")
+        found.append(f"{unknown} of {report.images} images bear no label: all scores leave them out")
     if report.reference is not None:
         found += [f"{report.bundle}: {text}" for text in report.reference.warnings]
     return tuple(found)
@@ -274,12 +288,23 @@ def _labels(
     return known if (known >= 0).any() else None
 
 
+def _accumulator(meaning: Meaning, classes: int) -> _Accumulator:
+    return ClassificationAccumulator(classes) if meaning.exclusive else MultilabelAccumulator(meaning)
+
+
+def _labelled(scores: LabelScores | MultilabelScores) -> int:
+    return scores.images if isinstance(scores, MultilabelScores) else scores.top_1.total
+
+
 def _update(
-    scores: ClassificationAccumulator,
+    scores: _Accumulator,
     logits: npt.NDArray[np.float32],
     truth: npt.NDArray[np.int64],
     name: str,
 ) -> None:
+    if isinstance(scores, MultilabelAccumulator):
+        scores.update(logits, truth)
+        return
     known = truth >= 0
     largest = int(truth.max(initial=-1))
     if largest >= scores.classes:
@@ -291,13 +316,17 @@ def _update(
         scores.update(logits[known], truth[known])
 
 
-def _scores(accumulator: ClassificationAccumulator | None) -> LabelScores | None:
+def _scores(accumulator: _Accumulator | None) -> LabelScores | MultilabelScores | None:
+    if isinstance(accumulator, MultilabelAccumulator):
+        return accumulator.scores()
     if accumulator is None or not accumulator.top_1.total:
         return None
     return LabelScores(accumulator.top_1, accumulator.top_5, accumulator.macro)
 
 
-def _against(name: str, fidelity: FidelityAccumulator, scores: LabelScores | None) -> ReferenceScores:
+def _against(
+    name: str, fidelity: FidelityAccumulator, scores: LabelScores | MultilabelScores | None
+) -> ReferenceScores:
     return ReferenceScores(
         name=name,
         agreement=fidelity.agreement,

@@ -1,0 +1,181 @@
+"""How good a bundle is whose labels do not exclude each other: F1 and average precision.
+
+What is known of an image is which labels it has: a row of 1 (there), 0 (not there) and −1 (unknown). Of one
+logit any set of two classes tells it: folders ``not dog`` and ``dog``, ``0`` and ``1``, a list of them. Of
+several a list names an image's labels with semicolons between: ``photo.jpg,cat;dog``, and ``-`` where it has
+none. A folder for each class tells one label of an image and nothing of the others, so it is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.bundle import Manifest
+from edgeeff.errors import LabelsError
+from edgeeff.images import ImageSet, Labelling
+from edgeeff.images.classes import find
+from edgeeff.metrics import Array, json_number
+from edgeeff.tasks import Meaning
+
+Truth = npt.NDArray[np.int64]
+#: What a list has in the place of labels where an image has none.
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class MultilabelScores:
+    """Against labels.
+
+    Args:
+        mean_average_precision: Over the labels that some image has: area under precision by recall, as
+            scikit-learn's ``average_precision_score`` has it. It hangs on no threshold.
+        f1_micro: Of all decisions together, at the threshold.
+        f1_macro: The mean over the labels that some image has or was given.
+        labels: How many of them some image has.
+        images: How many of whose labels something is known.
+    """
+
+    mean_average_precision: float
+    f1_micro: float
+    f1_macro: float
+    labels: int
+    images: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {name: json_number(v) if isinstance(v, float) else v for name, v in vars(self).items()}
+
+
+class MultilabelAccumulator:
+    """Batch by batch; it holds the scores of all images, since average precision ranks them."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self._meaning = meaning
+        self._outputs: list[Array] = []
+        self._truth: list[Truth] = []
+
+    def update(self, outputs: Array, truth: Truth) -> None:
+        """Add a batch: outputs [N, labels], truth [N, labels] of 1, 0 and −1."""
+        self._outputs.append(np.asarray(outputs, np.float32))
+        self._truth.append(truth)
+
+    def scores(self) -> MultilabelScores | None:
+        """Those of all batches; None where nothing is known of any image."""
+        truth = np.concatenate(self._truth) if self._truth else np.zeros((0, 0), np.int64)
+        if not (truth >= 0).any():
+            return None
+        outputs = np.concatenate(self._outputs)
+        given, known = self._meaning.decisions(outputs), truth >= 0
+        there, given = truth == 1, given & known
+        right = (there & given).sum(0)
+        said = there.sum(0) + given.sum(0)
+        f1 = 2 * right / np.maximum(said, 1)
+        occurring = there.any(0)
+        precisions = [
+            average_precision(outputs[known[:, i], i], there[known[:, i], i]) for i in range(len(f1))
+        ]
+        return MultilabelScores(
+            mean_average_precision=float(np.mean([p for p in precisions if not math.isnan(p)] or [math.nan])),
+            f1_micro=float(2 * right.sum() / max(said.sum(), 1)),
+            f1_macro=float(f1[said > 0].mean()) if (said > 0).any() else math.nan,
+            labels=int(occurring.sum()),
+            images=int(known.any(1).sum()),
+        )
+
+
+def average_precision(scores: Array, there: npt.NDArray[np.bool_]) -> float:
+    """Σ (recallₙ − recallₙ₋₁) · precisionₙ over the distinct scores, the largest first; NaN of none there."""
+    if not there.any():
+        return math.nan
+    order = np.argsort(-scores, kind="stable")
+    scores, there = scores[order], there[order]
+    last = np.append(np.diff(scores) != 0, True)  # equal scores are one threshold
+    right = np.cumsum(there)[last]
+    precision = right / (np.arange(len(there)) + 1)[last]
+    return float((np.diff(right, prepend=0) / there.sum() * precision).sum())
+
+
+def truth(images: ImageSet, manifest: Manifest) -> Truth | None:
+    """Which labels each image has, [N, labels] of 1, 0 and −1; None where nothing is known of any.
+
+    Raises:
+        LabelsError: A name is no label of the network, or folders tell one label of several.
+    """
+    found = _single(images, manifest) if manifest.classes == 1 else _several(images, manifest.labels)
+    return found if (found >= 0).any() else None
+
+
+def given(labels: Any, images: ImageSet, manifest: Manifest) -> Truth:
+    """The same from an array that a caller has: [N, labels], or [N] of one label.
+
+    Raises:
+        LabelsError: It is of another shape, or holds something else than 1, 0 and −1.
+    """
+    array = np.asarray(labels)
+    rows = array[:, None] if array.ndim == 1 and manifest.classes == 1 else array
+    whole = np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_
+    if rows.shape != (len(images), manifest.classes) or not whole or not np.isin(array, (-1, 0, 1)).all():
+        raise LabelsError(
+            f"labels {array.dtype} {list(array.shape)} for {len(images)} images of {manifest.classes} labels",
+            mend="give 1, 0 or -1 (unknown) for each image and label",
+        )
+    return np.asarray(rows, np.int64)
+
+
+def _single(images: ImageSet, manifest: Manifest) -> Truth:
+    label = manifest.labels[0]
+    absent = manifest.negative or ("negative" if label == "positive" else f"not {label}")
+    found = images.classes_named((absent, label)).labels
+    return np.full((len(images), 1), -1, np.int64) if found is None else found[:, None]
+
+
+def _several(images: ImageSet, labels: Sequence[str]) -> Truth:
+    if images.labelling.names and not images.labelling.listed:
+        raise LabelsError(
+            "a folder for each class tells one label of an image, and this network gives several",
+            mend=f"list the images: photo.jpg,cat;dog on each line, and {NONE} where there is no label",
+        )
+    rows = [_named(picture.class_name) for picture in images.pictures]
+    names = tuple(sorted({name for row in rows for name in row}))
+    places = {name: p.place for p, row in zip(images.pictures, rows, strict=True) for name in row}
+    numbers = _numbers(names, labels, places)
+    found = np.full((len(rows), len(labels)), -1, np.int64)
+    for number, (picture, row) in enumerate(zip(images.pictures, rows, strict=True)):
+        if picture.class_name is None and picture.label < 0:
+            continue
+        found[number] = 0
+        if picture.class_name is None and picture.label >= len(labels):
+            raise LabelsError(
+                f"{picture.place or picture}: label {picture.label} of {len(labels)}",
+                mend="give the labels' numbers from 0, in the order of the network's outputs",
+            )
+        there = [numbers[name] for name in row] if picture.class_name is not None else [picture.label]
+        found[number, there] = 1
+    return found
+
+
+def _numbers(names: Sequence[str], labels: Sequence[str], places: Mapping[str, str]) -> Mapping[str, int]:
+    """The label of each name; all of them may be numbers from 0."""
+    counted = all(name.isascii() and name.isdigit() for name in names) and not set(names) & set(labels)
+    if not counted:
+        return find(Labelling(tuple(names), listed=True), labels, places).numbers
+    beyond = [name for name in names if int(name) >= len(labels)]
+    if beyond:
+        raise LabelsError(
+            f"{places[beyond[0]]}: label {beyond[0]} of {len(labels)}",
+            mend="give the labels' numbers from 0, in the order of the network's outputs",
+        )
+    return {name: int(name) for name in names}
+
+
+def _named(cell: str | None) -> list[str]:
+    """The labels that a list's cell names."""
+    if cell is None or cell.strip() == NONE:
+        return []
+    return [name for part in cell.split(";") if (name := part.strip())]

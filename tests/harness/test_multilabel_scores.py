@@ -1,0 +1,139 @@
+"""F1 and average precision, and what lists, folders and arrays tell of an image's labels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgeeff
+from edgeeff.cli import tables
+from edgeeff.errors import LabelsError, OptionError
+from edgeeff.harness.multilabel import MultilabelAccumulator, average_precision
+from edgeeff.tasks import Meaning
+
+COLOURS = ("red", "green", "blue")
+
+
+@pytest.mark.parametrize(
+    ("scores", "there", "expected"),
+    [
+        ([4, 3, 2, 1], [1, 1, 0, 0], 1.0),
+        ([4, 3, 2, 1], [0, 0, 1, 1], (1 / 3 + 2 / 4) / 2),
+        ([4, 3, 2, 1], [1, 0, 1, 0], (1 + 2 / 3) / 2),
+        ([1, 1, 1, 1], [1, 0, 1, 0], 0.5),  # equal scores are one threshold, whatever their order
+        ([1, 1, 1, 1], [0, 1, 0, 1], 0.5),
+        ([3, 2, 2, 1], [0, 1, 0, 1], (2 / 4 + 1 / 3) / 2),
+        ([2, 1], [0, 0], float("nan")),
+    ],
+)
+def test_average_precision(scores, there, expected):
+    found = average_precision(np.array(scores, float), np.array(there, bool))
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_unknown_labels_count_for_nothing():
+    accumulator = MultilabelAccumulator(Meaning("multilabel"))
+    accumulator.update(np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[1, 0], [-1, 1]]))
+    accumulator.update(np.array([[1.0, 1.0]]), np.array([[0, -1]]))
+    found = accumulator.scores()
+    # Known: right, right, right, and one false alarm.
+    assert found.f1_micro == pytest.approx(2 * 2 / (2 * 2 + 1))
+    assert found.f1_macro == pytest.approx((2 / 3 + 1) / 2)
+    assert (found.labels, found.images) == (2, 3)
+    empty = MultilabelAccumulator(Meaning("multilabel"))
+    empty.update(np.zeros((2, 2)), np.full((2, 2), -1))
+    assert empty.scores() is None
+
+
+@pytest.fixture
+def colour(make_bundle):
+    """A bundle whose logit of a colour is over 0 where that colour's mean is over 85."""
+    return make_bundle("several", task="multilabel", classifier=np.eye(3) - np.full((3, 3), 1 / 3))
+
+
+@pytest.fixture
+def folder(tmp_path, colours):
+    """Six photos of the three colours."""
+    for n, image in enumerate(colours[0][:6]):
+        Image.fromarray(image).save(tmp_path / f"{n}.png")
+    return tmp_path
+
+
+def written(folder, *rows, name="list.csv"):
+    (folder / name).write_text("\n".join(rows) + "\n")
+    return folder / name
+
+
+def test_a_list_names_several_labels(colour, folder):
+    rows = [f"{n}.png,{COLOURS[n % 3]}" for n in range(4)] + ["4.png,red;green", "5.png,-"]
+    found = edgeeff.evaluate(colour, written(folder, "path,labels", *rows), warn=lambda _: None)
+    assert (found.images, found.labelled, found.top_1_drop) == (6, 6, None)
+    # Each photo shows its one colour: of 6 labels one is missed, and one alarm is false.
+    assert found.scores.f1_micro == pytest.approx(2 * 5 / (6 + 6))
+    assert found.to_json()["scores"]["labels"] == 3
+    assert 0 < found.scores.mean_average_precision < 1
+    (header, *_) = [column.header for column in tables.accuracy_table([found]).columns][2:]
+    assert header == "F1"
+
+
+@pytest.mark.parametrize("cell", ["0;2", "blue;red", "blue; red", "red;blue;"])
+def test_labels_by_name_or_number(colour, folder, cell):
+    rows = [f"{n}.png,{cell if n == 0 else '-'}" for n in range(6)]
+    found = edgeeff.evaluate(colour, written(folder, "path,class", *rows), warn=lambda _: None)
+    assert (found.scores.labels, found.labelled) == (2, 6)
+
+
+def test_an_image_without_a_cell_is_unknown(colour, folder):
+    rows = [f"{n}.png,{'red' if n < 3 else ''}" for n in range(6)]
+    warned = []
+    found = edgeeff.evaluate(colour, written(folder, "path,class", *rows), warn=warned.append)
+    assert found.labelled == 3 and any("3 of 6 images bear no label" in text for text in warned)
+
+
+@pytest.mark.parametrize("cell", ["purple", "red;purple", "red;9", "0;9", "Red;blue"])
+def test_labels_that_the_network_has_not_are_refused(colour, folder, cell):
+    with pytest.raises(LabelsError):
+        edgeeff.evaluate(colour, written(folder, "path,class", f"0.png,{cell}", "1.png,-"))
+
+
+def test_a_folder_for_each_class_says_nothing_of_the_other_labels(colour, folder, tmp_path):
+    for n, name in enumerate(COLOURS):
+        (tmp_path / "sorted" / name).mkdir(parents=True)
+        (folder / f"{n}.png").rename(tmp_path / "sorted" / name / "a.png")
+    with pytest.raises(LabelsError, match="tells one label of an image"):
+        edgeeff.evaluate(colour, tmp_path / "sorted")
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("not green", "green")])
+@pytest.mark.parametrize("layout", ["folders", "list"])
+def test_one_logit(make_bundle, folder, tmp_path, names, layout, colours):
+    """Top-1 of one logit would be 100 % of class 0, whatever it says."""
+    bundle = make_bundle(
+        "one",
+        task="multilabel",
+        classifier=np.array([[-1 / 3, 2 / 3, -1 / 3]]),
+        labels=("green",),
+        golden=False,
+    )
+    which = [names[int(n % 3 == 1)] for n in range(6)]
+    if layout == "list":
+        source = written(folder, "path,label", *(f"{n}.png,{name}" for n, name in enumerate(which)))
+    else:
+        source = tmp_path / "sorted"
+        for n, name in enumerate(which):
+            (source / name).mkdir(parents=True, exist_ok=True)
+            (folder / f"{n}.png").rename(source / name / f"{n}.png")
+    found = edgeeff.evaluate(bundle, source, warn=lambda _: None)
+    assert (found.scores.f1_micro, found.scores.mean_average_precision) == (1, 1)
+    strict = edgeeff.evaluate(bundle, source, threshold=0.99, warn=lambda _: None)
+    assert strict.scores.f1_micro < 1 and strict.scores.mean_average_precision == 1
+
+
+def test_labels_from_an_array(colour, folder, make_bundle):
+    truth = np.eye(3, dtype=int)[np.arange(6) % 3]
+    found = edgeeff.evaluate(colour, folder, labels=truth, reference=colour, warn=lambda _: None)
+    assert found.scores.f1_micro == 1 and found.reference.agreement.total == 18
+    for wrong in (np.arange(6), truth * 2, truth[:5], truth.astype(float)):
+        with pytest.raises(LabelsError, match="give 1, 0 or -1"):
+            edgeeff.evaluate(colour, folder, labels=wrong)
+    with pytest.raises(OptionError, match="same --task"):
+        edgeeff.evaluate(colour, folder, labels=truth, reference=make_bundle("exclusive"))
