@@ -1,0 +1,288 @@
+"""Every kind of warning, produced for real and looked for wherever a user may look.
+
+A row of ``KINDS`` names where the code makes the sentence, what the sentence says, and the scenario below
+that produces it. Each scenario is built by the verb twice (the second finds its bundle unchanged) and once
+from Python. To add a kind: add its row; if no scenario produces it, let one do so.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+import edgeeff
+from edgeeff import cli
+from edgeeff.errors import EdgeeffWarning
+from edgeeff.graph.export import base_graph
+from edgeeff.graph.model import expand_functions
+from edgeeff.harness import machine
+from edgeeff.zoo import catalog
+
+SIZE = 64
+MEAN, STD = ("--mean=127", "--std=128")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where a sentence is made (file and function), what it says, and what produces it."""
+
+    site: str
+    scenario: str
+    says: str
+
+
+KINDS = (
+    Kind("calibration/content.py ContentReport.warnings", "images", "^blank: 2 of "),
+    Kind("calibration/content.py ContentReport.warnings", "images", "^noise, no photos: 2 of "),
+    Kind(
+        "calibration/content.py ContentReport.warnings", "images", "calibration images repeat an earlier one"
+    ),
+    Kind("images/survey.py survey", "images", "are 16-bit and do not declare their range"),
+    Kind("steps.py Work.name_skipped", "images", r"^skipped an image: .*cut\.png cannot be decoded"),
+    Kind("steps.py Work.name_skipped", "images", r"^skipped an image: .*held\.png cannot be decoded"),
+    Kind("steps.py Work._judge", "images", "^only 11 images to judge by"),
+    Kind(
+        "quantization/foreign/_matching.py Matched.warning", "images", "AIMET encodings .* has no range for"
+    ),
+    Kind("harness/verify.py fidelity_warnings", "images", "^SQNR against the float graph is .* under 15 dB$"),
+    Kind("harness/verify.py fidelity_warnings", "images", "^agreement with the float graph is .* under 95%$"),
+    Kind("backends/__init__.py CheckReport.warnings", "images", r"^stem\.conv fell back from INT8$"),
+    Kind("backends/__init__.py CheckReport.warnings", "images", "^here .* Swish is not one kernel$"),
+    Kind(
+        "calibration/domain.py DomainReport.warnings", "network", "not what the network was trained on: its"
+    ),
+    Kind("calibration/trial.py TrialReport.warnings", "network", "^the preprocessing looks wrong: with"),
+    Kind("calibration/selection.py select", "network", "^only 3 calibration images: one of them is also"),
+    Kind("backends/tensorrt/examine.py examine", "network", "^FP16 ends at 65504, and .* other images may"),
+    Kind(
+        "backends/tensorrt/examine.py _warnings",
+        "network",
+        r"^model\.float\.fp16\.onnx is .* dB from the graph",
+    ),
+    Kind("backends/tflite/usage.py cautions", "defaults", "MediaPipe"),
+    Kind("calibration/selection.py select", "defaults", "^no calibration images were passed"),
+)
+
+#: Where a warning is passed on, and not made: what a site returns or hears, it warns of.
+PASSING = {
+    *("cache.py kept", "pipeline.py prepare", "pipeline.py _built", "pipeline.py _write.measure"),
+    *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
+    *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
+    *(
+        "steps.py Work._caution",
+        "steps.py Work._once",
+        "steps.py Work._given",
+        "steps.py Work.tell_judgement",
+    ),
+    *("verifying.py verify_bundle", "verifying.py _warn", "calibration/judgement.py Judgement.warnings"),
+    *("diagnosis/__init__.py diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
+    *("harness/accuracy.py evaluate", "harness/accuracy.py _against", "cli/eval.py command"),
+    *("cli/inspect.py command", "cli/run.py _pixels", "bundle.py Bundle.predict"),
+    *("zoo/checkpoints.py read", "zoo/sources/tensors.py identify", "foreign.py emit", "foreign.py _measure"),
+}
+
+#: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
+ELSEWHERE = {
+    "cli/import_result.py command": "tests/cli/test_import_result_verb.py",
+    "diagnosis/__init__.py _held_out": "tests/cli/test_diagnose.py",
+    "harness/accuracy.py _warnings": "tests/test_warnings.py",
+    "foreign.py _compared": "tests/test_warnings.py",
+    "foreign.py _not_compared": "tests/test_warnings.py",
+    "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
+}
+
+
+def png(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def scenarios(make_module, make_images, tmp_path_factory):
+    """``scenarios(name)``: the options of a build, without its output."""
+    folder = tmp_path_factory.mktemp("inputs")
+    smooth = make_images(24, SIZE, 5)
+    random = np.random.default_rng(0)
+
+    spec = catalog.scaled(f"b:width=0.25,depth=0.4,size={SIZE}")
+    network = expand_functions(base_graph(make_module(spec, size=SIZE), (SIZE, SIZE)))
+    onnx.save(network, folder / "net.onnx")
+
+    def images():
+        """A Swish network whose images and plan are bad, for an OpenVINO that is told to do other things."""
+        tight = [{"min": -0.05, "max": 0.05, "bitwidth": 8, "is_symmetric": "False", "dtype": "int"}]
+        named = [n.output[0] for n in network.graph.node if "project" not in n.output[0]]
+        plan = {"version": "0.6.1", "activation_encodings": dict.fromkeys(named, tight)}
+        (folder / "tight.encodings").write_text(json.dumps(plan))
+        target = (Path(edgeeff.__file__).parents[1] / "targets" / "cpu-int8.toml").read_text()
+        properties = '[runtime_properties]\nLP_TRANSFORMS_MODE = "NO"\nSNIPPETS_MODE = "DISABLE"'
+        (folder / "odd.toml").write_text(target.replace("[runtime_properties]", properties, 1))
+        for name in ("photos", "judge"):
+            (folder / name).mkdir()
+        for i, image in enumerate(smooth[:12]):
+            png(folder / "photos" / f"{i:02}.png", image)
+            png(folder / "photos" / f"again{i % 4}.png", smooth[0])
+            if i < 11:
+                png(folder / "judge" / f"{i:02}.png", smooth[12 + i])
+        for i in range(2):
+            png(folder / "photos" / f"blank{i}.png", np.full((SIZE, SIZE, 3), 80 + i, np.uint8))
+            png(folder / "photos" / f"noise{i}.png", random.integers(0, 256, (SIZE, SIZE, 3), np.uint8))
+        png(folder / "photos" / "deep.png", smooth[3][:, :, 0].astype(np.uint16) << 4)
+        for place, name in (("photos", "cut.png"), ("judge", "held.png")):
+            (folder / place / name).write_bytes((folder / place / "00.png").read_bytes()[:900])
+        other = "avx2" if machine.cpu_class() == "vnni" else "vnni"
+        return [
+            *(f"--checkpoint={folder / 'net.onnx'}", f"--target={folder / 'odd.toml'}", MEAN, STD),
+            *(
+                f"--calibration={folder / 'photos'}",
+                f"--validation={folder / 'judge'}",
+                "--force-calibration",
+            ),
+            *(f"--plan={folder / 'tight.encodings'}", f"--cpu-class={other}"),
+        ]
+
+    def trained():
+        """A network with one hot layer, three images, and another mean and deviation than it had."""
+        weights = make_module("lite0", classes=3).state_dict()
+        scales = [n for n, w in weights.items() if re.search("project.*weight", n) and w.dim() == 1]
+        for name in scales[1:3]:  # each alone is within FP16, their sum is not
+            weights[name] *= 2.5e4
+        torch.save(weights, folder / "hot.pt")
+        np.savez(folder / "three.npz", images=smooth[:3])
+        return [
+            *("--model=lite0", f"--checkpoint={folder / 'hot.pt'}", f"--size={SIZE}", "--mean=0", "--std=1"),
+            *(f"--calibration={folder / 'three.npz'}", "--target=jetson-int8", "--golden=0"),
+        ]
+
+    def defaults():
+        """No images at all, for a phone that takes int8."""
+        return [
+            *(f"--checkpoint={folder / 'net.onnx'}", MEAN, STD, "--target=mobile-int8", "--io=int8"),
+            *("--count=6", "--golden=0"),
+        ]
+
+    makers = {"images": images, "network": trained, "defaults": defaults}
+    return lambda name: ["build", *makers[name](), "--effort=fast", "--strict", "--json"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one run of the verb said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def warnings(self) -> list[str]:
+        return [line.removeprefix("WARNING ") for line in self.err.splitlines() if line[:8] == "WARNING "]
+
+
+def run(arguments) -> Said:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in arguments])
+    return Said(int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def produced(scenarios, tmp_path_factory):
+    """``produced(scenario)``: the first run, the second, and what Python warned of in a third."""
+    cache, made = tmp_path_factory.mktemp("cache"), {}
+
+    def produce(name):
+        if name not in made:
+            made[name] = None  # one attempt
+            output = tmp_path_factory.mktemp(name)
+            arguments = [*scenarios(name), f"--output={output}"]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("EDGEEFF_CACHE_DIR", str(cache))
+                made[name] = (run(arguments), run(arguments), python(arguments))
+        return made[name]
+
+    return produce
+
+
+def python(arguments):
+    """The same build from Python, without a listener: its result, and what Python's warnings heard."""
+    options: dict[str, object] = {}
+    for name, _, value in (a.removeprefix("--").partition("=") for a in arguments[1:]):
+        key = {"target": "targets"}.get(name.replace("-", "_"), name.replace("-", "_"))
+        options[key] = value
+    for name in ("strict", "json"):
+        del options[name]
+    options["targets"] = [options["targets"]]
+    for name in ("mean", "std"):
+        if name in options:
+            options[name] = (float(options[name]),) * 3
+    for name in ("count", "size", "golden"):
+        if name in options:
+            options[name] = int(options[name])
+    if "force_calibration" in options:
+        options["force_calibration"] = True
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        (built,) = edgeeff.build(**options)
+    return built, [str(w.message) for w in heard if w.category is EdgeeffWarning]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.scenario}: {kind.says}")
+def test_a_kind_is_seen_everywhere(kind, produced):
+    first, second, (built, heard) = produced(kind.scenario)
+    (data,), (again,) = json.loads(first.out), json.loads(second.out)
+    measured = json.loads((Path(data["bundle"]) / "measured" / "verification.json").read_text())
+    assert (data["unchanged"], again["unchanged"], built.unchanged) == (False, True, True)
+    for place in (data["warnings"], again["warnings"], measured["warnings"], list(built.warnings)):
+        assert sum(bool(re.search(kind.says, text)) for text in place) == 1, place
+    name = f"{data['name']}: "
+    for place in (first.warnings, second.warnings, heard):
+        assert sum(bool(re.search(kind.says, text.removeprefix(name))) for text in place) == 1, place
+    assert first.status == second.status == 1  # --strict
+
+
+def test_a_standing_bundle_says_what_it_said(produced):
+    for scenario in ("images", "network", "defaults"):
+        first, second, (built, _) = produced(scenario)
+        (data,), (again,) = json.loads(first.out), json.loads(second.out)
+        assert set(data["warnings"]) == set(again["warnings"]) == set(built.warnings)
+        assert len(first.warnings) == len(set(first.warnings)) == len(data["warnings"])
+
+
+def test_every_place_that_warns_has_a_kind():
+    """Add a row to KINDS (or, where a sentence is but passed on, its place to PASSING)."""
+    known = {kind.site for kind in KINDS} | PASSING | set(ELSEWHERE)
+    assert sorted(sites() - known) == []
+    assert sorted(known - sites()) == ["calibration/selection.py select", "images/survey.py survey"]
+
+
+def sites() -> set[str]:
+    """Each function that warns, returns warnings by its name, or hands them to a result."""
+    root = Path(edgeeff.__file__).parent
+    found: set[str] = set()
+
+    def visit(node, file, where):
+        for child in ast.iter_child_nodes(node):
+            inner = [*where, child.name] if isinstance(child, ast.FunctionDef | ast.ClassDef) else where
+            if isinstance(child, ast.FunctionDef) and re.search("warnings?$|^cautions$", child.name):
+                found.add(f"{file} {'.'.join(inner)}")
+            if isinstance(child, ast.Call):
+                called = getattr(child.func, "attr", getattr(child.func, "id", ""))
+                given = {keyword.arg for keyword in child.keywords}
+                if called in ("warn", "warn_again", "_warn") or given & {"warning", "warnings"}:
+                    found.add(f"{file} {'.'.join(where)}")
+            visit(child, file, inner)
+
+    for path in root.rglob("*.py"):
+        visit(ast.parse(path.read_text()), path.relative_to(root).as_posix(), [])
+    return found
