@@ -35,6 +35,7 @@ class Checkpoint:
         labels: The classes' names, if it has them.
         activations: What stands after each hidden layer of its head.
         given: What the file says of preprocessing.
+        ends_in: What stands after the logits, where the file says it: ``softmax``, ``sigmoid``.
     """
 
     spec: ModelSpec
@@ -44,6 +45,7 @@ class Checkpoint:
     labels: tuple[str, ...] | None
     activations: tuple[HiddenActivation, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
+    ends_in: str = ""
 
     @property
     def classes(self) -> int:
@@ -105,14 +107,24 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         given,
         fitted.tensors["stem.conv.weight"].shape[1],
     )
+    own = found.conventions
+    conventions = replace(
+        own,
+        epsilon=own.epsilon if file.epsilon is None else file.epsilon,
+        static=file.static or own.static,
+    )
     found = replace(
         found,
+        conventions=conventions,
         notes=(*file.lines, *accounted.notes),
         assumed=(*found.assumed, *accounted.assumed),
         warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
                   *_two_normalisations(file, accounted)),
     )  # fmt: skip
-    return Checkpoint(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations, given)
+    return Checkpoint(
+        *(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations, given),
+        ends_in=file.ends_in,
+    )
 
 
 def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int) -> list[str]:

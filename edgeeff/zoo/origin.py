@@ -16,6 +16,10 @@ from edgeeff.zoo import namings
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.spec import ModelSpec
 
+#: What a file's mean and std may be, on pixels of 0…255. A Keras model that scales its pixels twice has a std
+#: of 65025: it is what its network was trained on, and nothing else gives its outputs.
+_LARGEST = 1e8
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -140,8 +144,8 @@ def _said(own: Preprocess, given: Mapping[str, Any]) -> Preprocess:
     size = given.get("size")
     if _numbers(size, 2, 32, 4096):
         changes["size"] = tuple(int(side) for side in cast(tuple[float, float], size))
-    for key, least in (("mean", -512.0), ("std", 1e-3)):
-        if _numbers(given.get(key), own.channels, least, 512.0):
+    for key, least in (("mean", -_LARGEST), ("std", 1 / _LARGEST)):
+        if _numbers(given.get(key), own.channels, least, _LARGEST):
             changes[key] = tuple(float(value) for value in given[key])
     if _numbers((given.get("crop"),), 1, 0.1, 1.0):
         changes["crop"] = float(given["crop"])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -43,7 +43,11 @@ class WeightsFile:
         ordered: Whether ``tensors`` are in the order in which the network's layers were made.
         counts: How many classes it says there are: where it says so → the number.
         lines: What was chosen of it; a sentence each.
-        warnings: What it says and was not taken, and why.
+        warnings: What it says and was not taken, and why; what of it may well be wrong.
+        ends_in: What stands after the logits, where the file says it: ``softmax``, ``sigmoid``.
+        epsilon: Of the network's batch normalisation, where the file says it.
+        static: The size (height, width) of the images that SAME's zeros were counted for, where the file
+            keeps them as they were counted; None: they follow the images' size.
     """
 
     tensors: dict[str, Tensor]
@@ -55,6 +59,9 @@ class WeightsFile:
     counts: Mapping[str, int] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    ends_in: Literal["", "softmax", "sigmoid"] = ""
+    epsilon: float | None = None
+    static: tuple[int, int] | None = None
 
 
 def names() -> list[str]:

@@ -19,7 +19,9 @@ _VARIABLES = {
     "dense": ("kernel", "bias"),
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
+    "p_re_lu": ("alpha",),
 }
+_NORM = "batch_normalization"
 # Parts of a model that hold no weights of the network, and a Normalization's count of batches.
 _ASIDE = {"seed_generator", "_seed_generator", "optimizer", "metrics", "_metrics", "compile_metrics"}
 _COUNT = re.compile(r"normalization(_\d+)?/count")
@@ -121,7 +123,8 @@ def _by_address(hdf5: Hdf5, config: Any) -> tuple[list[tuple[str, str]], list[st
         address, vars_, index = path.rpartition("/vars/")
         if vars_ and index.isdecimal() and not _ASIDE & set(address.split("/")):
             addresses.setdefault(address, []).append(path)
-    configured = _keras_order.of_config(config)
+    settings = _keras_order.settings(config)
+    configured = {address: held["name"] for address, held in settings.items()}
     written = {
         group.removesuffix("/vars"): name
         for group in hdf5.groups
@@ -131,13 +134,33 @@ def _by_address(hdf5: Hdf5, config: Any) -> tuple[list[tuple[str, str]], list[st
     found: list[tuple[str, str]] = []
     for address, paths in addresses.items():
         key = address.rpartition("/")[2]
-        known = dict(enumerate(_VARIABLES.get(_keras_order.kind(key), ())))
+        name = names.get(address, key)
+        known = _variables(_keras_order.kind(key), settings.get(address), len(paths))
+        if known is None:
+            raise CheckpointError(
+                f"{hdf5.origin}: the batch normalisation {name} lacks its scale or its shift, and the "
+                "file does not say which",
+                mend='save the model whole, with its config: model.save("model.keras")',
+            )
         for path in paths:
             number = int(path.rpartition("/")[2])
-            variable = known.get(number, str(number))
-            found.append((f"{names.get(address, key)}/{variable}", path))
+            variable = known[number] if number < len(known) else str(number)
+            found.append((f"{name}/{variable}", path))
     groups = [group.removesuffix("/vars") for group in hdf5.groups if group.endswith("/vars")]
     return found, [names.get(group, group.rpartition("/")[2]) for group in groups]
+
+
+def _variables(kind: str, settings: Mapping[str, Any] | None, count: int) -> tuple[str, ...] | None:
+    """The variables of a layer by their numbers; None where their count leaves it open."""
+    known = _VARIABLES.get(kind, ())
+    if kind != _NORM or count == len(known):
+        return known
+    if settings is not None:
+        without = [
+            part for part, key in (("gamma", "scale"), ("beta", "center")) if settings.get(key) is False
+        ]
+        return tuple(part for part in known if part not in without)
+    return known[2:] if count == 2 else None
 
 
 def _variable(name: str, shape: Collection[int]) -> str:

@@ -37,16 +37,21 @@ def kind(key: str) -> str:
     return match["kind"] if match else key
 
 
-def of_config(config: Any, prefix: str = "") -> dict[str, str]:
+def of_config(config: Any) -> dict[str, str]:
     """The address of each layer of a model's config (``layers/conv2d_7``) → its name."""
-    found: dict[str, str] = {}
+    return {address: held["name"] for address, held in settings(config).items()}
+
+
+def settings(config: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """The address of each layer of a model's config → its settings."""
+    found: dict[str, dict[str, Any]] = {}
     counts: dict[str, int] = {}
     for layer in layers(config):
         snake = _snake(layer["class_name"])
         count = counts[snake] = counts.get(snake, -1) + 1
         address = f"{prefix}layers/{snake}_{count}" if count else f"{prefix}layers/{snake}"
-        found[address] = layer["config"]["name"]
-        found |= of_config(layer, f"{address}/")
+        found[address] = layer["config"]
+        found |= settings(layer, f"{address}/")
     return found
 
 

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo.formats import BRING, WeightsFile, _hdf5, _keras_config, _keras_layers
+from edgeeff.zoo.formats import (
+    BRING,
+    WeightsFile,
+    _hdf5,
+    _keras_config,
+    _keras_graph,
+    _keras_layers,
+    _keras_model,
+    _keras_weights,
+)
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -98,19 +108,19 @@ def _json(text: str | bytes, path: Path) -> Any:
 
 
 def _read(hdf5: _hdf5.Hdf5, config: Any) -> WeightsFile:
-    places, layers, complete = _keras_layers.variables(hdf5, config)
-    if not places:
-        raise CheckpointError(
-            f"{hdf5.origin} holds no weights of Keras layers",
-            mend="save them by model.save_weights(FILE) or model.save(FILE)",
-        )
-    tensors = {name: _keras_layers.torch_layout(name, hdf5.tensor(at)) for name, at in places.items()}
-    usual = _keras_layers.with_usual_names(tensors)
-    if config is None:
-        nested = [layer for layer in layers if "efficientnet" in layer.lower()]
-        said = nested[0] if nested else None
-        preprocess = _keras_config.without_config(layers if complete else None, usual)
-    else:
-        said = _keras_config.said(config)
-        preprocess = _keras_config.preprocess(config, tensors, hdf5.origin)
-    return WeightsFile(tensors=usual, said=said, preprocess=preprocess)
+    try:
+        graph = _keras_graph.of(config, hdf5.origin)
+        places, layers, complete = _keras_layers.variables(hdf5, config)
+        if not places:
+            raise CheckpointError(
+                f"{hdf5.origin} holds no weights of Keras layers",
+                mend="save them by model.save_weights(FILE) or model.save(FILE)",
+            )
+        tensors = {name: _keras_layers.torch_layout(name, hdf5.tensor(at)) for name, at in places.items()}
+        if graph is not None:
+            return replace(_keras_model.read(graph, tensors, hdf5.origin), said=_keras_config.said(config))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
+        raise CheckpointError(f"{hdf5.origin}: its model config is damaged", mend=BRING) from None
+    nested = [layer for layer in layers if "efficientnet" in layer.lower()]
+    said = _keras_config.said(config) or (nested[0] if nested else None)
+    return _keras_weights.read(tensors, layers, complete, said, hdf5.origin)

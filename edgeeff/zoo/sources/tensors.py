@@ -61,6 +61,7 @@ def identify(asked: Asked, source: str) -> Identity:
         said=origin.said,
         notes=origin.notes,
         doubt=_doubt(asked, checkpoint, conventions, size),
+        ends_in=checkpoint.ends_in,
     )
 
 
