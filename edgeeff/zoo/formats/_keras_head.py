@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo import heads
+from edgeeff.zoo.chosen import KINDS
 from edgeeff.zoo.formats import _keras_values
 from edgeeff.zoo.formats._keras_body import Body
 from edgeeff.zoo.formats._keras_graph import Graph, Node
@@ -96,7 +96,7 @@ class _Reader:
                 mend="pass the model with its head, whose last layers are a pooling and a Dense",
             )
         for layer in self.layers:
-            if layer.kind not in heads.KINDS or layer.kind in _AMBIGUOUS:
+            if layer.kind not in KINDS or layer.kind in _AMBIGUOUS:
                 self._refuse(layer.name, f"its activation is {layer.kind}")
         if self.layers[-1].kind not in ("linear", "norm"):
             self._refuse(self.layers[-1].name, f"the model ends in a {self.layers[-1].kind}")
@@ -155,9 +155,9 @@ class _Reader:
         if node.kind == "AdaptiveAveragePooling2D":
             whole = _keras_values.pair(node.config.get("output_size")) == (1, 1)
         else:
-            whole = (
-                self.features is not None and _keras_values.pair(node.config["pool_size"]) == self.features
-            )
+            pooled, steps = (_keras_values.pair(node.config.get(key)) for key in ("pool_size", "strides"))
+            once = node.config.get("padding") == "valid" or steps in (None, pooled)
+            whole = once and pooled is not None and pooled == self.features
         if not whole:
             self._refuse(node.name, f"a {node.kind} that leaves rows and columns, or of images of any size")
         self._pooled(node, 4)

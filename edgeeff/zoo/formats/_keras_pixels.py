@@ -23,6 +23,7 @@ _ARITHMETIC = {
 }  # fmt: skip
 _OPERANDS = (0, 1, "x1", "x2", "x", "y")
 _FILTERS = ("bilinear", "bicubic")
+_RGB, _CHANNELS = 3, (1, 3, 4)
 #: What a mean and a std may be, on pixels of 0…255: float32 keeps six digits within it.
 _LARGEST = 1e8
 #: Pixels that become this little, counted between black and white, come of a scale that stands twice.
@@ -36,8 +37,15 @@ class Affine:
     scale: tuple[float, ...] = (1.0, 1.0, 1.0)
     offset: tuple[float, ...] = (0.0, 0.0, 0.0)
 
+    def spread(self, numbers: tuple[float, ...]) -> tuple[float, ...]:
+        """A number for each channel, from one number or from as many; raises ValueError otherwise."""
+        if len(numbers) not in (1, len(self.scale)):
+            raise ValueError
+        return numbers * (len(self.scale) // len(numbers))
+
     def then(self, scale: tuple[float, ...], offset: tuple[float, ...]) -> Affine:
-        """With another one after it."""
+        """With another one after it; one number is for all channels."""
+        scale, offset = self.spread(scale), self.spread(offset)
         return Affine(
             tuple(a * s for a, s in zip(self.scale, scale, strict=True)),
             tuple(b * s + o for b, s, o in zip(self.offset, scale, offset, strict=True)),
@@ -120,16 +128,17 @@ def _step(image: _Image, node: Node, tensors: Mapping[str, Tensor]) -> _Image:
     """An image after one layer; raises ValueError or the like if it cannot be said so."""
     config, kind = node.config, node.kind
     if kind == "InputLayer":
-        return replace(image, size=_input_size(config))
+        size, channels = _input(config)
+        return replace(image, size=size, steps=Affine((1.0,) * channels, (0.0,) * channels))
     if _keras_values.idle(node):
         return image
     if kind == "Rescaling":
-        scale, offset = _three(config["scale"]), _three(config.get("offset", 0.0))
+        scale, offset = (_keras_values.numbers(config.get(key, 0.0)) for key in ("scale", "offset"))
         return replace(image, steps=_sane(image.steps.then(scale, offset)))
     if kind == "Normalization" and not config.get("invert"):
         own = {part: tensors[f"{node.name}/{part}"] for part in ("mean", "variance")
                if f"{node.name}/{part}" in tensors}  # fmt: skip
-        mean, deviation = map(_three, _keras_values.moments(config, own))
+        mean, deviation = map(image.steps.spread, _keras_values.moments(config, own))
         return replace(image, steps=_sane(image.steps.normalised(mean, deviation)))
     operation = _ARITHMETIC.get(str(config.get("function")) if kind == "TFOpLambda" else kind)
     if operation is not None:
@@ -187,7 +196,7 @@ def _arithmetic(operation: str, node: Node) -> tuple[tuple[float, ...], tuple[fl
     if len(given) != 1:
         raise ValueError
     place, value = given[0]
-    numbers, one, none = _three(value), (1.0,) * 3, (0.0,) * 3
+    numbers, one, none = _keras_values.numbers(value), (1.0,), (0.0,)
     if operation == "multiply":
         return numbers, none
     if operation == "add":
@@ -195,29 +204,26 @@ def _arithmetic(operation: str, node: Node) -> tuple[tuple[float, ...], tuple[fl
     if place in (0, "x1", "x"):  # the constant comes first
         if operation == "divide":
             raise ValueError
-        return (-1.0,) * 3, numbers
+        return (-1.0,), numbers
     if operation == "divide":
         return tuple(1 / number for number in numbers), none
     return one, tuple(-number for number in numbers)
 
 
-def _input_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
+def _input(config: Mapping[str, Any]) -> tuple[tuple[int, int] | None, int]:
+    """Height and width of a model's images, None where it takes any; and their channels."""
     shape = config.get("batch_shape", config.get("batch_input_shape"))
-    if shape is not None:
-        shape = _keras_values.listed(shape)
-        if len(shape) == 4:
-            height, width = shape[1:3] if shape[3] == 3 else shape[2:4]
-            if type(height) is int and type(width) is int and height > 0 and width > 0:
-                return height, width
-    return None
-
-
-def _three(value: Any) -> tuple[float, ...]:
-    """A number for each channel, from one number or from three."""
-    numbers = value if isinstance(value, tuple) else _keras_values.numbers(value)
-    if len(numbers) not in (1, 3):
+    if shape is None:
+        return None, _RGB
+    _, *sides = _keras_values.listed(shape)
+    if len(sides) != 3:
         raise ValueError
-    return tuple(numbers) * (3 // len(numbers))
+    first = sides[0] in _CHANNELS and sides[2] not in _CHANNELS
+    channels = sides.pop(0 if first else 2)
+    if channels not in _CHANNELS:
+        raise ValueError
+    known = all(type(side) is int and side > 0 for side in sides)
+    return (sides[0], sides[1]) if known else None, channels
 
 
 def _refuse(node: Node, origin: str) -> NoReturn:
