@@ -89,7 +89,7 @@ def lively(model, images=None):
             variable.assign(random.normal(0, 0.3, shape))
         elif part == "moving_variance":
             variable.assign(random.uniform(0.002, 0.05, shape))
-    if images is not None:
+    if images is not None and len(images):
         norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
         for norm in norms:
             norm.momentum = 0.0

@@ -71,7 +71,19 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("name", KEPT)
+QUICK = ("a second scale", "adapted", "arithmetic", "Lambda", "zeros around", "norm", "inverse", "negative")
+
+
+def slow_but(names):
+    """Each name, all but the quick ones for the slow tier."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def also(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", slow_but(KEPT))
 def test_all_preprocessing_in_sequence(name, k, model, agreement, make_images):
     layers = KEPT[name](k, make_images(4, 64, 5))
     decibels, file = agreement(model(layers), (".keras", ".h5")[list(KEPT).index(name) % 2])
@@ -126,7 +138,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", slow_but(REFUSED))
 def test_what_is_no_mean_and_std_is_named(name, k, model, tmp_path):
     path = tmp_path / f"w{('.h5', '.keras')[list(REFUSED).index(name) % 2]}"
     model(REFUSED[name](k)).save(path)
@@ -145,11 +157,10 @@ def norms(**settings):
 @pytest.mark.parametrize(
     "change",
     [
-        norms(epsilon=1e-5),
+        also(norms(epsilon=1e-5)),
         lambda layer: {"epsilon": 0.1} if layer.name.endswith("project_bn") else None,
-        norms(scale=False),
-        lambda layer: {"center": False} if layer.name == "block2a_bn" else None,
-        norms(dtype="mixed_float16"),
+        lambda layer: {"scale": False, "center": layer.name != "block2a_bn"} if "_bn" in layer.name else None,
+        also(norms(dtype="mixed_float16")),
     ],
 )
 def test_changed_norms_are_kept(change, keras_network, agreement):
@@ -166,17 +177,17 @@ def test_changed_norms_are_kept(change, keras_network, agreement):
     ("change", "named"),
     [
         (only("block3a_activation", activation="relu"), "block3a_activation"),
-        (lambda layer: {"activation": "relu"} if "activation" in layer.name else None, "stem_activation"),
+        also(lambda layer: {"activation": "relu"} if "activation" in layer.name else None, "stem_activation"),
         (only("top_activation", activation="gelu"), "top_activation"),
         (only("block3a_se_expand", activation="hard_sigmoid"), "block3a_se_expand"),
-        (only("block4a_se_reduce", activation="relu"), "block4a_se_reduce"),
-        (only("block7a_dwconv", dilation_rate=(2, 2)), "block7a_dwconv"),
+        also(only("block4a_se_reduce", activation="relu"), "block4a_se_reduce"),
+        also(only("block7a_dwconv", dilation_rate=(2, 2)), "block7a_dwconv"),
         (only("block6a_dwconv", strides=(1, 1)), "block6a_dwconv"),
         (only("block4a_dwconv_pad", padding=((2, 1), (2, 1))), "of no image size"),
     ],
 )
 def test_changed_network_is_named(change, named, keras_network, tmp_path):
-    keras_network(change=change, include_top=True, classes=5).save(tmp_path / "w.keras")
+    keras_network(change=change, images=(), include_top=True, classes=5).save(tmp_path / "w.keras")
     with pytest.raises(CheckpointError, match=named):
         formats.read(tmp_path / "w.keras")
 
@@ -184,7 +195,7 @@ def test_changed_network_is_named(change, named, keras_network, tmp_path):
 def test_layer_put_between_is_named(k, keras_network, tmp_path):
     import keras
 
-    plain = keras_network(include_top=True, classes=5)
+    plain = keras_network(images=(), include_top=True, classes=5)
     for after, extra in (
         ("block4a_bn", k.LayerNormalization(name="odd")),
         ("top_bn", k.Rescaling(2.0, name="odd")),
@@ -203,7 +214,7 @@ def test_zeros_of_unknown_sides(k, keras_network, tmp_path):
     """Keras takes a side that it does not know for an even one: SAME's zeros of even sides alone."""
     import keras
 
-    network = keras_network(shape=(None, None, 3))
+    network = keras_network(shape=(None, None, 3), images=())
     for side, static in ((None, (256, 256)), (64, None), (75, (256, 256))):
         inputs = keras.Input((side, side, 3))
         features = k.GlobalAveragePooling2D()(network(inputs))

@@ -102,7 +102,21 @@ KEPT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KEPT)
+QUICK = (
+    *("keras.io's tutorial", "Kaggle's, of means", "tanh", "leaky, in a setting", "epsilons", "reshapes"),
+    *("norms without gain or shift", "1×1 convolution before the pooling", "1×1 convolutions after it"),
+    *("a pooling as large as the features", "a temperature", "one logit"),
+    *("gelu", "code", "Kaggle's", "flattened", "pooled in part", "layer norm", "relu at the end", "a map"),
+    *("relu before the pooling", "a Lambda"),
+)
+
+
+def slow_but(names):
+    """Each name, all but the quick ones for the slow tier."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", slow_but(KEPT))
 def test_head_computes_what_keras_computes(name, k, model, agreement):
     suffix = (".keras", ".h5")[list(KEPT).index(name) % 2]
     decibels, file = agreement(model(KEPT[name](k)), suffix)
@@ -170,7 +184,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", slow_but(REFUSED))
 def test_what_cannot_be_kept_is_named(name, k, model, tmp_path):
     head, complaint = REFUSED[name]
     path = tmp_path / f"w{('.h5', '.keras')[list(REFUSED).index(name) % 2]}"
@@ -250,6 +264,9 @@ def test_own_class_of_model(k, base, make_lively, tmp_path):
         def __init__(self, pool):
             super().__init__()
             self.backbone, self.pool, self.fc = base, pool, k.Dense(5)
+
+        def get_config(self):
+            return {}
 
         def call(self, x):
             return self.fc(self.pool(self.backbone(x)))
