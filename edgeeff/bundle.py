@@ -19,11 +19,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from edgeeff import backends, tasks
-from edgeeff.errors import BundleError, ImageError, MissingFileError, MissingRuntimeError, OutputError
+from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OutputError
 from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, writing
-from edgeeff.images import open_images
-from edgeeff.images.survey import survey
-from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.images import held
+from edgeeff.images.held import Held
+from edgeeff.preprocess import Preprocess
 from edgeeff.progress import PythonWarnings
 from edgeeff.target import InputType, Precision
 from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
@@ -192,30 +192,22 @@ class Bundle:
         report: backends.CheckReport = room.check(self.folder, properties=self.manifest.runtime_properties)
         return report
 
-    def predict(self, images: Pixels | Path | str, *, threads: int = 1) -> backends.Logits:
-        """Logits float32 [N, classes] of raw pixels uint8 [N, H, W, C], or of an image, folder or list.
+    def predict(self, images: Held, *, threads: int = 1) -> backends.Logits:
+        """Logits float32 [N, classes] of raw pixels, Pillow's images, files, folders, or a list of them.
+
+        Args:
+            images: Raw pixels uint8 [N, H, W, C] or [H, W, C], RGB and of the network's size; or what is
+                fitted to it: a Pillow image, the path of an image, a folder or a list; or a list of these.
+            threads: Of the runtime.
 
         Raises:
-            ImageError: An image cannot be decoded, or pixels are not of the network's size.
+            ImageError: An image cannot be decoded, or pixels are not uint8 or not of the network's size.
+            MissingFileError: There is no such file.
         """
+        batches = held.batches(images, self.manifest.preprocess, PythonWarnings().warn)
+        first = next(batches)  # bad input is refused before the artifact is loaded
         session = self.session(threads)
-        if isinstance(images, np.ndarray):
-            expected = (*self.manifest.preprocess.size, self.manifest.preprocess.channels)
-            if images.dtype != np.uint8 or images.shape[1:] != expected:
-                raise ImageError(
-                    f"pixels are {images.dtype} {list(images.shape)}, the bundle takes uint8 [N, "
-                    f"{', '.join(map(str, expected))}]",
-                    mend="pass image files, or fit the pixels with manifest.preprocess.fit",
-                )
-            return session.infer(images)
-        opened = open_images(images)
-        looked = survey(opened.pictures, self.manifest.preprocess)
-        for warning in (*opened.warnings, *looked.warnings):
-            PythonWarnings().warn(warning)
-        logits = [session.infer(pixels) for pixels, _ in opened.batches(looked.preprocess)]
-        for name, reason in opened.bad.items():
-            raise ImageError(reason, mend=f"replace {name} or take it out")
-        return np.concatenate(logits)
+        return np.concatenate([session.infer(first), *(session.infer(pixels) for pixels in batches)])
 
     def read_measured(self, name: str) -> dict[str, Any] | None:
         """A file of ``measured/`` as JSON, or None."""

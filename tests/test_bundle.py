@@ -194,7 +194,7 @@ def test_pixels_of_another_size_are_refused(openvino_bundle):
     for wrong in (
         np.zeros((1, 3, 64, 64), np.uint8),
         np.zeros((1, 64, 64, 3), np.float32),
-        np.zeros((64, 64, 3), np.uint8),
+        np.zeros((64, 32, 3), np.uint8),
     ):
         with pytest.raises(ImageError, match="the bundle takes uint8"):
             bundle.predict(wrong)
@@ -208,6 +208,9 @@ def test_predicts_files_as_it_predicts_their_pixels(openvino_bundle, tmp_path, m
     assert expected.shape == (3, 10)
     np.testing.assert_array_equal(openvino_bundle.predict(tmp_path), expected)
     np.testing.assert_array_equal(openvino_bundle.predict(str(tmp_path / "1.png")), expected[1:2])
+    np.testing.assert_array_equal(openvino_bundle.predict(pixels[1]), expected[1:2])
+    several = [tmp_path / "2.png", Image.open(tmp_path / "0.png"), pixels[1]]
+    np.testing.assert_array_equal(openvino_bundle.predict(several), expected[[2, 0, 1]])
     (tmp_path / "1.png").write_bytes(b"broken")
     with pytest.raises(ImageError, match=r"1\.png cannot be decoded"):
         openvino_bundle.predict(tmp_path)

@@ -42,9 +42,7 @@ def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
             image = _array(picture, preprocess)
         else:
             with Image.open(picture.path) as file:
-                image = preprocess.coloured(file)
-                turn = _TURNS.get(orientation(file)) if preprocess.exif else None
-            image = image if turn is None else image.transpose(turn)
+                image = upright(file, preprocess)
     except ImageError as error:
         raise ImageError(f"{picture}: {error.what}", mend=error.mend) from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -67,6 +65,17 @@ def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
             )
         )
     return image
+
+
+def upright(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """An image with 8 bits in each of the network's channels, turned if the preprocessing says so.
+
+    Raises:
+        ImageError: Which of its values is white cannot be told.
+    """
+    coloured = preprocess.coloured(image)
+    turn = _TURNS.get(orientation(image)) if preprocess.exif else None
+    return coloured if turn is None else coloured.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:

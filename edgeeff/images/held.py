@@ -1,0 +1,129 @@
+"""Images that a program holds: paths, Pillow's images and arrays, alone or in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgeeff import depth
+from edgeeff.errors import ImageError
+from edgeeff.images.decoding import decode, upright
+from edgeeff.images.opening import open_images
+from edgeeff.images.picture import Picture
+from edgeeff.images.survey import survey
+from edgeeff.preprocess import Pixels, Preprocess
+
+#: What :meth:`edgeeff.bundle.Bundle.predict` takes.
+Held: TypeAlias = (
+    "Path | str | Image.Image | npt.NDArray[Any] | Sequence[Path | str | Image.Image | npt.NDArray[Any]]"
+)
+
+#: Images that are decoded at a time.
+BATCH = 8
+_FIT = "pass Pillow's images or files, or fit the pixels with manifest.preprocess.fit(Image.fromarray(…))"
+
+
+def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -> Iterator[Pixels]:
+    """Raw pixels uint8 [n, H, W, C], as the network takes them, in the order given.
+
+    Args:
+        images: Arrays are uint8 [H, W, C] or [N, H, W, C], RGB and of the network's size: they are taken as
+            they are. Pillow's images and files are fitted. A folder or a list file stands for its images.
+        preprocess: The network's.
+        warn: Called with what was passed over, and how deep pixels were read where that is a guess.
+
+    Raises:
+        ImageError: No image; one cannot be decoded; an array of another size or type, or something else.
+        MissingFileError: No such file or folder, or no image in it.
+    """
+    if isinstance(images, np.ndarray):
+        yield _pixels(images, preprocess)
+        return
+    items = [images] if isinstance(images, (str, Path, Image.Image)) else _items(images)
+    opened = {i: open_images(item) for i, item in enumerate(items) if isinstance(item, (str, Path))}
+    looked = survey([picture for one in opened.values() for picture in one.pictures], preprocess)
+    for text in dict.fromkeys((*(w for one in opened.values() for w in one.warnings), *looked.warnings)):
+        warn(text)
+
+    def each() -> Iterator[Pixels]:
+        for i, item in enumerate(items):
+            pictures = opened[i].pictures if i in opened else ()
+            yield from (_decoded(picture, looked.preprocess)[None] for picture in pictures)
+            if isinstance(item, Image.Image):
+                yield _fitted(item, preprocess, warn)[None]
+            elif isinstance(item, np.ndarray):
+                yield _pixels(item, preprocess)
+
+    found = each()
+    while part := list(islice(found, BATCH)):
+        yield np.concatenate(part)
+
+
+def _items(images: Iterable[Any]) -> list[Any]:
+    known = (str, Path, Image.Image, np.ndarray)
+    items = (
+        list(images) if isinstance(images, Iterable) and not isinstance(images, (bytes, dict)) else [images]
+    )
+    wrong = [type(item) for item in items if not isinstance(item, known)]
+    if wrong:
+        raise ImageError(
+            f"an image is a {wrong[0].__module__}.{wrong[0].__qualname__}",
+            mend="pass a path, a Pillow image, a numpy array uint8 [H, W, C], or a list of them",
+        )
+    if not items:
+        raise ImageError("there is no image in the list", mend="pass one at least")
+    return items
+
+
+def _decoded(picture: Picture, preprocess: Preprocess) -> Pixels:
+    return preprocess.fit(decode(picture, preprocess))
+
+
+def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Pixels:
+    try:
+        if depth.kind(image):
+            found = depth.eight_bits(image, preprocess.white)[1]
+            if found is not None and found.basis == "guessed":
+                warn(
+                    f"an image of mode {image.mode} does not declare its range; 0…{found.white:g} is taken "
+                    "for it, which is a guess: pass an image of 8 bits"
+                )
+        return preprocess.fit(upright(image, preprocess))
+    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow reads a file when it must
+        raise ImageError(f"an image cannot be decoded: {error}", mend="replace it") from None
+
+
+def _pixels(array: npt.NDArray[Any], preprocess: Preprocess) -> Pixels:
+    """An array as a batch.
+
+    Raises:
+        ImageError: It is of another type or size.
+    """
+    expected = (*preprocess.size, preprocess.channels)
+    given = array.shape
+    if array.shape == expected or (array.shape == expected[:2] and expected[2] == 1):
+        array = array.reshape(1, *expected)
+    if array.dtype == np.uint8 and array.shape[1:] == expected:
+        if len(array) == 0:
+            raise ImageError("there is no image in the array", mend="pass one at least")
+        return array
+    takes = f"the bundle takes uint8 [N, {', '.join(map(str, expected))}]"
+    if array.dtype != np.uint8:
+        mend = (
+            "pass raw pixels of 0…255 as uint8: the bundle normalises them itself"
+            if array.dtype.kind == "f"
+            else "pass raw pixels of 0…255 as uint8"
+        )
+    elif array.shape[1:] == (expected[2], *expected[:2]) or array.shape == (expected[2], *expected[:2]):
+        mend = "let the channels be the last dimension: pixels.transpose(…)"
+    elif expected[2] == 3 and (array.ndim == 2 or array.shape[-1] == 1):
+        mend = "make grey images RGB: pass Image.fromarray(pixels), which is fitted too"
+    else:
+        mend = _FIT
+    raise ImageError(f"pixels are {array.dtype} {list(given)}, {takes}", mend=mend)
