@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import edgeeff
 from edgeeff import mixed
 from edgeeff.cache import Cache
-from edgeeff.errors import OptionError, VerificationError
+from edgeeff.errors import LabelsError, OptionError, VerificationError
 from edgeeff.images import ImageSet, Picture
 from edgeeff.progress import Silent
 from edgeeff.quantization import precision
@@ -156,3 +157,40 @@ def test_a_bundle_under_its_budget_by_more_than_chance_is_refused():
     assert "within their interval" in mixed.hold(budget, choice, Judged(50, 25.3, 0.2), "x")[0]
     with pytest.raises(VerificationError, match=r"not on the 50 others: 24\.9 dB"):
         mixed.hold(budget, choice, Judged(50, 24.9, 0.2), "x")
+
+
+@pytest.mark.parametrize(
+    ("folders", "options", "reason"),
+    [
+        (
+            ("Nut", "bolt", "ring"),
+            {"labels": ["nut", "bolt", "ring"], "max_drop": 1.0},
+            "'Nut' .nearest label",
+        ),
+        (("a", "b"), {"max_drop": 1.0}, "have no labels"),
+        (("a",), {"labels": ["nut", "bolt"]}, "2 labels for a network of 3 classes"),
+    ],
+)
+def test_labels_and_folders_are_refused_before_anything_is_exported(
+    folders, options, reason, make_module, make_images, tmp_path
+):
+    torch.save(make_module("lite0", classes=3).state_dict(), tmp_path / "best.pt")
+    for name, image in zip(folders, make_images(3, 64, 5), strict=False):
+        (tmp_path / "judge" / name).mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / "judge" / name / "a.png")
+    listener = Listener()
+    with pytest.raises(LabelsError, match=reason):
+        edgeeff.build(
+            "lite0",
+            targets=["cpu-int8"],
+            checkpoint=tmp_path / "best.pt",
+            calibration=tmp_path / "judge",
+            validation=tmp_path / "judge",
+            size=64,
+            output=tmp_path / "dist",
+            cache=Cache(tmp_path / "cache"),
+            progress=listener,
+            **options,
+        )
+    assert not any("export" in stage or "calibrating" in stage for stage in listener.stages)
+    assert not (tmp_path / "dist").exists()

@@ -92,6 +92,7 @@ class AccuracyReport:
         bundle: The bundle's name.
         images: How many were run.
         labelled: How many of them bear a label.
+        classes: Those of the network.
         skipped: Those that could not be decoded, with the reason.
         scores: Against the labels; None without any.
         reference: Against the float bundle; None without one.
@@ -104,6 +105,7 @@ class AccuracyReport:
     bundle: str
     images: int
     labelled: int
+    classes: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     scores: LabelScores | MultilabelScores | None = None
     reference: ReferenceScores | None = None
@@ -239,6 +241,7 @@ def evaluate(
         bundle=bundle.name,
         images=done,
         labelled=0 if judged is None else _labelled(judged),
+        classes=bundle.manifest.classes,
         skipped=dict(images.bad),
         scores=judged,
         reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
@@ -256,12 +259,23 @@ def _warnings(report: AccuracyReport) -> tuple[str, ...]:
     found += [f"skipped an image: {reason}" for reason in sorted(set(report.skipped.values()))]
     if report.images < FEW:
         found.append(f"only {report.images} images to judge by: percentages of so few say little")
+    scores = report.scores
+    if isinstance(scores, LabelScores) and report.classes and _by_chance(scores.top_1, report.classes):
+        found.append(
+            f"{report.bundle}: top-1 is no better than chance ({scores.top_1.value:.1%} with "
+            f"{report.classes} classes): are these the network's classes, numbered from 0 in its order?"
+        )
     if report.scores is not None and report.labelled < report.images:
         unknown = report.images - report.labelled
         found.append(f"{unknown} of {report.images} images bear no label: all scores leave them out")
     if report.reference is not None:
         found += [f"{report.bundle}: {text}" for text in report.reference.warnings]
     return tuple(found)
+
+
+def _by_chance(top_1: Proportion, classes: int) -> bool:
+    """Whether a network would seem to have learned nothing; of few images one may say nothing."""
+    return top_1.total >= FEW and top_1.value <= max(1 / classes, 0.02)
 
 
 def _as_bundle(bundle: Bundle | Path | str) -> Bundle:

@@ -188,6 +188,13 @@ def _unknown(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) 
             f"{len(unknown)} {what} are: {_shown(unknown)}",
             mend=f"build with --labels, or call classes by their numbers, 0 to {len(labels) - 1}",
         )
+    odd = [name for name in unknown if not _is_number(name)]
+    if given.listed and odd and 10 * len(odd) <= len(given.names) == len(unknown):
+        return LabelsError(
+            f"{first[odd[0]]}: {odd[0]!r} is no class's number, which {len(unknown) - len(odd)} other "
+            "classes of the list are",
+            mend="give every class by its number from 0, or every class by its label",
+        )
     told = []
     for name in unknown[:3]:
         place = f", {first[name]}" if first.get(name) else ""

@@ -123,3 +123,37 @@ def test_bad_input_has_one_clear_error(make_bundle, images, tmp_path, colours):
     broken.write_bytes(b"no image")
     with pytest.raises(ImageError, match="not one of 1"):
         edgeeff.evaluate(bundle, broken, labels=[0])
+
+
+def test_what_was_passed_over_and_assumed_is_in_the_report(make_bundle, tmp_path, colours):
+    """Hidden files, other files and a class without images: warned of, in the report and in its JSON."""
+    for i, (pixels, label) in enumerate(zip(*colours, strict=True)):
+        path = tmp_path / "photos" / ("red", "green", "blue")[label] / f"{i:02}.ppm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"P6 8 8 255\n" + pixels.tobytes())
+    (tmp_path / "photos" / "red" / "._00.ppm").write_bytes(b"\0")
+    (tmp_path / "photos" / "red" / "00.heic").write_bytes(b"\0")
+    heard = []
+    report = edgeeff.evaluate(make_bundle(), tmp_path / "photos", warn=heard.append)
+    assert report.scores.top_1.successes == 60
+    assert len(heard) == 2 and "1 hidden file" in heard[0] and "1 .heic" in heard[1]
+    assert list(report.warnings) == heard == report.to_json()["warnings"]
+
+
+@pytest.mark.parametrize("misspelt", ["Red", "rde"])
+def test_a_folder_that_is_no_class_is_refused(misspelt, make_bundle, tmp_path, colours):
+    for i, (pixels, label) in enumerate(zip(*colours, strict=True)):
+        path = tmp_path / "photos" / (misspelt, "green", "blue")[label] / f"{i:02}.ppm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"P6 8 8 255\n" + pixels.tobytes())
+    with pytest.raises(LabelsError, match=f"'{misspelt}' .nearest label: 'red'"):
+        edgeeff.evaluate(make_bundle(), tmp_path / "photos")
+    labels = [int(np.argmax(pixels.mean(axis=(0, 1)))) for pixels in colours[0]]
+    assert edgeeff.evaluate(make_bundle(), tmp_path / "photos", labels=sorted(labels)[::-1]).labelled == 60
+
+
+def test_classes_in_another_order_are_warned_of(make_bundle, images, colours):
+    heard = []
+    report = edgeeff.evaluate(make_bundle(), images, labels=(colours[1] + 1) % 3, warn=heard.append)
+    assert report.scores.top_1.successes == 0
+    assert any("no better than chance (0.0% with 3 classes)" in text for text in heard)
