@@ -136,3 +136,13 @@ def test_transparency_cmyk_and_colour_for_grey_are_lines(tmp_path):
     assert "3 of 4 images are in colour" in looked(tmp_path, mean=(0.0,), std=(1.0,))[0].lines[-1]
     four = looked(tmp_path, mean=(0.0,) * 4, std=(1.0,) * 4)[0].lines
     assert "3 of 4 images have no fourth channel" in four[0]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+def test_of_several_frames_the_first_is_taken(suffix, tmp_path):
+    first, second = (Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200))
+    first.save(tmp_path / f"a.{suffix}", save_all=True, append_images=[second])
+    found, opened = looked(tmp_path)
+    assert found.lines == ("pixels   1 of 1 image hold several frames or pages: the first one is taken",)
+    (batch, _), *_ = opened.batches(PREPROCESS)
+    assert abs(int(batch.mean()) - 40) < 3

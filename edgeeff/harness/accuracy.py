@@ -18,6 +18,7 @@ from edgeeff.harness.verify import FEW, FidelityAccumulator, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.survey import survey
 from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
+from edgeeff.preprocess import CHANNELS
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
 from edgeeff.tasks import Meaning
@@ -185,7 +186,7 @@ def evaluate(
         )
     looked = survey(images.pictures, bundle.manifest.preprocess.with_white(white))
     preprocess = looked.preprocess
-    if floating is not None and floating.manifest.preprocess.size != preprocess.size:
+    if floating is not None and _size(floating) != _size(bundle):
         raise OptionError(
             f"{bundle.name} takes {_size(bundle)} images, the reference {floating.name} {_size(floating)}",
             mend="name a reference that was built with the same --size",
@@ -283,8 +284,9 @@ def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
 
 
 def _size(bundle: Bundle) -> str:
-    height, width = bundle.manifest.preprocess.size
-    return f"{height}×{width}"
+    preprocess = bundle.manifest.preprocess
+    height, width = preprocess.size
+    return f"{height}×{width} {CHANNELS[preprocess.channels]}"
 
 
 def _labels(

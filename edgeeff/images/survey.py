@@ -50,6 +50,7 @@ class _Header:
     declared: float | None = None
     turned: bool = False
     mode: str = ""
+    several: bool = False
 
 
 def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
@@ -74,7 +75,8 @@ def _header(path: Path) -> _Header:
             mode = "transparent" if _transparent(image) else image.mode
             has_exif = image.format != "PNG" or "exif" in image.info  # else a PNG is decoded to look for it
             turned = has_exif and orientation(image) != 1
-            return _Header(kind, depth.declared(image) if kind else None, turned, mode)
+            several = bool(getattr(image, "is_animated", False))
+            return _Header(kind, depth.declared(image) if kind else None, turned, mode, several)
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, Image.DecompressionBombError):
         return _Header()
 
@@ -101,6 +103,8 @@ def _colours(headers: dict[Path, _Header], preprocess: Preprocess) -> list[str]:
         )
     if preprocess.channels == 4 and (opaque := total - transparent - modes[""]):
         lines.append(f"{opaque} of {_images(total)} have no fourth channel: it is 255 throughout")
+    if several := sum(header.several for header in headers.values()):
+        lines.append(f"{several} of {_images(total)} hold several frames or pages: the first one is taken")
     if cmyk := modes["CMYK"]:
         lines.append(f"{cmyk} of {_images(total)} are CMYK: made RGB without their colour profile")
     if preprocess.channels == 1 and (coloured := sum(modes[m] for m in ("RGB", "transparent", "CMYK", "P"))):

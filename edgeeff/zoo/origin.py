@@ -108,9 +108,10 @@ def of(
         channels: Of the network's input.
     """
     found: Origin = import_module(f"{namings.__name__}.{naming}").origin(spec, said)
+    preprocess = _of_channels(preprocess, channels)
     told = _said(for_channels(found.preprocess, channels), preprocess)
     known = {option for option in ("mean", "crop", "size") if option in preprocess}
-    if channels != 3 and len(preprocess.get("mean") or ()) != channels:
+    if channels != 3 and "mean" not in preprocess:
         found = replace(found, warnings=(*found.warnings, guessed_channels(told)))
     assumed = tuple(text for text in found.assumed if not any(f"--{option}" in text for option in known))
     return replace(found, preprocess=told, assumed=assumed, said=tuple(preprocess))
@@ -127,6 +128,22 @@ def for_channels(preprocess: Preprocess, channels: int) -> Preprocess:
         mean, std = (sum(values) / len(values) for values in (preprocess.mean, preprocess.std))
         return replace(preprocess, mean=(mean,), std=(std,))
     return replace(preprocess, mean=(0.0,) * channels, std=(255.0,) * channels)
+
+
+def _of_channels(given: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    """What a file says, for so many channels: one value for all will do, three colours' own will not."""
+    said = dict(given)
+    for key in ("mean", "std"):
+        values = said.get(key)
+        if not isinstance(values, tuple | list) or len(values) == channels:
+            continue
+        if len(values) in (1, 3) and len(set(values)) == 1:
+            said[key] = tuple(values[:1]) * channels
+        else:
+            del said[key]
+    if ("mean" in said) != ("std" in said):  # one alone says nothing
+        said = {key: value for key, value in said.items() if key not in ("mean", "std")}
+    return said
 
 
 def guessed_channels(preprocess: Preprocess) -> str:

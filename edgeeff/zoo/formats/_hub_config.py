@@ -115,11 +115,13 @@ def _size(key: str, value: object) -> tuple[int, int]:
 
 
 def _colour(key: str, value: object) -> tuple[float, ...]:
-    if isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value)):
+    if isinstance(value, list | tuple) and len(value) in (1, 3, 4) and all(map(_is_number, value)):
         scale = 1.0 if max(map(abs, value)) > 2 else 255.0
         if key == "mean" or min(value) > 0:
             return tuple(float(part) * scale for part in value)
-    raise ValueError(f"{key} is {value!r:.80}, not three {'positive ' * (key == 'std')}numbers")
+    raise ValueError(
+        f"{key} is {value!r:.80}, not {'positive ' * (key == 'std')}numbers, one for each channel"
+    )
 
 
 def _crop(key: str, value: Any) -> float:

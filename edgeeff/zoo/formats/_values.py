@@ -110,10 +110,10 @@ def _is_index(value: Any) -> bool:
 
 def _three(value: Any) -> tuple[float, ...] | None:
     values = list(value) if isinstance(value, list | tuple) else [value]
-    if len(values) not in (1, 3) or any(
+    if len(values) not in (1, 3, 4) or any(
         isinstance(v, bool) or not isinstance(v, int | float) for v in values
     ):
         return None
     if not all(-512 < v < 512 for v in values):
         return None
-    return tuple(float(v) for v in values) * (1 if len(values) == 3 else 3)
+    return tuple(float(v) for v in values) * (3 if len(values) == 1 else 1)
