@@ -59,26 +59,46 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
             f"building needs {', '.join(absent)}, which is not installed",
             mend=f"install it: {INSTALL_BUILD_WING}",
         )
-    for target in wanted:
-        backends.require(target.runtime, "emit")
-        possible = backends.runtime(target.runtime).PRECISIONS
-        if target.precision not in possible:
-            raise OptionError(
-                f"{target.name}: {target.runtime} bundles cannot be {target.precision}",
-                mend=f"say precision = {' or '.join(possible)} in the target's file",
-            )
-    if io is None:
-        return wanted
-    if io not in get_args(InputType):
+    if io is not None and io not in get_args(InputType):
         raise OptionError(f"--io {io!r}", mend=f"choose one of {', '.join(get_args(InputType))}")
     for target in wanted:
-        possible = backends.runtime(target.runtime).INPUTS
-        if io not in possible:
-            raise OptionError(
-                f"{target.name} cannot take {io} input",
-                mend=f"{target.runtime} takes {' or '.join(possible)}",
-            )
-    return [replace(target, input=cast(InputType, io)) for target in wanted]
+        backends.require(target.runtime, "emit")
+    if io is not None:
+        wanted = [replace(target, input=cast(InputType, io)) for target in wanted]
+    for target in wanted:
+        _refuse_impossible(target, asked=io is not None)
+    return wanted
+
+
+def _refuse_impossible(target: Target, *, asked: bool) -> None:
+    """Refuse what the runtime can make no artifact of: a precision, an input, a property.
+
+    Raises:
+        OptionError: The target asks for such a thing, or ``--io`` (``asked``) does.
+    """
+    package = backends.runtime(target.runtime)
+    if target.precision not in package.PRECISIONS:
+        raise OptionError(
+            f"{target.name}: {target.runtime} bundles cannot be {target.precision}",
+            mend=f"say precision = {' or '.join(package.PRECISIONS)} in the target's file",
+        )
+    possible = package.INPUTS if target.scheme else getattr(package, "FLOAT_INPUTS", package.INPUTS)
+    if target.input not in possible:
+        kind = "a float bundle of " if possible != package.INPUTS else ""
+        how = "pass another --io, or build this target on its own" if asked else "say so in the target's file"
+        raise OptionError(
+            f"{target.name} cannot take {target.input} input",
+            mend=f"{kind}{target.runtime} takes {' or '.join(possible)}: {how}",
+        )
+    for properties in (target.runtime_properties, *(v.runtime_properties for v in target.variants)):
+        for name, value in properties.items() if hasattr(package, "PROPERTIES") else ():
+            if value not in package.PROPERTIES.get(name, ()):
+                known = "; ".join(f"{n} = {' or '.join(v)}" for n, v in package.PROPERTIES.items())
+                raise OptionError(
+                    f"{target.name}: {target.runtime} has no runtime property {name} = {value!r}", mend=known
+                )
+        if hasattr(package, "refuse"):
+            package.refuse(properties)
 
 
 def refuse_output(output: Path, name: str | None) -> None:

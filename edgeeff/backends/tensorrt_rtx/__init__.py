@@ -1,5 +1,9 @@
 """TensorRT-RTX: engines for NVIDIA RTX GPUs, compiled ahead of time on a machine that has none."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 from edgeeff.installing import install_line
 
 REQUIRES = ("tensorrt_rtx",)
@@ -16,3 +20,15 @@ ARTIFACT = (("model.qdq.fp16.onnx", "model.float.fp16.onnx"),)
 RUN = "tensorrt_rtx --loadEngine=measured/model.sm86.engine"
 #: Why there is no profile of layers.
 NO_PROFILE = "engines are profiled on the device"
+
+
+def refuse(properties: Mapping[str, str]) -> None:
+    """Refuse compute capabilities that the installed compiler does not take, before anything is built.
+
+    Raises:
+        OptionError: There is such a one.
+    """
+    if "compute_capabilities" in properties:
+        from edgeeff.backends.tensorrt import rtx
+
+        rtx.capabilities(properties)

@@ -10,6 +10,10 @@ NORMALISES_INPUT = False
 ONE_NORMALISATION = True
 #: Input types that its artifacts can take.
 INPUTS = ("float32", "uint8", "int8")
+#: Those of a float artifact: an integer input comes with integers throughout.
+FLOAT_INPUTS = ("float32",)
+#: Runtime properties, and the values that each can have.
+PROPERTIES = {"delegate": ("xnnpack", "none")}
 #: Precisions that its artifacts can have.
 PRECISIONS = ("int8", "fp32")
 #: The files of a bundle that hold the network (one way of running it).
