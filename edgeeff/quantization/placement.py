@@ -92,7 +92,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
         )
         if (readers or output) and not _is_fused(value, floating):
             assert value.name is not None
-            fixed = _fixed(value)
+            fixed = _fixed(value, scheme)
             sites[value.name] = Site(
                 value.name,
                 readers,
@@ -282,11 +282,11 @@ def _is_fused(value: ir.Value, floating: Collection[str]) -> bool:
     return producer.op_type == "Flatten" or (len(readers) == 1 and readers[0].op_type in _FUSED)
 
 
-def _fixed(value: ir.Value) -> tuple[float, int] | None:
+def _fixed(value: ir.Value, scheme: Scheme) -> tuple[float, int] | None:
     """Scale and zero point that leave no choice: σ(x) by the TFLite specification, raw pixels as they are."""
     producer = value.producer()
     if producer is not None:
-        return (1 / 256, -128) if producer.op_type == "Sigmoid" else None
+        return (1 / 256, -128) if producer.op_type == "Sigmoid" and scheme.every_tensor else None
     return (1.0, -128) if value.is_graph_input() and _is_raw(value) else None
 
 

@@ -169,6 +169,15 @@ def test_tflite_sigmoids_have_the_specifications_scale(quantized, b0):
         assert (found.scale, found.zero_point, found.type) == (1 / 256, -128, "int8")
 
 
+@pytest.mark.parametrize(
+    ("scheme", "fixed"), [("openvino", None), ("tensorrt", None), ("tflite", (1 / 256, -128))]
+)
+def test_a_sigmoid_before_a_layer_has_the_scale_of_its_scheme(scheme, fixed, graph_of, weights, schemes):
+    """As in a head with a sigmoid or tanh between two Linear layers."""
+    model = graph_of("s = Sigmoid (x) y = Conv (s, w)", w=weights(4, 4, 1, 1))
+    assert place(model, schemes[scheme]).sites["s"].fixed == fixed
+
+
 def test_tflite_swish_shares_one_quantiser_for_both_its_readers(schemes, b0):
     model = swish_steps.rewrite(b0.graph)
     placed = place(model, schemes["tflite"])

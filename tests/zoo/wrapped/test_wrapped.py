@@ -16,7 +16,7 @@ from edgeeff.cache import Cache
 from edgeeff.errors import EdgeeffError
 from edgeeff.graph.export import base_graph
 from edgeeff.progress import Silent
-from edgeeff.zoo import checkpoints, chosen
+from edgeeff.zoo import catalog, checkpoints, chosen
 from edgeeff.zoo.conventions import TENSORFLOW, TORCH
 
 REACH = 80.0  # dB, in float32
@@ -130,3 +130,28 @@ def test_built_for_a_cpu(seed, make_case, tmp_path):
     fitted = np.stack([preprocess.fit(Image.fromarray(image)) for image in pixels])
     reached = decibels(built.bundle.predict(fitted), expected(case, fitted, preprocess))
     assert reached >= REACH, f"{seed}: {reached:.1f} dB, {case.said}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["tanh", "swish", "leaky_relu", "hard_sigmoid"])
+def test_hidden_layers_in_int8(activation, make_module, make_images, tmp_path):
+    """Every activation that a head may have goes through every scheme."""
+    model = "b:width=0.5,depth=0.3,size=64"
+    module = make_module(catalog.get(model), size=64)
+    head = torch.nn.Sequential(torch.nn.Linear(640, 32), torch.nn.Dropout(), torch.nn.Linear(32, 5))
+    state = {key: value for key, value in module.state_dict().items() if not key.startswith("classifier")}
+    torch.save(state | {f"classifier.{k}": v for k, v in head.state_dict().items()}, tmp_path / "w.pt")
+    np.savez(tmp_path / "photos.npz", images=make_images(40, 64, 3))
+    built = edgeeff.build(
+        model,
+        targets=["cpu-int8", "mobile-int8", "jetson-int8"],
+        checkpoint=tmp_path / "w.pt",
+        head=f"linear,{activation},linear",
+        calibration=tmp_path / "photos.npz",
+        output=tmp_path,
+        effort="fast",
+        cache=Cache(tmp_path / "cache"),
+        progress=Silent(),
+    )
+    for bundle in built:
+        assert bundle.hub["sqnr_db"] > 15, bundle.bundle.name
