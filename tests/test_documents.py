@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -221,6 +222,59 @@ def test_the_pass_of_the_recipe_works_in_a_copy(tmp_path):
         "-c", "from edgeeff.graph import passes as p; print([q.name for q in p.order(p.discover())])"
     )
     assert order.index("simplify") < order.index("drop_relu") < order.index("name_layers")
+
+
+MIRROR = [f"edgeeff/backends/mirror/{name}.py" for name in ("__init__", "emit", "run", "check")]
+
+
+def facts(text: str) -> set[str]:
+    """The constants of a runtime's ``__init__.py``."""
+    return set(re.findall(r"^([A-Z_]+) = ", text, re.MULTILINE))
+
+
+def test_the_recipe_of_a_runtime_names_every_fact():
+    real = [facts(path.read_text("utf-8")) for path in (ROOT / "edgeeff" / "backends").glob("*/__init__.py")]
+    named = facts(recipes()[MIRROR[0]].text)
+    assert len(real) >= 5 and len(named) == 8
+    assert set.intersection(*real) | {"NO_PROFILE"} == named
+    for optional in set.union(*real) - named:
+        assert f"`{optional} = " in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_runtime_of_the_recipe_builds_and_runs_in_a_copy(tmp_path, make_module, make_images):
+    for name in ("edgeeff", "targets", "calibration", "boards"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (*MIRROR, "targets/mirror-int8.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(recipes()[name].text.partition("\n")[2], encoding="utf-8")
+    torch.save(make_module("lite0", classes=3).state_dict(), tmp_path / "best.pt")
+    np.savez(tmp_path / "photos.npz", images=make_images(8, 64, 5))
+
+    def edgeeff(*arguments: str) -> str:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(tmp_path),
+            "EDGEEFF_CACHE_DIR": str(tmp_path / "cache"),
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-m", "edgeeff", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    network = ("--model=lite0", "--checkpoint=best.pt", "--size=64", "--calibration=photos.npz")
+    for io in ("float32", "uint8"):
+        built = edgeeff(
+            *("build", *network, "--target=mirror-int8", f"--io={io}", "--effort=fast", f"--output={io}")
+        )
+        assert "onnxruntime takes it" in built
+        folder = tmp_path / io / "lite0-mirror-int8"
+        found = json.loads((folder / "measured" / "verification.json").read_text("utf-8"))
+        assert found["golden"]["status"] == "ok" and found["artifact"]["agreement"]["value"] >= 0
+        run = json.loads(edgeeff("run", f"{io}/lite0-mirror-int8", "photos.npz", "--json"))
+        assert len(run) == 8 and all(len(row["classes"]) == 3 for row in run)
+    assert "mirror" in edgeeff("doctor")
 
 
 @pytest.fixture
