@@ -356,6 +356,7 @@ def prepare(
     if turned:
         progress.tell(turned)
     meaning = request.resolve_meaning(options, identity)
+    progress.warn_again(request.task_warnings(meaning, identity))
     if not meaning.exclusive:
         progress.tell(request.task_line(meaning, identity))
         budget.refuse_drop(options.budget, meaning.task)

@@ -224,6 +224,16 @@ def resolve_meaning(options: Options, identity: Identity) -> Meaning:
     return Meaning(task, threshold, options.softmax or options.probabilities)
 
 
+def task_warnings(meaning: Meaning, identity: Identity) -> tuple[str, ...]:
+    """What an option makes of the outputs that their source does not."""
+    if meaning.exclusive and identity.ends_in == "sigmoid":
+        return (
+            "the network's source ends in a sigmoid, and it is built for one class an image: probabilities "
+            "are a softmax of its logits, and not those of the source",
+        )
+    return ()
+
+
 def task_line(meaning: Meaning, identity: Identity) -> str:
     """What the outputs are taken to mean, and why: shown at every build where it is not one class."""
     why = "by option"

@@ -1,6 +1,8 @@
 """Builds of networks whose labels do not exclude each other: one logit, several, and what is refused."""
 
 import json
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,11 +11,27 @@ import torch
 from PIL import Image
 
 import edgeeff
+from edgeeff import request
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.cache import Cache
 from edgeeff.cli import application
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.metrics import sqnr
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Silent
+from edgeeff.steps import Options
+from edgeeff.zoo.sources import Identity
+
+
+class Notes(Silent):
+    """What a build tells."""
+
+    def __init__(self):
+        self.told = []
+
+    def tell(self, text):
+        self.told.append(text)
+
 
 FLOATS, INTEGERS = ["cpu-fp32", "mobile-fp32"], ["cpu-int8"]
 
@@ -131,6 +149,48 @@ def test_several_labels_by_option(build, folder, reference, capsys):
         shares = {c["label"]: c["probability"] for c in item["classes"]}
         np.testing.assert_allclose([shares[label] for label in "abc"], expected, atol=1e-5)
         assert set(item["labels"]) == {label for label, share in shares.items() if share >= 0.5}
+
+
+class Ended(torch.nn.Module):
+    """Logits and their sigmoids."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x).sigmoid()
+
+
+def test_an_onnx_file_that_ends_in_sigmoid(build, folder, make_module, reference):
+    """A softmax on top of it, as of a classifier's logits, would make 1/3 of everything."""
+    network, images = Ended(make_module("lite0", classes=3)).eval(), reference[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (torch.zeros(1, 3, 64, 64),), folder / "ended.onnx", dynamo=False)
+    notes = Notes()
+    (b,) = build(3, ["mobile-fp32"], checkpoint=folder / "ended.onnx", output=folder / "onnx", progress=notes)
+    manifest = b.bundle.manifest
+    assert manifest.meaning.task == "multilabel" and any("Sigmoid" in line for line in notes.told)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(manifest.preprocess.normalise(images))).numpy()
+    found = manifest.meaning.probabilities(b.bundle.predict(images))
+    assert sqnr(expected, found) > 80
+
+
+def test_one_class_of_a_sigmoid_is_warned_of():
+    identity = Identity("onnx_file", "net.onnx", "b0", "", Preprocess((8, 8), (0,) * 3, (1,) * 3), 3)
+    ended = replace(identity, ends_in="sigmoid", threshold=0.3)
+    asked = request.resolve_meaning(Options(task="classification"), ended)
+    assert asked.exclusive and "not those of the source" in request.task_warnings(asked, ended)[0]
+    own = request.resolve_meaning(Options(), ended)
+    assert (own.task, own.threshold) == ("multilabel", 0.3) and not request.task_warnings(own, ended)
+    assert request.resolve_meaning(Options(threshold=0.6), ended).threshold == 0.6
+    for name in ("softmax", "log_softmax"):
+        with pytest.raises(OptionError, match="ends in a softmax"):
+            request.resolve_meaning(Options(task="multilabel"), replace(identity, ends_in=name))
+        with pytest.raises(OptionError, match="always 1"):
+            request.resolve_meaning(Options(), replace(identity, classes=1, ends_in=name))
 
 
 @pytest.mark.slow

@@ -85,6 +85,16 @@ def _normalisation(preprocess: Any) -> str:
     return f"{preprocess.mean}, {preprocess.std} on pixels 0…255, {CHANNELS[preprocess.channels]}"
 
 
+def _outputs(manifest: Any) -> str:
+    """What they are and mean."""
+    meaning = manifest.meaning
+    what = "probabilities" if meaning.probable else "logits"
+    if meaning.exclusive:
+        return f"{what} of one class an image ({meaning.task})"
+    absent = f", else {manifest.negative!r}" if manifest.negative else ""
+    return f"{what} of labels, each there from {meaning.threshold:g} on{absent} ({meaning.task})"
+
+
 def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:
     manifest = bundle.manifest
     height, width = manifest.preprocess.size
@@ -92,6 +102,7 @@ def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, che
         ("model", f"{manifest.model}, {manifest.classes} classes, {height}×{width}"),
         ("origin", manifest.origin or "not said"),
         ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
+        ("outputs", _outputs(manifest)),
         ("size", tables.megabytes(tables.artifact_bytes(bundle))),
         ("mean, std", _normalisation(manifest.preprocess)),
         ("resize", f"{manifest.preprocess.interpolation}, centre crop {manifest.preprocess.crop:.3f}"),

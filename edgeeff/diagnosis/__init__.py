@@ -60,6 +60,7 @@ class Asked(TypedDict, total=False):
     prefix: str | None
     head: str | None
     trust_checkpoint: bool
+    task: str | None
     io: str | None
     count: int | None
     seed: int | None
@@ -125,13 +126,14 @@ def diagnose(
 def _work(asked: Asked, cache: Cache, progress: Recorder) -> steps.Work:
     """The steps of a build that was asked for in these words."""
     options = steps.Options(
+        task=request.resolve_task(asked.get("task")),
         effort=request.resolve_effort(asked.get("effort", "balanced")),
         ranges=request.resolve_ranges(asked.get("ranges")),
         plan=request.resolve_plan(asked.get("plan")),
         keep_float=tuple(asked.get("keep_float", ())),
         cpu_class=request.resolve_cpu_class(asked.get("cpu_class", "auto")),
     )
-    decided = ("effort", "ranges", "plan", "keep_float", "cpu_class", "io")
+    decided = ("task", "effort", "ranges", "plan", "keep_float", "cpu_class", "io")
     rest: Any = {name: value for name, value in asked.items() if name not in decided}
     return prepare(**rest, options=options, cache=cache, progress=progress)
 

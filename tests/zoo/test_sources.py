@@ -184,6 +184,55 @@ def test_callable_is_not_imported_without_trust(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
 
 
+class Ended(torch.nn.Module):
+    """A network with an end of its own."""
+
+    def __init__(self, network, end):
+        super().__init__()
+        self.network, self.end = network, end
+
+    def forward(self, x):
+        z = self.network(x)
+        match self.end:
+            case "sigmoid":
+                return z.sigmoid()
+            case "softmax":
+                return z.softmax(1)
+            case "log_softmax":
+                return z.log_softmax(1)
+            case "squeezed":
+                return z.squeeze(1).sigmoid()
+            case "scalar":
+                return z.squeeze()
+            case "choice":
+                return z.argmax(1)
+            case _:
+                return torch.nn.functional.normalize(z)
+
+
+@pytest.mark.parametrize("end", ["sigmoid", "softmax", "log_softmax", "squeezed", "scalar"])
+def test_programs_that_end_in_probabilities(end, make_module, tmp_path):
+    """What they make of the logits is cut off and known; one logit often has no axis of classes."""
+    classes = 1 if end in ("squeezed", "scalar") else 10
+    network = make_module("lite0", classes=classes, size=SIZE[0])
+    traced(Ended(network, end).eval(), tmp_path / "net.pt")
+    asked = Asked(str(tmp_path / "net.pt"), size=SIZE, trust=True)
+    identity = identified(asked)
+    assert identity.classes == classes
+    assert identity.ends_in == {"squeezed": "sigmoid", "scalar": ""}.get(end, end)
+    assert bool(identity.notes) == (end != "scalar")
+    x = photos()
+    with torch.no_grad():
+        assert same(logits(asked, x), network(x))
+
+
+@pytest.mark.parametrize(("end", "message"), [("choice", "not logits"), ("length", "length of a vector")])
+def test_programs_that_end_in_no_logits_are_refused(end, message, network, tmp_path):
+    traced(Ended(network, end).eval(), tmp_path / "net.pt")
+    with pytest.raises(GraphError, match=message):
+        identified(Asked(str(tmp_path / "net.pt"), size=SIZE, trust=True))
+
+
 def test_repository_of_the_hub_on_disk(make_module, tmp_path):
     """timm's layout: the variant, the conventions and the preprocessing are its config's."""
     folder = tmp_path / "anything"
