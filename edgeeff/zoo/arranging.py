@@ -19,7 +19,7 @@ from edgeeff.zoo.chosen import HOLDING, HeadGiven, Step
 from edgeeff.zoo.heads import Head, Layer
 
 _SHOWN = 6  # layers named in a message
-_OTHER_WAYS = "or export the network to ONNX and pass that, or pass module:callable with --trust-checkpoint"
+_OTHER_WAYS = "export the network to ONNX and pass that, or pass module:callable with --trust-checkpoint"
 _NORM = {"running_mean", "running_var"}
 
 
@@ -56,7 +56,8 @@ class Place:
     @property
     def shown(self) -> str:
         """Its name with the shape of its largest tensor."""
-        return f"{self.name} {'×'.join(map(str, max(self.tensors.values(), key=Tensor.numel).shape))}"
+        shape = max(self.tensors.values(), key=Tensor.numel).shape
+        return f"{self.name or ' and '.join(self.keys)} {'×'.join(map(str, shape))}"
 
 
 def decided(places: Sequence[Place], path: str, usual: str) -> Head:
@@ -74,7 +75,7 @@ def decided(places: Sequence[Place], path: str, usual: str) -> Head:
     if unclear is not None:
         raise CheckpointError(
             f"{path} does not say what its head computes: {unclear} ({some(places)})",
-            mend=f"{_example(places)}{_several(places)}{_OTHER_WAYS}",
+            mend="; or ".join(filter(None, [_example(places), _several(places), _OTHER_WAYS])),
         )
     warnings = _guessed(places[0], usual)
     layers = [_layer(place, Step(place.kind or "")) for place in places]
@@ -111,7 +112,7 @@ def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) ->
                 if under is None and len(places) > len(steps)
                 else ""
             )
-            + _OTHER_WAYS,
+            + f"or {_OTHER_WAYS}",
         )
     queue = iter(orders[0])
     layers = [_layer(next(queue) if step.kind in HOLDING else None, step) for step in head.steps]
@@ -244,7 +245,8 @@ def _straighten(layers: Sequence[Layer], path: str) -> Head:
         return heads.straighten(layers)
     except heads.HeadError as error:
         raise CheckpointError(
-            f"{path}: {error}", mend="pass a checkpoint whose head's layers follow each other; " + _OTHER_WAYS
+            f"{path}: {error}",
+            mend=f"pass a checkpoint whose head's layers follow each other; or {_OTHER_WAYS}",
         ) from None
 
 
@@ -263,7 +265,7 @@ def _example(places: Sequence[Place]) -> str:
         if step.kind == "linear" and "linear" in words:
             words.append("relu")
         words.append("bn" if step.kind == "norm" else step.kind)
-    return f'say its layers in computing order, such as --head "{",".join(words)}" if that is what it has; '
+    return f'say its layers in computing order, such as --head "{",".join(words)}" if that is what it has'
 
 
 def _several(places: Sequence[Place]) -> str:
@@ -273,4 +275,4 @@ def _several(places: Sequence[Place]) -> str:
     if len(reading) < 2:
         return ""
     ways = [f'--head "{place.name}:linear"' for place in reading[:_SHOWN]]
-    return f"if one of them alone is the head, say which, as {' or '.join(ways)}; "
+    return f"if one of them alone is the head, say which, as {' or '.join(ways)}"

@@ -19,6 +19,10 @@ def _flat(tensor: Tensor) -> bool:
     return tensor.dim() <= 1
 
 
+def _square(tensor: Tensor) -> bool:
+    return len(set(tensor.shape)) == 1
+
+
 def _no_layer(tensor: Tensor) -> bool:
     return tensor.dim() <= 1 or not tensor.is_floating_point()
 
@@ -39,9 +43,10 @@ _KINDS: tuple[tuple[str, str, Callable[[Tensor], bool]], ...] = (
     (
         "a metric's",
         "((train|val|valid|validation|test|best)_?)?"
-        r"(acc|accuracy|metrics?|f1|f1_?score|auroc|auc|precision|recall|conf_?mat|confusion_?matrix)(_?\d+)?",
+        r"(acc|accuracy|metrics?|f1|f1_?score|auroc|auc|precision|recall)(_?\d+)?",
         _no_layer,
     ),
+    ("a metric's", r"((train|val|valid|test)_?)?(conf_?mat|confusion_?matrix)", _square),
     (
         "an optimizer's",
         r"optim(izer)?s?(_states?)?|(lr_)?schedulers?|(grad_)?scaler|amp",

@@ -352,6 +352,7 @@ ASIDE = {
     "class weights": ({"class_weights": torch.ones(5)}, "a loss's class weights: class_weights"),
     "metric": ({"val_acc": module_of(tp=torch.ones(5), fp=torch.ones(5))}, "a metric's: val_acc.tp"),
     "confusion": ({"confmat": torch.ones(5, 5, dtype=torch.int64)}, "a metric's: confmat"),
+    "confusion in float": ({"val_confmat": torch.ones(5, 5)}, "a metric's: val_confmat"),
     "profiler": ({"total_ops": torch.zeros(1), "total_params": torch.zeros(1)}, "a profiler's count"),
     "counter": ({"n_averaged": torch.tensor(7)}, None),
     "placeholder": ({"dummy_param": nn.Parameter(torch.empty(0))}, "empty: dummy_param"),

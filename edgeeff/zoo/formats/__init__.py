@@ -123,9 +123,9 @@ def _printable(path: Path, module: Any) -> WeightsFile:
         raise CheckpointError(what, mend=error.mend) from None
     if not all(key.isprintable() for key in found.tensors):
         raise CheckpointError(f"{path} is damaged: it has tensors of unprintable names", mend=BRING)
-    shown = tuple(text for text in found.warnings if text.isprintable())
+    shown, lines = (tuple(filter(str.isprintable, texts)) for texts in (found.warnings, found.lines))
     said = found.said if found.said is None or found.said.isprintable() else None
-    return replace(found, said=said, warnings=shown)
+    return replace(found, said=said, warnings=shown, lines=lines)
 
 
 def _in_folder(folder: Path) -> Path:

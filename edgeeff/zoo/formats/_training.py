@@ -26,6 +26,7 @@ _PREFIX = re.compile(
 )
 # What trainers keep beside a network that holds matrices and is none.
 _NO_NETWORK = re.compile(r"optim|sched|scaler|rng|random|callback|loops|momentum|history|(^|_)amp($|_)")
+_READ = ("mean", "std", "size", "input_size", "img_size", "image_size")  # by _settings
 _DEEPEST = 3  # a pickle may hold itself
 
 
@@ -63,6 +64,9 @@ def networks(content: Any, depth: int = _DEEPEST) -> Held | None:
     others = _others(content, plain, main, depth - 1)
     if main is None and len(others) == 1:
         return networks(content[next(iter(others))], depth - 1) or Held(next(iter(others.values())))
+    alone = [name for name, value in content.items() if isinstance(value, Tensor) and value.dim() == 1]
+    if key is not None and (vectors := [str(n) for n in alone if n not in _READ]):
+        lines += (f"left out, vectors beside the state_dict: {', '.join(vectors)}",)
     if not others:
         return None if main is None else Held(main, lines, warnings)
     parts = others if main is None else {str(plain or key): main, **others}

@@ -77,6 +77,11 @@ def test_the_average_that_is_taken_is_said(state, weights_of, tmp_path):
     assert torch.equal(file.tensors["stem.weight"], weights_of(1)["stem.weight"])
 
 
+def test_vectors_beside_are_said(state, tmp_path):
+    content = {"model": state, "losses": torch.ones(9), "mean": torch.ones(3) / 2, "std": torch.ones(3) / 2}
+    assert read(content, tmp_path).lines == ("left out, vectors beside the state_dict: losses",)
+
+
 def test_an_average_without_names_is_warned_of(state, weights_of, equal, tmp_path):
     average = {"decay": 0.99, "num_updates": 7, "shadow_params": list(weights_of(1).values())}
     file = read({"model": state, "ema": average}, tmp_path)
