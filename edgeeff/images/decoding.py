@@ -73,9 +73,13 @@ def upright(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     Raises:
         ImageError: Which of its values is white cannot be told.
     """
-    coloured = preprocess.coloured(image)
-    turn = _TURNS.get(orientation(image)) if preprocess.exif else None
-    return coloured if turn is None else coloured.transpose(turn)
+    return turned(preprocess.coloured(image), orientation(image), preprocess)
+
+
+def turned(image: Image.Image, orientation: int, preprocess: Preprocess) -> Image.Image:
+    """An image of that EXIF orientation, turned if the preprocessing says so."""
+    turn = _TURNS.get(orientation) if preprocess.exif else None
+    return image if turn is None else image.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edgeeff import depth
 from edgeeff.errors import ImageError
-from edgeeff.images.decoding import decode, upright
+from edgeeff.images.decoding import decode, orientation, turned
 from edgeeff.images.opening import open_images
 from edgeeff.images.picture import Picture
 from edgeeff.images.survey import survey
@@ -87,14 +87,14 @@ def _decoded(picture: Picture, preprocess: Preprocess) -> Pixels:
 
 def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Pixels:
     try:
-        if depth.kind(image):
-            found = depth.eight_bits(image, preprocess.white)[1]
-            if found is not None and found.basis == "guessed":
-                warn(
-                    f"an image of mode {image.mode} does not declare its range; 0…{found.white:g} is taken "
-                    "for it, which is a guess: pass an image of 8 bits"
-                )
-        return preprocess.fit(upright(image, preprocess))
+        # Once: what Pillow leaves out of 16-bit colours is there only before the image is loaded.
+        shallow, found = depth.eight_bits(image, preprocess.white)
+        if found is not None and found.basis == "guessed":
+            warn(
+                f"an image of mode {image.mode} does not declare its range; 0…{found.white:g} is taken "
+                "for it, which is a guess: pass an image of 8 bits"
+            )
+        return preprocess.fit(turned(shallow, orientation(image), preprocess))
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow reads a file when it must
         raise ImageError(f"an image cannot be decoded: {error}", mend="replace it") from None
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -128,3 +131,25 @@ def test_what_is_not_there_or_broken_is_refused(tmp_path):
     (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:1500])
     with Image.open(tmp_path / "b.png") as image, pytest.raises(ImageError, match="cannot be decoded"):
         taken([image])
+
+
+@pytest.mark.parametrize("exif", [False, True])
+@pytest.mark.parametrize(("shift", "guesses"), [(4, 1), (8, 0)])
+def test_deep_colours_of_pillow_are_those_of_their_file(shift, guesses, exif):
+    """Pillow keeps the upper byte of 16-bit colours alone: of 12-bit data that is nearly black."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    pixels[0, 0] = 255
+    data = zlib.compress(
+        b"".join(b"\0" + (row.astype(np.uint16) << shift).astype(">u2").tobytes() for row in pixels)
+    )
+    orientation = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0\0\0\0\0"  # 3: half a turn
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)), (b"eXIf", orientation)]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in [*chunks, (b"IDAT", data), (b"IEND", b"")]
+    )
+    said = []
+    preprocess = Preprocess((8, 8), (0.0,) * 3, (1.0,) * 3, exif=exif)
+    (found,) = batches(Image.open(io.BytesIO(content)), preprocess, said.append)
+    assert np.array_equal(found[0], pixels[::-1, ::-1] if exif else pixels)
+    assert ["0…4095" in text for text in said] == [True] * guesses
