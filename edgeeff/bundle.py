@@ -158,6 +158,24 @@ class Bundle:
         session: backends.Session = self._load("run", threads)
         return session
 
+    def graph_session(self, threads: int = 1) -> tuple[str, backends.Session] | None:
+        """The bundle's own ONNX graph in onnxruntime, computed as it is written, and its file's name.
+
+        So a TensorRT bundle is judged where no engine runs. None: the bundle holds no such graph.
+
+        Raises:
+            MissingRuntimeError: onnxruntime is not installed.
+            BundleError: A sealed file was altered.
+        """
+        kind = "qdq" if self.manifest.precision == "int8" else "float"
+        graphs = [n for n in (f"model.{kind}.onnx", f"model.{kind}.fp16.onnx") if n in self.manifest.files]
+        if not graphs:
+            return None
+        self._refuse_altered()
+        room = backends.room("onnxruntime", "run")
+        preprocess, content = self.manifest.preprocess, (self.folder / graphs[0]).read_bytes()
+        return graphs[0], room.session_of(content, preprocess, self.manifest.input, threads, literal=True)
+
     def profiled_session(self, threads: int = 1) -> backends.ProfiledSession:
         """The same, with the time of each layer.
 
@@ -171,13 +189,16 @@ class Bundle:
         session: backends.ProfiledSession = self._load("profile", threads)
         return session
 
-    def _load(self, part: backends.Room, threads: int) -> Any:
+    def _refuse_altered(self) -> None:
         altered = self.altered()
         if altered:
             raise BundleError(
                 f"{self.folder}: {', '.join(altered)} does not have the manifest's SHA-256",
                 mend="copy the bundle again, or build it again",
             )
+
+    def _load(self, part: backends.Room, threads: int) -> Any:
+        self._refuse_altered()
         return backends.room(self.manifest.runtime, part).load(
             self.folder,
             preprocess=self.manifest.preprocess,

@@ -18,32 +18,49 @@ def command(
     threshold: Annotated[
         float | None, typer.Option(help="Of a label's probability, instead of the bundle's; for multilabel.")
     ] = None,
+    via: Annotated[
+        str | None,
+        typer.Option(help="onnxruntime: judge a TensorRT bundle's ONNX graph in it, not its engine."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
     strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Judge bundles: top-1, top-5 and F1 against labels, agreement and SQNR against a float bundle.
 
+    A bundle whose runtime is not here is NOT RUN, and the others are judged; status 2 if none is.
+
     A multilabel bundle: F1 of all labels together and averaged, and mean average precision.
     """
     from edgeeff.bundle import Bundle
-    from edgeeff.harness.accuracy import evaluate
+    from edgeeff.errors import MissingRuntimeError
+    from edgeeff.harness.accuracy import evaluate, not_run
 
     opened = [Bundle.load(path) for path in bundles]
-    reports = []
+    reports, absent = [], []
+    against = Bundle.load(reference) if reference else None
+    if against is not None:
+        against.session()  # one that is not here is an error of its own, and no bundle's
     with console.ConsoleProgress() as progress:
         for bundle in opened:
             progress.stage(f"judging {bundle.name}")
-            report = evaluate(
-                bundle,
-                images,
-                reference=reference,
-                white=white,
-                threshold=threshold,
-                threads=threads,
-                warn=lambda _: None,
-            )
+            try:
+                report = evaluate(
+                    bundle,
+                    images,
+                    reference=against,
+                    white=white,
+                    threshold=threshold,
+                    threads=threads,
+                    via=via,
+                    warn=lambda _: None,
+                )
+            except MissingRuntimeError as error:
+                absent.append(error)
+                report = not_run(bundle, error.what)
             reports.append(report)
+    if len(absent) == len(reports):
+        raise absent[0]
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         console.note(note)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):

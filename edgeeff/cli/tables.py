@@ -101,7 +101,7 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
     several = [r for r in reports if isinstance(r.scores, MultilabelScores)]
     tasks: tuple[str, ...] = ("top-1", "top-5", "F1")
     tasks += ("mAP", "F1 macro") if several else ()
-    if len(several) == len(reports):
+    if len(several) == sum(r.not_run is None for r in reports):
         tasks = tasks[2:]
     made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points lost")
     for report in reports:
@@ -114,8 +114,8 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
             cells = {"top-1": _proportion(scores.top_1), "F1": f"{scores.macro.f1:.3f}"}
             cells["top-5"] = _proportion(scores.top_5) if scores.top_5 else ""
         made.add_row(
-            report.bundle,
-            str(report.images),
+            report.bundle if report.via is None else f"{report.bundle}: {report.via}",
+            str(report.images) if report.not_run is None else NOT_RUN,
             *(cells.get(name, "") for name in tasks),
             _proportion(reference.agreement) if reference else "",
             decibels(reference.sqnr) if reference else "",

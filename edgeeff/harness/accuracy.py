@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff.backends import Session
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, LabelsError, OptionError
 from edgeeff.harness import multilabel
@@ -97,6 +98,8 @@ class AccuracyReport:
         skipped: Those that could not be decoded, with the reason.
         scores: Against the labels; None without any.
         reference: Against the float bundle; None without one.
+        via: What was run, if it is not the bundle's own runtime: ``model.qdq.onnx in onnxruntime``.
+        not_run: Why it was NOT RUN, if it was not.
         notes: How the files were read, where they are not 8-bit and upright: one sentence each.
         warnings: What the reader must not miss: how files were read and classes found where that is a guess,
             what was passed over, images that were skipped, too few of them, what the comparison with the
@@ -110,6 +113,8 @@ class AccuracyReport:
     skipped: Mapping[str, str] = field(default_factory=dict)
     scores: LabelScores | MultilabelScores | None = None
     reference: ReferenceScores | None = None
+    via: str | None = None
+    not_run: str | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -131,6 +136,9 @@ class AccuracyReport:
             "scores": self.scores.to_json() if self.scores else None,
             "reference": self.reference.to_json() if self.reference else None,
             "top_1_drop_points": self.top_1_drop,
+            "via": self.via,
+            "status": "ok" if self.not_run is None else "NOT RUN",
+            "reason": self.not_run,
             "notes": list(self.notes),
             "warnings": list(self.warnings),
         }
@@ -145,6 +153,7 @@ def evaluate(
     white: float | None = None,
     threshold: float | None = None,
     threads: int = 1,
+    via: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> AccuracyReport:
@@ -159,6 +168,8 @@ def evaluate(
         white: The value that is white in images of more than 8 bits, instead of the bundle's.
         threshold: Of a label's probability, instead of the bundle's; for multilabel.
         threads: Of the runtime.
+        via: ``onnxruntime``: a bundle that holds an ONNX graph (TensorRT's) is judged by that graph in
+            onnxruntime, which says nothing of its engine; others by their own runtime. None: all so.
         progress: Called after each batch with the images done and all of them.
         warn: Called with each of the report's warnings; None: they go to Python's ``warnings``.
 
@@ -202,7 +213,7 @@ def evaluate(
             f"of {bundle.name} and its reference {floating.name} one gives probabilities, the other logits",
             mend="build both with --probabilities, or both without",
         )
-    session = bundle.session(threads=threads)
+    ran, session = _session(bundle, threads, via)
     float_session = None if floating is None else floating.session(threads=threads)
 
     scores: _Accumulator | None = None
@@ -246,6 +257,7 @@ def evaluate(
         skipped=dict(images.bad),
         scores=judged,
         reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
+        via=ran,
         notes=looked.lines,
         warnings=(*images.warnings, *looked.warnings),
     )
@@ -253,6 +265,21 @@ def evaluate(
     for text in report.warnings:
         (warn or PythonWarnings().warn)(text)
     return report
+
+
+def not_run(bundle: Bundle, reason: str) -> AccuracyReport:
+    """The report of a bundle that cannot run here."""
+    return AccuracyReport(bundle.name, 0, 0, not_run=reason, warnings=(f"{bundle.name} NOT RUN: {reason}",))
+
+
+def _session(bundle: Bundle, threads: int, via: str | None) -> tuple[str | None, Session]:
+    """What runs in the bundle's place, if it is not its own runtime, and the session."""
+    if via not in (None, "onnxruntime"):
+        raise OptionError(f"--via {via!r}", mend="onnxruntime is what a bundle's ONNX graph can be run by")
+    graph = bundle.graph_session(threads) if via else None
+    if graph is None:
+        return None, bundle.session(threads=threads)
+    return f"{graph[0]} in onnxruntime", graph[1]
 
 
 def _warnings(report: AccuracyReport) -> tuple[str, ...]:

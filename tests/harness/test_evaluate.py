@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import edgeeff
-from edgeeff.errors import ImageError, LabelsError, OptionError
+from edgeeff.cli import main
+from edgeeff.errors import BundleError, ImageError, LabelsError, MissingRuntimeError, OptionError
 from edgeeff.images import open_images
 
 RED_FOR_GREEN = np.eye(3)[[1, 0, 2]]
@@ -157,3 +158,60 @@ def test_classes_in_another_order_are_warned_of(make_bundle, images, colours):
     report = edgeeff.evaluate(make_bundle(), images, labels=(colours[1] + 1) % 3, warn=heard.append)
     assert report.scores.top_1.successes == 0
     assert any("no better than chance (0.0% with 3 classes)" in text for text in heard)
+
+
+@pytest.mark.parametrize("target", ["jetson-fp16", "gpu-fp16", "rtx-fp16"])
+def test_a_tensorrt_bundle_is_judged_by_its_graph(make_bundle, images, target):
+    """What no engine runs here is run by onnxruntime, and the report says that it was."""
+    if target.startswith("rtx"):
+        pytest.importorskip("tensorrt_rtx", reason="the tensorrt-rtx extra is not installed")
+    bundle = make_bundle("graph", target)
+    with pytest.raises(MissingRuntimeError):
+        edgeeff.evaluate(bundle, images)
+    report = edgeeff.evaluate(bundle, images, via="onnxruntime")
+    file, _, how = report.via.partition(" ")
+    assert how == "in onnxruntime" and file in bundle.manifest.files
+    assert report.scores.top_1.successes == 60
+    assert report.to_json()["via"] == report.via and report.to_json()["status"] == "ok"
+
+
+def test_a_bundle_without_a_graph_runs_by_its_own_runtime(make_bundle, images):
+    report = edgeeff.evaluate(make_bundle(), images, via="onnxruntime")
+    assert report.via is None and report.scores.top_1.successes == 60
+
+
+def test_no_other_runtime_stands_in(make_bundle, images):
+    with pytest.raises(OptionError, match="--via 'tensorrt'"):
+        edgeeff.evaluate(make_bundle(), images, via="tensorrt")
+
+
+def test_an_altered_graph_is_not_judged(make_bundle, images):
+    bundle = make_bundle("graph", "jetson-fp16")
+    name = next(n for n in bundle.manifest.files if n.endswith(".onnx"))
+    (bundle.folder / name).write_bytes(b"other")
+    with pytest.raises(BundleError, match="SHA-256"):
+        edgeeff.evaluate(bundle, images, via="onnxruntime")
+
+
+def test_a_bundle_that_cannot_run_here_throws_no_result_away(make_bundle, images, capsys):
+    """In the table, in JSON and in the exit status; status 2 where nothing was judged."""
+    folders = [str(make_bundle(name).folder) for name in ("one", "two")]
+    jetson = str(make_bundle("jetson", "jetson-fp16").folder)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["eval", *arguments, "--images", str(images)])
+        return ended.value.code or 0, *capsys.readouterr()
+
+    status, out, err = run(*folders, jetson, "--json")
+    found = json.loads(out)
+    assert status == 0 and [r["status"] for r in found] == ["ok", "ok", "NOT RUN"]
+    assert "TensorRT" in found[2]["reason"] and found[2]["scores"] is None
+    assert "jetson NOT RUN" in found[2]["warnings"][0] and "jetson NOT RUN" in err.replace("\n", " ")
+    status, out, err = run(jetson, folders[0])
+    assert status == 0 and "NOT RUN" in out and "100.0%" in out
+    assert run(folders[0], jetson, "--strict")[0] == 1
+    status, out, err = run(jetson)
+    assert status == 2 and "error: " in err and "build_engine.py" in err.replace("\n", "")
+    status, out, err = run(jetson, "--via=onnxruntime")
+    assert status == 0 and "in onnxruntime" in out and "100.0%" in out

@@ -31,7 +31,9 @@ class OnnxRuntimeSession:
         """The native input of one image."""
         if self.input_type == "float32":
             return self.preprocess.normalise(pixels)
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+        # Of a hub graph raw pixels are float; a TensorRT bundle's graph takes them as they are.
+        kind = np.uint8 if self.session.get_inputs()[0].type == "tensor(uint8)" else np.float32
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(kind))
 
     def execute(self, prepared: Any) -> Any:
         """Run the inference alone."""
