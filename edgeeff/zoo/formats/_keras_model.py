@@ -51,12 +51,15 @@ def read(graph: Graph, tensors: Mapping[str, Tensor], origin: str) -> WeightsFil
         for name in graph.classes
     )
     policies = {_policy(node.config) for node in graph.nodes if node.name in body.layers} - {"float32", ""}
+    lines = [
+        f"computed in float32, where Keras computes in {policy} (the layers' dtype policy)"
+        for policy in sorted(policies)
+    ]
+    if head.ends_in:
+        lines.append(f"cut off its end, for what runs the bundle to do: {head.ends_in}")
     return WeightsFile(
         own,
-        lines=tuple(
-            f"computed in float32, where Keras computes in {policy} (the layers' dtype policy)"
-            for policy in sorted(policies)
-        ),
+        lines=tuple(lines),
         preprocess=pixels.preprocess,
         head=head.layers,
         ends_in=head.ends_in,

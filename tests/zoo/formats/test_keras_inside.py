@@ -220,3 +220,52 @@ def test_zeros_of_unknown_sides(k, keras_network, tmp_path):
         features = k.GlobalAveragePooling2D()(network(inputs))
         keras.Model(inputs, k.Dense(2)(features)).save(tmp_path / "w.keras")
         assert formats.read(tmp_path / "w.keras").static == static
+
+
+def as_keras_2(value):
+    """A config with its layers' connections as Keras 2 wrote them."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return [*value["config"]["keras_history"]]
+        if value.keys() >= {"args", "kwargs"}:
+            read = as_keras_2(value["args"])[0]
+            read = read if isinstance(read[0], list) else [read]
+            return [[*reference, {}] for reference in read]
+        changed = {key: as_keras_2(part) for key, part in value.items()}
+        for ends in ("input_layers", "output_layers"):
+            if ends in changed and isinstance(changed[ends][0], str):
+                changed[ends] = [changed[ends]]
+        return changed
+    return [as_keras_2(part) for part in value] if isinstance(value, list) else value
+
+
+def test_connections_as_keras_2_wrote_them(k, base, agreement, tmp_path):
+    import json
+
+    import h5py
+    import keras
+
+    inputs = keras.Input(SHAPE)
+    pooled = k.GlobalAveragePooling2D()(base(k.RandomFlip()(inputs), training=False))
+    model = keras.Model(inputs, k.Dense(5)(k.Dense(8, activation="swish")(k.BatchNormalization()(pooled))))
+    decibels, new = agreement(model, ".h5")
+    assert decibels >= ENOUGH
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        old = as_keras_2(json.loads(file.attrs["model_config"]))
+        text = json.dumps(old)
+        assert "keras_history" not in text
+        file.attrs["model_config"] = text
+    read = formats.read(tmp_path / "w.h5")
+    assert [(layer.kind, layer.epsilon) for layer in read.head] == [(la.kind, la.epsilon) for la in new.head]
+    assert (read.preprocess, read.tensors.keys()) == (new.preprocess, new.tensors.keys())
+
+    def trained(layer):
+        if layer["config"]["name"] == "efficientnetb0":
+            layer["inbound_nodes"][0][0][3]["training"] = True
+        return layer
+
+    old["config"]["layers"] = [trained(layer) for layer in old["config"]["layers"]]
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        file.attrs["model_config"] = json.dumps(old)
+    with pytest.raises(CheckpointError, match="within the network"):
+        formats.read(tmp_path / "w.h5")
