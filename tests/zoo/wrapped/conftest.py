@@ -207,6 +207,11 @@ def trunk_of(r: random.Random, seed: int, said: list[str]) -> tuple[nn.Module, s
     kind = r.choice(["ours", "ours", "efficientnet_pytorch", "geffnet"])
     family = "b" if kind != "ours" else r.choice(["b", "lite"])
     said.append(f"{kind} {family}")
+    return trunk_from(kind, family, seed)
+
+
+def trunk_from(kind: str, family: str, seed: int) -> tuple[nn.Module, str, str, int]:
+    """The same from one library."""
     spec = catalog.get(SMALL[family])
     if kind == "efficientnet_pytorch":
         from efficientnet_pytorch import EfficientNet
@@ -355,3 +360,9 @@ def _buffers(**tensors: Tensor) -> nn.Module:
 def make_case() -> Callable[[int], Case]:
     """``make_case(seed)``: one random network."""
     return case
+
+
+@pytest.fixture(scope="session")
+def make_trunk() -> Callable[[str], tuple[nn.Module, str]]:
+    """``make_trunk(library)``: a small whole network, and its model's name."""
+    return lambda library: trunk_from(library, "b", 7)[:2]
