@@ -126,6 +126,7 @@ def test_a_build_hears_it(folder, tmp_path):
         (Comparison(0.05, 0.10, -1.2), "first"),
         (Comparison(0.10, 0.05, 1.25), "second"),
         (Comparison(0.14, 0.18, 0.76), "open"),  # photos of other things: the two questions disagree
+        (Comparison(0.205, 0.198, 0.78), "open"),
         (Comparison(0.44, 0.34, 0.88), "open"),  # noise: neither fits
         (Comparison(0.10, 0.12, 0.46), "open"),  # too few images
         (Comparison(0.0, 0.0, 0.0), "equal"),

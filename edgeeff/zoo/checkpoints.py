@@ -116,6 +116,7 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     found = replace(
         found,
         conventions=conventions,
+        doubt=None if _by_timm(fitted.naming, file) else found.doubt,
         notes=(*file.lines, *accounted.notes),
         assumed=(*found.assumed, *accounted.assumed),
         warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
@@ -125,6 +126,11 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         *(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations, given),
         ends_in=file.ends_in,
     )
+
+
+def _by_timm(naming: str, file: WeightsFile) -> bool:
+    """Whether timm itself wrote the file: it says the variant, and how its photos are evaluated."""
+    return naming == "timm" and file.said is not None and {"crop", "interpolation"} <= file.preprocess.keys()
 
 
 def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int) -> list[str]:

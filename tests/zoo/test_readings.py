@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from edgeeff.errors import OptionError
 from edgeeff.progress import Silent
@@ -98,6 +101,20 @@ def test_timm_is_taken_for_edgetpu_and_the_authors_are_named(es):
         assert (settled.conventions, settled.doubt) == (conventions, None)
     # Nobody's but timm's: there symmetric padding says the same of both.
     assert identified(Asked(str(es), model="efficientnet_es")).doubt is None
+
+
+def test_what_timm_wrote_is_timms(es, tmp_path):
+    config = {
+        "architecture": "tf_efficientnet_es",
+        "pretrained_cfg": {"crop_pct": 0.875, "interpolation": "bicubic"},
+    }
+    save_file(torch.load(es, weights_only=True), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    identity = identified(Asked(str(tmp_path)))
+    assert (identity.conventions, identity.doubt) == (TENSORFLOW, None)
+    del config["pretrained_cfg"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert identified(Asked(str(tmp_path))).doubt is not None
 
 
 def test_the_authors_way_is_geffnets(es, geffnet_oracle):
