@@ -100,11 +100,11 @@ def test_nothing_is_asked_where_the_user_has_said_it(padding, folder):
     assert (heard.told, heard.warned) == ([], [])
 
 
-def test_a_build_hears_it(folder, tmp_path):
+def test_a_build_hears_it_and_every_runtime_pads_as_the_package_does(folder, tmp_path, make_images):
     heard = Listener()
-    (built,) = edgeeff.build(
+    built, mobile = edgeeff.build(
         "lite0",
-        targets=["cpu-fp32"],
+        targets=["cpu-fp32", "mobile-fp32"],
         checkpoint=folder / "same.pt",
         calibration=folder / "images.npz",
         size=SIZE,
@@ -117,6 +117,14 @@ def test_a_build_hears_it(folder, tmp_path):
     assert "SAME padding of 224 px images" in built.bundle.manifest.origin
     assert any("pass --padding same" in text for text in heard.warned)
     assert any("pass --padding same" in text for text in built.warnings)
+    theirs = EfficientNet.from_name("efficientnet-lite0", num_classes=3).eval()
+    theirs.load_state_dict(torch.load(folder / "same.pt", weights_only=True))
+    pixels = make_images(4, SIZE, 9)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(built.bundle.manifest.preprocess.normalise(pixels))).numpy()
+    for bundle in (built.bundle, mobile.bundle):
+        error = float(np.square(bundle.predict(pixels) - expected).sum() / np.square(expected).sum())
+        assert 10 * np.log10(error) < -80
 
 
 @pytest.mark.parametrize(
