@@ -37,6 +37,7 @@ def decided(classes, images, sure=9.0, of=None):
         (decided(10, 40), 0.95, 1.0),
         (decided(2, 40), 0.99, 1.0),
         (decided(1000, 16, sure=20), 0.95, 1.0),  # fewer images than classes
+        (np.repeat(decided(3, 3, sure=20), [36, 2, 2], axis=0), 0.95, 1.0),  # most of them of one class
         (decided(26, 52, sure=3.0), 0.1, 0.5),  # of two minds about each
         (decided(10, 40, of=1), 0.0, 0.01),  # sure, and always of the same
         (np.zeros((40, 10), np.float32), 0.0, 1e-6),
