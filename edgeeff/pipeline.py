@@ -227,7 +227,7 @@ def build(
         progress.tell(f"labels   the logit is {sides[0]!r}, the second of two; without it {negative!r}")
     names = request.resolve_labels(sides, identity.labels, identity.classes, labels)
     if not are_known(names):
-        progress.tell("labels   none are known: classes are numbers. Pass --labels, a file or imagenet")
+        progress.tell(request.no_labels_line(identity.classes))
     progress.warn_again(request.label_warnings(names))
     name = identity.model if name is None else name
     folders = request.resolve_output(Path(output), name, wanted)

@@ -246,6 +246,13 @@ def task_line(meaning: Meaning, identity: Identity) -> str:
     )
 
 
+def no_labels_line(classes: int) -> str:
+    """What classes are called whose names nobody says: shown at every build."""
+    if classes == 1:
+        return "labels   none is known: it is 'positive'. Pass --labels: its name, or two, the other first"
+    return "labels   none are known: classes are numbers. Pass --labels, a file or imagenet"
+
+
 def sides(labels: Sequence[str] | None, classes: int) -> tuple[list[str] | None, str]:
     """Labels for the outputs, and the name of what has not the only label, where one logit has two names.
 
