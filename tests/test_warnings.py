@@ -93,7 +93,7 @@ PASSING = {
     *("verifying.py verify_bundle", "verifying.py _warn", "calibration/judgement.py Judgement.warnings"),
     *("diagnosis/__init__.py diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
     *("harness/accuracy.py evaluate", "harness/accuracy.py _against", "cli/eval.py command"),
-    *("cli/inspect.py command", "cli/run.py _pixels", "bundle.py Bundle.predict"),
+    *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
     *("zoo/checkpoints.py read", "zoo/sources/tensors.py identify", "foreign.py emit", "foreign.py _measure"),
     *(
         "images/image_set.py ImageSet.classes_named",
@@ -103,17 +103,19 @@ PASSING = {
     *("steps.py Work.classes_named", "graph/importing/__init__.py _import", "zoo/accounting.py _head"),
     *("zoo/formats/__init__.py _printable", "zoo/formats/safetensors_file.py read"),
     *("zoo/formats/torch_file.py read", "zoo/origin.py of"),
+    *("zoo/formats/_keras_model.py read", "zoo/formats/_keras_weights.py read"),
 }
 
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
     "cli/import_result.py command": "tests/cli/test_import_result_verb.py",
     "diagnosis/__init__.py _held_out": "tests/cli/test_diagnose.py",
-    "harness/accuracy.py _warnings": "tests/test_warnings.py",
-    "foreign.py _compared": "tests/test_warnings.py",
-    "foreign.py _not_compared": "tests/test_warnings.py",
+    "harness/accuracy.py _warnings": "tests/test_warnings_of_verbs.py",
+    "foreign.py _compared": "tests/test_warnings_of_verbs.py",
+    "foreign.py _not_compared": "tests/test_warnings_of_verbs.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
     "doubts.py settle": "tests/test_doubts.py",
+    "request.py task_warnings": "tests/test_multilabel.py",
     "zoo/origin.py Doubt.warning": "tests/test_doubts.py",
     "graph/importing/ending.py read": "tests/graph/importing/test_endings.py",
     "pipeline.py build": "tests/test_pipeline.py",
