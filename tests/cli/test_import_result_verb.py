@@ -165,7 +165,8 @@ def test_results_of_several_boards_lie_side_by_side(edgeeff, bundle, arrived):
 
     assert edgeeff("import-result", arrived(), f"--bundle={bundle.folder}").status == 0
     failed = edgeeff("import-result", arrived(second), "--json", cwd=bundle.folder.parent)
-    assert failed.status == 1 and "WARNING" in failed.err
+    (warning,) = failed.data["warnings"]
+    assert failed.status == 1 and failed.err.endswith(f"WARNING {warning}\n")
     assert failed.data["passed"] is False and failed.data["replaced"] is False
     again = edgeeff("import-result", arrived(put("latency", "runs", 1000)), cwd=bundle.folder.parent)
     assert again.status == 0 and "in place of an older one" in again.out
