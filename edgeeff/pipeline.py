@@ -362,7 +362,8 @@ def prepare(
         budget.refuse_drop(options.budget, meaning.task)
     progress.tell(request.preprocess_line(preprocess, by_option, identity.said))
     images = select(
-        Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed
+        *(Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed),
+        calibrates=quantises,
     )
     found = survey([*images.calibration.pictures, *images.validation.pictures], preprocess)
     preprocess = found.preprocess
@@ -371,7 +372,7 @@ def prepare(
     progress.warn_again(found.warnings)
     at_hand = quantises or calibration is not None
     doubts.settle(asked, identity, preprocess, images.calibration if at_hand else None, cache, progress)
-    if images.warning and quantises:
+    if images.warning and (quantises or images.noise):
         progress.warn(images.warning)
     progress.warn_again((*images.calibration.warnings, *images.validation.warnings))
     return steps.Work(

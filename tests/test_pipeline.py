@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import edgeeff
-from edgeeff import request, steps
+from edgeeff import recipes, request, steps
 from edgeeff.cache import Cache
 from edgeeff.errors import CalibrationError, LabelsError, OptionError
 from edgeeff.progress import Recorder
@@ -135,6 +135,24 @@ def test_a_mean_and_std_per_channel_go_inside_for_tflite_alone(inputs, tmp_path)
     assert built[1].verification["sqnr_db"] > 80
     assert abs(built[0].verification["sqnr_db"] - built[0].hub["sqnr_db"]) < 3
     assert sum("normalised inside" in line for line in progress.told) == 2
+
+
+def test_float_targets_need_no_images(inputs, tmp_path, monkeypatch):
+    """They are verified on seeded noise, and say so; an INT8 target beside them is refused at once."""
+    folder = recipes._folder
+    monkeypatch.setattr(recipes, "_folder", lambda s, base: None if s.package else folder(s, base))
+    asked = {name: value for name, value in inputs.items() if name != "calibration"}
+    built = edgeeff.build("lite0", targets=["cpu-fp32"], output=tmp_path, progress=Listener(), **asked)
+    assert built[0].verification["images"] == 32 and built[0].verification["sqnr_db"] > 80
+    assert sum("seeded noise" in text for text in built[0].warnings) == 1
+    again = edgeeff.build(
+        "lite0", targets=["cpu-fp32"], output=tmp_path, validation=inputs["calibration"], **asked
+    )
+    assert again[0].verification["images"] == 10
+    assert not any("noise" in text for text in again[0].warnings)
+    with pytest.raises(CalibrationError, match="none of the photos"):
+        edgeeff.build("lite0", targets=["cpu-fp32", "cpu-int8"], output=tmp_path / "int8", **asked)
+    assert not (tmp_path / "int8").exists()
 
 
 def test_an_own_target_from_a_file(inputs, tmp_path):

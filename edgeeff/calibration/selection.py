@@ -29,13 +29,15 @@ LARGEST_BATCH, BATCH_PIXELS = 4, 4 * 400 * 400
 class Selection:
     """Images to calibrate with, images to judge by, and what the user should know about them.
 
-    ``held_out`` says that both are parts of one set, so that its share of broken images is counted over both.
+    ``held_out`` says that both are parts of one set, so that its share of broken images is counted over both;
+    ``noise`` that they are no photos.
     """
 
     calibration: ImageSet
     validation: ImageSet
     warning: str | None = None
     held_out: bool = False
+    noise: bool = False
 
     def rest(self, part: ImageSet) -> ImageSet | None:
         """The part, if it is one of the same set that the user passed as the other; else None."""
@@ -43,19 +45,27 @@ class Selection:
 
 
 def select(
-    calibration: Path | None, validation: Path | None, count: int | None = None, seed: int | None = None
+    calibration: Path | None,
+    validation: Path | None,
+    count: int | None = None,
+    seed: int | None = None,
+    *,
+    calibrates: bool = True,
 ) -> Selection:
     """Open the images of a build.
 
     Without ``calibration`` the photos of installed packages are taken, with a warning. Without
     ``validation`` every fifth calibration image is held out; a photo is held out before crops are taken,
-    so that no crop of a held-out photo calibrates.
+    so that no crop of a held-out photo calibrates. Where nothing ``calibrates`` (float targets alone), images
+    are only judged by: those of ``validation`` do, and without photos seeded noise does.
 
     Raises:
-        CalibrationError: A recipe cannot be understood, or none of its photos is here.
+        CalibrationError: A recipe cannot be understood, or none of its photos is here and some are needed.
         OptionError: The count or the seed makes no sense.
         MissingFileError: A path does not exist, or holds no image.
     """
+    if calibration is None and not calibrates:
+        return _only_judged(validation, count, seed)
     source = calibration or bundled_recipe("default")
     warning = None
     if calibration is None:
@@ -89,6 +99,25 @@ def select(
         held_out = choose(held_out, len(held_out) + judged, chosen_seed + 1, crops=True)
     judged_by = ImageSet(tuple(held_out), labelling=photos.labelling)  # the photos' warnings are said once
     return Selection(replace(photos, pictures=tuple(kept)), judged_by, warning, held_out=True)
+
+
+def _only_judged(validation: Path | None, count: int | None, seed: int | None) -> Selection:
+    """Images for float targets, where the user named none to calibrate with."""
+    if validation is not None:
+        judged = open_source(validation)
+        return Selection(replace(judged, pictures=judged.pictures[:1], warnings=()), judged)
+    try:
+        return select(None, None, count, seed)
+    except CalibrationError:
+        photos = recipe_photos(bundled_recipe("noise"))[1]
+    return Selection(
+        replace(photos, pictures=photos.pictures[:1]),
+        photos,
+        "no images were passed, and no photos are installed: what is built is verified on seeded noise. That "
+        "says whether it computes what the network computes, and nothing of accuracy. Pass images with "
+        "--validation",
+        noise=True,
+    )
 
 
 def batch_size(preprocess: Preprocess) -> int:

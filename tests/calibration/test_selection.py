@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeeff import recipes
 from edgeeff.calibration.selection import batch_size, pixels, refuse_broken, select
 from edgeeff.errors import CalibrationError, EdgeeffError, MissingFileError
 from edgeeff.images import ImageSet, open_images
@@ -114,6 +115,41 @@ def test_without_images_photos_of_packages_calibrate_and_warn(photos):
     assert photos_of(chosen.calibration) | photos_of(chosen.validation) == {p.path.name for p in photos}
     assert not photos_of(chosen.calibration) & photos_of(chosen.validation)
     assert chosen.warning is not None and "--calibration" in chosen.warning
+
+
+@pytest.fixture
+def no_photos(monkeypatch):
+    """A machine without the packages that carry photos."""
+    folder = recipes._folder
+    monkeypatch.setattr(recipes, "_folder", lambda s, base: None if s.package else folder(s, base))
+
+
+def test_nothing_calibrates_without_photos(no_photos):
+    with pytest.raises(CalibrationError, match="none of the photos"):
+        select(None, None)
+
+
+def test_float_targets_are_judged_on_noise_without_photos(no_photos):
+    chosen = select(None, None, calibrates=False)
+    assert chosen.noise and len(chosen.validation) == 32
+    assert "seeded noise" in chosen.warning and "--validation" in chosen.warning
+    random = np.random.default_rng(0)
+    for picture in chosen.validation.pictures:
+        expected = random.integers(0, 256, (12, 12, 3), np.uint8)
+        np.testing.assert_array_equal(np.asarray(Image.open(picture.path)), expected)
+
+
+def test_float_targets_are_judged_on_the_images_that_are_named(no_photos, folder):
+    path = folder(10)
+    for chosen in (select(None, path, calibrates=False), select(path, path, calibrates=False)):
+        assert len(chosen.validation) == 10 and not chosen.noise and chosen.warning is None
+    held_out = select(path, None, calibrates=False)
+    assert len(held_out.validation) == 2 and not held_out.noise
+
+
+def test_float_targets_take_installed_photos():
+    chosen = select(None, None, calibrates=False)
+    assert not chosen.noise and chosen.validation.digest() == select(None, None).validation.digest()
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere.toml", "empty", "text.md"])
