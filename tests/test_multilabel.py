@@ -195,15 +195,18 @@ def test_one_class_of_a_sigmoid_is_warned_of():
 
 @pytest.mark.slow
 def test_jetson_bundles(build, folder, reference):
-    """Their graph with the sigmoid, in onnxruntime; and DeepStream's own."""
+    """Their graph with the sigmoid, in onnxruntime, and what DeepStream reads of it."""
     images, expected = reference
     (b,) = build(1, ["jetson-int8"], probabilities=True, output=folder / "jetson", effort="balanced")
     manifest = b.bundle.manifest
     found = session_of((b.bundle.folder / "model.float.onnx").read_bytes(), manifest.preprocess).infer(images)
     np.testing.assert_allclose(found, sigmoid(expected), atol=1e-5)
-    graph = (b.bundle.folder / "deploy/deepstream/classifier.onnx").read_bytes()
+    # It ends in the sigmoid that nvinfer reads, so it needs no graph of its own.
+    graph = (b.bundle.folder / "model.qdq.onnx").read_bytes()
     nodes = [node.op_type for node in onnx.load_model_from_string(graph).graph.node]
     assert nodes[-1] == "Sigmoid" and "Softmax" not in nodes
+    config = (b.bundle.folder / "deploy/deepstream/config_infer_primary.txt").read_text()
+    assert "classifier-threshold=0.5" in config and "trtexec --onnx=model.qdq.onnx" in config
 
 
 @pytest.mark.parametrize(
