@@ -277,7 +277,7 @@ def test_the_network_and_what_was_assumed_are_shown(inputs, tmp_path):
     built = edgeeff.build(targets=["cpu-fp32"], output=tmp_path, mean=(1, 2, 3), progress=progress, **inputs)
     assert built[0].bundle.name == "lite0-cpu-fp32"  # found by its tensors
     assert progress.told[0].startswith("network  lite0, edgeeff: SAME padding, BN epsilon 0.001, 3 classes")
-    assert "mean 1 2 3, std 128" in progress.told[1] and "mean by option" in progress.told[1]
+    assert "mean 1 2 3, std 128" in progress.told[1] and "(mean, size by option)" in progress.told[1]
     assert built[0].bundle.manifest.origin == "edgeeff: SAME padding, BN epsilon 0.001"
 
 
