@@ -233,6 +233,7 @@ def build(
     folders = request.resolve_output(Path(output), name, wanted)
     if autotune:
         work.tune(wanted, Path(output) / f"{name}-tuning.json")
+    judged = work.classes_named(images.validation)
     inputs = {
         "source": work.source_digest,
         "model": identity.model,
@@ -243,7 +244,7 @@ def build(
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if golden or options.budget else None,
         "labels": [negative, names],
-        "classes": mixed.classes_digest(work.classes_named(images.validation).labels),
+        "classes": mixed.classes_digest(judged.labels) if work.asks_top_1 else None,
         "meaning": vars(work.meaning),
         "options": vars(work.options)
         | {

@@ -339,13 +339,18 @@ class Work:
 
         return from_bytes(self._graph())
 
+    @property
+    def asks_top_1(self) -> bool:
+        """Whether a budget asks for top-1, so that the images' classes matter."""
+        return self.options.budget is not None and self.options.budget.max_drop is not None
+
     def classes_named(self, images: ImageSet) -> ImageSet:
         """The images with the network's classes, where a budget asks for top-1.
 
         Raises:
             LabelsError: Their subfolders are no classes of the network.
         """
-        if self.options.budget is None or self.options.budget.max_drop is None:
+        if not self.asks_top_1:
             return images
         known = self.labels or self.identity.labels
         named = images.classes_named(known or placeholders(self.identity.classes))

@@ -162,23 +162,20 @@ class _Walk:
         if self.others:
             found.append(_other_files(self.others))
         if self.broken:
-            found.append(f"{_count(len(self.broken), 'link')} lead nowhere: {_some(self.broken)}")
+            found.append(f"{_count(len(self.broken), 'broken link')}: {_some(self.broken)}")
         if self.closed:
-            found.append(f"{_count(len(self.closed), 'folder')} cannot be read: {_some(self.closed)}")
+            found.append(f"{_count(len(self.closed), 'folder')} not readable: {_some(self.closed)}")
         # A second link to a folder leads to it once more, so classes are looked at.
         across = [(name, first) for name, first in self.twice if name.parts[:1] != first.parts[:1]]
         within = [name for name, first in self.twice if name.parts[:1] == first.parts[:1]]
         if across:
             pairs = [f"{name} is {first if first.parts else 'the folder itself'}" for name, first in across]
             found.append(
-                f"{_count(len(across), 'file', 'folder')} stand in two places by links, and count in the "
-                f"second of each pair alone: {_some(pairs)}"
+                f"{_count(len(across), 'file', 'folder')} in two places by links, counted in the second of "
+                f"each pair alone: {_some(pairs)}"
             )
         if within:
-            found.append(
-                f"{_count(len(within), 'link')} lead to what is there already, and is counted once: "
-                f"{_some(within)}"
-            )
+            found.append(f"{_count(len(within), 'link')} to what is counted already: {_some(within)}")
         return [f"{self.root}: {sentence}" for sentence in found]
 
 
