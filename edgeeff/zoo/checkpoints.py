@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,7 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         notes=(*file.lines, *accounted.notes),
         assumed=(*found.assumed, *accounted.assumed),
         warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
+            *_not_taken(file, found.said),
                   *_two_normalisations(file, accounted)),
     )  # fmt: skip
     return Checkpoint(
@@ -146,10 +147,20 @@ def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int) -> list[st
     return found
 
 
+def _not_taken(file: WeightsFile, said: Collection[str]) -> list[str]:
+    """What the file says of preprocessing that does not fit the network: a mean of four channels, say."""
+    return [
+        f"the file says {name} {value}, which does not fit the network: it is not taken (--{name})"
+        for name, value in file.preprocess.items()
+        if name not in said
+    ]
+
+
 def _two_normalisations(file: WeightsFile, accounted: Accounted) -> list[str]:
     """Whether the file's settings and the network's own buffers say different things."""
     both = file.preprocess.keys() & accounted.preprocess.keys()
-    if all(np.allclose(file.preprocess[key], accounted.preprocess[key], rtol=1e-3) for key in both):
+    pairs = [(file.preprocess[key], accounted.preprocess[key]) for key in both]
+    if all(len(theirs) == len(own) and np.allclose(theirs, own, rtol=1e-3) for theirs, own in pairs):
         return []
     return [
         "the file's settings and the network's own buffers give different mean and std: the buffers are "

@@ -307,6 +307,13 @@ def test_what_the_file_says_against_its_tensors(state, tmp_path):
     assert (origin.preprocess.size, origin.said) == ((96, 96), ("size",))
 
 
+def test_preprocessing_that_does_not_fit_the_network(state, tmp_path):
+    torch.save({"state_dict": state, "mean": [0.5] * 4, "std": [0.25] * 4}, tmp_path / "w.pt")
+    mean, std = load(tmp_path / "w.pt").origin.warnings
+    assert mean.startswith("the file says mean (127.5, 127.5, 127.5, 127.5), which does not fit")
+    assert std.endswith("it is not taken (--std)")
+
+
 def test_normalisation_within_the_network(state, tmp_path):
     buffers = {"0.mean": torch.full((1, 3, 1, 1), 0.25), "0.std": torch.full((1, 3, 1, 1), 0.5)}
     content = {"state_dict": buffers | prefixed(state, "1."), "mean": [0.5] * 3, "std": [0.5] * 3}

@@ -107,7 +107,7 @@ def test_mean_and_std(content, preprocess, state, tmp_path):
         ({"mean": [0.5, "x", 0.5], "std": [0.5] * 3}, "no mean and std of pixels"),
         ({"mean": [0.5] * 3, "std": [0.0] * 3}, "no mean and std of pixels"),
         ({"mean": [0.5] * 3, "std": [127.5] * 3}, "no mean and std of pixels"),
-        ({"mean": [0.5] * 4, "std": [0.5] * 4}, "no mean and std of pixels"),
+        ({"mean": [0.5] * 5, "std": [0.5] * 5}, "no mean and std of pixels"),
         ({"mean": np.full(3, 0.5), "std": np.full(3, 0.5)}, "an object that is not read"),
         ({"mean": [0.5] * 3}, "mean stands alone"),
         ({"config": {"std": [0.5] * 3}}, "config.std stands alone"),
