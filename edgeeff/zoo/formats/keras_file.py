@@ -119,7 +119,7 @@ def _read(hdf5: _hdf5.Hdf5, config: Any) -> WeightsFile:
         tensors = {name: _keras_layers.torch_layout(name, hdf5.tensor(at)) for name, at in places.items()}
         if graph is not None:
             return replace(_keras_model.read(graph, tensors, hdf5.origin), said=_keras_config.said(config))
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{hdf5.origin}: its model config is damaged", mend=BRING) from None
     nested = [layer for layer in layers if "efficientnet" in layer.lower()]
     said = _keras_config.said(config) or (nested[0] if nested else None)

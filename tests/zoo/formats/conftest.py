@@ -84,7 +84,8 @@ def lively(model, images=None):
             inputs = np.prod(shape[:2]) if "dwconv" in variable.path else np.prod(shape[:-1])
             variable.assign(random.normal(0, (2 / inputs) ** 0.5, shape))
         elif part == "gamma":
-            variable.assign(random.uniform(0.7, 1.3, shape))
+            # Small steps along the residual chain, as in trained networks; else rounding grows with depth.
+            variable.assign(random.uniform(0.7, 1.3, shape) * (0.2 if "project" in variable.path else 1.0))
         elif part in ("beta", "bias", "moving_mean", "alpha"):
             variable.assign(random.normal(0, 0.3, shape))
         elif part == "moving_variance":
@@ -94,6 +95,9 @@ def lively(model, images=None):
         for norm in norms:
             norm.momentum = 0.0
         model(images.astype(np.float32), training=True)
+        for norm in norms:  # what is all but constant would amplify rounding
+            variance = np.asarray(norm.moving_variance.value.detach())
+            norm.moving_variance.assign(np.maximum(variance, variance.mean() / 4))
     return model
 
 

@@ -246,3 +246,25 @@ def test_without_h5py(weights, monkeypatch):
     with pytest.raises(MissingRuntimeError) as caught:
         formats.read(path)
     assert caught.value.mend == "pip install h5py"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inbound_nodes": [[["nowhere", 0, 0, {}]]]},
+        {"inbound_nodes": [[["x", 0, 9, {}]]]},
+        {"inbound_nodes": [{"args": 3, "kwargs": {}}]},
+        {"inbound_nodes": [{"args": [{"class_name": "__keras_tensor__", "config": 1}], "kwargs": {}}]},
+        {"inbound_nodes": [[["stem_conv", 0, 0, {}]]]},
+    ],
+)
+def test_connections_that_lead_nowhere(change, weights, tmp_path):
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 8, 8, 3]}},
+        {"class_name": "Conv2D", "config": {"name": "stem_conv"}} | change,
+    ]
+    config = {"class_name": "Functional", "config": {
+        "name": "m", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [["stem_conv", 0, 0]],
+    }}  # fmt: skip
+    members = {"config.json": json.dumps(config), "model.weights.h5": weights().read_bytes()}
+    refused(archive_of(tmp_path / "w.keras", members), "its model config is damaged")
