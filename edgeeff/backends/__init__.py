@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import onnx
 
 Logits = npt.NDArray[np.float32]
+#: Layers named in one warning.
+_NAMED = 3
 Room = Literal["emit", "run", "check", "examine", "profile", "usage"]
 #: What an executed layer is to a network of this family. A Swish that is fused into a convolution is told
 #: with it; ``conversion`` is what changes layouts, types and ranges alone.
@@ -166,8 +168,14 @@ class CheckReport:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user must not miss, a sentence each."""
-        fell = (f"{name} fell back from INT8" for name in self.fallbacks)
-        return (*fell, *(f"here {sentence}" for sentence in self.deviations))
+        return (*_fell_back(self.fallbacks), *(f"here {sentence}" for sentence in self.deviations))
+
+
+def _fell_back(layers: Sequence[str]) -> list[str]:
+    """One sentence, however many layers; all their names are in ``measured/verification.json``."""
+    if len(layers) <= _NAMED:
+        return [f"{', '.join(layers)} fell back from INT8"] if layers else []
+    return [f"{len(layers)} layers fell back from INT8: {', '.join(layers[:_NAMED])}, …"]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from edgeeff.zoo.heads import Head, Layer
 
 _SHOWN = 6  # layers named in a message
 _OTHER_WAYS = "export the network to ONNX and pass that, or pass module:callable with --trust-checkpoint"
+_EPSILON = "the head's batch normalisation has torch's epsilon, 1e-5 (--head with bn(0.001) gives another)"
 _NORM = {"running_mean", "running_var"}
 
 
@@ -80,7 +81,8 @@ def decided(places: Sequence[Place], path: str, usual: str) -> Head:
     warnings = _guessed(places[0], usual)
     layers = [_layer(place, Step(place.kind or "")) for place in places]
     head = _straighten(layers, path)
-    return replace(head, warnings=warnings)
+    normalised = any(layer.kind == "norm" for layer in layers)
+    return replace(head, warnings=warnings, assumed=(_EPSILON,) if normalised else ())
 
 
 def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) -> tuple[Head, list[Place]]:
@@ -118,13 +120,8 @@ def given(places: Sequence[Place], head: HeadGiven, path: str, ordered: bool) ->
     layers = [_layer(next(queue) if step.kind in HOLDING else None, step) for step in head.steps]
     found = _straighten(layers, path)
     usual = any(step.kind == "norm" and step.value is None for step in head.steps)
-    return replace(
-        found,
-        notes=(f"the head is {_computed(layers)}, as --head says",),
-        assumed=("the head's batch normalisation has torch's epsilon, 1e-5 (bn(0.001) gives another)",)
-        if usual
-        else (),
-    ), left
+    notes = (f"the head is {_computed(layers)}, as --head says",)
+    return replace(found, notes=notes, assumed=(_EPSILON,) if usual else ()), left
 
 
 def some(places: Sequence[Place]) -> str:

@@ -76,6 +76,7 @@ def kind(key: str, tensor: Tensor) -> str | None:
 _FLOAT = "pass the float checkpoint from before, and let edgeeff quantise it"
 _QDQ = f"{_FLOAT}; or export it with its Q/DQ nodes to ONNX and pass that to `edgeeff emit`"
 _AGAIN = "on each such layer, and save the state_dict again"
+_UNHOOK = f"call torch.nn.utils.remove_spectral_norm(layer) {_AGAIN}"
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     (
         r"_(input|weight|output)_quantizer|(input|weight|output)_quantizer|_amax|_pre_quant_scale",
@@ -103,13 +104,14 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
         _FLOAT,
     ),
     (r"SCB|absmax|quant_map|quant_state|nested_absmax|nested_quant_map", "weights of bitsandbytes", _FLOAT),
+    (r"weight_u", "a network with spectral norm, by torch's older hooks", _UNHOOK),
     (
         r"weight_orig|weight_mask|bias_orig|bias_mask",
         "a network pruned by torch.nn.utils.prune",
         f'call torch.nn.utils.prune.remove(layer, "weight") {_AGAIN}',
     ),
     (
-        r"weight_g|weight_v|weight_u|parametrizations",
+        r"weight_g|weight_v|parametrizations",
         "a network with reparametrised weights (weight norm, spectral norm)",
         f'call torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") {_AGAIN}',
     ),
@@ -124,11 +126,9 @@ _NAMED = tuple((re.compile(pattern), what, mend) for pattern, what, mend in _OTH
 
 def not_weights(tensors: Mapping[str, Tensor]) -> tuple[str, str, str] | None:
     """The first tensor that shows a state_dict of other than plain weights, what it is, and the way out."""
-    for key, tensor in tensors.items():
-        parts = key.split(".")
-        for pattern, what, mend in _NAMED:
-            if any(pattern.fullmatch(part) for part in parts):
+    for pattern, what, mend in _NAMED:  # in this order: spectral norm has a weight_orig too
+        for key in tensors:
+            if any(pattern.fullmatch(part) for part in key.split(".")):
                 return key, what, mend
-        if tensor.is_quantized:
-            return key, "a network that was quantised already", _FLOAT
-    return None
+    quantised = next((key for key, tensor in tensors.items() if tensor.is_quantized), None)
+    return (quantised, "a network that was quantised already", _FLOAT) if quantised is not None else None

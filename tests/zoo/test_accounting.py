@@ -111,6 +111,12 @@ def test_heads_whose_names_say_it(name):
     assert [f"before the head's {guessed.get(name)}: " in text for text in accounted.warnings] == (
         [True] if name in guessed else []
     )
+    # What a norm adds to the variance is in no tensor: torch's own is taken, and said.
+    assert [text for text in accounted.assumed if "epsilon, 1e-5" in text] == (
+        ["the head's batch normalisation has torch's epsilon, 1e-5 (--head with bn(0.001) gives another)"]
+        if "norm" in name
+        else []
+    )
     assert not account(module, head=",".join(LAYERS.get(name, ["linear"]))).warnings
 
 
@@ -490,3 +496,11 @@ def test_other_than_plain_weights_are_named_for_what_they_are(name):
     state = lively(Trunk(linear())).state_dict()
     error = refused(dict(state) | {key: torch.ones(3)}, f"{what}.*holds {re.escape(key)}")
     assert "pass" in error.mend or "save" in error.mend
+
+
+def test_the_older_spectral_norm_is_not_taken_for_pruning():
+    layer = torch.nn.utils.spectral_norm(torch.nn.Linear(6, 4))
+    state = lively(Trunk(linear())).state_dict()
+    own = {f"projection.{key}": value for key, value in layer.state_dict().items()}
+    error = refused(dict(state) | own, "spectral norm.*holds projection.weight_u")
+    assert "remove_spectral_norm" in error.mend

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgeeff.errors import CheckpointError, EdgeeffError, GraphError, MissingFileError
+from edgeeff.errors import CheckpointError, EdgeeffError, GraphError, MissingFileError, OptionError
 from edgeeff.graph import execute
 from edgeeff.progress import Silent
 from edgeeff.zoo import catalog, efficientnet, sources
@@ -322,6 +322,16 @@ def test_digest_is_that_of_the_content(network, tmp_path):
     export(network, tmp_path / "a.onnx")
     (tmp_path / "b.onnx").write_bytes((tmp_path / "a.onnx").read_bytes())
     assert digest(tmp_path / "a.onnx") == digest(tmp_path / "b.onnx")
+
+
+@pytest.mark.parametrize("option", ["prefix", "head", "padding", "epsilon"])
+def test_what_a_graph_says_itself_is_no_option(option, tmp_path):
+    """Each would be left out without a word."""
+    (tmp_path / "net.onnx").write_bytes(b"read by nobody")
+    value = {"prefix": "model.", "head": "linear", "padding": "same", "epsilon": 1e-3}[option]
+    name = {"epsilon": "--bn-epsilon"}.get(option, f"--{option}")
+    with pytest.raises(OptionError, match=f"{name} for .*net.onnx, which says itself"):
+        sources.locate(Asked(str(tmp_path / "net.onnx"), **{option: value}), Silent())
 
 
 @pytest.mark.parametrize("source", ["absent.pt", "absent.onnx", "absent/", "no such:thing at all"])

@@ -172,7 +172,7 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
 
     Raises:
         MissingFileError: There is no such file, or no weights of the network are to be had.
-        OptionError: ``--prefix`` or ``--head`` of a source that says itself what it computes.
+        OptionError: An option that says what tensors do not, of a source that says itself what it computes.
         UnknownModelError: No such network.
     """
     source = asked.source
@@ -184,14 +184,26 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
         source = str(found or from_hub(spec, asked.weights, progress))
     for kind in kinds():
         if room(kind).claims(source):
-            if kind != _NAMED and (asked.prefix or asked.head):
-                option = "--prefix" if asked.prefix else "--head"
-                raise OptionError(
-                    f"{option} for {source}, which says itself what it computes",
-                    mend="leave it out: it is for checkpoints, which hold tensors alone",
-                )
+            if kind != _NAMED:
+                _refuse_options_of_tensors(asked, source)
             return kind, source
     raise MissingFileError(
         f"{source} does not exist",
         mend="pass a checkpoint (.pt, .pth, .safetensors, .h5, .keras), a folder of one, or an ONNX file",
     )
+
+
+def _refuse_options_of_tensors(asked: Asked, source: str) -> None:
+    """Refuse, for a graph or a program, the options that say what a checkpoint's tensors leave open."""
+    given = {
+        "--prefix": asked.prefix,
+        "--head": asked.head,
+        "--padding": asked.padding,
+        "--bn-epsilon": asked.epsilon,
+    }
+    named = [option for option, value in given.items() if value is not None]
+    if named:
+        raise OptionError(
+            f"{', '.join(named)} for {source}, which says itself what it computes",
+            mend="leave that out: it is for checkpoints, which hold tensors alone",
+        )
