@@ -144,7 +144,7 @@ def emit(
     if images is not None and golden:
         chosen = open_source(images, count=golden)
         looked = survey(chosen.pictures, preprocess)
-        for line in looked.lines:
+        for line in (*chosen.notes, *looked.lines):
             progress.tell(line)
         progress.warn_again((*chosen.warnings, *looked.warnings))
         inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))

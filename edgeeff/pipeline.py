@@ -368,7 +368,7 @@ def prepare(
     )
     found = survey([*images.calibration.pictures, *images.validation.pictures], preprocess)
     preprocess = found.preprocess
-    for line in found.lines:
+    for line in dict.fromkeys((*images.calibration.notes, *images.validation.notes, *found.lines)):
         progress.tell(line)
     progress.warn_again(found.warnings)
     at_hand = quantises or calibration is not None

@@ -92,6 +92,7 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
     pictures: list[Picture] = []
     labelling = Labelling()
     warnings: list[str] = []
+    notes: list[str] = []
     for source in recipe.source:
         folder = _folder(source, path.parent)
         if folder is None:
@@ -104,6 +105,7 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
             found = list(opened.pictures)
             labelling = labelling.with_other(opened.labelling)
             warnings += opened.warnings
+            notes += opened.notes
         pictures += [_labelled(p, source.label) for p in found] if source.label else found
     if not pictures:
         wanted = ", ".join(str(s.package or s.path) for s in recipe.source)
@@ -113,7 +115,9 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
         )
     left = {p.class_name for p in pictures}  # a source's label goes before its subfolders
     labelling = replace(labelling, names=tuple(name for name in labelling.names if name in left))
-    return recipe, ImageSet(tuple(pictures), labelling=labelling, warnings=tuple(warnings))
+    return recipe, ImageSet(
+        tuple(pictures), labelling=labelling, warnings=tuple(warnings), notes=tuple(notes)
+    )
 
 
 def open_source(source: Path | str, *, count: int | None = None, seed: int | None = None) -> ImageSet:

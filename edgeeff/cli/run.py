@@ -73,7 +73,7 @@ def _pixels(source: str, preprocess: Any, warnings: list[str]) -> Iterator[tuple
         return
     opened = images.open_images(source)
     looked = survey(opened.pictures, preprocess)
-    for line in looked.lines:
+    for line in (*opened.notes, *looked.lines):
         console.note(line)
     warnings += (*opened.warnings, *looked.warnings)
     for warning in warnings:

@@ -184,8 +184,11 @@ def evaluate(
     images = images if isinstance(images, ImageSet) else open_source(images)
     meaning = bundle.manifest.meaning.with_threshold(threshold)
     if not meaning.exclusive:
-        known = multilabel.truth(images, bundle.manifest) if labels is None else None
-        known = known if labels is None else multilabel.given(labels, images, bundle.manifest)
+        if labels is None:
+            images = multilabel.named(images, bundle.manifest)
+            known = multilabel.truth(images, bundle.manifest)
+        else:
+            known = multilabel.given(labels, images, bundle.manifest)
     else:
         if labels is None:
             images = images.classes_named(bundle.manifest.labels)
@@ -258,7 +261,7 @@ def evaluate(
         scores=judged,
         reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
         via=ran,
-        notes=looked.lines,
+        notes=(*images.notes, *looked.lines),
         warnings=(*images.warnings, *looked.warnings),
     )
     report = replace(report, warnings=_warnings(report))

@@ -101,13 +101,28 @@ def average_precision(scores: Array, there: npt.NDArray[np.bool_]) -> float:
     return float((np.diff(right, prepend=0) / there.sum() * precision).sum())
 
 
+def named(images: ImageSet, manifest: Manifest) -> ImageSet:
+    """Images with the two classes of a network of one label, 1 where it is there; of several, as they are.
+
+    Raises:
+        LabelsError: A subfolder or a name is neither.
+    """
+    if manifest.classes > 1:
+        return images
+    label = manifest.labels[0]
+    absent = manifest.negative or ("negative" if label == "positive" else f"not {label}")
+    return images.classes_named((absent, label))
+
+
 def truth(images: ImageSet, manifest: Manifest) -> Truth | None:
     """Which labels each image has, [N, labels] of 1, 0 and −1; None where nothing is known of any.
+
+    ``images`` are :func:`named` ones.
 
     Raises:
         LabelsError: A name is no label of the network, or folders tell one label of several.
     """
-    found = _single(images, manifest) if manifest.classes == 1 else _several(images, manifest.labels)
+    found = _single(images) if manifest.classes == 1 else _several(images, manifest.labels)
     return found if (found >= 0).any() else None
 
 
@@ -128,10 +143,8 @@ def given(labels: Any, images: ImageSet, manifest: Manifest) -> Truth:
     return np.asarray(rows, np.int64)
 
 
-def _single(images: ImageSet, manifest: Manifest) -> Truth:
-    label = manifest.labels[0]
-    absent = manifest.negative or ("negative" if label == "positive" else f"not {label}")
-    found = images.classes_named((absent, label)).labels
+def _single(images: ImageSet) -> Truth:
+    found = images.labels
     return np.full((len(images), 1), -1, np.int64) if found is None else found[:, None]
 
 

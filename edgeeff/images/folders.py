@@ -1,7 +1,7 @@
 """Images of a folder; subfolders of a folder without images of its own are classes.
 
-Links are followed, and each real file is counted once. Whatever is passed over is said in one of the
-warnings: a photo that silently does not count makes a figure wrong.
+Links are followed, and each real file is counted once. Whatever is passed over is said: a photo that silently
+does not count makes a figure wrong. Documents are a note, all else is a warning.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ class Found:
         pictures: Its images, in the order of their names.
         class_names: The subfolders that hold some, where they are classes.
         empty: The subfolders that hold none.
-        warnings: What was passed over, a sentence each.
+        warnings: What was passed over and may be a photo, or counts otherwise than it seems, a sentence each.
+        notes: What was passed over and is none, a sentence each.
     """
 
     pictures: list[Picture]
     class_names: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Found:
@@ -49,21 +51,21 @@ def read(folder: Path) -> Found:
     flat = [file for file in files if len(file.parts) == 1]
     classes = sorted({file.parts[0] for file in files if len(file.parts) > 1})
     empty = tuple(sorted(walk.subfolders - set(classes)))
-    warnings = walk.warnings()
+    warnings, notes = walk.warnings(), tuple(walk.notes())
     if flat or not classes:
         if classes:
             warnings.append(
                 f"{folder}: {_count(len(flat), 'image')} beside {_count(len(classes), 'subfolder')} with "
                 f"images ({_some(flat)}): so no subfolder is a class, and no image has a label"
             )
-        return Found([Picture(folder / file) for file in files], (), (), tuple(warnings))
+        return Found([Picture(folder / file) for file in files], (), (), tuple(warnings), notes)
     if empty:
         warnings.append(f"{folder}: no image in {_count(len(empty), 'subfolder')}: {_some(empty)}")
     numbers = {name: i for i, name in enumerate(classes)}
     pictures = [
         Picture(folder / file, label=numbers[file.parts[0]], class_name=file.parts[0]) for file in files
     ]
-    return Found(pictures, tuple(classes), empty, tuple(warnings))
+    return Found(pictures, tuple(classes), empty, tuple(warnings), notes)
 
 
 @dataclass
@@ -74,6 +76,7 @@ class _Walk:
     files: list[PurePath] = field(default_factory=list)
     subfolders: set[str] = field(default_factory=set)
     hidden: list[PurePath] = field(default_factory=list)
+    documents: list[PurePath] = field(default_factory=list)
     others: list[PurePath] = field(default_factory=list)
     broken: list[PurePath] = field(default_factory=list)
     closed: list[PurePath] = field(default_factory=list)
@@ -119,7 +122,7 @@ class _Walk:
             elif entry.is_file() and suffixes.is_readable(entry.name):
                 self._take(name, os.path.join(real, entry.name))  # noqa: PTH118 - a Path a file is slow
             else:
-                self.others.append(name)
+                self._pass_over(name)
         return below
 
     def _follow(self, link: PurePath) -> None:
@@ -136,7 +139,10 @@ class _Walk:
         elif suffixes.is_readable(link):
             self._take(link, os.path.realpath(path))
         else:
-            self.others.append(link)
+            self._pass_over(link)
+
+    def _pass_over(self, name: PurePath) -> None:
+        (self.documents if suffixes.is_document(name) else self.others).append(name)
 
     def _note_subfolder(self, name: PurePath) -> None:
         if len(name.parts) == 1:
@@ -152,8 +158,14 @@ class _Walk:
             self.twice.append((name, first))
         return first is name
 
+    def notes(self) -> list[str]:
+        """What was passed over and is no photo."""
+        if not self.documents:
+            return []
+        return [f"{self.root}: skipped {_count(len(self.documents), 'document')} ({_some(self.documents)})"]
+
     def warnings(self) -> list[str]:
-        """What was passed over."""
+        """What was passed over and may be a photo."""
         found = []
         if self.hidden:
             found.append(

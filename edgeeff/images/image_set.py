@@ -27,12 +27,14 @@ class ImageSet:
         bad: Those that could not be decoded, with the reason, as :meth:`batches` comes upon them.
         labelling: How names gave them their classes, until :meth:`classes_named` finds the network's.
         warnings: What was passed over or may be wrong, a sentence each: every verb shows them.
+        notes: What was passed over and is no image, a sentence each: shown, and no warning.
     """
 
     pictures: tuple[Picture, ...]
     bad: dict[str, str] = field(default_factory=dict)
     labelling: Labelling = field(default_factory=Labelling)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -75,7 +77,8 @@ class ImageSet:
             else replace(p, label=found.numbers[p.class_name], class_name=None, place="")
             for p in self.pictures
         )
-        return ImageSet(pictures, self.bad, warnings=(*self.warnings, *found.warnings))
+        warnings = (*self.warnings, *found.warnings)
+        return ImageSet(pictures, self.bad, warnings=warnings, notes=self.notes)
 
     def digest(self) -> str:
         """SHA-256 over the bytes of the files, the rows and the crops: what was looked at, not its path."""

@@ -27,6 +27,7 @@ def open_images(source: Path | str) -> ImageSet:
             tuple(folder.pictures),
             labelling=Labelling(folder.class_names, folder.empty),
             warnings=folder.warnings,
+            notes=folder.notes,
         )
     elif not path.is_file():
         raise MissingFileError(
@@ -46,7 +47,7 @@ def open_images(source: Path | str) -> ImageSet:
             mend=f"images end in {_suffixes()}; lists end in {', '.join(LISTS)}, arrays in .npz",
         )
     if not found.pictures:
-        why = "".join(f"; {warning}" for warning in found.warnings)
+        why = "".join(f"; {text}" for text in (*found.warnings, *found.notes))
         raise MissingFileError(f"{path} holds no image{why}", mend=f"put images there ({_suffixes()})")
     return found
 

@@ -24,6 +24,12 @@ _FOREIGN = frozenset(
     {*(".heic", ".heif", ".hif", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2")}
     | {*(".psd", ".svg", ".exr", ".hdr", ".dcm")}
 )
+#: What people keep beside photos, and nobody takes for one.
+_DOCUMENTS = frozenset(
+    {*(".md", ".rst", ".txt", ".pdf", ".html", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".xml")}
+    | {*(".csv", ".tsv", ".xlsx", ".py", ".ipynb", ".sh", ".log", ".names", ".sha256", ".md5")}
+)
+_DOCUMENT_NAMES = frozenset({"license", "licence", "readme", "notice", "copying", "checksums", "makefile"})
 
 
 @lru_cache(maxsize=1)
@@ -42,3 +48,9 @@ def is_image(name: str | PurePath) -> bool:
     """Whether a file of that name is an image at all."""
     suffix = PurePath(name).suffix.lower()
     return suffix in readable() or suffix in _FOREIGN or any(suffix in names for names in _OPTIONAL.values())
+
+
+def is_document(name: str | PurePath) -> bool:
+    """Whether a file of that name is text or data that lies beside photos."""
+    path = PurePath(name)
+    return path.suffix.lower() in _DOCUMENTS or path.name.lower() in _DOCUMENT_NAMES

@@ -132,11 +132,24 @@ def test_a_folder_may_lie_below_a_hidden_one(photo, tmp_path):
 
 def test_other_files_are_counted_by_suffix_and_named(photo, tmp_path):
     photo("data/cat/1.png")
-    for name in ("cat/1.xml", "cat/2.xml", "README", "cat/3.heic", "cat/4.JPG_original"):
+    for name in ("cat/1.xyz", "cat/2.xyz", "photo", "cat/3.heic", "cat/4.JPG_original"):
         (tmp_path / "data" / name).write_bytes(b"?")
     warning = the_warning(open_images(tmp_path / "data"))
-    for part in ("skipped 5 files", "2 .xml", "1 .heic", "1 without suffix", "convert photos"):
+    for part in ("skipped 5 files", "2 .xyz", "1 .heic", "1 without suffix", "convert photos"):
         assert part in warning
+
+
+def test_documents_beside_photos_are_a_note(photo, tmp_path):
+    """Else ``--strict`` would fail on every data set with a README."""
+    photo("data/cat/1.png")
+    for name in ("README.md", "LICENSE", "cat/1.xml", "labels.txt"):
+        (tmp_path / "data" / name).write_bytes(b"?")
+    images = open_images(tmp_path / "data")
+    assert images.warnings == ()
+    assert images.notes == (
+        f"{tmp_path / 'data'}: skipped 4 documents (LICENSE, README.md, labels.txt and 1 more)",
+    )
+    assert images.classes_named(("cat",)).notes == images.notes
 
 
 @pytest.mark.parametrize(

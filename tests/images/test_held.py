@@ -46,6 +46,7 @@ def test_files_folders_and_lists(tmp_path):
     for i, pixels in enumerate(PIXELS[:4]):
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     (tmp_path / "list.txt").write_text("3.png\n0.png\n")
+    (tmp_path / "4.heic").write_bytes(b"?")
     np.testing.assert_array_equal(taken(str(tmp_path / "2.png")), PIXELS[2:3])
     paths = [tmp_path / "3.png", str(tmp_path / "1.png")]
     np.testing.assert_array_equal(taken(paths), PIXELS[[3, 1]])
