@@ -21,7 +21,7 @@ from edgeeff.quantization import estimators, recipe
 from edgeeff.steps import GivenPlan, Options
 from edgeeff.target import InputType, Target, load_target
 from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
-from edgeeff.zoo import catalog, chosen, conventions
+from edgeeff.zoo import catalog, checkpoint_options, conventions
 from edgeeff.zoo.sources import Asked, Identity, Order
 from edgeeff.zoo.spec import IMAGENET
 
@@ -163,7 +163,7 @@ def resolve_source(
         raise OptionError(
             f"--bn-epsilon {epsilon:g}", mend="1e-3 and 1e-5 are what networks are trained with"
         )
-    chosen.read(prefix, head)
+    checkpoint_options.read(prefix, head)
     return Asked(
         source=str(checkpoint) if checkpoint is not None else None,
         model=model,

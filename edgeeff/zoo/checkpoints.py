@@ -13,7 +13,7 @@ from torch import Tensor
 from edgeeff.errors import CheckpointError, MissingFileError
 from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, origin
 from edgeeff.zoo.accounting import Accounted
-from edgeeff.zoo.chosen import Chosen
+from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.formats import WeightsFile

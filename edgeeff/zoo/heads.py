@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from edgeeff.zoo.chosen import IDLE, KINDS, SLOPED
+from edgeeff.zoo.checkpoint_options import IDLE, KINDS, SLOPED
 
 #: What may stand after a hidden layer of the network that is built.
 HiddenActivation = Literal["relu", "relu6", "swish", "sigmoid"]
@@ -36,7 +36,7 @@ class Layer:
     """One layer of a head.
 
     Args:
-        kind: One of :data:`edgeeff.zoo.chosen.KINDS`; another one is refused by its name.
+        kind: One of :data:`edgeeff.zoo.checkpoint_options.KINDS`; another one is refused by its name.
         tensors: A Linear's ``weight`` [out, in] and ``bias`` [out]; a norm's ``running_mean`` and
             ``running_var`` with or without ``weight`` and ``bias``; a prelu's ``weight``.
         epsilon: Of a norm; torch's default.

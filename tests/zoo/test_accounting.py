@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edgeeff.errors import CheckpointError, OptionError
-from edgeeff.zoo import accounting, chosen
+from edgeeff.zoo import accounting, checkpoint_options
 from edgeeff.zoo.efficientnet import _ACTIVATIONS
 
 FEATURES, CLASSES = 12, 5
@@ -49,7 +49,7 @@ def module_of(**parts):
 
 def account(module, ordered=True, **options):
     state = module if isinstance(module, dict) else module.state_dict()
-    return accounting.account(state, "w.pt", chosen.read(**options), ordered=ordered)
+    return accounting.account(state, "w.pt", checkpoint_options.read(**options), ordered=ordered)
 
 
 def refused(module, message, **options):
@@ -270,9 +270,9 @@ def test_head_that_the_file_does_not_hold(text):
 )
 def test_head_option_that_makes_no_sense(text, complaint):
     with pytest.raises(OptionError, match=re.escape(complaint)):
-        chosen.read(head=text)
+        checkpoint_options.read(head=text)
     with pytest.raises(OptionError, match="--prefix is empty"):
-        chosen.read(prefix=" ")
+        checkpoint_options.read(prefix=" ")
 
 
 BESIDE = {

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgeeff.errors import CheckpointError, MissingFileError
-from edgeeff.zoo import catalog, checkpoints, chosen, efficientnet, namings
+from edgeeff.zoo import catalog, checkpoint_options, checkpoints, efficientnet, namings
 
 LITE0, SIZE = catalog.get("lite0"), (32, 32)
 
@@ -27,7 +27,7 @@ def state():
 
 
 def load(path, **options):
-    return checkpoints.read(path, "lite0", chosen.read(**options))
+    return checkpoints.read(path, "lite0", checkpoint_options.read(**options))
 
 
 def same_network(checkpoint, state, size=SIZE):

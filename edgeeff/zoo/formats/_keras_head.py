@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo.chosen import KINDS
+from edgeeff.zoo.checkpoint_options import KINDS
 from edgeeff.zoo.formats import _keras_values
 from edgeeff.zoo.formats._keras_body import Body
 from edgeeff.zoo.formats._keras_graph import Graph, Node

@@ -50,7 +50,7 @@ class Asked:
         padding: Instead of the convention of the source's origin: what ``conventions.is_option`` knows.
         epsilon: Likewise, of batch normalisation.
         prefix: Which of a file's networks is meant, by the beginning of its names.
-        head: What the head computes, as :mod:`edgeeff.zoo.chosen` reads it.
+        head: What the head computes, as :mod:`edgeeff.zoo.checkpoint_options` reads it.
         trust: Whether a source that is code may be run.
         channels: The order in which the source takes three colours; None: RGB.
     """

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff.zoo import chosen
+from edgeeff.zoo import checkpoint_options
 from edgeeff.zoo.conventions import Conventions, Size
 from edgeeff.zoo.origin import Doubt, Origin
 from edgeeff.zoo.sources import Asked, Identity
@@ -42,7 +42,7 @@ def identify(asked: Asked, source: str) -> Identity:
     from edgeeff.zoo import checkpoints
 
     checkpoint = checkpoints.read(
-        Path(source).expanduser(), asked.model, chosen.read(asked.prefix, asked.head)
+        Path(source).expanduser(), asked.model, checkpoint_options.read(asked.prefix, asked.head)
     )
     origin = checkpoint.origin
     size = asked.size or origin.preprocess.size
@@ -76,7 +76,7 @@ def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> Efficien
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
     from edgeeff.zoo import checkpoints
 
-    which = chosen.read(asked.prefix, asked.head)
+    which = checkpoint_options.read(asked.prefix, asked.head)
     checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model, which)
     return checkpoint.network(size, identity.conventions)
 

@@ -16,7 +16,7 @@ from edgeeff.cache import Cache
 from edgeeff.errors import EdgeeffError
 from edgeeff.graph.export import base_graph
 from edgeeff.progress import Silent
-from edgeeff.zoo import catalog, checkpoints, chosen
+from edgeeff.zoo import catalog, checkpoint_options, checkpoints
 from edgeeff.zoo.conventions import TENSORFLOW, TORCH
 
 REACH = 80.0  # dB, in float32
@@ -64,7 +64,7 @@ def judge(case, path, run_onnx=None):
     outcomes = []
     for options in ({}, case.options):
         try:
-            checkpoint = checkpoints.read(path, case.model, chosen.read(**options))
+            checkpoint = checkpoints.read(path, case.model, checkpoint_options.read(**options))
         except EdgeeffError as error:
             assert error.mend
             outcomes.append("refused")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo import heads
-from edgeeff.zoo.chosen import HOLDING, HeadGiven, Step
+from edgeeff.zoo.checkpoint_options import HOLDING, HeadGiven, Step
 from edgeeff.zoo.heads import Head, Layer
 
 _SHOWN = 6  # layers named in a message

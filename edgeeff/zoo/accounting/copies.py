@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo import namings, set_aside
+from edgeeff.zoo import namings
+from edgeeff.zoo.accounting import ignorable
 
 UNCOUNTED = "num_batches_tracked"
 _AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|avg|averag\w*|mean_teacher)(?:$|[._])")
@@ -35,7 +36,7 @@ def network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict
         CheckpointError: None in a known naming, several, or a state of other than plain weights.
     """
     keys = tuple(key for key in tensors if not key.endswith(UNCOUNTED))
-    other = set_aside.not_weights(tensors)
+    other = ignorable.not_weights(tensors)
     if other is not None:
         key, what, mend = other
         raise CheckpointError(f"{path} is {what}: it holds {key}", mend=mend)

@@ -15,11 +15,12 @@ from typing import Any
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo import arranging, namings, set_aside
-from edgeeff.zoo.arranging import Place
-from edgeeff.zoo.buffers import Normalisation, normalisation
-from edgeeff.zoo.chosen import Chosen
-from edgeeff.zoo.copies import UNCOUNTED, is_head, network, place_of
+from edgeeff.zoo import namings
+from edgeeff.zoo.accounting import head_layers, ignorable
+from edgeeff.zoo.accounting.copies import UNCOUNTED, is_head, network, place_of
+from edgeeff.zoo.accounting.head_layers import Place
+from edgeeff.zoo.accounting.normalisation import Normalisation, normalisation
+from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.heads import Head, HeadError, Layer, straighten
 
 _SHOWN = 3  # tensors named in a message
@@ -162,7 +163,7 @@ def _sorted(
     aside: dict[str, list[str]] = {}
     layers: dict[str, dict[str, str]] = {}  # a layer's name in the file → part → key
     for key, ours in rest.items():
-        what = None if ours else set_aside.kind(key, tensors[key])
+        what = None if ours else ignorable.kind(key, tensors[key])
         if what is not None:
             aside.setdefault(what, []).append(key)
             continue
@@ -204,7 +205,7 @@ def _head(
         if chosen.head is not None or places:
             raise CheckpointError(
                 f"{path} says itself what its head computes"
-                + (f", and {arranging.some(places)} is not of it" if places else ""),
+                + (f", and {head_layers.some(places)} is not of it" if places else ""),
                 mend="leave --head out" if chosen.head else "export the network to ONNX and pass that",
             )
         try:
@@ -218,11 +219,11 @@ def _head(
         parents = {place.name.rpartition(".")[0] for place in places}
         ordered = len(parents) == 1 and all(p.name.rpartition(".")[2].isdigit() for p in places)
     if chosen.head is None:
-        return arranging.decided(places, str(path), usual) if places else Head({})
-    found, left = arranging.given(places, chosen.head, str(path), ordered)
+        return head_layers.decided(places, str(path), usual) if places else Head({})
+    found, left = head_layers.given(places, chosen.head, str(path), ordered)
     if not left:
         return found
-    text = f"left out, as --head names {chosen.head.under} alone: {arranging.some(left)}"
+    text = f"left out, as --head names {chosen.head.under} alone: {head_layers.some(left)}"
     if all(place.own is not None for place in left):
         return replace(found, notes=(*found.notes, text))
     return replace(found, warnings=(f"{text}; if the network computes with them, its answers are others",))

@@ -1,6 +1,6 @@
 """Tensors of a checkpoint that no network computes with: what they are, told by name and shape.
 
-A tensor that is neither a network's nor listed here is never left out: see :mod:`accounting`.
+A tensor that is neither a network's nor listed here is never left out: see :mod:`edgeeff.zoo.accounting`.
 """
 
 from __future__ import annotations
