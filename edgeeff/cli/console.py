@@ -57,6 +57,12 @@ def as_json(data: Mapping[str, Any] | list[Any]) -> None:
     sys.stdout.flush()
 
 
+def json_line(data: Mapping[str, Any]) -> None:
+    """One line of JSON lines: each is whole as soon as it is there."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
 def json_item(data: Mapping[str, Any], *, first: bool) -> None:
     """One item of a JSON list that is written as its items come."""
     text = json.dumps(data, indent=2, ensure_ascii=False)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 import typer
 
 from edgeeff.cli import console, options
+from edgeeff.errors import EdgeeffError
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Manifest
+    from edgeeff.preprocess import Preprocess
     from edgeeff.tasks import Meaning
+    from edgeeff.video import Tally
+
+#: From pixels or an image to its line and its JSON.
+_Answer: TypeAlias = Callable[[Any], tuple[str, dict[str, Any]]]
 
 
 def command(
@@ -31,46 +37,108 @@ def command(
     white: options.White = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Classify images, or the frames of a video or camera; results are printed as they come.
+
+    Damaged parts of a video are skipped, and counted at the end. With --json, images are one list, and
+    frames one JSON object a line; the last line says what was skipped. Exit status 1: the video ended early.
 
     A multilabel network names the labels whose sigmoid is at the threshold or over it.
     """
+    from edgeeff import video
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
     manifest = loaded.manifest
     meaning = manifest.meaning.with_threshold(threshold)
     session = loaded.session(threads)
-    shown = 0
-    warnings: list[str] = []
-    entries = _pixels(source, manifest.preprocess.with_white(white), warnings)
-    for name, pixels in islice(entries, limit):
+    preprocess = manifest.preprocess.with_white(white)
+
+    def answer(pixels: Any) -> tuple[str, dict[str, Any]]:
         probabilities = meaning.probabilities(session.infer(pixels[None]))[0]
-        if json:
-            console.json_item(
-                {"image": name, **_json(manifest, meaning, probabilities, top), "warnings": warnings},
-                first=shown == 0,
-            )
-        else:
-            console.plain(f"{name}  {_line(manifest, meaning, probabilities, top)}")
-        shown += 1
+        return _line(manifest, meaning, probabilities, top), _json(manifest, meaning, probabilities, top)
+
+    if video.is_video(source):
+        return _stream(source, lambda image: answer(preprocess.fit(image)), limit, json=json)
+    warnings: list[str] = []
+    _photos(_pixels(source, preprocess, warnings), answer, limit, warnings, json=json)
+    return 0
+
+
+def _photos(
+    entries: Iterator[tuple[str, Any]], answer: _Answer, limit: int | None, warnings: list[str], *, json: bool
+) -> None:
+    """Results of images; as JSON one list, which is closed however the verb ends."""
+    shown = 0
+    try:
+        for name, pixels in islice(entries, limit):
+            line, data = answer(pixels)
+            shown += 1
+            if json:
+                console.json_item({"image": name, **data, "warnings": warnings}, first=shown == 1)
+            else:
+                console.plain(f"{name}  {line}")
+    except (EdgeeffError, KeyboardInterrupt):
+        if json and shown:
+            console.json_end(empty=False)
+        raise
     if json:
         console.json_end(empty=shown == 0)
 
 
-def _pixels(source: str, preprocess: Any, warnings: list[str]) -> Iterator[tuple[str, Any]]:
+def _stream(source: str, answer: _Answer, limit: int | None, *, json: bool) -> int:
+    """Results of a video's or camera's frames; as JSON one line for each, and one that ends them.
+
+    Returns:
+        1 where the source ended before the frames that it says it has, else 0.
+    """
+    from edgeeff import video
+
+    tally = video.Tally()
+    interrupted = False
+    try:
+        for frame in islice(video.frames(source, tally), limit):
+            line, data = answer(frame.image)
+            name = f"{source} frame {frame.number}"
+            if json:
+                place = {"image": name, "frame": frame.number, "seconds": frame.seconds}
+                console.json_line({**place, "missing": frame.missing, "damaged": frame.damaged, **data})
+            else:
+                console.plain(f"{name}  {line}")
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        warnings = tally.warnings(source)
+        for warning in warnings:
+            console.warn(warning)
+        if json and tally.frames:
+            console.json_line(_end(source, tally, warnings, interrupted))
+    return int(tally.ended_early)
+
+
+def _end(source: str, tally: Tally, warnings: list[str], interrupted: bool) -> dict[str, Any]:
+    """The last line of a stream's JSON."""
+    return {
+        "source": source,
+        "frames": tally.frames,
+        "missing_frames": tally.missing,
+        "skipped_packets": tally.skipped,
+        "damaged_frames": tally.damaged,
+        "ended_early": tally.ended_early,
+        "interrupted": interrupted,
+        "warnings": warnings,
+    }
+
+
+def _pixels(source: str, preprocess: Preprocess, warnings: list[str]) -> Iterator[tuple[str, Any]]:
     """Names and pixels of what is to be classified; a broken image is an error, since it was asked for.
 
     ``warnings`` is given what holds for all of them before the first.
     """
-    from edgeeff import images, video
+    from edgeeff import images
     from edgeeff.images.survey import survey
 
-    if video.is_video(source):
-        for number, frame in enumerate(video.frames(source)):
-            yield f"{source} frame {number}", preprocess.fit(frame)
-        return
     opened = images.open_images(source)
     looked = survey(opened.pictures, preprocess)
     for line in (*opened.notes, *looked.lines):

@@ -1,0 +1,165 @@
+"""Videos as they arrive: whole, with damaged packets, cut off, with names that are no UTF-8."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeeff import video
+from edgeeff.errors import ImageError, MissingFileError
+
+av = pytest.importorskip("av")
+
+FRAMES = 24
+KINDS = [
+    (codec, suffix)
+    for codec in ("mpeg4", "libx264", "mjpeg", "libvpx", "libvpx-vp9")
+    for suffix in (".mp4", ".avi", ".mkv")
+    if codec in av.codecs_available and (codec, suffix) != ("libvpx", ".mp4")
+]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A clip of 24 frames at 10 a second, made once for each kind."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def made(codec: str, suffix: str) -> Path:
+        path = folder / f"{codec}{suffix}"
+        if path.exists():
+            return path
+        base = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        with av.open(path, "w") as container:
+            stream = container.add_stream(codec, rate=10)
+            stream.width = stream.height = 48
+            stream.options = {"deadline": "realtime", "cpu-used": "8"} if "vpx" in codec else {}
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for i in range(FRAMES):
+                frame = av.VideoFrame.from_ndarray(np.roll(base, i, 1), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return made
+
+
+def read(path: Path) -> tuple[list[video.Frame], video.Tally]:
+    tally = video.Tally()
+    return list(video.frames(str(path), tally)), tally
+
+
+def tolerant(path: Path) -> int:
+    """Frames that a plain loop decodes that passes over the errors of packets, as ffmpeg's own tool does."""
+    count = 0
+    with av.open(path) as container:
+        try:
+            for packet in container.demux(video=0):
+                try:
+                    count += len(packet.decode())
+                except av.FFmpegError:
+                    continue
+        except av.FFmpegError:
+            pass
+    return count
+
+
+def damaged(path: Path, to: Path, kind: str) -> Path:
+    """One packet overwritten, 30 bytes of noise, or the file cut at six tenths."""
+    data = bytearray(path.read_bytes())
+    with av.open(path) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    if kind == "packet":
+        start, size = places[9]
+        data[start : start + size] = b"\xff" * size
+    elif kind == "noise":
+        rng = np.random.default_rng(1)
+        first, last = places[2][0], sum(places[-3])
+        for at in rng.integers(first, last, 30):
+            data[at] = rng.integers(256)
+    else:
+        del data[len(data) * 6 // 10 :]
+    copy = to / f"{kind}-{path.name}"
+    copy.write_bytes(data)
+    return copy
+
+
+@pytest.mark.parametrize(("codec", "suffix"), KINDS)
+def test_a_whole_video_is_read_whole_and_nothing_is_said(clip, codec, suffix):
+    found, tally = read(clip(codec, suffix))
+    assert [f.number for f in found] == list(range(FRAMES))
+    assert not tally.warnings("x") and not any(f.missing or f.damaged for f in found)
+    assert tally.end == FRAMES and FRAMES - 1 <= tally.expected <= FRAMES
+
+
+@pytest.mark.parametrize("kind", ["packet", "noise", "half"])
+@pytest.mark.parametrize(("codec", "suffix"), KINDS)
+def test_damage_is_passed_over_and_said(clip, codec, suffix, kind, tmp_path):
+    whole = clip(codec, suffix)
+    path = damaged(whole, tmp_path, kind)
+    if kind == "half" and (suffix == ".mp4" or not tolerant(path)):  # an MP4's index was at the end
+        with pytest.raises(ImageError, match=r"can(not)? be decoded"):
+            read(path)
+        return
+    found, tally = read(path)
+    numbers = [f.number for f in found]
+    assert len(found) == tally.frames >= tolerant(path)
+    assert numbers == sorted(set(numbers))
+    if kind == "noise" and path.read_bytes() != whole.read_bytes() and len(found) == FRAMES:
+        return  # what the decoder cannot notice, nobody can
+    assert tally.warnings("x")
+    # Every frame is there, or in a gap, or after the end; B-frames of an AVI have no times of their own.
+    absent = tally.missing + FRAMES - tally.end
+    assert len(found) + absent == FRAMES
+    if kind == "half":
+        assert tally.ended_early and "ended early" in tally.warnings("x")[-1]
+    elif codec != "libx264" and suffix != ".mkv" and kind == "packet":
+        assert tally.gaps == [(9, 9)] and tally.skipped == 1
+        assert [f.missing for f in found if f.missing] == [1]
+
+
+def test_later_frames_keep_their_numbers_and_their_pictures(clip, tmp_path):
+    whole = clip("mjpeg", ".avi")
+    found, _ = read(damaged(whole, tmp_path, "packet"))
+    clean, _ = read(whole)
+    for frame in found:
+        assert frame.image.tobytes() == clean[frame.number].image.tobytes()
+        assert frame.seconds == pytest.approx(frame.number / 10)
+
+
+def test_names_that_are_no_utf8(clip, tmp_path):
+    data = clip("mjpeg", ".mkv").read_bytes()
+    path = tmp_path / "x.mkv"
+    path.write_bytes(data.replace(b"ENCODER", b"ENC\xff\xfeER").replace(b"Lavf", b"\xff\xfe\x9b\x80"))
+    assert path.read_bytes() != data
+    assert read(path)[1].frames == FRAMES
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all" * 99, bytes(5000)])
+def test_what_is_no_video_is_refused(content, tmp_path):
+    path = tmp_path / "x.avi"
+    path.write_bytes(content)
+    with pytest.raises(ImageError):
+        read(path)
+
+
+def test_not_one_frame(clip, tmp_path):
+    whole = clip("mjpeg", ".avi")
+    data = bytearray(whole.read_bytes())
+    with av.open(whole) as container:
+        for place, size in [(p.pos, p.size) for p in container.demux(video=0) if p.size]:
+            data[place : place + size] = bytes(size)
+    path = tmp_path / "x.avi"
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="not one frame"):
+        read(path)
+
+
+def test_pipes_and_folders_are_no_videos(tmp_path):
+    os.mkfifo(tmp_path / "x.mp4")
+    with pytest.raises(MissingFileError):
+        read(tmp_path / "x.mp4")
+    (tmp_path / "y.mp4").mkdir()
+    assert not video.is_video(str(tmp_path / "y.mp4"))
