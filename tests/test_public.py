@@ -22,6 +22,7 @@ FLOORS = {
     "edgeeff.installing": (1, "device"),
     "edgeeff.toml": (1, "device"),
     "edgeeff.text": (1, "device"),
+    "edgeeff.unpacking": (1, "device"),
     "edgeeff.labels": (2, "device"),
     "edgeeff.memory": (1, "build"),
     "edgeeff.progress": (1, "device"),

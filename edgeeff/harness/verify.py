@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import unpacking
 from edgeeff.backends import Session
 from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.errors import BundleError, MissingRuntimeError
@@ -261,8 +262,4 @@ def read_golden(bundle: Bundle, name: Literal["inputs", "hub", "float"]) -> npt.
         BundleError: The file is missing or no array.
     """
     path = bundle.folder / GOLDEN / f"{name}.npy"
-    try:
-        # Without allow_pickle=False an altered .npy could execute code.
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path} cannot be read: {error}", mend="build the bundle again") from None
+    return unpacking.npy(path, BundleError, "build the bundle again")

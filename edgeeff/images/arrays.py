@@ -5,6 +5,7 @@ C is 3 (R, G, B), 1 (grey) or 4; [N, H, W] is grey as well.
 
 from __future__ import annotations
 
+import lzma
 import math
 import os
 import weakref
@@ -14,14 +15,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import unpacking
 from edgeeff.errors import MissingFileError
 from edgeeff.images.picture import UNLABELLED, Picture, stamp
 from edgeeff.preprocess import MODES
+
+# What damaged archives raise: zlib.error and lzma's are no OSErrors, and unknown methods are none of either.
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 
 
 def read(path: Path) -> list[Picture]:
@@ -32,13 +40,14 @@ def read(path: Path) -> list[Picture]:
     """
     try:
         rows = len(_rows(path, stamp(path)))
-        with np.load(path, allow_pickle=False) as arrays:
-            labels = arrays["labels"] if "labels" in arrays.files else np.full(rows, UNLABELLED)
+        labels = _labels(path, rows)
         if labels.ndim != 1 or labels.dtype.kind not in "iuf":
             raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}, not int [N]")
-        if labels.size and (not (np.mod(labels, 1) == 0).all() or labels.min() < UNLABELLED):
+        if labels.size and (
+            not np.isfinite(labels).all() or not (np.mod(labels, 1) == 0).all() or labels.min() < UNLABELLED
+        ):
             raise ValueError("labels are not all a class's number from 0, or -1 for an unknown one")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise MissingFileError(
             f"{path} does not hold images: {error}",
             mend=_advice(str(error)),
@@ -48,6 +57,16 @@ def read(path: Path) -> list[Picture]:
             f"{path} holds {rows} images and {len(labels)} labels", mend="save one for each"
         )
     return [Picture(path, index=i, label=int(label)) for i, label in enumerate(labels)]
+
+
+def _labels(path: Path, rows: int) -> npt.NDArray[Any]:
+    """The ``labels`` of an .npz, of any shape; where there are none, those of unknown images."""
+    with zipfile.ZipFile(path) as archive:
+        if "labels.npy" not in archive.namelist():
+            return np.full(rows, UNLABELLED)
+        member = archive.getinfo("labels.npy")
+        with archive.open(member) as file:
+            return unpacking.npy_body(file, member.file_size, member.compress_size)
 
 
 def row(picture: Picture) -> npt.NDArray[np.uint8]:
@@ -86,6 +105,22 @@ class _Rows:
         return np.frombuffer(data, np.uint8).reshape(self.shape[1:])
 
 
+def _shape(file: IO[bytes], member: zipfile.ZipInfo) -> tuple[int, int, int, int]:
+    """The shape of the images, by a header that claims just what follows it."""
+    shape, dtype, fortran = unpacking.npy_header(file)
+    if len(shape) == 3:
+        shape = (*shape, 1)
+    if dtype != np.uint8 or len(shape) != 4 or shape[3] not in MODES or fortran or not min(shape[1:]):
+        order = ", in Fortran's order" if fortran else ""
+        raise ValueError(f"images are {dtype} {list(shape)}{order}, not uint8 [N, H, W, 3]")
+    size = math.prod(shape)
+    if file.tell() + size != member.file_size:
+        raise ValueError(f"their header claims {size} bytes, and {member.file_size - file.tell()} follow")
+    if unpacking.absurd(size + unpacking.ENTRY * shape[0], member.compress_size):
+        raise ValueError(f"they would unpack to {size} bytes from {member.compress_size}")
+    return shape[0], shape[1], shape[2], shape[3]
+
+
 @lru_cache(maxsize=4)
 def _rows(path: Path, written: tuple[int, int]) -> _Rows:
     """The ``images`` of an .npz, unpacked to a temporary file that goes when nobody reads it any more."""
@@ -93,20 +128,15 @@ def _rows(path: Path, written: tuple[int, int]) -> _Rows:
     copy = TemporaryFile()  # noqa: SIM115 - it lives as long as the rows do
     try:
         with zipfile.ZipFile(path) as archive, archive.open("images.npy") as member:
-            while block := member.read(1 << 22):
+            shape = _shape(member, archive.getinfo("images.npy"))
+            left = math.prod(shape)
+            while block := member.read(min(left, 1 << 22)):
                 copy.write(block)
-        copy.seek(0)
-        version = np.lib.format.read_magic(copy)
-        read_header = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read_header(copy)
-        if len(shape) == 3:
-            shape = (*shape, 1)
-        if dtype != np.uint8 or len(shape) != 4 or shape[3] not in MODES or fortran:
-            order = ", in Fortran's order" if fortran else ""
-            raise ValueError(f"images are {dtype} {list(shape)}{order}, not uint8 [N, H, W, 3]")
-        rows = _Rows(copy, copy.tell(), shape)
+                left -= len(block)
+        if left:
+            raise EOFError("it is cut off")
+        copy.flush()  # rows are read past Python's buffer
+        rows = _Rows(copy, 0, shape)
     except BaseException:
         copy.close()
         raise

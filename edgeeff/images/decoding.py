@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 import warnings
+from pathlib import Path
 
 from PIL import Image
 
+from edgeeff import unpacking
 from edgeeff.errors import ImageError
 from edgeeff.images import arrays
 from edgeeff.images.picture import Picture
@@ -14,6 +16,8 @@ from edgeeff.preprocess import FOUR, MODES, Pixels, Preprocess
 
 #: What an EXIF orientation asks for (TIFF 6.0, tag 274).
 ORIENTATION = 0x0112
+#: Bytes of a decoded pixel as Pillow holds it.
+_PIXEL = 4
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,6 +46,7 @@ def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
             image = _array(picture, preprocess)
         else:
             with Image.open(picture.path) as file:
+                refuse_bomb(file, picture.path)
                 image = upright(file, preprocess)
     except ImageError as error:
         raise ImageError(f"{picture}: {error.what}", mend=error.mend) from None
@@ -65,6 +70,20 @@ def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
             )
         )
     return image
+
+
+def refuse_bomb(image: Image.Image, path: Path) -> None:
+    """Refuse an image, not yet decoded, whose few bytes claim a picture that no camera packs so small.
+
+    Raises:
+        ImageError: It is such an image.
+    """
+    held, becomes = path.stat().st_size, image.width * image.height * _PIXEL
+    if unpacking.absurd(becomes, held):
+        raise ImageError(
+            f"it claims {image.width} x {image.height} pixels, and its file has {held} bytes",
+            mend="take the image out, or make it smaller",
+        )
 
 
 def upright(image: Image.Image, preprocess: Preprocess) -> Image.Image:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from edgeeff import depth
 from edgeeff.errors import ImageError
-from edgeeff.images.decoding import orientation
+from edgeeff.images.decoding import orientation, refuse_bomb
 from edgeeff.images.picture import Picture
 from edgeeff.preprocess import Preprocess
 
@@ -71,13 +71,14 @@ def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
 def _header(path: Path) -> _Header:
     try:
         with Image.open(path) as image:
+            refuse_bomb(image, path)
             kind = depth.kind(image)
             mode = "transparent" if _transparent(image) else image.mode
             has_exif = image.format != "PNG" or "exif" in image.info  # else a PNG is decoded to look for it
             turned = has_exif and orientation(image) != 1
             several = bool(getattr(image, "is_animated", False))
             return _Header(kind, depth.declared(image) if kind else None, turned, mode, several)
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, Image.DecompressionBombError):
+    except (ImageError, OSError, ValueError, SyntaxError, EOFError, KeyError, Image.DecompressionBombError):
         return _Header()
 
 
@@ -159,6 +160,7 @@ def _hint(kind: depth.Kind, largest: float, white: float) -> str:
 def _range(path: Path, preprocess: Preprocess) -> depth.Range | None:
     try:
         with Image.open(path) as image:
+            refuse_bomb(image, path)
             return depth.eight_bits(image, preprocess.white)[1]
     except (ImageError, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None

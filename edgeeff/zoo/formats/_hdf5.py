@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgeeff import unpacking
 from edgeeff.errors import CheckpointError, EdgeeffError, MissingRuntimeError
 from edgeeff.zoo.formats import BRING
 
@@ -70,8 +71,11 @@ class Hdf5:
 
 
 @contextlib.contextmanager
-def opened(source: Path | BytesIO, origin: str) -> Iterator[Hdf5]:
+def opened(source: Path | BytesIO, origin: str, size: int) -> Iterator[Hdf5]:
     """Open a file, whole on disk or in memory; ``origin`` names it in messages.
+
+    ``size``: bytes of the file on disk. All that is read of it together is measured by them, since an
+    archive and what lies in it may both be packed.
 
     Raises:
         CheckpointError: Truncated or corrupt, or it leads outside itself, or claims absurd shapes.
@@ -89,7 +93,7 @@ def opened(source: Path | BytesIO, origin: str) -> Iterator[Hdf5]:
             datasets: dict[str, Any] = {}
             for path, item in _items(h5py, file, origin):
                 (datasets if isinstance(item, h5py.Dataset) else groups)[path] = item
-            _check_sizes(origin, datasets)
+            _check_sizes(origin, datasets, size)
             yield Hdf5(origin, groups, datasets)
     except EdgeeffError:
         raise
@@ -124,11 +128,15 @@ def _items(h5py: Any, group: Any, origin: str) -> Iterator[tuple[str, Any]]:
             yield path, item
 
 
-def _check_sizes(origin: str, datasets: Mapping[str, Any]) -> None:
+def _check_sizes(origin: str, datasets: Mapping[str, Any], size: int) -> None:
     """Before anything is read: no dataset may claim what it does not store."""
     stored: dict[int, int] = {}
+    total = 0
     for path, dataset in datasets.items():
-        claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
+        # A chunk is unpacked whole, however little of it the shape takes.
+        values = max(math.prod(dataset.shape), math.prod(dataset.chunks or ()) if dataset.size else 0)
+        claimed = values * dataset.dtype.itemsize
+        total += claimed
         held = dataset.id.get_storage_size()
         if claimed > max(_SMALL, _EXPANSION * held):
             shape = "×".join(map(str, dataset.shape))
@@ -136,6 +144,8 @@ def _check_sizes(origin: str, datasets: Mapping[str, Any]) -> None:
         if dataset.id.get_offset() is not None and dataset.id.get_offset() in stored and held > _SMALL:
             raise _refusal(origin, f"{path} claims values that are already another's")
         stored[dataset.id.get_offset()] = held
+    if unpacking.absurd(total, size):
+        raise _refusal(origin, f"it would unpack to {total} bytes from {size}")
 
 
 def _refusal(origin: str, why: str) -> CheckpointError:

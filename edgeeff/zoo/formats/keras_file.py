@@ -26,7 +26,7 @@ from edgeeff.zoo.formats import (
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_LARGEST_CONFIG = 64 << 20  # bytes; V2-L's is 2 MB
+_LARGEST_CONFIG = 16 << 20  # bytes; V2-L's is 2 MB
 _EXPANSION = 100  # Keras stores its members as they are; repacked, weights still hardly shrink
 
 
@@ -56,9 +56,9 @@ def read(path: Path) -> WeightsFile:
         start = file.read(len(_HDF5))
     if start.startswith(_ZIP):
         config, weights = _archive(path)
-        with _hdf5.opened(weights, str(path)) as hdf5:
+        with _hdf5.opened(weights, str(path), path.stat().st_size) as hdf5:
             return _read(hdf5, config)
-    with _hdf5.opened(path, str(path)) as hdf5:
+    with _hdf5.opened(path, str(path), path.stat().st_size) as hdf5:
         written = hdf5.attribute("", "model_config")
         return _read(hdf5, None if written is None else _json(str(written), path))
 
