@@ -24,6 +24,7 @@ import platformdirs
 from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import TEMPORARY, replacing
 from edgeeff.progress import Recorder
+from edgeeff.watched import Watched
 
 DEFAULT_LIMIT = 4 << 30
 #: No entry takes an hour to write; a temporary file older than that is nobody's.
@@ -35,11 +36,13 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 class Cache:
     """A folder of results, the least recently used of which go when it grows over ``limit`` bytes.
 
-    What the folder cannot hold is held in memory.
+    What the folder cannot hold is held in memory. Nothing is put while a file of ``watched`` has changed: it
+    would be kept under the digest of what the file was.
     """
 
     folder: Path
     limit: int = DEFAULT_LIMIT
+    watched: Watched = field(default_factory=Watched, repr=False, compare=False)
     _homeless: dict[Path, dict[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -66,7 +69,12 @@ class Cache:
         return parts if whole else None
 
     def put(self, stage: str, key: str, parts: Mapping[str, bytes]) -> None:
-        """Store the parts of a result. A folder that cannot be written is no error: they stay in memory."""
+        """Store the parts of a result. A folder that cannot be written is no error: they stay in memory.
+
+        Raises:
+            ChangedFileError: A file changed that a build is reading.
+        """
+        self.watched.refuse_changed()
         path = self._path(stage, key)
         with suppress(OutputError):
             with replacing(path) as file, zipfile.ZipFile(file, "w") as entry:

@@ -45,6 +45,10 @@ class MissingFileError(EdgeeffError):
     """A file or folder that was named does not exist or cannot be read."""
 
 
+class ChangedFileError(EdgeeffError):
+    """A file changed while it was read, so that nothing made from it is of one state of it."""
+
+
 class CheckpointError(EdgeeffError):
     """A checkpoint is truncated, unsafe to load, or of another architecture."""
 

@@ -41,6 +41,7 @@ from edgeeff.recipes import open_source
 from edgeeff.steps import Options, golden_files, target_facts
 from edgeeff.target import Target
 from edgeeff.tasks import Meaning, checked_threshold
+from edgeeff.watched import Watched
 from edgeeff.zoo.sources import Identity
 from edgeeff.zoo.sources._content import sha256
 
@@ -116,7 +117,10 @@ def emit(
         raise OptionError(f"{target} is a float target", mend="choose an int8 target")
     if wanted.input != "float32" and wanted.runtime != "openvino":
         raise OptionError(f"{target} takes {wanted.input}", mend="choose a target with a float32 input")
+    watched = Watched()
+    watched.add([path])
     given = load(path)
+    watched.add(source.files(path))
     graph, repairs = _repaired(given, path, wanted)
     channels, size, classes = _hub_shape(graph, path)
     own = Preprocess(size=size, mean=(0.0,) * channels, std=(1.0,) * channels)
@@ -143,6 +147,7 @@ def emit(
         progress.warn_again(usage.cautions(emission))
     if images is not None and golden:
         chosen = open_source(images, count=golden)
+        watched.add(picture.path for picture in chosen.pictures)
         looked = survey(chosen.pictures, preprocess)
         for line in (*chosen.notes, *looked.lines):
             progress.tell(line)
@@ -175,6 +180,7 @@ def emit(
         "repairs": repairs,
         "repaired": _compared(given, graph, preprocess, progress) if repairs else None,
     }
+    watched.refuse_changed()
     return write_bundle(folder, manifest, files, partial(_measure, told, progress))
 
 

@@ -9,7 +9,7 @@ only what is new. Nothing is written until it is whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
 from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
-from edgeeff.quantization import budget, recipe
+from edgeeff.quantization import budget
 from edgeeff.target import Target
 from edgeeff.tasks import checked_threshold
 from edgeeff.verifying import verify_bundle
+from edgeeff.watched import Watched
 
 #: Distributions whose version can change a bundle's bytes.
 TOOLS = (
@@ -234,6 +235,7 @@ def build(
     if autotune:
         work.tune(wanted, Path(output) / f"{name}-tuning.json")
     judged = work.classes_named(images.validation)
+    work.cache.watched.refuse_changed()
     inputs = {
         "source": work.source_digest,
         "model": identity.model,
@@ -248,7 +250,7 @@ def build(
         "meaning": vars(work.meaning),
         "options": vars(work.options)
         | {
-            "effort": recipe.load(options.effort).to_json(),
+            "effort": work.recipe.to_json(),
             "budget": vars(options.budget) if options.budget else None,
             "plan": options.plan.digest if options.plan else None,
             "tuning": dict(work.options.tuning.choices) if work.options.tuning else None,
@@ -263,7 +265,7 @@ def build(
         if standing is not None:
             built.append(standing)
             continue
-        with progress.recording(general) as warned:
+        with work.cache.watched, progress.recording(general) as warned:
             if (size := _replaced_size(folder)) not in (None, preprocess.size):
                 progress.warn(_REPLACED.format(*size, *preprocess.size), about=folder.name)
             network = work.network()
@@ -344,7 +346,7 @@ def prepare(
     changed = request.resolve_preprocess(
         mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash, exif=exif, white=white
     )
-    cache = cache or Cache.default()
+    cache = replace(cache or Cache.default(), watched=Watched())
     identity, source_digest = steps.identify(asked, cache, progress)
     own = request.prepared(identity.preprocess, asked.size, changed)
     preprocess, turned = request.in_rgb(own, asked.channels)
@@ -366,7 +368,9 @@ def prepare(
         *(Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed),
         calibrates=quantises,
     )
-    found = survey([*images.calibration.pictures, *images.validation.pictures], preprocess)
+    pictures = [*images.calibration.pictures, *images.validation.pictures]
+    cache.watched.add(picture.path for picture in pictures)
+    found = survey(pictures, preprocess)
     preprocess = found.preprocess
     for line in dict.fromkeys((*images.calibration.notes, *images.validation.notes, *found.lines)):
         progress.tell(line)
@@ -403,6 +407,7 @@ def _write(
 
     def measure(staged: Bundle) -> dict[str, dict[str, Any] | bytes]:
         report, kept = verify_bundle(work, staged, hub)
+        work.cache.watched.refuse_changed()
         found.update(report, warnings=list(warned))
         return {"verification.json": {**found, "validation": work.images.validation.digest()}, **kept}
 

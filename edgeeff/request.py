@@ -18,7 +18,7 @@ from edgeeff.installing import install_line
 from edgeeff.labels import duplicates, placeholders
 from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
-from edgeeff.steps import GivenPlan, Options
+from edgeeff.steps import GivenPlan, Options, plan_digest
 from edgeeff.target import InputType, Target, load_target
 from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo import catalog, checkpoint_options, conventions
@@ -445,13 +445,11 @@ def resolve_plan(plan: Path | str | None) -> GivenPlan | None:
     """The ranges that another tool chose, read once so that a bad file is refused now."""
     if plan is None:
         return None
-    from edgeeff.graph.importing import source
     from edgeeff.quantization import foreign
-    from edgeeff.zoo.sources._content import sha256
 
     path = Path(plan).expanduser()
     foreign.read(path)
-    return GivenPlan(path, sha256(source.files(path) if path.suffix.lower() == ".onnx" else [path]))
+    return GivenPlan(path, plan_digest(path))
 
 
 def resolve_cpu_class(cpu_class: str) -> str:

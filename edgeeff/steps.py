@@ -36,6 +36,7 @@ from edgeeff.quantization.budget import Budget
 from edgeeff.readme import readme
 from edgeeff.target import Activation, Scheme, Target
 from edgeeff.tasks import Meaning
+from edgeeff.watched import refusal
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -104,11 +105,19 @@ def identify(asked: Asked, cache: Cache, progress: Progress) -> tuple[Identity, 
     """What is known of the network that was asked for, and the digest of what it is made from.
 
     Raises:
-        EdgeeffError: There is no such source, or it is damaged, unsafe to load, or no EfficientNet.
+        EdgeeffError: There is no such source, or it is damaged, unsafe to load, or no EfficientNet, or it
+            changed while it was read.
     """
     kind, source = sources.locate(asked, progress)
     room = sources.room(kind)
     progress.stage(f"reading {Path(source).name}")
+    cache.watched.add(room.files(source))
+    with cache.watched:
+        return _identified(asked, cache, kind, source)
+
+
+def _identified(asked: Asked, cache: Cache, kind: str, source: str) -> tuple[Identity, str]:
+    room = sources.room(kind)
     digest: str = room.digest(asked, source)
     key = key_of(
         source=digest,
@@ -203,7 +212,7 @@ class Work:
             "raw": raw,
             "scheme": vars(target.scheme) if target.scheme else None,
             "statistics": self.calibrated.key if target.scheme else None,
-            "recipe": self._recipe().to_json() if target.scheme else None,
+            "recipe": self.recipe.to_json() if target.scheme else None,
             "plan": self.options.plan.digest if target.scheme and self.options.plan else None,
             "cpu_class": self.options.cpu_class,
             "exclusive": self.meaning.exclusive,
@@ -331,7 +340,18 @@ class Work:
         model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
         if self.asked.channels == "bgr":
             order.turn_around(model)
-        return {"graph.onnx": to_bytes(model)}
+        content = to_bytes(model)
+        self._refuse_changed()
+        return {"graph.onnx": content}
+
+    def _refuse_changed(self) -> None:
+        """Refuse a graph of other files than were identified, a file more in their folder among them."""
+        room, source = sources.room(self.identity.kind), self.identity.source
+        self.cache.watched.refuse_changed()
+        files = room.files(source)  # a callable's digest costs an export, and its code was imported once
+        again = files and Path(source).expanduser().exists()
+        if again and room.digest(self.asked, source) != self.source_digest:
+            raise refusal([Path(source)])
 
     def float_graph(self) -> ir.Model:
         """The base graph."""
@@ -385,7 +405,7 @@ class Work:
         from edgeeff.quantization.quantize import begin
 
         assert target.scheme is not None
-        recipe = self._recipe()
+        recipe = self.recipe
         statistics = self.calibrated.statistics()
         if recipe.asks_gain(self.activation() == "bounded", target.scheme.swish):
             del statistics  # a V2-XL's are 0.8 GB: the gains are measured before anything large is held
@@ -440,13 +460,18 @@ class Work:
         if self.asked.channels == "bgr":  # the file that the plan is of takes its channels in its own order
             order.turn_around(model)
             probe = np.ascontiguousarray(probe[:, ::-1])
-        matched = foreign.match(foreign.read(plan), model, reference, probe, sites=wanted)
+        read = foreign.read(plan)
+        if self.options.plan and plan_digest(plan) != self.options.plan.digest:
+            raise refusal([plan])
+        matched = foreign.match(read, model, reference, probe, sites=wanted)
         self.progress.tell(f"plan     {plan.name}: ranges of {len(matched.ranges)} tensors")
         if warning := matched.warning():
             self.progress.warn(warning)
         return dict(matched.ranges)
 
-    def _recipe(self) -> Recipe:
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How the network is quantised: read once."""
         from edgeeff.quantization import recipe
 
         found = recipe.load(self.options.effort)
@@ -520,6 +545,14 @@ class Work:
     def bad_images(self) -> dict[str, str]:
         """Images that cannot be read, with why."""
         return {**self.images.calibration.bad, **self.images.validation.bad}
+
+
+def plan_digest(path: Path) -> str:
+    """SHA-256 of the file of another tool's ranges, and of those that its weights lie in."""
+    from edgeeff.graph.importing import source
+    from edgeeff.zoo.sources._content import sha256
+
+    return sha256(source.files(path) if path.suffix.lower() == ".onnx" else [path])
 
 
 def target_facts(target: Target) -> dict[str, Any]:

@@ -32,6 +32,7 @@ FLOORS = {
     "edgeeff.depth": (1, "device"),
     "edgeeff.board": (2, "device"),
     "edgeeff.files": (2, "device"),
+    "edgeeff.watched": (1, "device"),
     "edgeeff.images": (2, "device"),
     "edgeeff.video": (2, "device"),
     "edgeeff.recipes": (2, "device"),

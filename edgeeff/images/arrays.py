@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from edgeeff import unpacking
 from edgeeff.errors import MissingFileError
-from edgeeff.images.picture import UNLABELLED, Picture, stamp
+from edgeeff.images.picture import UNLABELLED, Picture
 from edgeeff.preprocess import MODES
+from edgeeff.watched import Stamp, refusal, stamp
 
 # What damaged archives raise: zlib.error and lzma's are no OSErrors, and unknown methods are none of either.
 _DAMAGED = (
@@ -37,9 +38,11 @@ def read(path: Path) -> list[Picture]:
 
     Raises:
         MissingFileError: It does not hold images.
+        ChangedFileError: It changed while it was read.
     """
+    seen = stamp(path)
     try:
-        rows = len(_rows(path, stamp(path)))
+        rows = len(_rows(path, seen))
         labels = _labels(path, rows)
         if labels.ndim != 1 or labels.dtype.kind not in "iuf":
             raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}, not int [N]")
@@ -48,10 +51,14 @@ def read(path: Path) -> list[Picture]:
         ):
             raise ValueError("labels are not all a class's number from 0, or -1 for an unknown one")
     except _DAMAGED as error:
+        if stamp(path) != seen:
+            raise refusal([path]) from None
         raise MissingFileError(
             f"{path} does not hold images: {error}",
             mend=_advice(str(error)),
         ) from None
+    if stamp(path) != seen:  # images of one file, labels of another
+        raise refusal([path])
     if len(labels) != rows:
         raise MissingFileError(
             f"{path} holds {rows} images and {len(labels)} labels", mend="save one for each"
@@ -122,7 +129,7 @@ def _shape(file: IO[bytes], member: zipfile.ZipInfo) -> tuple[int, int, int, int
 
 
 @lru_cache(maxsize=4)
-def _rows(path: Path, written: tuple[int, int]) -> _Rows:
+def _rows(path: Path, written: Stamp) -> _Rows:
     """The ``images`` of an .npz, unpacked to a temporary file that goes when nobody reads it any more."""
     del written  # part of the cache's key: a file written anew is read anew
     copy = TemporaryFile()  # noqa: SIM115 - it lives as long as the rows do

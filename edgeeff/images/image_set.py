@@ -14,8 +14,9 @@ import numpy.typing as npt
 from edgeeff.errors import ImageError, LabelsError
 from edgeeff.images.classes import Labelling, find, refuse_numbers
 from edgeeff.images.decoding import try_decode
-from edgeeff.images.picture import UNLABELLED, Picture, file_digest, stamp
+from edgeeff.images.picture import UNLABELLED, Picture, file_digest
 from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.watched import stamp
 
 
 @dataclass

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeeff.watched import Stamp
+
 UNLABELLED = -1
 
 
@@ -53,17 +55,8 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
     return crops
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """When a file was last written and how large it is: a file written anew is read anew."""
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_mtime_ns, status.st_size)
-
-
 @lru_cache(maxsize=65536)
-def file_digest(path: Path, stamp: tuple[int, int]) -> str:
+def file_digest(path: Path, stamp: Stamp) -> str:
     """SHA-256 of a file's bytes."""
     del stamp  # part of the cache's key
     try:

@@ -3,6 +3,7 @@
 A room of this folder holds ``PRECEDENCE`` (the lowest that claims a source takes it) and
 
 - ``claims(source)``: whether it is of its kind, told without running anything of it;
+- ``files(source)``: the files that it is made from, as far as they are known without running it;
 - ``digest(asked, source)``: SHA-256 of all that the network is made from;
 - ``identify(asked, source)``: what is known of the network before it is built;
 - ``graph(asked, identity, size)``: its float base graph.
@@ -18,6 +19,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgeeff import labels
@@ -137,6 +139,7 @@ class Room(Protocol):
 
     PRECEDENCE: int
     claims: Callable[[str], bool]
+    files: Callable[[str], list[Path]]
     digest: Callable[[Asked, str], str]
     identify: Callable[[Asked, str], Identity]
     graph: Callable[[Asked, Identity, tuple[int, int]], ir.Model]

@@ -28,11 +28,16 @@ def claims(source: str) -> bool:
     return path.suffix.lower() == ".onnx" and path.is_file()
 
 
+def files(source: str) -> list[Path]:
+    """The file, and the side files that its weights may lie in."""
+    from edgeeff.graph.importing import source as reading
+
+    return reading.files(Path(source).expanduser())
+
+
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the file, and of the side files that its weights may lie in."""
-    from edgeeff.graph.importing.source import files
-
-    return sha256(files(Path(source).expanduser()))
+    return sha256(files(source))
 
 
 def identify(asked: Asked, source: str) -> Identity:

@@ -34,6 +34,13 @@ def claims(source: str) -> bool:
     return _CALLABLE.fullmatch(source) is not None
 
 
+def files(source: str) -> list[Path]:
+    """The archive, or the Python file that a callable is in; a module's code may lie anywhere."""
+    path = Path(source).expanduser()
+    named = path if path.is_file() else Path(source.rpartition(":")[0]).expanduser()
+    return [named] if named.is_file() else []
+
+
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the archive; of a callable, whose code may lie anywhere, that of the graph it makes."""
     path = Path(source).expanduser()

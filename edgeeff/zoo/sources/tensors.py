@@ -22,15 +22,27 @@ if TYPE_CHECKING:
 PRECEDENCE = 9  # whatever exists and is nothing else
 _WEIGHTS = (".json", ".safetensors", ".bin", ".pt", ".pth", ".h5", ".txt")  # what counts of a folder
 
+_WITH_CONFIG = ("model.safetensors", "pytorch_model.bin")  # a repository's, which its config.json describes
+
 
 def claims(source: str) -> bool:
     """Any file or folder that exists."""
     return Path(source).expanduser().exists()
 
 
+def files(source: str) -> list[Path]:
+    """The file; of a folder or an index of shards, all in the folder that weights can be in."""
+    path = Path(source).expanduser()
+    if path.is_file() and not path.name.endswith(".index.json"):
+        config = path.with_name("config.json")
+        return [path, config] if path.name in _WITH_CONFIG and config.is_file() else [path]
+    folder = path if path.is_dir() else path.parent
+    return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix in _WEIGHTS)
+
+
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 over the content of the file, or of all files of the folder with their names."""
-    return sha256(_files(Path(source).expanduser()))
+    return sha256(files(source))
 
 
 def identify(asked: Asked, source: str) -> Identity:
@@ -112,11 +124,3 @@ def _doubt(asked: Asked, checkpoint: Checkpoint, present: Conventions, size: Siz
         if _plain(read, checkpoint.spec, size) != present or colours[0] != colours[1]:
             left.append(other)
     return replace(doubt, alternatives=tuple(left)) if left else None
-
-
-def _files(path: Path) -> list[Path]:
-    """The file; of a folder or an index of shards, all in the folder that weights can be in."""
-    if path.is_file() and not path.name.endswith(".index.json"):
-        return [path]
-    folder = path if path.is_dir() else path.parent
-    return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix in _WEIGHTS)
