@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from edgeeff import backends, tasks
+from edgeeff import backends, tasks, text
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OutputError
-from edgeeff.files import TEMPORARY, scratch_folder, write_file, write_folder, writing
+from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import held
 from edgeeff.images.held import Held
 from edgeeff.preprocess import Preprocess
@@ -31,6 +32,8 @@ from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
 SCHEMA = 1
 MANIFEST = "manifest.json"
 MEASURED = "measured"
+VERIFICATION = "verification.json"
+_LARGEST_MEASURED = 64 << 20  # bytes; the largest has the names of some thousand layers and images
 
 
 class _ManifestFile(BaseModel):
@@ -197,8 +200,14 @@ class Bundle:
                 mend="copy the bundle again, or build it again",
             )
 
+    def _refuse_properties(self) -> None:
+        """The manifest is not sealed, and some runtimes write files where a property says."""
+        if wrong := backends.unknown_property(self.manifest.runtime, self.manifest.runtime_properties):
+            raise BundleError(f"{self.folder / MANIFEST}: {wrong}", mend="build the bundle again")
+
     def _load(self, part: backends.Room, threads: int) -> Any:
         self._refuse_altered()
+        self._refuse_properties()
         return backends.room(self.manifest.runtime, part).load(
             self.folder,
             preprocess=self.manifest.preprocess,
@@ -208,7 +217,12 @@ class Bundle:
         )
 
     def check(self) -> backends.CheckReport:
-        """Ask the runtime what it made of the artifact: precisions, kernels, fallbacks."""
+        """Ask the runtime what it made of the artifact: precisions, kernels, fallbacks.
+
+        Raises:
+            BundleError: Its manifest sets a property that the runtime is not given.
+        """
+        self._refuse_properties()
         room = backends.room(self.manifest.runtime, "check")
         report: backends.CheckReport = room.check(self.folder, properties=self.manifest.runtime_properties)
         return report
@@ -231,15 +245,31 @@ class Bundle:
         return np.concatenate([session.infer(first), *(session.infer(pixels) for pixels in batches)])
 
     def read_measured(self, name: str) -> dict[str, Any] | None:
-        """A file of ``measured/`` as JSON, or None."""
-        path = self.folder / MEASURED / name
-        if not path.is_file():
+        """A file of ``measured/`` as JSON; None where there is none, or it is no JSON object."""
+        try:
+            found = text.read_json(self.folder / MEASURED / name, BundleError, _LARGEST_MEASURED)
+        except BundleError:
             return None
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return data
+        return found if isinstance(found, dict) else None
+
+    def verification(self) -> tuple[dict[str, Any] | None, str | None]:
+        """What the build found out of the bundle, and a warning if that cannot be read.
+
+        The file is not sealed: what is not of the form that a build writes counts as not there.
+        """
+        if not os.path.lexists(self.folder / MEASURED / VERIFICATION):
+            return None, None
+        found = self.read_measured(VERIFICATION)
+        if found is not None and _is_report(found):
+            return found, None
+        return None, (
+            f"{self.folder / MEASURED / VERIFICATION} is damaged, or not as a build writes it: the bundle "
+            "counts as not verified; build it again"
+        )
 
     def write_measured(self, name: str, data: Mapping[str, Any]) -> None:
         """Put what was measured beside the sealed files."""
+        refuse_links(self.folder, MEASURED)
         write_file(self.folder / MEASURED / name, _json(data))
 
 
@@ -312,6 +342,7 @@ def write_bundle(
     Raises:
         OutputError: The folder is not ours, or the disk is full or cannot be written.
     """
+    refuse_links(folder.parent, folder.name)
     if folder.exists() and not is_ours(folder):
         raise OutputError(
             f"{folder} is there and is not a bundle of ours",
@@ -352,6 +383,25 @@ def _move_in(staged: Path, folder: Path, scratch: Path) -> None:
 
 def _json(data: Mapping[str, Any]) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _is_report(found: Mapping[str, Any]) -> bool:
+    """Whether all that is shown of a report is of the types that a build writes."""
+    plain = all(isinstance(found.get(name, ""), str) for name in ("check", "not_run", "validation"))
+    warnings = found.get("warnings", [])
+    listed = isinstance(warnings, list) and all(isinstance(warning, str) for warning in warnings)
+    return plain and listed and all(_is_fidelity(found.get(name)) for name in ("artifact", "hub"))
+
+
+def _is_fidelity(found: Any) -> bool:
+    """None, or images, SQNR (infinite ones are text) and agreement."""
+    if found is None:
+        return True
+    if not isinstance(found, dict) or not isinstance(found.get("agreement"), dict):
+        return False
+    share, images, level = found["agreement"].get("value"), found.get("images"), found.get("sqnr_db")
+    numbers = type(images) is int and images >= 0 and type(share) in (int, float) and 0 <= share <= 1
+    return numbers and type(level) in (int, float, str, type(None))
 
 
 def _seal(path: Path) -> str:

@@ -83,6 +83,25 @@ def refuse_unwritable(folder: Path) -> None:
         pass
 
 
+def refuse_links(folder: Path, *names: str) -> None:
+    """Refuse to write below a folder by way of a symbolic link that lies in it: it may lead anywhere.
+
+    Args:
+        folder: It may be a link itself: the user named it.
+        names: Of folders, each within the one before.
+
+    Raises:
+        OutputError: One of them is a link.
+    """
+    for name in names:
+        folder = folder / name
+        if folder.is_symlink():
+            raise OutputError(
+                f"{folder} is a symbolic link, and is not written to",
+                mend="put a folder in its place, or write to another place",
+            )
+
+
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A temporary folder beside the final one, gone at the end unless it was renamed away.

@@ -261,7 +261,7 @@ def build(
     keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
     built, general = [], progress.warnings
     for target, folder in zip(wanted, folders, strict=True):
-        standing = _standing(folder, keys[target.name], images.validation.digest(), general)
+        standing = _standing(folder, keys[target.name], images.validation.digest(), general, progress)
         if standing is not None:
             built.append(standing)
             continue
@@ -427,7 +427,9 @@ def _built(bundle: Bundle, found: dict[str, Any], *, unchanged: bool) -> Built:
     )
 
 
-def _standing(folder: Path, inputs: str, validation: str, general: Iterable[str]) -> Built | None:
+def _standing(
+    folder: Path, inputs: str, validation: str, general: Iterable[str], progress: Recorder
+) -> Built | None:
     """The bundle that stands there, if it was made from the same inputs and is whole.
 
     Its warnings are those that it was built with, after ``general`` ones of this build.
@@ -436,9 +438,11 @@ def _standing(folder: Path, inputs: str, validation: str, general: Iterable[str]
         if not any(folder.iterdir()):
             return None
         bundle = Bundle.load(folder)
-        found = bundle.read_measured("verification.json")
+        found, damaged = bundle.verification()
     except (BundleError, MissingFileError, OSError):  # none, or another build is moving its own in
         return None
+    if damaged:
+        progress.warn(damaged, about=folder.name)
     if bundle.manifest.digests.get("inputs") != inputs or not found or found.get("validation") != validation:
         return None
     if bundle.altered():

@@ -7,8 +7,9 @@ count with seeded crops. Recipes of this project lie in ``calibration/``.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -19,6 +20,8 @@ from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.images import ImageSet, Labelling, Picture, open_images, with_crops
 from edgeeff.installing import install_line
 from edgeeff.target import resources
+
+_INSTALLED = ("site-packages", "dist-packages")  # where installers put packages
 
 
 class Source(BaseModel):
@@ -162,10 +165,23 @@ def choose(
 def _folder(source: Source, beside: Path) -> Path | None:
     if source.path is not None:
         return beside / source.path
-    try:
-        spec = find_spec(source.package or "")
-    except ModuleNotFoundError:  # the package around it is not installed
-        return None
+    return _installed(source.package or "")
+
+
+def _installed(package: str) -> Path | None:
+    """The folder of an installed package; nothing of it is run.
+
+    ``importlib.util.find_spec("a.b")`` would import ``a``, and find it in the current folder first.
+    """
+    places: list[str] | None = [path for path in sys.path if Path(path).name in _INSTALLED]
+    spec = None
+    name = ""
+    for part in package.split("."):
+        name = f"{name}.{part}" if name else part
+        if not part.isidentifier() or not places:
+            return None
+        spec = PathFinder.find_spec(name, places)
+        places = list(spec.submodule_search_locations or ()) if spec is not None else None
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from edgeeff import backends, tasks
 from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingRuntimeError, OptionError, OutputError
-from edgeeff.files import refuse_unwritable, sweep
+from edgeeff.files import refuse_links, refuse_unwritable, sweep
 from edgeeff.harness import machine
 from edgeeff.installing import install_line
 from edgeeff.labels import duplicates, placeholders
@@ -91,12 +91,12 @@ def _refuse_impossible(target: Target, *, asked: bool) -> None:
             mend=f"{kind}{target.runtime} takes {' or '.join(possible)}: {how}",
         )
     for properties in (target.runtime_properties, *(v.runtime_properties for v in target.variants)):
-        for name, value in properties.items() if hasattr(package, "PROPERTIES") else ():
-            if value not in package.PROPERTIES.get(name, ()):
-                known = "; ".join(f"{n} = {' or '.join(v)}" for n, v in package.PROPERTIES.items())
-                raise OptionError(
-                    f"{target.name}: {target.runtime} has no runtime property {name} = {value!r}", mend=known
-                )
+        if wrong := backends.unknown_property(target.runtime, properties):
+            known = "; ".join(
+                f"{n} = {' or '.join(v) if isinstance(v, tuple) else v.pattern}"
+                for n, v in getattr(package, "PROPERTIES", {}).items()
+            )
+            raise OptionError(f"{target.name}: {wrong}", mend=known or "leave runtime_properties out")
         if hasattr(package, "refuse"):
             package.refuse(properties)
 
@@ -119,6 +119,7 @@ def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[P
     """Where the bundles will stand; a folder there that is not ours is refused before anything is built."""
     folders = [output / f"{name}-{target.name}" for target in targets]
     for folder in folders:
+        refuse_links(folder.parent, folder.name)
         if folder.exists() and not (folder.is_dir() and is_ours(folder)):
             raise OutputError(
                 f"{folder} is there and is not a bundle of ours",

@@ -196,9 +196,9 @@ def load_scheme(name: str) -> Scheme:
         UnknownTargetError: No such scheme, or its file cannot be understood.
     """
     folder = resources("targets") / "schemes"
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in known:  # not whether the file exists: a name may hold ../
+        raise UnknownTargetError(f"no scheme named {name!r}", mend=f"the schemes are {', '.join(known)}")
     path = folder / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-        raise UnknownTargetError(f"no scheme named {name!r}", mend=f"the schemes are {known}")
     content = toml.read(path, _SchemeFile, UnknownTargetError)
     return Scheme(name=name, **{**content.model_dump(), "saturating_cpus": tuple(content.saturating_cpus)})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeeff import backends, request
 from edgeeff.bundle import MANIFEST, Bundle, Manifest, is_ours, read_manifest, write_bundle
 from edgeeff.errors import BundleError, EdgeeffError, ImageError, MissingFileError, OutputError
 from edgeeff.preprocess import Preprocess
+from edgeeff.target import load_target
 
 PREPROCESS = Preprocess(size=(8, 6), mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), crop=0.9)
 FILES = {"model.xml": b"<xml>", "model.bin": bytes(5000), "golden/inputs.npy": b"npy"}
@@ -290,3 +293,108 @@ def test_two_processes_write_the_same_bundle_at_once(tmp_path):
         assert (one.returncode, other.returncode) == (0, 0), (one.stderr.read(), other.stderr.read())  # type: ignore[union-attr]
     assert_whole(folder)
     assert [p.name for p in folder.parent.iterdir()] == ["b"]
+
+
+GOOD = {
+    "check": "fine",
+    "warnings": ["one"],
+    "validation": "0" * 64,
+    "artifact": {"images": 4, "agreement": {"value": 1.0}, "sqnr_db": "inf"},
+    "hub": None,
+}
+WRONG = (
+    {"warnings": "text"},
+    {"warnings": [1]},
+    {"warnings": None},
+    {"check": 5},
+    {"not_run": ["x"]},
+    {"artifact": 3},
+    {"artifact": {}},
+    {"artifact": {**GOOD["artifact"], "images": "4"}},
+    {"artifact": {**GOOD["artifact"], "images": -1}},
+    {"artifact": {**GOOD["artifact"], "agreement": 1.0}},
+    {"artifact": {**GOOD["artifact"], "agreement": {"value": None}}},
+    {"artifact": {**GOOD["artifact"], "agreement": {"value": float("nan")}}},
+    {"hub": {**GOOD["artifact"], "sqnr_db": [1]}},
+    {"hub": []},
+)
+
+
+def put(path: Path, data: object) -> None:
+    """A file of such a content, or what is no file."""
+    path.parent.mkdir(exist_ok=True)
+    if data == "folder":
+        path.mkdir()
+    elif data == "pipe":
+        os.mkfifo(path)
+    elif data == "endless":
+        path.symlink_to("/dev/zero")
+    elif data == "dangling":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
+
+
+WHOLE = json.dumps(GOOD).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *("folder", "pipe", "endless", "dangling"),
+        *(b"", b"\0" * 100, b"\xff\xfe\x80", b"[" * 100_000, b'{"check": ' + b"9" * 5000 + b"}"),
+        *(WHOLE[:cut] for cut in range(1, len(WHOLE), 29)),
+        *([], "text", None, 7),
+        *({**GOOD, **wrong} for wrong in WRONG),
+    ],
+)
+def test_a_damaged_report_counts_as_none(bundle, data):
+    """It is not sealed: what stands there is no more than advice."""
+    put(bundle.folder / "measured" / "verification.json", data)
+    found, damaged = bundle.verification()
+    assert found is None and damaged is not None and "counts as not verified" in damaged
+
+
+def test_a_report_that_is_not_there_is_not_damaged(bundle):
+    assert bundle.verification() == (None, None)
+    put(bundle.folder / "measured" / "verification.json", GOOD)
+    assert bundle.verification() == (GOOD, None)
+
+
+@pytest.mark.parametrize("name", ["CACHE_DIR", "WEIGHTS_PATH", "DEVICE_ID", "PERFORMANCE_HINT", "x"])
+def test_a_property_of_the_manifest_that_is_not_known_is_refused(openvino_bundle, tmp_path, name):
+    """The manifest is not sealed, and OpenVINO would make the folder of its cache anywhere."""
+    place = tmp_path / "elsewhere"
+    alter(openvino_bundle, runtime_properties={name: str(place)})
+    changed = Bundle.load(openvino_bundle.folder)
+    for use in (changed.session, changed.check, changed.profiled_session):
+        with pytest.raises(BundleError, match=f"no runtime property {name} ="):
+            use()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "tflite"])
+def test_every_runtime_says_its_properties(runtime):
+    assert backends.unknown_property(runtime, {}) is None
+    for name in ("CACHE_DIR", "", "delegate\n"):
+        assert backends.unknown_property(runtime, {name: "/tmp/x"})
+
+
+def test_a_link_is_not_written_through(bundle, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (bundle.folder / "measured").symlink_to(tmp_path / "outside")
+    with pytest.raises(OutputError, match="measured is a symbolic link"):
+        bundle.write_measured("latency.json", {"ms": 3})
+    assert not any((tmp_path / "outside").iterdir())
+
+
+def test_a_link_in_the_place_of_a_bundle_is_refused_at_once(bundle, tmp_path):
+    place = tmp_path / "other" / "b0-cpu-int8"
+    place.parent.mkdir()
+    place.symlink_to(bundle.folder)
+    before = content(bundle.folder)
+    with pytest.raises(OutputError, match="symbolic link"):
+        request.resolve_output(place.parent, "b0", [load_target("cpu-int8")])
+    with pytest.raises(OutputError, match="symbolic link"):
+        write_bundle(place, manifest(), FILES)
+    assert place.is_symlink() and content(bundle.folder) == before

@@ -315,3 +315,19 @@ def test_what_a_file_says_and_an_option_settles(inputs, tmp_path):
         left = request.unsettled(identity.warnings, settled)
         gone = {", ".join(f"--{key}" for key in settled)} if settled else set()
         assert {text.rpartition("(")[2].rstrip(")") for text in left} == named - gone
+
+
+def test_a_damaged_report_is_said_once_and_written_anew(built, inputs):
+    bundle = built[0][0].bundle
+    path = bundle.folder / "measured" / "verification.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    again = []
+    for _ in range(2):
+        progress = Listener()
+        (one,) = edgeeff.build(
+            "lite0", targets=[TARGETS[0]], output=bundle.folder.parent, progress=progress, **inputs
+        )
+        again.append((one.unchanged, sum("counts as not verified" in text for text in progress.warnings)))
+    assert again == [(False, 1), (True, 0)]
+    assert path.read_bytes() == whole

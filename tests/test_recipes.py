@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -147,3 +149,26 @@ def test_a_source_that_is_no_recipe(write, tmp_path):
     write("")
     assert len(open_source(tmp_path / "photos")) == 4
     assert len(open_source(str(tmp_path / "photos"), count=2, seed=1)) == 2
+
+
+@pytest.mark.parametrize("package", ["evil", "evil.sub", "sklearn.evil.x", "..", "../evil", "evil/sub"])
+def test_a_package_is_located_without_running_anything(write, tmp_path, monkeypatch, package):
+    """Of installed packages alone: the current folder is the first place where Python looks."""
+    (tmp_path / "evil" / "sub").mkdir(parents=True)
+    for folder in (tmp_path / "evil", tmp_path / "evil" / "sub"):
+        (folder / "__init__.py").write_text("raise SystemExit('this was run')")
+        Image.new("RGB", (8, 8)).save(folder / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    with pytest.raises(CalibrationError, match="none of the photos"):
+        recipe_photos(write(f'[[source]]\npackage = "{package}"\npattern = ["*.png"]'))
+
+
+def test_a_package_within_a_package_is_found_without_importing_it(write):
+    code = (
+        "import sys; from pathlib import Path; from edgeeff.recipes import recipe_photos;"
+        "found = recipe_photos(Path(sys.argv[1]))[1]; assert len(found), found;"
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    path = write('[[source]]\npackage = "sklearn.datasets"\npattern = ["images/*.jpg"]')
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == 0

@@ -145,3 +145,9 @@ def test_a_variant_that_says_nonsense_is_refused(tmp_path):
     )
     with pytest.raises(UnknownTargetError, match="variant"):
         load_target(str(path))
+
+
+@pytest.mark.parametrize("name", ["../cpu-int8", "./openvino", "", "openvino/../openvino", "\0"])
+def test_a_scheme_is_a_name_and_no_path(name):
+    with pytest.raises(UnknownTargetError, match="no scheme named"):
+        load_scheme(name)

@@ -217,6 +217,20 @@ def runtime_names() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.ispkg)
 
 
+def unknown_property(name: str, properties: Mapping[str, str]) -> str | None:
+    """What is wrong with properties for a runtime that says which it has, in its ``PROPERTIES``; else None.
+
+    A property's values are a tuple of them, or a pattern.
+    """
+    package = runtime(name)
+    known: Mapping[str, Any] = getattr(package, "PROPERTIES", {})
+    for key, value in properties.items():
+        values = known.get(key, ())
+        if not (value in values if isinstance(values, tuple) else values.fullmatch(value)):
+            return f"{name} has no runtime property {key} = {value!r:.80}"
+    return None
+
+
 def runtime(name: str) -> ModuleType:
     """The runtime's package (its REQUIRES and INSTALL), without importing the runtime itself.
 

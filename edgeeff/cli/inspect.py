@@ -28,8 +28,9 @@ def command(
     altered = loaded.altered()
     plan_file = loaded.folder / "plan.json"
     plan: dict[str, Any] = json_library.loads(plan_file.read_text()) if plan_file.is_file() else {}
-    found = loaded.read_measured("verification.json")
+    found, damaged = loaded.verification()
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
+    warnings += [damaged] if damaged else []
     warnings += (found or {}).get("warnings", [])
     usage = backends.usage(manifest.runtime)
     without = usage.lost(manifest.runtime_properties) if usage else None

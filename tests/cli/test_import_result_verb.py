@@ -12,8 +12,9 @@ import pytest
 
 from edgeeff.backends.tensorrt import results
 from edgeeff.backends.tensorrt.device.onboard import sealed
+from edgeeff.backends.tensorrt.device_result import DeviceResult
 from edgeeff.bundle import Bundle, Manifest, write_bundle
-from edgeeff.errors import BundleError
+from edgeeff.errors import BundleError, OutputError
 from edgeeff.preprocess import Preprocess
 
 GRAPHS = {"int8": "model.qdq.onnx", "fp16": "model.float.onnx"}
@@ -285,3 +286,15 @@ def test_a_boards_name_leads_nowhere_else(arrived, bundle, board):
     path, _ = results.enter(results.read(arrived(put("board", board))), bundle.folder)
     assert path.parent == bundle.folder / "measured/results"
     assert path.resolve().is_relative_to((bundle.folder / "measured/results").resolve())
+
+
+@pytest.mark.parametrize("link", ["measured", "measured/results"])
+def test_a_link_within_the_bundle_is_not_written_through(bundle, result, tmp_path, link):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (bundle.folder / link).parent.mkdir(exist_ok=True)
+    (bundle.folder / link).symlink_to(outside)
+    found = DeviceResult.model_validate_json(json.dumps(result))
+    with pytest.raises(OutputError, match="symbolic link"):
+        results.enter(found, bundle.folder)
+    assert not any(outside.iterdir())

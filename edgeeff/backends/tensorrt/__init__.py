@@ -6,6 +6,8 @@ INSTALL = "JetPack installs tensorrt on the device"
 NORMALISES_INPUT = False
 #: Input types that its artifacts can take.
 INPUTS = ("float32", "uint8")
+#: Runtime properties: none.
+PROPERTIES: dict[str, tuple[str, ...]] = {}
 #: Precisions that its artifacts can have.
 PRECISIONS = ("int8", "fp16")
 #: The files of a bundle that hold the network (one way of running it; of a tuple the first that is there).

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from edgeeff.backends.tensorrt.device.onboard import golden, recipes, rule, sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult
 from edgeeff.errors import BundleError, MissingFileError
-from edgeeff.files import write_file
+from edgeeff.files import refuse_links, write_file
 
 RESULTS = "results"
 NOT_RUN = "engine NOT RUN: on the device, run build_engine.py and then verify.py"
@@ -114,8 +114,9 @@ def enter(result: DeviceResult, folder: Path) -> tuple[Path, bool]:
         Where it is, and whether an older one was replaced.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: The folder cannot be written, or is a symbolic link.
     """
+    refuse_links(folder, sealed.MEASURED, RESULTS)
     path = folder / sealed.MEASURED / RESULTS / f"{slug(result)}.json"
     content = result.model_dump_json(indent=2).encode() + b"\n"
     replaced = path.is_file() and path.read_bytes() != content

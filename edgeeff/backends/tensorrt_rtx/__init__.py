@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from edgeeff.installing import install_line
@@ -12,6 +13,8 @@ INSTALL = install_line("tensorrt-rtx")
 NORMALISES_INPUT = False
 #: Input types that its artifacts can take.
 INPUTS = ("float32", "uint8")
+#: Runtime properties: a list of compute capabilities, which ``refuse`` looks at.
+PROPERTIES = {"compute_capabilities": re.compile(r"[\w.+, -]{0,200}")}
 #: Precisions that its artifacts can have.
 PRECISIONS = ("int8", "fp16")
 #: The files of a bundle that hold the network (one way of running it; of a tuple the first that is there).
