@@ -58,7 +58,7 @@ KINDS = (
     ),
     Kind("harness/verify.py fidelity_warnings", "images", "^SQNR against the float graph is .* under 15 dB$"),
     Kind("harness/verify.py fidelity_warnings", "images", "^agreement with the float graph is .* under 95%$"),
-    Kind("backends/__init__.py CheckReport.warnings", "images", r"^stem\.conv fell back from INT8$"),
+    Kind("backends/__init__.py CheckReport.warnings", "images", r"layers fell back from INT8: stem\.conv, "),
     Kind("backends/__init__.py CheckReport.warnings", "images", "^here .* Swish is not one kernel$"),
     Kind(
         "calibration/domain.py DomainReport.warnings", "network", "not what the network was trained on: its"

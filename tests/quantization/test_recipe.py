@@ -53,7 +53,7 @@ def test_steps_are_found_by_their_files():
     ("text", "says"),
     [
         ('summary = "s"\n[[step]\n', ["mine.toml is not TOML", "line 2"]),
-        (b'summary = "\xff"', ["mine.toml is not TOML"]),
+        (b'summary = "\xff"', ["mine.toml is not UTF-8 text", "line 1"]),
         ("a = " + "[" * 5000, ["mine.toml is not TOML"]),
         ('[[step]]\nuse = "round"\n', ["mine.toml: summary", "required"]),
         ('summary = "s"\n', ["mine.toml: step", "required"]),
