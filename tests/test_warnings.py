@@ -123,6 +123,8 @@ ELSEWHERE = {
     "harness/accuracy.py _warnings": "tests/test_warnings_of_verbs.py",
     "foreign.py _compared": "tests/test_warnings_of_verbs.py",
     "foreign.py _not_compared": "tests/test_warnings_of_verbs.py",
+    "cli/run.py _stream": "tests/cli/test_run_video.py",
+    "video.py Tally.warnings": "tests/test_video.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
     "doubts.py settle": "tests/test_doubts.py",
     "request.py task_warnings": "tests/test_multilabel.py",

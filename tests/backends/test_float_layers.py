@@ -78,7 +78,10 @@ def test_just_these_run_in_float(network, name, io, networks, tmp_path):
         assert {layer.operator for layer in report.layers if layer.kernel == "builtin"} <= {"QUANTIZE"}
     try:
         session = backends.room(target.runtime, "run").load(
-            tmp_path, preprocess=network.preprocess, input_type=io, properties=target.runtime_properties
+            tmp_path,
+            preprocess=backends.input_preprocess(target, network.preprocess),
+            input_type=io,
+            properties=target.runtime_properties,
         )
     except MissingRuntimeError:
         return
