@@ -1,9 +1,9 @@
-# make demo · make test · make test-parity · make test-bindings · make lint · make bench: each makes the environment it needs.
+# make demo · make test · make fuzz · make test-parity · make test-bindings · make lint · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all test-parity test-bindings lint bench clean
+.PHONY: demo test fuzz test-all test-parity test-bindings lint bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -14,6 +14,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	scripts/test $(VENV)
+
+# FUZZ: mutations of each kind of file, about 200 a second.
+FUZZ ?= 20000
+fuzz: $(VENV)/.installed
+	EDGEEFF_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q tests/fuzz
 
 test-all: $(VENV)/.installed
 	scripts/test $(VENV) --all

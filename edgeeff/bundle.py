@@ -34,6 +34,8 @@ MANIFEST = "manifest.json"
 MEASURED = "measured"
 VERIFICATION = "verification.json"
 _LARGEST_MEASURED = 64 << 20  # bytes; the largest has the names of some thousand layers and images
+#: Bytes of the largest manifest that is read.
+_LARGEST = 64 << 20
 
 
 class _ManifestFile(BaseModel):
@@ -285,11 +287,14 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is not a bundle: it has no {MANIFEST}", mend="pass a folder that `edgeeff build` wrote"
         )
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:  # another build may have moved the bundle away since it was looked for
         raise BundleError(
             f"{path} cannot be read: {error.strerror}", mend="try again; or mend the file's permissions"
         ) from None
+    if len(data) > _LARGEST:
+        raise BundleError(f"{path} is larger than {_LARGEST} bytes", mend="build the bundle again")
     try:
         content = _ManifestFile.model_validate_json(data)
         if content.schema_version != SCHEMA:
@@ -300,7 +305,15 @@ def read_manifest(folder: Path) -> Manifest:
         preprocess = Preprocess.from_json(content.preprocess)
         if content.task not in tasks.names() or not 0 < content.threshold < 1:
             raise ValueError(f"task {content.task!r} with the threshold {content.threshold}")
-    except (ValueError, KeyError, TypeError, IndexError) as error:  # pydantic's errors are ValueErrors
+        if content.classes != len(content.labels):
+            raise ValueError(f"{content.classes} classes and {len(content.labels)} labels")
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        OverflowError,
+    ) as error:  # pydantic's errors are ValueErrors
         raise BundleError(f"{path} cannot be understood: {error}", mend="build the bundle again") from None
     if unsafe := [name for name in content.files if not _inside(name)]:
         raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
@@ -406,8 +419,14 @@ def _is_fidelity(found: Any) -> bool:
 
 def _seal(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        if not path.is_file():  # a pipe would be waited for, a device may have no end
+            return "missing"
+        whole = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
+        return whole.hexdigest()
+    except (OSError, ValueError):  # also a name that no file can have
         return "missing"
 
 

@@ -50,7 +50,7 @@ class Cache:
         """The user's cache: ``EDGEEFF_CACHE_DIR`` if set, with ``EDGEEFF_CACHE_LIMIT`` in bytes."""
         folder = os.environ.get("EDGEEFF_CACHE_DIR") or platformdirs.user_cache_dir("edgeeff")
         limit = os.environ.get("EDGEEFF_CACHE_LIMIT", str(DEFAULT_LIMIT))
-        if not limit.isdecimal():
+        if not (limit.isascii() and limit.isdecimal() and len(limit) < 20):
             raise OptionError(f"EDGEEFF_CACHE_LIMIT is {limit!r}", mend="give a number of bytes")
         return cls(Path(folder), int(limit))
 

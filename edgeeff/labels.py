@@ -192,7 +192,7 @@ def _of_mapping(content: Mapping[Any, Any], origin: object) -> Sequence[Any]:
             raise LabelsError(f"{origin}: {key!r:.80} is no class's number", mend=_BY_NUMBER)
         if isinstance(value, list) and len(value) == 2:  # Keras's [WordNet ID, name]
             value = value[1]
-        pairs.append((int(key), value))
+        pairs.append((_whole(key) if isinstance(key, str) else int(key), value))
     return _in_order(pairs, origin)
 
 
@@ -210,10 +210,10 @@ def _numbered(lines: Sequence[str], path: Path) -> Sequence[str] | None:
     """The labels of lines that all have a number; None: they have not."""
     first = [_NUMBER_FIRST.fullmatch(line) for line in lines]
     if lines and all(first):
-        return _in_order([(int(m[1]), m[2]) for m in first if m], path)
+        return _in_order([(_whole(m[1]), m[2]) for m in first if m], path)
     last = [_NUMBER_LAST.fullmatch(line) for line in lines]
     if lines and all(last):
-        pairs = [(int(m[2]), m[1]) for m in last if m]
+        pairs = [(_whole(m[2]), m[1]) for m in last if m]
         # "gate 0", "gate 1" are names; "cat 0", "dog 1" are numbered.
         if not duplicates([name for _, name in pairs]) and _is_complete(n for n, _ in pairs):
             return _in_order(pairs, path)
@@ -244,11 +244,17 @@ def _of_table(lines: Sequence[str], path: Path) -> Sequence[str]:
     for part in (body, rows[1:]):  # any other first row without a number is a header too
         for column in (0, 1):
             if part and all(row[column].isascii() and row[column].isdigit() for row in part):
-                return _in_order([(int(row[column]), row[1 - column]) for row in part], path)
+                return _in_order([(_whole(row[column]), row[1 - column]) for row in part], path)
     raise LabelsError(
         f"{path} has two columns, and neither is a class's number in every row",
         mend="write number,label; quote a label that holds a comma",
     )
+
+
+def _whole(digits: str) -> int:
+    """A number; of thousands of digits, which Python does not read, the first: no class has such a number."""
+    sign, digits = ("-", digits[1:]) if digits[:1] == "-" else ("", digits.removeprefix("+"))
+    return int(sign + (digits.lstrip("0")[:18] or "0"))
 
 
 def _in_order(pairs: Sequence[tuple[int, Any]], origin: object) -> Sequence[Any]:

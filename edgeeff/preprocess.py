@@ -23,6 +23,8 @@ Channels = tuple[float, ...]
 
 #: What photos become for a network of so many channels: Pillow's modes.
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+#: Pixels of a side of the largest input.
+LARGEST = 1 << 14
 #: How they are called where a line tells what a network takes.
 CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 #: Four channels that are no colours and transparency: none of them is weighed by another when resized.
@@ -145,10 +147,15 @@ class Preprocess:
         Raises:
             KeyError, TypeError, ValueError: The data is no such thing.
         """
-        height, width = map(int, data["size"])
-        mean, std = (tuple(map(float, data[key])) for key in ("mean", "std"))
-        if len(mean) not in MODES or len(mean) != len(std):
+        height, width = data["size"]
+        if any(type(side) is not int or not 0 < side <= LARGEST for side in (height, width)):
+            raise ValueError(f"size {data['size']!r:.80}")
+        mean, std = (tuple(map(_number, data[key])) for key in ("mean", "std"))
+        if len(mean) not in MODES or len(mean) != len(std) or min(std) <= 0:
             raise ValueError(f"mean {mean} and std {std}")
+        crop = _number(data["crop"])
+        if not 0 < crop <= 1:
+            raise ValueError(f"crop {crop}")
         if data["interpolation"] not in get_args(Interpolation):
             raise ValueError(f"interpolation {data['interpolation']!r}")
         white = data.get("white")
@@ -156,9 +163,22 @@ class Preprocess:
             size=(height, width),
             mean=mean,
             std=std,
-            crop=float(data["crop"]),
+            crop=crop,
             interpolation=data["interpolation"],
             squash=bool(data.get("squash", False)),
             exif=bool(data.get("exif", False)),
-            white=None if white is None else float(white),
+            white=None if white is None else _positive(white),
         )
+
+
+def _number(value: object) -> float:
+    """A number as it stands in JSON."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise ValueError(f"{value!r:.80} is no number that pixels can have")
+    return float(value)
+
+
+def _positive(value: object) -> float:
+    if (number := _number(value)) <= 0:
+        raise ValueError(f"white {number}")
+    return number

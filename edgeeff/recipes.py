@@ -44,6 +44,8 @@ class Source(BaseModel):
             raise ValueError("a package has a name")
         if any(not p or PurePath(p).is_absolute() for p in self.pattern):
             raise ValueError("a pattern is relative to its source's folder, and not empty")
+        if any(".." in PurePath(p).parts or "\0" in p for p in self.pattern) or "\0" in (self.path or ""):
+            raise ValueError("a pattern stays in its source's folder, and no path holds a NUL character")
         if self.label is not None and _groups(self.label) < 1:
             raise ValueError(f"label {self.label!r} has no group that is the class")
         return self
@@ -54,7 +56,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     summary: str = ""
-    count: int | None = Field(default=None, gt=0)
+    count: int | None = Field(default=None, gt=0, le=10_000_000)
     seed: int = Field(default=0, ge=0)
     crops: bool = False
     source: list[Source] = Field(min_length=1)
@@ -76,7 +78,7 @@ def read_recipe(path: Path) -> Recipe:
 def _groups(pattern: str) -> int:
     try:
         return re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"label {pattern!r} is no regular expression: {error}") from None
 
 
@@ -101,7 +103,7 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
         if folder is None:
             continue
         if source.pattern:
-            files = [p for pattern in source.pattern for p in sorted(folder.glob(pattern))]
+            files = [p for pattern in source.pattern for p in _matching(folder, pattern, path)]
             found = [Picture(p) for p in dict.fromkeys(files)]
         else:
             opened = open_images(folder)
@@ -185,12 +187,27 @@ def _installed(package: str) -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
+def _matching(folder: Path, pattern: str, recipe: Path) -> list[Path]:
+    """The files that a pattern matches, sorted.
+
+    Raises:
+        CalibrationError: It is no pattern of paths.
+    """
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_file())
+    except (ValueError, NotImplementedError, IndexError, OSError, RecursionError) as error:
+        raise CalibrationError(
+            f"{recipe}: the pattern {pattern!r:.80} cannot be used: {error}",
+            mend='write a pattern such as "*.jpg" or "**/*.jpg"',
+        ) from None
+
+
 def _labelled(picture: Picture, pattern: str) -> Picture:
     """A picture with the class that a pattern finds in its file's name, if it finds any."""
     found = re.search(pattern, picture.path.name)
     if found is None:
         return picture
-    if not (found.group(1) or "").isdecimal():
+    if not (found.group(1) or "").isdecimal() or len(found.group(1)) > 15:
         raise CalibrationError(
             f"label {pattern!r} finds {found.group(1)!r} in {picture.path.name}, which is no class index",
             mend="let the first group of the recipe's label match the digits",

@@ -36,12 +36,12 @@ def read(path: Path, shape: type[Shape], kind: type[EdgeeffError], *, fields: st
     """
     try:
         return shape.model_validate(tomllib.loads(text.read(path, kind, LARGEST)))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise kind(f"{path} is not TOML: {error}", mend="mend the file's syntax") from None
     except ValidationError as error:
         raise kind(
             f"{path}: {first(error)}", mend=fields or f"the fields are {', '.join(shape.model_fields)}"
         ) from None
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise kind(f"{path} is not TOML: {error}", mend="correct the file's syntax") from None
 
 
 def first(error: ValidationError) -> str:

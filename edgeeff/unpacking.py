@@ -6,6 +6,8 @@ Photos, weights and arrays hardly shrink when they are packed; a file that grows
 from __future__ import annotations
 
 import math
+import tokenize
+import warnings
 from pathlib import Path
 from typing import IO
 
@@ -38,8 +40,10 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], 
         raise ValueError(f"version {version} of the .npy format is not read")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
-        shape, fortran, dtype = read(file)
-    except (TypeError, SyntaxError, RecursionError, OverflowError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy warns of headers that Python 2 wrote, and reads them
+            shape, fortran, dtype = read(file)
+    except (TypeError, SyntaxError, tokenize.TokenError, RecursionError, OverflowError, MemoryError) as error:
         raise ValueError(f"its header is damaged: {error}") from None
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not read")

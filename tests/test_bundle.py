@@ -167,6 +167,21 @@ GOOD = PREPROCESS.to_json()
         {"preprocess": {**GOOD, "size": [8]}},
         {"preprocess": {**GOOD, "size": ["wide", 8]}},
         {"preprocess": {**GOOD, "size": None}},
+        {"preprocess": {**GOOD, "size": [0, 8]}},
+        {"preprocess": {**GOOD, "size": [-64, 8]}},
+        {"preprocess": {**GOOD, "size": [10**9, 10**9]}},
+        {"preprocess": {**GOOD, "size": [float("inf"), 8]}},
+        {"preprocess": {**GOOD, "size": "88"}},
+        {"preprocess": {**GOOD, "mean": "123"}},
+        {"preprocess": {**GOOD, "mean": [float("nan"), 1, 2]}},
+        {"preprocess": {**GOOD, "std": [0, 1, 2]}},
+        {"preprocess": {**GOOD, "crop": float("nan")}},
+        {"preprocess": {**GOOD, "crop": 0}},
+        {"preprocess": {**GOOD, "crop": 10**400}},
+        {"preprocess": {**GOOD, "white": float("inf")}},
+        {"labels": []},
+        {"classes": 3},
+        {"classes": 10**12},
         {"preprocess": {**GOOD, "mean": [1, 2]}},
         {"preprocess": {**GOOD, "std": ["a", "b", "c"]}},
         {"preprocess": {**GOOD, "crop": "half"}},
@@ -176,6 +191,20 @@ GOOD = PREPROCESS.to_json()
 def test_manifests_that_make_no_sense_are_refused(changes, bundle):
     alter(bundle, **changes)
     with pytest.raises(BundleError):
+        Bundle.load(bundle.folder)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_sealed_file_that_is_no_file_is_altered(kind, bundle):
+    """Nobody waits for a pipe, or reads a device to its end."""
+    (name, *_) = bundle.manifest.files
+    path = bundle.folder / name
+    path.unlink()
+    {"pipe": os.mkfifo, "device": lambda p: p.symlink_to("/dev/zero"), "folder": Path.mkdir}[kind](path)
+    assert name in Bundle.load(bundle.folder).altered()
+    (bundle.folder / MANIFEST).unlink()
+    os.mkfifo(bundle.folder / MANIFEST)
+    with pytest.raises(BundleError, match="not a bundle"):
         Bundle.load(bundle.folder)
 
 
@@ -246,7 +275,8 @@ sweep(folder.parent)
 print("ready", flush=True)
 for i in range(rounds):
     version = mark + i % 50
-    facts = ("b", "b0", "t", "openvino", "int8", "uint8", False, "vnni", preprocess, (), version)
+    names = ("x",) * version
+    facts = ("b", "b0", "t", "openvino", "int8", "uint8", False, "vnni", preprocess, names, version)
     manifest = Manifest(*facts, {}, {}, {}, {})
     files = {f"part{n}": bytes([version % 256]) * 200_000 for n in range(4)}
     write_bundle(folder, manifest, files, lambda staged: {"verification.json": {"version": version}})

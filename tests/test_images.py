@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 import zipfile
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeeff.errors import ImageError, MissingFileError
+from edgeeff.errors import EdgeeffError, ImageError, MissingFileError
 from edgeeff.images import Picture, decode, open_images, with_crops
+from edgeeff.images.survey import survey
 from edgeeff.preprocess import Preprocess
 
 PREPROCESS = Preprocess(size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -290,3 +292,23 @@ def test_digest_knows_crops_rows_and_order(tmp_path):
         (a, Picture(b.path, index=0)),
     ]
     assert len({ImageSet(pictures).digest() for pictures in sets}) == len(sets)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".txt", ".jpg"])
+def test_pipes_and_devices_are_not_waited_for(suffix, tmp_path):
+    """As the source itself, and as an entry of a list."""
+    pipe, device = tmp_path / f"pipe{suffix}", tmp_path / f"device{suffix}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    preprocess = Preprocess(size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3)
+    for path in (pipe, device):
+        with pytest.raises(EdgeeffError):
+            for picture in open_images(path).pictures:
+                decode(picture, preprocess)
+    listed = tmp_path / "l.csv"
+    listed.write_text(f"path\n{pipe}\n{device}\n")
+    images = open_images(listed)
+    assert images.digest() and not survey(images.pictures, preprocess).warnings
+    for picture in images.pictures:
+        with pytest.raises(EdgeeffError, match="regular file"):
+            decode(picture, preprocess)

@@ -35,6 +35,7 @@ FLOORS = {
     "edgeeff.watched": (1, "device"),
     "edgeeff.images": (2, "device"),
     "edgeeff.video": (2, "device"),
+    "edgeeff.planned": (2, "device"),
     "edgeeff.recipes": (2, "device"),
     "edgeeff.metrics": (2, "device"),
     "edgeeff.cache": (2, "build"),

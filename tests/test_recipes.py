@@ -172,3 +172,18 @@ def test_a_package_within_a_package_is_found_without_importing_it(write):
     )
     path = write('[[source]]\npackage = "sklearn.datasets"\npattern = ["images/*.jpg"]')
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "pattern", [".", "**a", "..", "../*.png", "a/../../*", "a\\u0000b", "***", "[", "/x"]
+)
+def test_patterns_that_are_none(pattern, write):
+    """Refused, or they match nothing; never a traceback, and never a file elsewhere."""
+    with pytest.raises(CalibrationError):
+        open_source(write(SOURCE + f'pattern = ["{pattern}"]\n'))
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "10" + "0" * 30, "-1", "1e400", "nan"])
+def test_numbers_that_are_none(number, write):
+    with pytest.raises(CalibrationError):
+        read_recipe(write(f"count = {number}\n" + SOURCE))

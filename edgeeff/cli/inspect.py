@@ -20,14 +20,13 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
-    from edgeeff import backends
+    from edgeeff import backends, planned
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
     manifest = loaded.manifest
     altered = loaded.altered()
-    plan_file = loaded.folder / "plan.json"
-    plan: dict[str, Any] = json_library.loads(plan_file.read_text()) if plan_file.is_file() else {}
+    plan = planned.read(loaded.folder)
     found, damaged = loaded.verification()
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
     warnings += [damaged] if damaged else []

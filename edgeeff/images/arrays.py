@@ -42,6 +42,8 @@ def read(path: Path) -> list[Picture]:
     """
     seen = stamp(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError("it is no regular file")
         rows = len(_rows(path, seen))
         labels = _labels(path, rows)
         if labels.ndim != 1 or labels.dtype.kind not in "iuf":

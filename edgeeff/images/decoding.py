@@ -45,6 +45,8 @@ def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
         if picture.index is not None:
             image = _array(picture, preprocess)
         else:
+            if picture.path.exists() and not picture.path.is_file():  # a pipe would be waited for
+                raise OSError(0, "it is no regular file")
             with Image.open(picture.path) as file:
                 refuse_bomb(file, picture.path)
                 image = upright(file, preprocess)

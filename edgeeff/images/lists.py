@@ -160,7 +160,8 @@ def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[li
             raise MissingFileError(f"{place} names no image", mend=_MEND)
         label = cells[what] if what is not None and what < len(cells) else ""
         rows.append(_Row(cells[where], label or None, place))
-    numbers = _says_numbers(header[what]) if header is not None and what is not None else None
+    heads = header or []
+    numbers = _says_numbers(heads[what]) if what is not None and what < len(heads) else None
     return rows, numbers
 
 

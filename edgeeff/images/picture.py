@@ -60,10 +60,12 @@ def file_digest(path: Path, stamp: Stamp) -> str:
     """SHA-256 of a file's bytes."""
     del stamp  # part of the cache's key
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return "unreadable"
         with path.open("rb") as file:
             whole = hashlib.sha256()
             while block := file.read(1 << 20):
                 whole.update(block)
             return whole.hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return "unreadable"

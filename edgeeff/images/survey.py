@@ -70,6 +70,8 @@ def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
 
 def _header(path: Path) -> _Header:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return _Header()
         with Image.open(path) as image:
             refuse_bomb(image, path)
             kind = depth.kind(image)

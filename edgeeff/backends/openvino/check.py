@@ -7,11 +7,11 @@ layer kept in float has to run in the type of the bundle's INFERENCE_PRECISION_H
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeeff import planned
 from edgeeff.backends import CheckReport, Layer
 from edgeeff.backends.openvino.run import compile_model
 
@@ -28,7 +28,7 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     """
     layers, originals = _executed_layers(folder, properties)
     int8 = [layer for layer in layers if _is_int8(layer)]
-    plan = _plan(folder)
+    plan = planned.read(folder)
     meant, kept = _planned(plan, "int8"), _planned(plan, "float")
     in_int8 = {name for layer in int8 for name in originals[layer.name]}
     fallbacks = tuple(name for name in meant if name not in in_int8)
@@ -120,11 +120,6 @@ def _executed_layers(
 
 def _is_int8(layer: Layer) -> bool:
     return layer.operator in _LAYERS and layer.kernel.upper().endswith(("I8", "U8"))
-
-
-def _plan(folder: Path) -> dict[str, Any]:
-    path = folder / "plan.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _planned(plan: dict[str, Any], precision: str) -> list[str]:
