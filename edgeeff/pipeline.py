@@ -184,7 +184,7 @@ def build(
         effort=request.resolve_effort(effort),
         ranges=request.resolve_ranges(ranges),
         plan=request.resolve_plan(plan),
-        golden=golden,
+        golden=request.resolve_golden(golden),
         cpu_class=cpu,
         keep_float=tuple(keep_float),
         budget=budget.read(min_sqnr, max_drop, max_latency_cost),
@@ -379,6 +379,8 @@ def prepare(
     doubts.settle(asked, identity, preprocess, images.calibration if at_hand else None, cache, progress)
     if images.warning and (quantises or images.noise):
         progress.warn(images.warning)
+    if not at_hand and validation is None and not images.noise:
+        progress.tell(request.photos_line(len(images.validation.pictures)))
     progress.warn_again((*images.calibration.warnings, *images.validation.warnings))
     return steps.Work(
         *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),

@@ -56,7 +56,7 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
         raise OptionError(f"target {', '.join(sorted(twice))} was named twice", mend="name each target once")
     if absent := missing_for_build():
         raise MissingRuntimeError(
-            f"building needs {', '.join(absent)}, which is not installed",
+            f"building needs {', '.join(absent)}: not installed",
             mend=f"install it: {INSTALL_BUILD_WING}",
         )
     if io is not None and io not in get_args(InputType):
@@ -177,6 +177,24 @@ def resolve_source(
         trust=trust,
         channels=cast("Order | None", channels),
     )
+
+
+def photos_line(count: int) -> str:
+    """What a float build says that no images were passed to."""
+    return (
+        f"verify   on {count} photos of installed packages, since no images were passed (--validation FILES)"
+    )
+
+
+def resolve_golden(golden: int) -> int:
+    """How many golden inputs a bundle carries.
+
+    Raises:
+        OptionError: Less than none.
+    """
+    if golden < 0:
+        raise OptionError(f"golden inputs: {golden}", mend="pass 0 or more")
+    return golden
 
 
 def resolve_task(task: str | None) -> str | None:

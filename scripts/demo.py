@@ -46,8 +46,8 @@ def main() -> int:
         for bundle in runnable:
             progress.stage(f"judging {bundle.name}")
             reference = bundles[CONTROLS[bundle.manifest.runtime][0]]
-            accuracy[bundle.name] = edgeeff.evaluate(bundle, labelled)
-            fidelity[bundle.name] = edgeeff.evaluate(bundle, others, reference=reference)
+            accuracy[bundle.name] = edgeeff.evaluate(bundle, labelled, warn=progress.warn)
+            fidelity[bundle.name] = edgeeff.evaluate(bundle, others, reference=reference, warn=progress.warn)
         progress.stage("measuring latency, the bundles in turn")
         latency = edgeeff.benchmark(
             list(bundles.values()), launches=options.launches, seconds=options.seconds

@@ -138,10 +138,16 @@ def test_a_mean_and_std_per_channel_go_inside_for_tflite_alone(inputs, tmp_path)
 
 
 def test_float_targets_need_no_images(inputs, tmp_path, monkeypatch):
-    """They are verified on seeded noise, and say so; an INT8 target beside them is refused at once."""
+    """They are verified on installed photos or noise, and say so; an INT8 target beside them is refused."""
     folder = recipes._folder
-    monkeypatch.setattr(recipes, "_folder", lambda s, base: None if s.package else folder(s, base))
     asked = {name: value for name, value in inputs.items() if name != "calibration"}
+    heard = Listener()
+    on_photos = edgeeff.build(
+        "lite0", targets=["cpu-fp32"], output=tmp_path / "photos", progress=heard, **asked
+    )
+    assert on_photos[0].verification["images"] == 20 and not on_photos[0].warnings
+    assert sum("20 photos of installed packages" in line for line in heard.told) == 1
+    monkeypatch.setattr(recipes, "_folder", lambda s, base: None if s.package else folder(s, base))
     built = edgeeff.build("lite0", targets=["cpu-fp32"], output=tmp_path, progress=Listener(), **asked)
     assert built[0].verification["images"] == 32 and built[0].verification["sqnr_db"] > 80
     assert sum("seeded noise" in text for text in built[0].warnings) == 1
@@ -153,6 +159,11 @@ def test_float_targets_need_no_images(inputs, tmp_path, monkeypatch):
     with pytest.raises(CalibrationError, match="none of the photos"):
         edgeeff.build("lite0", targets=["cpu-fp32", "cpu-int8"], output=tmp_path / "int8", **asked)
     assert not (tmp_path / "int8").exists()
+
+
+def test_less_than_no_golden_input_is_refused(inputs, tmp_path):
+    with pytest.raises(OptionError, match="-1"):
+        edgeeff.build("lite0", targets=["cpu-fp32"], output=tmp_path, golden=-1, **inputs)
 
 
 def test_an_own_target_from_a_file(inputs, tmp_path):

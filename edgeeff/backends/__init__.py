@@ -292,7 +292,7 @@ def require(name: str, part: Room) -> None:
     absent = missing(name)
     if absent:
         raise MissingRuntimeError(
-            f"the {name} runtime needs {', '.join(absent)}, which is not installed",
+            f"the {name} runtime needs {', '.join(absent)}: not installed",
             mend=f"install it: {package.INSTALL}",
         )
 

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 def command(
     target: Annotated[
-        list[str], typer.Option("--target", "-t", help="A target, or its TOML file; repeatable.")
+        list[str],
+        typer.Option("--target", "-t", metavar="<str>", help="A target, or its TOML file; repeatable."),
     ],
     model: options.Model = None,
     checkpoint: options.Checkpoint = None,
     weights: options.Weights = None,
     calibration: options.Calibration = None,
     validation: options.Validation = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Bundles go to OUTPUT/NAME-TARGET/.")] = Path(
-        "dist"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder; a bundle is its NAME-TARGET.")
+    ] = Path("dist"),
     name: Annotated[str | None, typer.Option(help="Name of the bundles. Default: the model's.")] = None,
     size: options.Size = None,
     mean: options.Mean = None,
@@ -49,10 +50,13 @@ def command(
         float | None, typer.Option(help="Of a label's probability, for multilabel. Default: 0.5.")
     ] = None,
     softmax: Annotated[
-        bool, typer.Option(help="End in probabilities instead of logits, by softmax.")
+        bool, typer.Option("--softmax", help="End in probabilities instead of logits, by softmax.")
     ] = False,
     probabilities: Annotated[
-        bool, typer.Option(help="Likewise, by softmax or sigmoid as the task is.")
+        bool,
+        typer.Option(
+            "--probabilities", help="The same by softmax, or by sigmoid where the task is multilabel."
+        ),
     ] = False,
     count: options.Count = None,
     seed: options.Seed = None,
@@ -77,9 +81,11 @@ def command(
     autotune: Annotated[
         bool, typer.Option("--autotune", help="Time the targets' variants here, and take the fastest.")
     ] = False,
-    golden: Annotated[int, typer.Option(min=0, help="Golden inputs that a bundle carries.")] = 8,
+    golden: Annotated[
+        int, typer.Option(callback=options.at_least(0), help="Golden inputs that a bundle carries.")
+    ] = 8,
     force_calibration: options.ForceCalibration = False,
-    strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
+    strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Build a trained EfficientNet for one or several targets, from one calibration."""

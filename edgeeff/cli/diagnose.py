@@ -46,11 +46,15 @@ def command(
     plan: options.Plan = None,
     cpu_class: options.CpuClass = "auto",
     force_calibration: options.ForceCalibration = False,
-    images: Annotated[int, typer.Option(min=1, help="Held-out images to look at.")] = 32,
+    images: Annotated[
+        int, typer.Option(callback=options.at_least(1), help="Held-out images to look at.")
+    ] = 32,
     kernels: Annotated[
         bool, typer.Option(help="Also build it, and show which kernels the runtime takes.")
     ] = False,
-    top: Annotated[int, typer.Option(min=1, help="Show so many tensors and layers, the worst.")] = 15,
+    top: Annotated[
+        int, typer.Option(callback=options.at_least(1), help="Show so many tensors and layers, the worst.")
+    ] = 15,
     everything: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots to this file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -31,13 +31,13 @@ def command(
     threshold: Annotated[
         float | None, typer.Option(help="Of a label's probability, for multilabel. Default: 0.5.")
     ] = None,
-    strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
+    strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Lower a Q/DQ ONNX graph that was quantised elsewhere, with its scales as they are.
 
-    What the other tool wrote otherwise than TensorRT reads it is rewritten where that computes the same, and
-    told.
+    What TensorRT would not take as the other tool wrote it is rewritten where something else computes the
+    same, and the rewriting is said.
     """
     from edgeeff.foreign import emit
     from edgeeff.zoo import catalog

@@ -23,7 +23,7 @@ def command(
         typer.Option(help="onnxruntime: judge a TensorRT bundle's ONNX graph in it, not its engine."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
-    strict: Annotated[bool, typer.Option(help="Exit with status 1 if there was a warning.")] = False,
+    strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Judge bundles: top-1, top-5 and F1 against labels, agreement and SQNR against a float bundle.

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def at_least(least: int) -> Callable[[int | None], int | None]:
+    """A callback that refuses smaller numbers.
+
+    Where a verb has many options, typer's own ``min=`` makes the column of types so wide that at 80 columns
+    the options' names are cut.
+    """
+
+    def check(value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise typer.BadParameter(f"{value} is less than {least}.")
+        return value
+
+    return check
+
 
 Model = Annotated[
     str | None,
@@ -64,10 +81,14 @@ Prefix = Annotated[
 ]
 Head = Annotated[
     str | None,
-    typer.Option(help="What the head computes, if no name says it: linear,bn,relu,linear or fc2:linear."),
+    typer.Option(help="What the head computes, if no name says it: linear,bn,linear or fc2:linear."),
 ]
 TrustCheckpoint = Annotated[
-    bool, typer.Option(help="Run a checkpoint that is code: TorchScript, torch.export, module:callable.")
+    bool,
+    typer.Option(
+        "--trust-checkpoint",
+        help="Run a checkpoint that is code: TorchScript, torch.export, module:callable.",
+    ),
 ]
 Task = Annotated[
     str | None,
@@ -82,7 +103,9 @@ Labels = Annotated[
 Io = Annotated[str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")]
 Count = Annotated[
     int | None,
-    typer.Option(min=1, help="Images to use at most, a fifth of them to judge by. Default: 256."),
+    typer.Option(
+        callback=at_least(1), help="Images to use at most, a fifth of them to judge by. Default: 256."
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of the choice of calibration images.")]
 Effort = Annotated[
@@ -101,8 +124,10 @@ Plan = Annotated[
 ]
 CpuClass = Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")]
 ForceCalibration = Annotated[
-    bool, typer.Option(help="Calibrate even with images that are mostly blank or noise.")
+    bool,
+    typer.Option("--force-calibration", help="Calibrate even with images that are mostly blank or noise."),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there was a warning.")]
 Board = Annotated[
     str | None,
     typer.Option(help="An NVIDIA board: orin-nano, agx-orin, thor …, or a TOML file of your own."),

@@ -103,7 +103,10 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
     tasks += ("mAP", "F1 macro") if several else ()
     if len(several) == sum(r.not_run is None for r in reports):
         tasks = tasks[2:]
-    made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points lost")
+    made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points\nlost")
+    made.collapse_padding = True  # so that it fits 80 characters, an interval under its value
+    for column in made.columns:
+        column.no_wrap = column.header not in ("top-1", "top-5", "agreement")
     for report in reports:
         scores, reference = report.scores, report.reference
         cells: dict[str, str] = {}
@@ -113,8 +116,9 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
         elif scores is not None:
             cells = {"top-1": _proportion(scores.top_1), "F1": f"{scores.macro.f1:.3f}"}
             cells["top-5"] = _proportion(scores.top_5) if scores.top_5 else ""
+        named = report.bundle if report.via is None else f"{report.bundle}:\n{report.via}"
         made.add_row(
-            report.bundle if report.via is None else f"{report.bundle}: {report.via}",
+            "\nin ".join(named.split(" in ")),
             str(report.images) if report.not_run is None else NOT_RUN,
             *(cells.get(name, "") for name in tasks),
             _proportion(reference.agreement) if reference else "",
@@ -272,4 +276,4 @@ def board_notes(board: Board) -> str:
 
 def _proportion(value: Any) -> str:
     low, high = value.interval
-    return f"{value.value:.1%} ({low:.1%}…{high:.1%})"
+    return f"{value.value:.1%} ({100 * low:.1f}…{100 * high:.1f})"

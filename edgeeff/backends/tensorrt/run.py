@@ -74,5 +74,6 @@ def load(
     except sealed.RefusedError as refusal:
         raise MissingRuntimeError(
             f"no TensorRT engine to run: {refusal}",
-            mend=f"on the device, run python3 {folder / 'build_engine.py'}, then try again there",
+            mend=f"on the device, run python3 {folder / 'build_engine.py'}, then try again there; here "
+            "`edgeeff eval --via onnxruntime` judges the bundle's ONNX graph",
         ) from None
