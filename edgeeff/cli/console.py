@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -21,20 +22,56 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import TimeElapsedColumn as Elapsed
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from edgeeff.progress import Unit
 
+#: Classes of the characters that turn the direction of writing.
+_DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 #: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
 _PIPE_WIDTH = 200
 
 
+def _steers(character: str) -> bool:
+    """Whether a terminal obeys a character instead of showing it, or turns the text around it."""
+    kind = unicodedata.category(character)
+    return (
+        kind in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(character) in _DIRECTIONS
+        or (character in "\u200e\u200f\u061c")
+    )
+
+
+def clean(text: str) -> str:
+    """Text from files that are not trusted, with ``\N{REPLACEMENT CHARACTER}`` for what steers a terminal."""
+    if text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if c not in "\n\t" and _steers(c) else c for c in text)
+
+
+def _json(data: object, indent: int | None = None) -> str:
+    """JSON as programs read it; what would steer a terminal is written as ``\\uXXXX``."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(f"\\u{ord(c):04x}" if c != "\n" and _steers(c) else c for c in text)
+
+
 class _Console(Console):
-    """Rich's, but a reader that goes away (``| head``) is no failure: see ``edgeeff.cli``."""
+    """Rich's, but nothing printed steers the terminal.
+
+    A reader that goes away (``| head``) is no failure: see ``edgeeff.cli``.
+    """
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Everything that is printed passes here: labels, names of files and layers, a runtime's messages."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
 
 out = _Console(markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
@@ -53,19 +90,19 @@ def table(content: Table) -> None:
 
 def as_json(data: Mapping[str, Any] | list[Any]) -> None:
     """Data on standard output, for programs."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(data, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def json_line(data: Mapping[str, Any]) -> None:
     """One line of JSON lines: each is whole as soon as it is there."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.write(_json(data) + "\n")
     sys.stdout.flush()
 
 
 def json_item(data: Mapping[str, Any], *, first: bool) -> None:
     """One item of a JSON list that is written as its items come."""
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    text = _json(data, indent=2)
     sys.stdout.write(("[\n" if first else ",\n") + "  " + text.replace("\n", "\n  "))
     sys.stdout.flush()
 
@@ -94,7 +131,7 @@ def fail(what: str, mend: str) -> None:
 def fail_as_json(kind: str, what: str, mend: str, status: int, warnings: Sequence[str]) -> None:
     """The same for programs: one line, the last of standard error."""
     error = {"kind": kind, "what": what, "mend": mend, "exit_status": status}
-    sys.stderr.write(json.dumps({"error": error, "warnings": list(warnings)}, ensure_ascii=False) + "\n")
+    sys.stderr.write(_json({"error": error, "warnings": list(warnings)}) + "\n")
     sys.stderr.flush()
 
 

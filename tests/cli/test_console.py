@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
+from rich.table import Table
 
 from edgeeff.cli import console
 
@@ -47,3 +51,74 @@ def test_what_is_over_or_cannot_be_told_is_not_estimated(clock, capsys):
         clock.now += 60
         progress.advance()
     assert capsys.readouterr().err.splitlines() == ["• calibrating (3 images)", "• downloading", "• packing"]
+
+
+#: Clears the screen; sets its title; the same by one character of C1; turns the writing; ends the line.
+STEERING = [
+    "\x1b[2J",
+    "\x1b]0;x\x07",
+    "\x9b31m",
+    "\u202e",
+    "\u2066",
+    "\u200f",
+    "\u2028",
+    "\r",
+    "\b",
+    "\x7f",
+    "\udcff",
+]
+SAFE = "größer 日本 👩\u200d🔬 سلام 100 %"
+
+
+@pytest.mark.parametrize("steering", STEERING)
+def test_nothing_foreign_steers_the_terminal(steering, capsys):
+    text = f"{SAFE} a{steering}b"
+    table = Table(title=text)
+    table.add_column(text)
+    table.add_row(text)
+    console.plain(text)
+    console.table(table)
+    for said in (console.note, console.warn):
+        said(text)
+    console.fail(text, text)
+    with console.ConsoleProgress() as progress:
+        progress.stage(text, 3)
+        progress.tell(text)
+        progress.warn(text)
+    shown = "".join(capsys.readouterr())
+    assert shown.count("größer") >= 10 and steering not in shown
+    assert not any(c in shown for c in "\x1b\x07\x9b\r\b\x7f\u202e\u2028\udcff")
+
+
+@pytest.mark.parametrize("steering", STEERING)
+def test_json_tells_it_without_obeying_it(steering, capsys):
+    data = {f"a{steering}": [f"{SAFE}{steering}b\n"]}
+    console.as_json(data)
+    console.json_line(data)
+    console.json_item(data, first=True)
+    console.json_end(empty=False)
+    out = capsys.readouterr().out
+    assert steering not in out and SAFE in out
+    whole, line, items = out.split("\n}\n")[0] + "\n}", out.split("\n}\n")[1], out.partition("\n[\n")[2]
+    assert json.loads(whole) == data == json.loads(line.split("\n")[0]) == json.loads("[" + items)[0]
+    console.fail_as_json("x", steering, steering, 2, [steering])
+    err = capsys.readouterr().err
+    assert steering not in err and json.loads(err)["warnings"] == [steering]
+
+
+def test_labels_names_and_paths_of_a_bundle(edgeeff, lite0_bundles, flat_image, tmp_path):
+    """A manifest is not sealed: anybody may have written its labels."""
+    evil = "x\x1b[2J\x9b31m\u202ey"
+    bundle = tmp_path / "b"
+    shutil.copytree(lite0_bundles / "lite0-cpu-int8", bundle)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest |= {"name": evil, "labels": [evil + str(i) for i in range(manifest["classes"])], "origin": evil}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    photo = tmp_path / f"{evil}.png"
+    shutil.copy(flat_image, photo)
+    for arguments in (["run", bundle, photo], ["inspect", bundle], ["run", bundle, tmp_path / f"{evil}.jpg"]):
+        for json_option in ([], ["--json"]):
+            result = edgeeff(*arguments, *json_option)
+            said = result.out + result.err
+            assert "Traceback" not in said and "x" in said
+            assert not any(c in said for c in "\x1b\x9b\u202e"), arguments
