@@ -12,6 +12,7 @@ INPUTS = ("float32", "uint8", "int8")
 #: name files (CACHE_DIR, WEIGHTS_PATH) would let it write wherever OpenVINO can.
 PROPERTIES = {
     "PERFORMANCE_HINT": ("LATENCY", "THROUGHPUT", "CUMULATIVE_THROUGHPUT"),
+    "NUM_STREAMS": ("AUTO", *map(str, range(1, 65))),
     "INFERENCE_PRECISION_HINT": ("f32", "bf16", "f16"),
     "EXECUTION_MODE_HINT": ("PERFORMANCE", "ACCURACY"),
     "SCHEDULING_CORE_TYPE": ("ANY_CORE", "PCORE_ONLY", "ECORE_ONLY"),
