@@ -85,6 +85,8 @@ def declared(image: Image.Image) -> float | None:
         most = int(np.max(tags.get(_MAX_SAMPLE, 0)))
         if most > 255 and most & (most + 1) == 0:
             bits = most.bit_length()
+    elif image.format == "PPM" and any(codec.startswith("ppm") for codec in _codecs(image)):
+        return FULL_16  # Pillow has scaled the file's own maxval to that
     return float(2**bits - 1) if 8 <= bits < 16 else None
 
 
@@ -101,6 +103,7 @@ def eight_bits(image: Image.Image, white: float | None = None) -> tuple[Image.Im
     """
     stored = kind(image)
     if stored is None:
+        _refuse_misread(image)
         return image, None
     said, source = declared(image), _Source.of(image)
     values: npt.NDArray[Any] = np.asarray(image)
@@ -200,6 +203,22 @@ class _Source:
 def _with_raw_mode(tile: Any, raw: str) -> Any:
     arguments = raw if isinstance(tile[3], str) else (raw, *tile[3][1:])
     return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
+
+
+def _codecs(image: Image.Image) -> list[str]:
+    """Pillow's decoders of a file that is not loaded yet."""
+    return [str(tile[0]) for tile in getattr(image, "tile", None) or []]
+
+
+def _refuse_misread(image: Image.Image) -> None:
+    """Refuse a TIFF of 16-bit colours in a plane each, whose bytes Pillow takes for samples."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = int(np.max(tags.get(_BITS_PER_SAMPLE, 0))) if image.format == "TIFF" else 0
+    if bits > 8 and len(image.mode) > 1 and "raw" in _codecs(image):
+        raise ImageError(
+            f"it is a TIFF of {bits} bits with a plane for each colour, which Pillow misreads",
+            mend="save it with the colours of a pixel beside each other, or as PNG",
+        )
 
 
 def _raw_modes(image: Image.Image) -> list[str]:

@@ -30,6 +30,7 @@ from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.importing import source, tensors
 from edgeeff.harness import verify
+from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.labels import given as given_labels
 from edgeeff.metrics import json_number, sqnr
@@ -153,7 +154,7 @@ def emit(
             progress.tell(line)
         progress.warn_again((*chosen.warnings, *looked.warnings))
         inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))
-        progress.warn_again(f"skipped an image: {reason}" for reason in sorted(set(chosen.bad.values())))
+        progress.warn_again(skipped(chosen.bad))
         hub = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
         files |= golden_files({"inputs": inputs, "hub": hub, "float": hub})
     manifest = Manifest(

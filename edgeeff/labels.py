@@ -6,12 +6,15 @@ off by one is wrong at every image:
 - text, one label a line: ``tench, Tinca tinca``;
 - text where every line has its number, before or after the name: ``0 cat``, ``0: cat``, ``cat,0``;
 - CSV with one column, or with a name and a number, with or without a header;
+- one quoted label a line, or with a comma behind each, as code writes lists;
 - JSON: ``["cat", …]``, ``{"0": "cat", …}``, ``{"cat": 0, …}`` (torchvision's ``class_to_idx``), Keras's
-  ``{"0": ["n01440764", "tench"], …}``, or one of them under a usual key (``id2label``).
+  ``{"0": ["n01440764", "tench"], …}``, or one of them under a usual key (``id2label``); and the same as a
+  literal of Python, ``{0: 'tench, Tinca tinca', …}``.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import re
 import unicodedata
@@ -71,6 +74,8 @@ def read(path: Path) -> tuple[str, ...]:
     whole = "\n".join(lines)
     if suffix == ".json" or _is_json(whole):
         found: Sequence[Any] = _of_json(text.parse_json(whole, path, LabelsError), path)
+    elif (literal := _literal(whole, path)) is not None:
+        found = _of_json(literal, path)
     elif suffix in (".csv", ".tsv"):
         found = _of_table(lines, path)
     else:
@@ -100,7 +105,9 @@ def checked(labels: Sequence[Any], origin: object) -> tuple[str, ...]:
     if twice := duplicates(stripped):
         raise LabelsError(
             f"{origin}: {_named(twice)} stand{'s' if len(twice) == 1 else ''} for more than one class",
-            mend="give every class a name of its own: results of the two could not be told apart",
+            mend=f"ImageNet's labels, no two of them alike, are --labels {IMAGENET}"
+            if are_imagenet(stripped)
+            else "give every class a name of its own: results of the two could not be told apart",
         )
     return tuple(stripped)
 
@@ -169,6 +176,25 @@ def _is_json(content: str) -> bool:
     return True
 
 
+def _literal(content: str, path: Path) -> Any:
+    """The list or dict of a text that is a Python literal (nothing of it is run); None: it is not one.
+
+    Raises:
+        LabelsError: A key stands twice: Python would take the last.
+    """
+    if content.lstrip()[:1] not in ("[", "{") or content.rstrip()[-1:] not in ("]", "}"):
+        return None
+    try:
+        value = ast.literal_eval(content.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if isinstance(value, dict):
+        body = ast.parse(content.strip(), mode="eval").body
+        if isinstance(body, ast.Dict) and len(body.keys) != len(value):
+            raise LabelsError(f"{path}: a key stands twice", mend=_BY_NUMBER)
+    return value if isinstance(value, dict | list) else None
+
+
 def _of_json(content: Any, path: Path) -> Sequence[Any]:
     if isinstance(content, Mapping):
         inside = next((content[key] for key in _KEYS if isinstance(content.get(key), list | dict)), None)
@@ -203,7 +229,23 @@ def _of_lines(lines: Sequence[str], path: Path) -> Sequence[str]:
                 f"{path}, line {number} is empty: is it a class without a name?",
                 mend="give every class a name, or drop the empty line",
             )
+    bare = _unquoted(lines)
+    if bare is not None:
+        return bare
+    for start, end, what in (("- ", "", "a list of YAML"), ("{", "}", "an object")):
+        if all(line.strip().startswith(start) and line.strip().endswith(end) for line in lines):
+            raise LabelsError(f"{path}: every line is {lines[0]!r:.60} or the like, {what}", mend=_ONE_A_LINE)
     return _numbered(lines, path) or lines
+
+
+def _unquoted(lines: Sequence[str]) -> Sequence[str] | None:
+    """The labels of lines that code wrote, quoted or with a comma behind each; None: they are not so."""
+    commas = len(lines) > 1 and all(line.rstrip().endswith(",") for line in lines[:-1])
+    bare = [line.strip().removesuffix(",").rstrip() if commas else line.strip() for line in lines]
+    for quote in "\"'":
+        if lines and all(len(line) > 2 and line[0] == line[-1] == quote for line in bare):
+            return [line[1:-1].replace(2 * quote, quote) for line in bare]
+    return bare if commas else None
 
 
 def _numbered(lines: Sequence[str], path: Path) -> Sequence[str] | None:

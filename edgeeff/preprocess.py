@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgeeff import depth
+from edgeeff.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]
 Interpolation = Literal["bicubic", "bilinear"]
@@ -81,6 +82,8 @@ class Preprocess:
             ImageError: As :meth:`coloured`.
         """
         height, width = self.size
+        if 0 in image.size:
+            raise ImageError("it has no pixels", mend="replace the image or take it out")
         if image.mode != FOUR or self.channels != 4:
             image = self.coloured(image)
         if image.size != (width, height):

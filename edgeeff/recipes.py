@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePath
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgeeff import toml
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.images import ImageSet, Labelling, Picture, open_images, with_crops
+from edgeeff.images.suffixes import is_readable
 from edgeeff.installing import install_line
 from edgeeff.target import resources
 
@@ -101,10 +103,11 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
     for source in recipe.source:
         folder = _folder(source, path.parent)
         if folder is None:
+            warnings.append(f"{path.name}: package {source.package} is not installed; its photos are missing")
             continue
         if source.pattern:
-            files = [p for pattern in source.pattern for p in _matching(folder, pattern, path)]
-            found = [Picture(p) for p in dict.fromkeys(files)]
+            found, passed = _matching(source.pattern, folder, path)
+            warnings += passed
         else:
             opened = open_images(folder)
             found = list(opened.pictures)
@@ -112,6 +115,10 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
             warnings += opened.warnings
             notes += opened.notes
         pictures += [_labelled(p, source.label) for p in found] if source.label else found
+    if again := len(pictures) - len({(p.path, p.index) for p in pictures}):
+        warnings.append(
+            f"{path.name}: {again} of {len(pictures)} photos are those of another source; they count twice"
+        )
     if not pictures:
         wanted = ", ".join(str(s.package or s.path) for s in recipe.source)
         raise CalibrationError(
@@ -187,7 +194,7 @@ def _installed(package: str) -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
-def _matching(folder: Path, pattern: str, recipe: Path) -> list[Path]:
+def _globbed(folder: Path, pattern: str, recipe: Path) -> list[Path]:
     """The files that a pattern matches, sorted.
 
     Raises:
@@ -200,6 +207,29 @@ def _matching(folder: Path, pattern: str, recipe: Path) -> list[Path]:
             f"{recipe}: the pattern {pattern!r:.80} cannot be used: {error}",
             mend='write a pattern such as "*.jpg" or "**/*.jpg"',
         ) from None
+
+
+def _matching(patterns: Sequence[str], folder: Path, recipe: Path) -> tuple[list[Picture], list[str]]:
+    """The photos that patterns match, in their order, and a warning of each pattern that matches none.
+
+    Raises:
+        CalibrationError: One is no pattern of paths.
+    """
+    files: list[Path] = []
+    warnings = []
+    for pattern in patterns:
+        matched = [p for p in _globbed(folder, pattern, recipe) if not p.name.startswith(".")]
+        photos = [p for p in matched if is_readable(p)]
+        if len(photos) < len(matched):
+            other = next(p for p in matched if not is_readable(p))
+            warnings.append(
+                f"{recipe.name}: skipped {len(matched) - len(photos)} files that match {pattern!r} and are no "
+                f"images that this Pillow reads ({other.name})"
+            )
+        elif not photos:
+            warnings.append(f"{recipe.name}: no file of {folder} matches {pattern!r}")
+        files += photos
+    return [Picture(p) for p in dict.fromkeys(files)], warnings
 
 
 def _labelled(picture: Picture, pattern: str) -> Picture:

@@ -27,6 +27,7 @@ from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
 from edgeeff.harness.verify import FEW, GOLDEN_IMAGES
 from edgeeff.images import ImageSet
+from edgeeff.images.image_set import skipped
 from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
 from edgeeff.mixed import Floating, Known
@@ -540,7 +541,7 @@ class Work:
     def name_skipped(self, images: ImageSet, bad: Mapping[str, str]) -> None:
         """Warn of images that cannot be read: ``bad`` says why, by name."""
         images.bad.update(bad)
-        self.progress.warn_again(f"skipped an image: {reason}" for reason in sorted(set(bad.values())))
+        self.progress.warn_again(skipped(bad))
 
     def bad_images(self) -> dict[str, str]:
         """Images that cannot be read, with why."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Tally:
     gaps: list[tuple[int, int]] = field(default_factory=list)
     #: Frames that the file says it has; None where it does not say, or the source is a camera.
     expected: int | None = None
+    #: Degrees to the left by which frames were to be turned, and were not.
+    unturned: int = 0
     #: Set once the source has ended: the frame after the last.
     end: int | None = None
 
@@ -74,6 +76,11 @@ class Tally:
     def warnings(self, source: str) -> list[str]:
         """Sentences on what is not as it was recorded."""
         found = []
+        if self.unturned:
+            found.append(
+                f"{source} is to be shown turned left by {self.unturned}°, and its frames were taken as they "
+                "are stored, as photos are: build with --exif to turn both, or turn it with ffmpeg"
+            )
         if self.skipped:
             found.append(f"{source}: {self.skipped} damaged packets could not be decoded and were skipped")
         if self.gaps:
@@ -97,12 +104,13 @@ def is_video(source: str) -> bool:
     )
 
 
-def frames(source: str, tally: Tally | None = None) -> Iterator[Frame]:
+def frames(source: str, tally: Tally | None = None, *, turn: bool = False) -> Iterator[Frame]:
     """The frames of a video or camera, RGB, in order; packets that cannot be decoded are skipped.
 
     Args:
         source: A video file, or ``/dev/video0``.
         tally: Filled with what was read, skipped and missing; its ``end`` is set when the source has ended.
+        turn: Turn frames as the file says they are to be shown: phones write upright videos as turned ones.
 
     Raises:
         MissingRuntimeError: PyAV is not installed.
@@ -129,7 +137,7 @@ def frames(source: str, tally: Tally | None = None) -> Iterator[Frame]:
             clock = _Clock(stream, timed=not camera and _tells_time(container, stream))
             tally.expected = None if camera else _expected(container, stream)
             for decoded in _decoded(container, stream, tally):
-                yield clock.frame(decoded, tally)
+                yield _turned(clock.frame(decoded, tally), getattr(decoded, "rotation", 0), tally, turn)
             tally.end = clock.next
     except (av.FFmpegError, UnicodeDecodeError) as error:
         reason = "its names are not UTF-8" if isinstance(error, UnicodeDecodeError) else error
@@ -139,6 +147,16 @@ def frames(source: str, tally: Tally | None = None) -> Iterator[Frame]:
             f"{source}: not one frame can be decoded ({tally.skipped} damaged packets)",
             mend="convert it with ffmpeg, or record it again",
         )
+
+
+def _turned(frame: Frame, degrees: float, tally: Tally, turn: bool) -> Frame:
+    """A frame turned left, or as it is, which the tally notes."""
+    if not degrees:
+        return frame
+    if turn:
+        return replace(frame, image=frame.image.rotate(degrees, expand=True))
+    tally.unturned = round(degrees) % 360
+    return frame
 
 
 def _refuse_large(source: str, codec: Any) -> None:

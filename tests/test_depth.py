@@ -48,10 +48,10 @@ def tiff(values, **tags):
     return buffer.getvalue()
 
 
-def colour_tiff(values, order="<"):
-    """A TIFF of 16-bit RGB, written by hand in either order of bytes."""
+def colour_tiff(values, order="<", planes=False):
+    """A TIFF of 16-bit RGB, written by hand in either order of bytes, or with a plane for each colour."""
     height, width, channels = values.shape
-    data = values.astype(f"{order}u2").tobytes()
+    data = (values.transpose(2, 0, 1) if planes else values).astype(f"{order}u2").tobytes()
     entries = [
         (256, 4, 1, width),
         (257, 4, 1, height),
@@ -64,6 +64,11 @@ def colour_tiff(values, order="<"):
         (279, 4, 1, len(data)),
     ]
     bits = struct.pack(f"{order}3H", 16, 16, 16)
+    if planes:
+        one, behind = len(data) // 3, 8 + len(data) + len(bits)
+        entries[5], entries[8] = (273, 4, 3, behind), (279, 4, 3, behind + 12)
+        entries.append((284, 3, 1, 2))
+        bits += struct.pack(f"{order}6I", *(8 + i * one for i in range(3)), one, one, one)
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(data) + len(bits))
     ifd = struct.pack(f"{order}H", len(entries))
     for tag, kind, count, value in entries:
@@ -180,6 +185,19 @@ def test_what_no_range_suits_is_refused(content, white):
     with pytest.raises(ImageError) as caught:
         read(content, white)
     assert "values" in caught.value.what and caught.value.mend
+
+
+@pytest.mark.parametrize("most", [1023, 4095])
+def test_a_pgm_declares_its_white_however_dark_it_is(most):
+    values = (GREY // 20).astype(np.uint16) * ((most + 1) // 256)
+    found, how = read(b"P5 11 9 %d\n" % most + values.astype(">u2").tobytes())
+    assert how.basis == "declared" and np.abs(found.astype(int) - GREY // 20).max() <= 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_with_a_plane_for_each_colour_is_refused(order):
+    with pytest.raises(ImageError, match="16 bits with a plane for each colour"):
+        read(colour_tiff(RGB.astype(np.uint16) * 257, order, planes=True))
 
 
 def test_a_black_image_is_no_guess():

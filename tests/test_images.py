@@ -11,6 +11,7 @@ from PIL import Image
 
 from edgeeff.errors import EdgeeffError, ImageError, MissingFileError
 from edgeeff.images import Picture, decode, open_images, with_crops
+from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.preprocess import Preprocess
 
@@ -101,6 +102,9 @@ def test_an_npz_written_anew_is_read_anew(tmp_path):
         {"pictures": noise(2, 8, 8, 3)},
         {"images": noise(2, 8, 8, 3).astype(np.float32)},
         {"images": noise(2, 8)},
+        {"images": noise(8, 8, 3)},
+        {"images": noise(8, 8, 4)},
+        {"images": noise(3, 8, 8)},
         {"images": noise(2, 8, 8, 2)},
         {"images": np.asfortranarray(noise(2, 8, 8, 3))},
         {"images": noise(0, 8, 8, 3)},
@@ -125,6 +129,8 @@ def test_an_npz_of_something_else_is_refused(arrays, tmp_path):
         (np.zeros((2, 8, 8, 3), np.uint16), ">> 8"),
         (np.zeros((2, 8, 8), np.uint16), ">> 4"),
         (np.asfortranarray(noise(2, 8, 8, 3)), "ascontiguousarray"),
+        (np.zeros((2, 8, 8, 3), np.int64), "astype('uint8')"),
+        (noise(8, 8, 3), "images[None]"),
     ],
 )
 def test_an_npz_of_another_type_is_refused_with_the_way_to_8_bits(images, advice, tmp_path):
@@ -199,6 +205,21 @@ def test_every_mode_becomes_rgb(mode, tmp_path):
     source.save(path)
     image = decode(Picture(path), PREPROCESS)
     assert (image.mode, image.size) == ("RGB", (5, 4))
+
+
+def test_an_image_without_pixels_is_skipped(tmp_path):
+    np.savez(tmp_path / "a.npz", images=noise(2, 0, 8, 3))
+    images = open_images(tmp_path / "a.npz")
+    assert list(images.batches(PREPROCESS)) == [] and all("no pixels" in why for why in images.bad.values())
+
+
+@pytest.mark.parametrize(("count", "lines"), [(5, 5), (6, 6), (200, 6)])
+def test_many_skipped_images_are_few_warnings(count, lines):
+    found = skipped({f"{i}.png": f"{i:03}.png cannot be decoded" for i in range(count)})
+    assert len(found) == lines and found[4] == "skipped an image: 004.png cannot be decoded"
+    assert count == 5 or found[5] == (
+        f"skipped {count - 5} more images, the last: {count - 1:03}.png cannot be decoded"
+    )
 
 
 def test_crops_are_cut_from_the_photo(tmp_path):

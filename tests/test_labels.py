@@ -142,6 +142,43 @@ def test_what_may_be_two_things_is_refused(name, content, reason, tmp_path):
         labels.read(written(tmp_path, name, content))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{0: 'tench, Tinca tinca',\n 1: \"jack-o'-lantern\"}\n",
+        "['tench, Tinca tinca',\n \"jack-o'-lantern\",\n]\n",
+        '"tench, Tinca tinca",\n"jack-o\'-lantern"\n',
+        '"tench, Tinca tinca"\n"jack-o\'-lantern"\n',
+        "'tench, Tinca tinca',\n'jack-o''-lantern',\n",
+        "tench, Tinca tinca,\njack-o'-lantern,\n",
+    ],
+)
+def test_what_code_writes(content, tmp_path):
+    found = labels.read(written(tmp_path, "labels.txt", content))
+    assert found == ("tench, Tinca tinca", "jack-o'-lantern")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{0: 'cat', 0: 'dog'}", "a key stands twice"),
+        ("- cat\n- dog\n", "a list of YAML"),
+        ('{"id": 0, "name": "cat"}\n{"id": 1, "name": "dog"}\n', "an object"),
+        ("{1: 'cat', 2: 'dog'}", "0 is not among"),
+    ],
+)
+def test_other_notations_are_no_labels(content, reason, tmp_path):
+    with pytest.raises(LabelsError, match=reason):
+        labels.read(written(tmp_path, "labels.txt", content))
+
+
+def test_imagenet_with_two_cranes_is_told_of_ours(tmp_path):
+    short = [label.split(" (")[0] for label in labels.imagenet()]
+    with pytest.raises(LabelsError, match="'crane', 'maillot' stand for more") as caught:
+        labels.read(written(tmp_path, "labels.txt", "\n".join(short)))
+    assert "--labels imagenet" in caught.value.mend
+
+
 def test_given_ones(tmp_path):
     assert labels.given(None) is None
     assert labels.given(["cat ", "dog"]) == ("cat", "dog")

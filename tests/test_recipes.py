@@ -53,6 +53,27 @@ def test_names_without_a_label_stay_unlabelled(write):
 def test_a_package_that_is_not_installed_is_passed_over(write):
     _, photos = recipe_photos(write(f'{SOURCE}[[source]]\npackage = "no_such_package"\npattern = ["*.png"]'))
     assert len(photos) == 4
+    assert photos.warnings == (
+        "recipe.toml: package no_such_package is not installed; its photos are missing",
+    )
+
+
+def test_what_patterns_pass_over_is_said(write, tmp_path):
+    text = SOURCE + "pattern = ['*', 'p1*', 'q*']\n"
+    path = write(text)
+    (tmp_path / "photos" / "._p0_7.png").write_bytes(b"x")
+    (tmp_path / "photos" / "notes.txt").write_text("x")
+    (tmp_path / "photos" / "more.png").mkdir()
+    _, photos = recipe_photos(path)
+    assert len(photos) == 4 and all(p.path.name[0] == "p" for p in photos.pictures)
+    skipped, nothing = photos.warnings
+    assert "skipped 1 files that match '*' and are no images" in skipped and "(notes.txt)" in skipped
+    assert nothing == f"recipe.toml: no file of {tmp_path / 'photos'} matches 'q*'"
+
+
+def test_photos_of_two_sources_at_once_are_said(write):
+    _, photos = recipe_photos(write(SOURCE + SOURCE + "pattern = ['p1*']\n"))
+    assert len(photos) == 5 and "1 of 5 photos are those of another source" in photos.warnings[0]
 
 
 def test_photos_that_are_nowhere_are_an_error(write):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from edgeeff.images import open_images
 from edgeeff.images.decoding import ORIENTATION
@@ -109,6 +109,19 @@ def test_exif_orientation_is_said_and_applied_when_asked(orientation, suffix, tm
     }
     assert np.array_equal(upright[0], turns[orientation](as_stored[0]))
     assert "turned upright (--exif)" in looked(tmp_path, exif=True)[0].lines[0]
+
+
+def test_orientations_that_a_png_has_elsewhere_are_said(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    raw, info = exif.tobytes(), PngImagePlugin.PngInfo()
+    # As ImageMagick writes it, and as Adobe's programs do.
+    info.add_text("Raw profile type exif", f"\nexif\n{len(raw):8}\n{raw.hex()}\n", zip=True)
+    Image.fromarray(pixels(8, 8, 3)).save(tmp_path / "a.png", pnginfo=info)
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", '<rdf:Description tiff:Orientation="6"/>')
+    Image.fromarray(pixels(8, 8, 3)).save(tmp_path / "b.png", pnginfo=info)
+    assert "2 of 2 images have an EXIF orientation" in looked(tmp_path)[0].lines[0]
 
 
 def test_an_orientation_that_makes_no_sense_is_upright(tmp_path):

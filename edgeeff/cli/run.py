@@ -59,7 +59,8 @@ def command(
         return _line(manifest, meaning, probabilities, top), _json(manifest, meaning, probabilities, top)
 
     if video.is_video(source):
-        return _stream(source, lambda image: answer(preprocess.fit(image)), limit, json=json)
+        turn = preprocess.exif
+        return _stream(source, lambda image: answer(preprocess.fit(image)), limit, turn=turn, json=json)
     warnings: list[str] = []
     _photos(_pixels(source, preprocess, warnings), answer, limit, warnings, json=json)
     return 0
@@ -86,7 +87,7 @@ def _photos(
         console.json_end(empty=shown == 0)
 
 
-def _stream(source: str, answer: _Answer, limit: int | None, *, json: bool) -> int:
+def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json: bool) -> int:
     """Results of a video's or camera's frames; as JSON one line for each, and one that ends them.
 
     Returns:
@@ -97,7 +98,7 @@ def _stream(source: str, answer: _Answer, limit: int | None, *, json: bool) -> i
     tally = video.Tally()
     interrupted = False
     try:
-        for frame in islice(video.frames(source, tally), limit):
+        for frame in islice(video.frames(source, tally, turn=turn), limit):
             line, data = answer(frame.image)
             name = f"{source} frame {frame.number}"
             if json:

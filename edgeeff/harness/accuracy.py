@@ -17,6 +17,7 @@ from edgeeff.harness import multilabel
 from edgeeff.harness.multilabel import MultilabelAccumulator, MultilabelScores
 from edgeeff.harness.verify import FEW, FidelityAccumulator, fidelity_warnings
 from edgeeff.images import ImageSet
+from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
 from edgeeff.preprocess import CHANNELS
@@ -287,7 +288,7 @@ def _session(bundle: Bundle, threads: int, via: str | None) -> tuple[str | None,
 
 def _warnings(report: AccuracyReport) -> tuple[str, ...]:
     found = [*report.warnings]
-    found += [f"skipped an image: {reason}" for reason in sorted(set(report.skipped.values()))]
+    found += skipped(report.skipped)
     if report.images < FEW:
         found.append(f"only {report.images} images to judge by: percentages of so few say little")
     scores = report.scores

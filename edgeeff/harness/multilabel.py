@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgeeff.bundle import Manifest
 from edgeeff.errors import LabelsError
 from edgeeff.images import ImageSet, Labelling
-from edgeeff.images.classes import find
+from edgeeff.images.classes import find, refuse_numbers
 from edgeeff.metrics import Array, json_number
 from edgeeff.tasks import Meaning
 
@@ -163,6 +163,8 @@ def _several(images: ImageSet, labels: Sequence[str]) -> Truth:
         if picture.class_name is None and picture.label < 0:
             continue
         found[number] = 0
+        if images.labelling.undecided:
+            refuse_numbers([picture.label], labels, "in the list,")
         if picture.class_name is None and picture.label >= len(labels):
             raise LabelsError(
                 f"{picture.place or picture}: label {picture.label} of {len(labels)}",

@@ -1,6 +1,6 @@
 """Images of an .npz: ``images`` uint8 [N, H, W, C] and, if it is labelled, ``labels`` [N].
 
-C is 3 (R, G, B), 1 (grey) or 4; [N, H, W] is grey as well.
+C is 3 (R, G, B), 1 (grey) or 4; [N, H, W] is grey as well, but for shapes that one colour image has.
 """
 
 from __future__ import annotations
@@ -86,11 +86,15 @@ def row(picture: Picture) -> npt.NDArray[np.uint8]:
 
 def _advice(reason: str) -> str:
     """How to save the images, and how to bring other types to 8 bits."""
+    if "may be one image" in reason:
+        return "save images[None] of one image, images[..., None] of grey ones: uint8 [N, H, W, C]"
     save = "save it as numpy.savez(path, images=uint8 [N, H, W, 3], labels=int [N])"
     if "images are float" in reason:
         return f"{save}; floats of 0…1 become 8 bits by (images * 255).round().astype('uint8')"
     if "images are uint16" in reason:
         return f"{save}; values of 0…65535 become 8 bits by (images >> 8).astype('uint8'), of 0…4095 by >> 4"
+    if "images are int" in reason or "images are uint32" in reason:
+        return f"{save}; whole numbers of 0…255 become 8 bits by images.astype('uint8')"
     if ", in Fortran's order" in reason:
         return f"{save}, with numpy.ascontiguousarray(images)"
     return save
@@ -118,6 +122,8 @@ def _shape(file: IO[bytes], member: zipfile.ZipInfo) -> tuple[int, int, int, int
     """The shape of the images, by a header that claims just what follows it."""
     shape, dtype, fortran = unpacking.npy_header(file)
     if len(shape) == 3:
+        if 3 in (shape[0], shape[2]) or shape[2] == 4:
+            raise ValueError(f"images are {dtype} {list(shape)}, which may be one image in colour")
         shape = (*shape, 1)
     if dtype != np.uint8 or len(shape) != 4 or shape[3] not in MODES or fortran or not min(shape[1:]):
         order = ", in Fortran's order" if fortran else ""
@@ -136,6 +142,10 @@ def _rows(path: Path, written: Stamp) -> _Rows:
     del written  # part of the cache's key: a file written anew is read anew
     copy = TemporaryFile()  # noqa: SIM115 - it lives as long as the rows do
     try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if "images" not in names:
+            raise ValueError(f"its arrays are {', '.join(names[:6]) or 'none'}, and none is called images")
         with zipfile.ZipFile(path) as archive, archive.open("images.npy") as member:
             shape = _shape(member, archive.getinfo("images.npy"))
             left = math.prod(shape)

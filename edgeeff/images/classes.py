@@ -16,6 +16,11 @@ from dataclasses import dataclass
 from edgeeff import labels as naming
 from edgeeff.errors import LabelsError
 
+#: Folders that part a set into images to train on and images to judge by.
+_SPLITS = frozenset(
+    {"train", "training", "val", "valid", "validation", "test", "testing", "eval", "dev", "holdout"}
+)
+
 
 @dataclass(frozen=True)
 class Labelling:
@@ -72,6 +77,11 @@ def find(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) -> F
     found = _by_synset(names, labels)
     if found is not None:
         return found
+    if not given.listed and all(_plain(name) in _SPLITS for name in names):
+        raise LabelsError(
+            f"subfolders are called {_shown(names)}: these are splits of the images, no classes",
+            mend="pass the folder of one split, whose subfolders are the classes",
+        )
     every = sorted({*names, *given.empty})
     if not given.listed and not naming.are_known(labels) and len(every) == len(labels):
         order = {name: i for i, name in enumerate(every)}
@@ -127,12 +137,19 @@ def _by_number(names: Sequence[str], labels: Sequence[str]) -> Found:
                 f"{numbers[moved]}. torchvision's ImageFolder would have numbered it {order.index(moved)}: "
                 "if the network was trained so, build with --labels"
             )
-    if 0 not in numbers.values() and 2 * len(names) > len(labels):
-        warnings.append(
-            "subfolders are taken as the classes' numbers from 0, and none is called 0 "
-            f"({_shown(sorted(names))}): if they count from 1, every image has a wrong class"
-        )
+    warnings += from_one(numbers.values(), labels, "subfolders are")
     return Found(numbers, tuple(warnings))
+
+
+def from_one(numbers: Iterable[int], labels: Sequence[str], what: str) -> list[str]:
+    """A warning where classes' numbers may count from 1: none is 0, and most others are there."""
+    found = sorted(set(numbers))
+    if not found or found[0] == 0 or 2 * len(found) <= len(labels):
+        return []
+    return [
+        f"{what} taken as the classes' numbers from 0, and none is 0 ({_shown([str(n) for n in found])}): if "
+        "they count from 1, every image has a wrong class"
+    ]
 
 
 def refuse_numbers(numbers: Iterable[int], labels: Sequence[str], what: str) -> None:
@@ -181,7 +198,9 @@ def _by_synset(names: Sequence[str], labels: Sequence[str]) -> Found | None:
 def _unknown(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) -> LabelsError:
     what = "classes of the list" if given.listed else "subfolders"
     # What is a number may stand beside names by mistake; the other way round is the likelier mistake.
-    unknown = sorted((name for name in given.names if name not in labels), key=lambda n: (_is_number(n), n))
+    known = {*labels, *naming.synsets()} if naming.are_imagenet(labels) else {*labels}
+    unknown = sorted((name for name in given.names if name not in known), key=lambda n: (_is_number(n), n))
+    unknown = unknown or sorted(name for name in given.names if name not in labels)
     if not naming.are_known(labels):
         return LabelsError(
             f"the network's {len(labels)} classes have no labels, so nothing says which of them "
@@ -208,6 +227,10 @@ def _unknown(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) 
 
 def _nearest(name: str, labels: Sequence[str]) -> str:
     """The label that was probably meant, and what differs if it is hard to see."""
+    # ImageNet has a crane that is a bird, and one that is a machine.
+    same = [label for label in labels if _plain(re.split(r"[,(]", label)[0]) == _plain(name) != _plain(label)]
+    if same:
+        return f"labels like it: {', '.join(map(repr, same[:4]))}"
     plain: dict[str, str] = {}
     for label in labels:
         plain.setdefault(_plain(label), label)

@@ -68,7 +68,9 @@ def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -
 def _items(images: Iterable[Any]) -> list[Any]:
     known = (str, Path, Image.Image, np.ndarray)
     items = (
-        list(images) if isinstance(images, Iterable) and not isinstance(images, (bytes, dict)) else [images]
+        list(images)
+        if isinstance(images, Iterable) and not isinstance(images, (bytes, dict, set, frozenset))
+        else [images]
     )
     wrong = [type(item) for item in items if not isinstance(item, known)]
     if wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -12,11 +12,45 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import ImageError, LabelsError
-from edgeeff.images.classes import Labelling, find, refuse_numbers
+from edgeeff.images.classes import Labelling, find, from_one, refuse_numbers
 from edgeeff.images.decoding import try_decode
 from edgeeff.images.picture import UNLABELLED, Picture, file_digest
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.watched import stamp
+
+#: Warnings of images that are skipped, one each, at most.
+_SKIPPED = 5
+
+
+def skipped(bad: Mapping[str, str]) -> list[str]:
+    """Warnings of images that were skipped: the first ones with the reason, and how many more.
+
+    Args:
+        bad: Why each of them cannot be decoded, by its name.
+    """
+    reasons = sorted(set(bad.values()))
+    found = [f"skipped an image: {reason}" for reason in reasons[:_SKIPPED]]
+    if len(reasons) > _SKIPPED:
+        found.append(f"skipped {len(reasons) - _SKIPPED} more images, the last: {reasons[-1]}")
+    return found
+
+
+def _labels_below(pictures: Sequence[Picture], labels: Sequence[str]) -> tuple[str, ...]:
+    """A warning of images in a class's folder that lie in a folder named after another class."""
+    names = {*labels}
+    found = []
+    for picture in pictures:
+        folders = picture.path.parts[:-1]
+        if picture.class_name in folders:
+            last = len(folders) - folders[::-1].index(picture.class_name)
+            if any(name in names for name in folders[last:]):
+                found.append(picture)
+    if not found:
+        return ()
+    return (
+        f"{len(found)} of {len(pictures)} images lie in a folder called like one class, in the folder of "
+        f"another, and count for the outer one: {found[0]} for {found[0].class_name}",
+    )
 
 
 @dataclass
@@ -65,8 +99,9 @@ class ImageSet:
                 )
         if self.labelling.undecided:
             refuse_numbers((p.label for p in unnamed), labels, "in the list,")
+        counted = from_one((p.label for p in unnamed), labels, "labels of the images are")
         if not self.labelling.names:
-            return replace(self, labelling=Labelling())
+            return replace(self, labelling=Labelling(), warnings=(*self.warnings, *counted))
         first: dict[str, str] = {}
         for picture in self.pictures:
             if picture.class_name is not None:
@@ -78,7 +113,8 @@ class ImageSet:
             else replace(p, label=found.numbers[p.class_name], class_name=None, place="")
             for p in self.pictures
         )
-        warnings = (*self.warnings, *found.warnings)
+        below = () if self.labelling.listed else _labels_below(self.pictures, labels)
+        warnings = (*self.warnings, *counted, *below, *found.warnings)
         return ImageSet(pictures, self.bad, warnings=warnings, notes=self.notes)
 
     def digest(self) -> str:

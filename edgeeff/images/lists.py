@@ -7,6 +7,7 @@ may say which is which; in other lists the path comes first, and a comma, semico
 from __future__ import annotations
 
 import csv
+import glob
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,10 @@ _PATHS = frozenset(
 _NAMES = frozenset(
     {"class", "classname", "label", "labelname", "name", "category", "categoryname", "species"}
 )
+#: A path where no other column is one: Kaggle's, mostly without a suffix.
+_IDS = frozenset({"id", "idcode", "uid", "key"})
+#: What says whether a row is one to train on or one to judge by.
+_SPLITS = frozenset({"split", "set", "subset", "fold", "dataset", "datasplit", "isvalid", "istrain", "phase"})
 _NUMBERS = frozenset(
     {
         *("index", "idx", "classindex", "classidx", "classid", "classnumber"),
@@ -91,7 +96,28 @@ def read(path: Path) -> Listed:
         elif row.label in order:
             picture = replace(picture, label=order[row.label], class_name=row.label)
         pictures.append(picture)
+    _refuse_no_files(pictures, path)
     return Listed(pictures, names, undecided and numbers, (*warnings, *_twice(pictures, path)))
+
+
+def _refuse_no_files(pictures: Sequence[Picture], path: Path) -> None:
+    """Refuse a list whose every line names nothing: it is of another form than it was taken for.
+
+    Raises:
+        MissingFileError: With what is there under a name like the first.
+    """
+    if not pictures or any(_exists(str(picture.path), Path()) for picture in pictures):
+        return
+    first = pictures[0]
+    name = first.path.name
+    named = sorted(p.name for p in first.path.parent.glob(f"{glob.escape(name)}.*") if p.stem == name)
+    like = [other for other in named if suffixes.is_image(other)]
+    raise MissingFileError(
+        f"{path}: no line names a file that is there; {first.place} is taken to name {first.path}",
+        mend=f"write file names with their suffix: {like[0]}"
+        if like
+        else f"paths are relative to the list's folder; {_MEND}",
+    )
 
 
 def _of_lines(lines: Sequence[str], path: Path) -> tuple[list[_Row], bool | None]:
@@ -136,7 +162,7 @@ def _unquoted(label: str | None) -> str | None:
 
 def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[list[_Row], bool | None]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(lines)
-    reader = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter)
+    reader = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, skipinitialspace=True)
     table: list[tuple[int, list[str]]] = []
     try:
         for cells in reader:
@@ -152,6 +178,8 @@ def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[li
     if header is not None and not any(_plain(cell) in _PATHS | _NAMES | _NUMBERS for cell in header):
         warnings.append(f"{path}: the first row is taken for a header ({', '.join(header)})")
     body = table[1:] if header is not None else table
+    if header is not None:
+        warnings += _splits(header, body, path)
     where, what = _columns(header, body, path)
     rows = []
     for number, cells in body:
@@ -165,6 +193,18 @@ def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[li
     return rows, numbers
 
 
+def _splits(header: Sequence[str], body: Sequence[tuple[int, list[str]]], path: Path) -> list[str]:
+    """A warning of rows that belong to several splits: all of them are taken."""
+    for column, head in enumerate(header):
+        values = sorted({cells[column] for _, cells in body if column < len(cells)})
+        if _plain(head) in _SPLITS and len(values) > 1:
+            return [
+                f"{path}: column {head} has {', '.join(values[:4])}, and the rows of all of them are taken; "
+                "keep those that are meant in a list of their own"
+            ]
+    return []
+
+
 def _delimiter(lines: Sequence[str]) -> str:
     """The separator that a CSV uses; spreadsheets write a semicolon where the comma is the decimal point."""
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
@@ -176,7 +216,7 @@ def _header(table: Sequence[tuple[int, list[str]]], folder: Path) -> list[str] |
     first = table[0][1]
     if any(suffixes.is_image(cell) or _exists(cell, folder) for cell in first if cell):
         return None
-    if any(_plain(cell) in _PATHS for cell in first):
+    if any(_plain(cell) in _PATHS | _IDS for cell in first):
         return first
     second = table[1][1] if len(table) > 1 else []
     return first if any(suffixes.is_image(cell) for cell in second) else None
@@ -194,7 +234,10 @@ def _columns(
             (i for kind in (_NAMES, _NUMBERS) for i, head in enumerate(heads) if head in kind and i != where),
             None,
         )
-        where = _column_of_images(body, width) if where is None else where
+        if where is None:
+            where = _column_of_images(body, width)
+        if where is None:
+            where = next((i for i, head in enumerate(heads) if head in _IDS), 0)
         if what is None and width == 2:
             what = 1 - where
         if what is None and width > 1:
@@ -203,18 +246,18 @@ def _columns(
                 mend="name the column that holds the class's name 'class', or its number 'index'",
             )
         return where, what
-    where = _column_of_images(body, width)
+    where = _column_of_images(body, width) or 0
     if width > 2:
         raise LabelsError(f"{path} has {width} columns, and no header says what they are", mend=_MEND)
     return where, 1 - where if width == 2 else None
 
 
-def _column_of_images(body: Sequence[tuple[int, list[str]]], width: int) -> int:
+def _column_of_images(body: Sequence[tuple[int, list[str]]], width: int) -> int | None:
     for column in range(width):
         cells = [row[column] for _, row in body if column < len(row)]
         if cells and all(suffixes.is_image(cell) for cell in cells):
             return column
-    return 0
+    return None
 
 
 def _number(label: str, place: str) -> int:

@@ -25,6 +25,8 @@ from edgeeff.preprocess import Preprocess
 
 #: Deep images whose values are looked at, spread over the set.
 SAMPLE = 32
+#: Where Pillow finds the orientation of a PNG.
+_EXIF = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 #: As wide as sensors' data are, in a container of 16 bits.
 _SENSOR_BITS = (8, 10, 12, 14)
 
@@ -76,7 +78,8 @@ def _header(path: Path) -> _Header:
             refuse_bomb(image, path)
             kind = depth.kind(image)
             mode = "transparent" if _transparent(image) else image.mode
-            has_exif = image.format != "PNG" or "exif" in image.info  # else a PNG is decoded to look for it
+            # A PNG without any of them is decoded to look for what may come behind the pixels.
+            has_exif = image.format != "PNG" or not _EXIF.isdisjoint(image.info)
             turned = has_exif and orientation(image) != 1
             several = bool(getattr(image, "is_animated", False))
             return _Header(kind, depth.declared(image) if kind else None, turned, mode, several)

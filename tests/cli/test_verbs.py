@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgeeff import video
 from edgeeff.zoo import catalog
 
 INT8 = "lite0-cpu-int8"
@@ -215,3 +218,28 @@ def test_a_reader_that_goes_away_is_no_error(start):
             process.stdout.close()
             err = process.stderr.read()
         assert process.returncode == 0 and err == "", err
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_turned_video_is_said(turn, edgeeff, lite0_bundles, photos, tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_image(Image.open(photos[0].path).convert("RGB").resize((64, 48)))
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    if turn:  # the matrix of the track's header (ISO 14496-12, 8.3.2)
+        data, upright = path.read_bytes(), struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+        place = data.index(upright, data.index(b"tkhd"))
+        matrix = struct.pack(">9I", 0, 0xFFFF0000, 0, 1 << 16, 0, 0, 0, 0, 1 << 30)
+        path.write_bytes(data[:place] + matrix + data[place + len(matrix) :])
+    result = edgeeff("run", lite0_bundles / INT8, path, "--json")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert result.status == 0 and lines[-1]["frames"] == 1
+    said = [f"{path} is to be shown turned left by 90°" in text for text in lines[-1]["warnings"]]
+    assert said == [True] * bool(turn)
+    for as_shown in (False, True):
+        (frame,) = video.frames(str(path), turn=as_shown)
+        assert frame.image.size == ((48, 64) if turn and as_shown else (64, 48))
+    assert ("turned left by 90°" in result.err) == bool(turn)

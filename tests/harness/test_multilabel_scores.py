@@ -1,5 +1,7 @@
 """F1 and average precision, and what lists, folders and arrays tell of an image's labels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +9,9 @@ from PIL import Image
 import edgeeff
 from edgeeff.cli import tables
 from edgeeff.errors import LabelsError, OptionError
+from edgeeff.harness import multilabel
 from edgeeff.harness.multilabel import MultilabelAccumulator, average_precision
+from edgeeff.images import open_images
 from edgeeff.tasks import Meaning
 
 COLOURS = ("red", "green", "blue")
@@ -93,6 +97,15 @@ def test_an_image_without_a_cell_is_unknown(colour, folder):
 def test_labels_that_the_network_has_not_are_refused(colour, folder, cell):
     with pytest.raises(LabelsError):
         edgeeff.evaluate(colour, written(folder, "path,class", f"0.png,{cell}", "1.png,-"))
+
+
+def test_a_number_that_is_another_label_is_refused(folder):
+    network = SimpleNamespace(classes=4, labels=("0", "1", "10", "2"), negative="")
+    with pytest.raises(LabelsError, match="2 may be class number 2, labelled '10', or the class"):
+        multilabel.truth(open_images(written(folder, "0.png,1", "1.png,2")), network)
+    for head, place in (("index", 2), ("name", 3)):
+        images = open_images(written(folder, f"path,{head}", "1.png,2"))
+        assert multilabel.truth(images, network)[0].argmax() == place
 
 
 def test_a_folder_for_each_class_says_nothing_of_the_other_labels(colour, folder, tmp_path):

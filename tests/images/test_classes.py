@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_what_is_certain_is_taken_without_a_word(names, labels, classes, tree):
             "may be class number 10, labelled '8', or the class labelled '10'",
         ),
         (["b", "a", "c"], placeholders(4), "have no labels"),
-        (["n01440764", "n00000000"], imagenet(), "'n01440764'"),
+        (["n01440764", "n00000000"], imagenet(), "network: 'n00000000'"),
         (["n01440764", "n01443537"], placeholders(3), "have no labels"),
         (["cat"], ["cat", "cat"], "more than one class called 'cat'"),
     ],
@@ -86,6 +87,36 @@ def test_what_is_certain_is_taken_without_a_word(names, labels, classes, tree):
 def test_what_is_not_certain_is_refused(names, labels, reason, tree):
     with pytest.raises(LabelsError, match=reason):
         tree(*names).classes_named(labels)
+
+
+@pytest.mark.parametrize("labels", [("cat", "dog"), placeholders(2), imagenet()])
+def test_splits_are_no_classes(labels, tree):
+    with pytest.raises(LabelsError, match="train, val: these are splits"):
+        tree("train", "val").classes_named(labels)
+
+
+def test_splits_may_be_classes_by_name(tree):
+    assert found(tree("test", "train"), ["train", "test", "car"]) == {"test": 1, "train": 0}
+
+
+def test_a_synonym_names_every_label_that_it_may_be(tree):
+    with pytest.raises(LabelsError, match=r"'crane' .labels like it: 'crane .bird.', 'crane .machine.'"):
+        tree("crane", "tench").classes_named(imagenet())
+
+
+def test_an_unknown_synset_is_named_alone(tree):
+    with pytest.raises(LabelsError, match="1 of 2 subfolders are no class of the network: 'n99999999'"):
+        tree("n01440764", "n99999999").classes_named(imagenet())
+
+
+def test_a_class_in_the_folder_of_another_is_said(tmp_path):
+    for name in ("cat/train/a.png", "cat/dog/b.png", "dog/dog/c.png"):
+        (tmp_path / "dog" / name).parent.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "dog" / name)
+    images = open_images(tmp_path / "dog").classes_named(("cat", "dog"))
+    (warning,) = images.warnings
+    assert warning.startswith("1 of 3 images lie in a folder") and warning.endswith("b.png for cat")
+    assert [p.label for p in images.pictures] == [0, 0, 1]
 
 
 def test_another_unicode_form_is_named(tree):
@@ -106,7 +137,7 @@ def test_another_unicode_form_is_named(tree):
             {str(i): i for i in range(12)},
             "10 as 10. torchvision's ImageFolder would have numbered it 2",
         ),
-        (["1", "2", "3"], [], ["a", "b", "c", "d"], {"1": 1, "2": 2, "3": 3}, "none is called 0"),
+        (["1", "2", "3"], [], ["a", "b", "c", "d"], {"1": 1, "2": 2, "3": 3}, "none is 0 .1, 2, 3"),
         (
             ["n01440764", "n15075141"],
             [],
@@ -125,7 +156,7 @@ def test_what_is_assumed_is_said(names, empty, labels, classes, reason, tree):
 
 def test_all_synsets_in_any_order_are_imagenet():
     names = tuple(sorted(synsets()))
-    pictures = tuple(Picture(f"{name}/a.png", label=0, class_name=name) for name in reversed(names))
+    pictures = tuple(Picture(Path(f"{name}/a.png"), label=0, class_name=name) for name in reversed(names))
     images = ImageSet(pictures, labelling=Labelling(names)).classes_named(imagenet())
     np.testing.assert_array_equal(images.labels, np.arange(1000)[::-1])
 

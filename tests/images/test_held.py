@@ -114,6 +114,8 @@ def test_grey_networks_take_grey_arrays():
         (7, "builtins.int"),
         (b"\x89PNG", "builtins.bytes"),
         ({"images": PIXELS}, "builtins.dict"),
+        ({"a.png", "b.png"}, "builtins.set"),  # it has no order
+        (Image.new("RGB", (0, 4)), "no pixels"),
     ],
 )
 def test_what_is_no_image_is_refused(images, reason):

@@ -108,6 +108,50 @@ def test_a_list_that_contradicts_itself_is_refused(name, content, reason, listed
         listed(name, content)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "place", "mend"),
+    [
+        ("a.txt", "490\n361\n", "line 1 is taken to name .*490", "relative to the list's folder"),
+        ("a.txt", "1 a.png\n0 d,e.png\n", "line 1 is taken to name .*1 a.png", "path,class on each line"),
+        ("a.txt", "a.png|cat\n", "line 1", "path,class on each line"),
+        ("a.csv", "id,label\na,0\n#1,1\n", r"line 2 is taken to name [^ ]*a\s", "suffix: a.png"),
+        ("a.csv", "id_code,diagnosis\na,0\n", "line 2", "suffix: a.png"),
+        ("a.csv", "image_id,label\na,cat\n", "line 2", "suffix: a.png"),
+        ("a.csv", "path,label\nC:\\data\\a.png,cat\n", "line 2", "relative to the list's folder"),
+    ],
+)
+def test_a_list_of_nothing_that_is_there_is_refused(name, content, place, mend, listed):
+    with pytest.raises(MissingFileError, match=f"no line names a file that is there; .*{place}") as caught:
+        listed(name, content)
+    assert mend in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,path,label\n0,a.png,cat\n1,p/b c.png,eel\n",
+        "id,label\na.png,cat\np/b c.png,eel\n",
+        '"path", "label"\n"a.png", "cat"\n"p/b c.png", "eel"\n',
+    ],
+)
+def test_what_kaggle_and_scripts_write(content, listed):
+    images = listed("a.csv", content)
+    assert classes(images) == {"a.png": 1, "b c.png": 0} and images.warnings == ()
+
+
+def test_rows_of_several_splits_are_said(listed):
+    images = listed("a.csv", "path,label,split\na.png,cat,train\np/b c.png,eel,val\n")
+    assert len(images) == 2 and "column split has train, val, and the rows of all" in images.warnings[0]
+    assert listed("b.csv", "path,label,split\na.png,cat,val\n").warnings == ()
+
+
+def test_numbers_that_may_count_from_1_are_said(listed):
+    images = listed("a.csv", "a.png,1\np/b c.png,2\n").classes_named(LABELS)
+    assert "none is 0 (1, 2): if they count from 1" in images.warnings[0]
+    for content in ("a.png,0\np/b c.png,2\n", "a.png,1\np/b c.png,1\n"):
+        assert listed("a.csv", content).classes_named(LABELS).warnings == ()
+
+
 def test_an_image_listed_twice_is_said(listed):
     assert "1 of 2 lines name an image that an earlier line names (line 2)" in listed(
         "a.txt", "a.png,1\na.png,1\n"
