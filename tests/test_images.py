@@ -102,6 +102,7 @@ def test_an_npz_written_anew_is_read_anew(tmp_path):
         {"pictures": noise(2, 8, 8, 3)},
         {"images": noise(2, 8, 8, 3).astype(np.float32)},
         {"images": noise(2, 8)},
+        {"images": noise(2, 0, 8, 3)},
         {"images": noise(8, 8, 3)},
         {"images": noise(8, 8, 4)},
         {"images": noise(3, 8, 8)},
@@ -205,12 +206,6 @@ def test_every_mode_becomes_rgb(mode, tmp_path):
     source.save(path)
     image = decode(Picture(path), PREPROCESS)
     assert (image.mode, image.size) == ("RGB", (5, 4))
-
-
-def test_an_image_without_pixels_is_skipped(tmp_path):
-    np.savez(tmp_path / "a.npz", images=noise(2, 0, 8, 3))
-    images = open_images(tmp_path / "a.npz")
-    assert list(images.batches(PREPROCESS)) == [] and all("no pixels" in why for why in images.bad.values())
 
 
 @pytest.mark.parametrize(("count", "lines"), [(5, 5), (6, 6), (200, 6)])
