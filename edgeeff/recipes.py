@@ -223,8 +223,8 @@ def _matching(patterns: Sequence[str], folder: Path, recipe: Path) -> tuple[list
         if len(photos) < len(matched):
             other = next(p for p in matched if not is_readable(p))
             warnings.append(
-                f"{recipe.name}: skipped {len(matched) - len(photos)} files that match {pattern!r} and are no "
-                f"images that this Pillow reads ({other.name})"
+                f"{recipe.name}: skipped {len(matched) - len(photos)} files that match {pattern!r} and are "
+                f"no images that this Pillow reads ({other.name})"
             )
         elif not photos:
             warnings.append(f"{recipe.name}: no file of {folder} matches {pattern!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -106,7 +107,7 @@ def _refuse_no_files(pictures: Sequence[Picture], path: Path) -> None:
     Raises:
         MissingFileError: With what is there under a name like the first.
     """
-    if not pictures or any(_exists(str(picture.path), Path()) for picture in pictures):
+    if not pictures or any(os.path.lexists(picture.path) for picture in pictures):
         return
     first = pictures[0]
     name = first.path.name
