@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from edgeeff import backends, request
+from edgeeff import backends, foreign_ends, request
 from edgeeff.backends import Emission, input_preprocess, room
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
@@ -48,9 +48,6 @@ from edgeeff.zoo.sources._content import sha256
 
 #: The largest input, the most classes and the largest tensor (values) that anything is allocated for.
 _LARGEST, _MOST_CLASSES, _MOST_VALUES = 4096, 1 << 20, 1 << 29
-
-#: What changes no value but by rounding it.
-_SAME = frozenset({"QuantizeLinear", "DequantizeLinear", "Flatten", "Reshape"})
 
 #: What a hub graph is made of.
 OPERATORS = frozenset(
@@ -130,7 +127,8 @@ def emit(
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
     sides, negative = request.sides(given_labels(labels), classes)
     names = request.resolve_labels(sides, None, classes, labels)
-    meaning, already = _meaning(graph, path, preprocess, classes, task, threshold)
+    progress.warn_again(foreign_ends.warnings(graph, preprocess))
+    meaning, already = _meaning(graph, path, preprocess, classes, task, threshold, progress)
     if not meaning.exclusive:
         progress.tell(
             f"task     {meaning.task}: a label is there if its sigmoid is {meaning.threshold:g} or more"
@@ -292,13 +290,14 @@ def _meaning(
     classes: int,
     task: str | None,
     threshold: float | None,
+    progress: Recorder,
 ) -> tuple[Meaning, bool]:
     """What the outputs mean, and whether the graph itself makes probabilities at its end.
 
     Raises:
         OptionError: They cannot mean what was asked for.
     """
-    ends_in = _ends_in(graph)
+    ends_in = foreign_ends.made(graph, str(path))
     options = Options(
         task=request.resolve_task(task),
         threshold=None if threshold is None else checked_threshold(threshold),
@@ -306,20 +305,10 @@ def _meaning(
     )
     identity = Identity("foreign", str(path), path.stem, "", preprocess, classes, ends_in=ends_in)
     meaning = request.resolve_meaning(options, identity)
+    progress.warn_again(request.task_warnings(meaning, identity, task))
     if ends_in == "sigmoid" and meaning.exclusive:
         raise OptionError(f"--task {meaning.task}, and {path} ends in a sigmoid", mend="leave out --task")
     return meaning, bool(ends_in)
-
-
-def _ends_in(graph: onnx.ModelProto) -> str:
-    """What the graph makes of its logits at the end, ``softmax`` or ``sigmoid``; empty for nothing."""
-    makers = {name: node for node in graph.graph.node for name in node.output}
-    node = makers.get(graph.graph.output[0].name)
-    for _ in graph.graph.node:
-        if node is None or node.op_type not in _SAME:
-            break
-        node = makers.get(node.input[0])
-    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(node.op_type, "") if node is not None else ""
 
 
 def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int], int]:

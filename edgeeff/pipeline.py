@@ -348,6 +348,7 @@ def prepare(
     )
     cache = replace(cache or Cache.default(), watched=Watched())
     identity, source_digest = steps.identify(asked, cache, progress)
+    request.refuse_second_normalisation(identity, changed)
     own = request.prepared(identity.preprocess, asked.size, changed)
     preprocess, turned = request.in_rgb(own, asked.channels)
     progress.tell(request.network_line(identity))
@@ -359,7 +360,7 @@ def prepare(
     if turned:
         progress.tell(turned)
     meaning = request.resolve_meaning(options, identity)
-    progress.warn_again(request.task_warnings(meaning, identity))
+    progress.warn_again(request.task_warnings(meaning, identity, options.task))
     if not meaning.exclusive:
         progress.tell(request.task_line(meaning, identity))
         budget.refuse_drop(options.budget, meaning.task)

@@ -243,8 +243,13 @@ def resolve_meaning(options: Options, identity: Identity) -> Meaning:
     return Meaning(task, threshold, options.softmax or options.probabilities)
 
 
-def task_warnings(meaning: Meaning, identity: Identity) -> tuple[str, ...]:
-    """What an option makes of the outputs that their source does not."""
+def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tuple[str, ...]:
+    """What an option, or the default where there is none, makes of the outputs that their source does not."""
+    if identity.classes == 1 and not identity.ends_in and task is None:
+        return (
+            "the network has one output, which is taken for a label's logit, and its sigmoid for the label's "
+            "probability: an output that is a measure (an age, a score) has no task yet (--task)",
+        )
     if meaning.exclusive and identity.ends_in == "sigmoid":
         return (
             "the network's source ends in a sigmoid, and it is built for one class an image: probabilities "
@@ -347,6 +352,29 @@ def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str
             )
         fitted[option] = tuple(values) * (own.channels // len(values))
     return replace(own.resized(size), **fitted)
+
+
+def refuse_second_normalisation(identity: Identity, changed: Mapping[str, Any]) -> None:
+    """Refuse a mean or std that would take the place of the one that a graph itself computes with.
+
+    Raises:
+        OptionError: The graph normalises its input, and otherwise than the options say.
+    """
+    if identity.conventions is not None or not {"mean", "std"} <= {*identity.said}:
+        return
+    own = identity.preprocess
+    for option, figures in (("mean", own.mean), ("std", own.std)):
+        given = changed.get(option)
+        if given is not None and any(
+            abs(value - figure) > _SAME_MEAN
+            for value, figure in zip(tuple(given) * (len(figures) // len(given)), figures, strict=False)
+        ):
+            raise OptionError(
+                f"--{option} {_channels(given)}, and {identity.source} normalises its input itself: mean "
+                f"{_channels(own.mean)}, std {_channels(own.std)} on pixels of 0…255",
+                mend="leave out --mean and --std; if the file is fed images that were normalised before, "
+                "export the network without its own normalisation, and say both",
+            )
 
 
 def in_rgb(preprocess: Preprocess, order: Order | None) -> tuple[Preprocess, str | None]:

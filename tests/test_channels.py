@@ -12,7 +12,7 @@ import edgeeff
 from edgeeff.backends.tensorrt.device.onboard import golden
 from edgeeff.backends.tflite import metadata
 from edgeeff.cache import Cache
-from edgeeff.errors import CheckpointError, OptionError
+from edgeeff.errors import CheckpointError, GraphError, OptionError
 from edgeeff.graph.model import expand_functions
 from edgeeff.graph.order import turn_around
 from edgeeff.images import decode
@@ -193,10 +193,23 @@ def turned_file(lite0, path):
 
 def test_an_onnx_file_that_turns_colours_around_is_warned_of(lite0, tmp_path):
     source = str(turned_file(lite0, tmp_path / "net.onnx"))
-    (warning,) = onnx_file.identify(Asked(source), source).warnings
+    (warning,) = onnx_file.identify(Asked(source, "lite0"), source).warnings
     assert "--channels bgr" in warning
     for settled in ("rgb", "bgr"):
-        assert not onnx_file.identify(Asked(source, channels=settled), source).warnings
+        assert not onnx_file.identify(Asked(source, "lite0", channels=settled), source).warnings
+
+
+def test_an_onnx_file_whose_metadata_say_bgr_is_refused_until_it_is_settled(lite0, tmp_path):
+    model = expand_functions(lite0.graph)
+    for key, value in (("Image.ColorSpaceGamma", "SRGB"), ("Image.BitmapPixelFormat", "Bgr8")):
+        model.metadata_props.add(key=key, value=value)
+    source = str(tmp_path / "net.onnx")
+    onnx.save(model, source)
+    with pytest.raises(GraphError, match="Bgr8") as error:
+        onnx_file.identify(Asked(source, "lite0"), source)
+    assert "--channels bgr" in error.value.mend
+    for settled in ("rgb", "bgr"):
+        assert not onnx_file.identify(Asked(source, "lite0", channels=settled), source).warnings
 
 
 def test_an_onnx_file_that_turns_colours_around_computes_the_same(lite0, run_onnx, tmp_path):

@@ -9,15 +9,17 @@ from functools import cache
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from onnxruntime import quantization
 from onnxruntime.quantization import QuantType
 
-from edgeeff import foreign
+from edgeeff import foreign, foreign_ends
 from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.backends.tensorrt.lint.reading import load
 from edgeeff.errors import GraphError, OptionError
 from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions
+from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 
 SIZE = 32
@@ -174,6 +176,50 @@ def test_what_a_graph_makes_of_its_logits_is_not_made_twice(
         foreign.emit(
             tmp_path / "ended.onnx", target="cpu-int8", task=other, output=tmp_path / "other", **NORMALISED
         )
+
+
+@pytest.mark.parametrize(
+    ("ops", "message"),
+    [
+        (["Softmax:0"], "axis 0, not the classes"),
+        (["Softmax", "Mul"], "computed of Softmax"),
+        (["Sigmoid", "Mul", "Add"], "computed of Sigmoid"),
+        (["Softmax", "Sigmoid"], "computed of Softmax"),
+        (["Clip", "Mul"], "computed of Clip"),
+    ],
+)
+def test_what_is_computed_of_probabilities_is_no_logit(ops, message, quantised):
+    """A softmax on top of percentages, or of a sigmoid's score, would be taken for a probability."""
+    model, last = onnx.load(quantised("lite", "default")), ""
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(4), "four"))
+    for number, op in enumerate(ops):
+        kind, _, axis = op.partition(":")
+        reads = [last or model.graph.output[0].name, *["four"] * {"Mul": 1, "Add": 1, "Clip": 2}.get(kind, 0)]
+        last = f"made.{number}"
+        model.graph.node.append(
+            onnx.helper.make_node(kind, reads, [last], **({"axis": int(axis)} if axis else {}))
+        )
+    model.graph.output[0].name = last
+    with pytest.raises(GraphError, match=message):
+        foreign_ends.made(model, "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("op", "normalised", "warned"),
+    [("Mul", True, True), ("Clip", True, True), ("Mul", False, False), (None, True, False)],
+)
+def test_a_graph_that_normalises_and_is_fed_normalised_images_is_warned_of(op, normalised, warned, quantised):
+    model = onnx.load(quantised("lite", "default"))
+    if op is not None:
+        first = next(n for n in model.graph.node if n.input[0] == model.graph.input[0].name)
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(1 / 255), "k"))
+        reads = [first.input[0], "k", *["k"] * (op == "Clip")]
+        first.input[0] = "changed"
+        model.graph.node.insert(0, onnx.helper.make_node(op, reads, ["changed"], name="own"))
+    mean, std = (NORMALISED["mean"], NORMALISED["std"]) if normalised else ((0.0,) * 3, (1.0,) * 3)
+    said = foreign_ends.warnings(model, Preprocess((SIZE, SIZE), mean, std))
+    assert [text for text in said if "changes its input itself" in text and "own" in text] == said
+    assert bool(said) == warned
 
 
 def test_an_fp16_graph_enters_as_float32(quantised, tmp_path):

@@ -182,15 +182,29 @@ def test_one_class_of_a_sigmoid_is_warned_of():
     identity = Identity("onnx_file", "net.onnx", "b0", "", Preprocess((8, 8), (0,) * 3, (1,) * 3), 3)
     ended = replace(identity, ends_in="sigmoid", threshold=0.3)
     asked = request.resolve_meaning(Options(task="classification"), ended)
-    assert asked.exclusive and "not those of the source" in request.task_warnings(asked, ended)[0]
+    assert (
+        asked.exclusive
+        and "not those of the source" in request.task_warnings(asked, ended, "classification")[0]
+    )
     own = request.resolve_meaning(Options(), ended)
-    assert (own.task, own.threshold) == ("multilabel", 0.3) and not request.task_warnings(own, ended)
+    assert (own.task, own.threshold) == ("multilabel", 0.3) and not request.task_warnings(own, ended, None)
     assert request.resolve_meaning(Options(threshold=0.6), ended).threshold == 0.6
     for name in ("softmax", "log_softmax"):
         with pytest.raises(OptionError, match="ends in a softmax"):
             request.resolve_meaning(Options(task="multilabel"), replace(identity, ends_in=name))
         with pytest.raises(OptionError, match="always 1"):
             request.resolve_meaning(Options(), replace(identity, classes=1, ends_in=name))
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "task", "warned"), [("", None, True), ("sigmoid", None, False), ("", "multilabel", False)]
+)
+def test_one_output_of_unknown_meaning_is_warned_of(ends_in, task, warned):
+    """It may be a measure, an age or a score, of which a sigmoid says nothing."""
+    preprocess = Preprocess((8, 8), (0,) * 3, (1,) * 3)
+    identity = Identity("onnx_file", "net.onnx", "b0", "", preprocess, 1, ends_in=ends_in)
+    meaning = request.resolve_meaning(Options(task=task), identity)
+    assert any("a measure" in text for text in request.task_warnings(meaning, identity, task)) == warned
 
 
 @pytest.mark.slow

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
+from edgeeff import request
 from edgeeff.errors import CheckpointError, EdgeeffError, GraphError, MissingFileError, OptionError
 from edgeeff.graph import execute
 from edgeeff.progress import Silent
@@ -71,15 +74,37 @@ def test_onnx(network, tmp_path):
     asked = Asked(str(tmp_path / "camera 3.onnx"))
     identity = identified(asked)
     assert (identity.kind, identity.model, identity.classes) == ("onnx_file", "camera-3", 10)
-    assert "mean" in identity.assumed[0]
+    (warning,) = identity.warnings
+    assert "ImageNet's mean and std are taken" in warning and "--model" in warning
     with torch.no_grad():
         assert same(logits(asked, photos()), network(photos()))
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [({"mean": (0.0,)}, True), ({"std": (58.4, 57.1, 57.4)}, True), ({"mean": (127.5,) * 3}, False)],
+)
+def test_a_graphs_own_normalisation_is_not_replaced(network, tmp_path, changed, refused):
+    """Who says how his file is fed, on top of what it does itself, would get another network."""
+
+    class Normalised(nn.Module):
+        def forward(self, x):
+            return network(x * 2 - 1)
+
+    module = Normalised()
+    module.network = network
+    export(module.eval(), tmp_path / "net.onnx")
+    identity = identified(Asked(str(tmp_path / "net.onnx")))
+    assert (identity.preprocess.mean, identity.said) == ((127.5,) * 3, ("mean", "std"))
+    reason = pytest.raises(OptionError, match="normalises its input itself") if refused else nullcontext()
+    with reason:
+        request.refuse_second_normalisation(identity, changed)
 
 
 def test_model_says_whose_preprocessing_an_onnx_file_has(network, tmp_path):
     export(network, tmp_path / "net.onnx")
     identity = identified(Asked(str(tmp_path / "net.onnx"), model="lite0"))
-    assert (identity.model, identity.preprocess.mean, identity.assumed) == ("lite0", (127.0,) * 3, ())
+    assert (identity.model, identity.preprocess.mean, identity.warnings) == ("lite0", (127.0,) * 3, ())
     assert identity.preprocess.size == SIZE
 
 

@@ -41,6 +41,7 @@ from edgeeff.graph.model import drop_unused_constants
 from edgeeff.preprocess import Channels
 
 IR_VERSION = 8
+_PIXEL_FORMAT = "Image.BitmapPixelFormat"
 
 __all__ = ["Imported", "Original", "from_proto", "read"]
 
@@ -101,6 +102,8 @@ class Imported:
         original: What running the file itself takes.
         turned: Whether the file turned three channels around before the network; the graph's first
             convolution does that now.
+        pixel_format: The order of colours that the file is fed, where its metadata say it: ``Bgr8``, ``Rgb8``
+            (ONNX's MetadataProps, as winmltools and Custom Vision write them).
     """
 
     model: ir.Model
@@ -110,6 +113,7 @@ class Imported:
     std: Channels | None
     original: Original
     turned: bool = False
+    pixel_format: str = ""
 
     @property
     def channels(self) -> int:
@@ -153,6 +157,7 @@ def from_proto(model: onnx.ModelProto, origin: str, size: tuple[int, int] | None
 
 def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
     opset = checks.opset(model)
+    pixel_format = next((p.value for p in model.metadata_props if p.key == _PIXEL_FORMAT), "")
     model = functions.inlined(model)
     ended = ending.read(model)
     signed = signature.read(model, ended.logits)
@@ -168,8 +173,8 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
     graph = written.graph
     clamps.merge(graph)
     affine.fold(graph)
-    front = normalisation.take_out(graph, pixels=signed.dtype == "uint8")
-    ended = replace(ended, warnings=(*ended.warnings, *head.refuse_inner(graph)))
+    front = normalisation.take_out(graph, pixels=signed.dtype == "uint8", hints=written.hints)
+    ended = replace(ended, warnings=(*ended.warnings, *head.refuse_inner(graph, written.hints)))
     classes = head.flatten(graph)
     names.assign(graph, written.hints)
     imported = ir.Model(graph, ir_version=IR_VERSION)
@@ -182,6 +187,7 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
         front.std,
         _original(signed, front.divisor, ended),
         turned=front.turned,
+        pixel_format=pixel_format,
     )
 
 

@@ -5,16 +5,18 @@ GlobalAveragePool ─ Conv 1×1 ─ …      ⇒      GlobalAveragePool ─ Flat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.importing.writer import OUTPUT
+from edgeeff.graph.importing.writer import OUTPUT, Hint
 from edgeeff.graph.model import add_constant, constant
 
 _ON_VECTORS = frozenset({"Conv", "Relu", "Clip", "Sigmoid", "Mul", "Add"})
 
 
-def refuse_inner(graph: ir.Graph) -> tuple[str, ...]:
+def refuse_inner(graph: ir.Graph, hints: Mapping[ir.Node, Hint]) -> tuple[str, ...]:
     """Refuse a graph that does not end in logits.
 
     What makes probabilities at the end was cut off (:mod:`ending`). What is computed of probabilities, or of
@@ -29,7 +31,7 @@ def refuse_inner(graph: ir.Graph) -> tuple[str, ...]:
     graph.outputs[0].name = OUTPUT
     if inner := next((node for node in graph if node.op_type == "Softmax"), None):
         raise GraphError(
-            f"there is a softmax inside of the network ({inner.name!r})",
+            f"there is a softmax inside of the network ({hints[inner].node or inner.name!r})",
             mend="export the network up to its logits",
         )
     node = graph.outputs[0].producer()

@@ -2,6 +2,7 @@
 
     pixels ─ Mul(1/255) ─ Sub(μ) ─ Div(σ) ─ stem      ⇒      input ─ stem,   mean 255·μ, std 255·σ
     pixels ─ colours turned around ─ stem(W)          ⇒      input ─ stem(W turned around)
+    pixels ─ Clip(0, 255) ─ stem                      ⇒      input ─ stem,   mean 0, std 1
 
 Only where it stands in front of everything: zeros that are put around the pixels before would be other values
 after it, and the translation has refused that already.
@@ -9,6 +10,7 @@ after it, and the translation has refused that already.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ import onnx_ir as ir
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing.affine import next_affine
 from edgeeff.graph.importing.tensors import float32
+from edgeeff.graph.importing.writer import Hint
 from edgeeff.graph.model import add_constant, constant, remove
 from edgeeff.preprocess import Channels
 
@@ -25,6 +28,7 @@ _Numbers = npt.NDArray[np.float64]
 
 # A network that takes pixels of 0…255 divides by 50 or more; one that takes 0…1 by about 0.25.
 _MOST_OF_UNIT_RANGE = 2.0
+_PIXELS, _UNIT = 255.0, 1.0  # white, in pixels and in shares of it
 _SAME = 1e-6  # of the range of pixels: two means that differ by less are one
 
 
@@ -45,26 +49,31 @@ class Front:
     turned: bool = False
 
 
-def take_out(graph: ir.Graph, *, pixels: bool) -> Front:
+def take_out(graph: ir.Graph, *, pixels: bool, hints: Mapping[ir.Node, Hint]) -> Front:
     """Remove the normalisation at the input, and what puts the channels in another order.
 
     Args:
         graph: Changed in place. Its input's channels stay those of the file, in the file's order.
-        pixels: Whether the input is known to be 0…255; else the size of the numbers tells.
+        pixels: Whether the input is known to be 0…255; else the size of the numbers tells, or a clamp.
+        hints: What the file calls its nodes, for messages.
 
     Raises:
-        GraphError: It turns brightness around, or no network with the channels of the file is the same.
+        GraphError: It turns brightness around, clamps it or bends it, or no network with the channels of the
+            file is the same.
     """
     _drop_unread(graph)
     source = graph.inputs[0]
     assert source.shape is not None
     count = int(list(source.shape)[1])  # type: ignore[arg-type]  # all sizes are known
     scale, shift, order = np.ones(count), np.zeros(count), np.arange(count)
-    found = False
+    found, white = False, _PIXELS if pixels else None
     while True:
         if (step := next_affine(source)) is not None:
             node, a, b = step
             scale, shift, found = scale * a, shift * a + b, True
+        elif (clamp := _next_clamp(source)) is not None:
+            # It says what its input reaches from and to: all pixels, so that it changes none of them.
+            node, white, found = clamp, _white(clamp, scale, shift, white), True
         elif (node_and_order := _next_order(source)) is not None:
             node, chosen = node_and_order
             scale, shift, order = scale[chosen], shift[chosen], order[chosen]
@@ -73,8 +82,13 @@ def take_out(graph: ir.Graph, *, pixels: bool) -> Front:
         remove(node, source)
     if later := next((node for node in graph if node.op_type == "Gather"), None):
         raise GraphError(
-            f"channels are taken out or put in another order inside of the network ({later.name!r})",
+            f"channels are taken out or put in another order inside of the network ({_called(later, hints)})",
             mend="EfficientNets have no such step, but in front of the first layer: export it anew",
+        )
+    if (later := _activation_on(source)) is not None:
+        raise GraphError(
+            f"{_called(later, hints)} is computed of the pixels themselves, before any convolution",
+            mend="export the network without its preprocessing, and say --mean and --std",
         )
     if not (scale > 0).all():
         raise GraphError(
@@ -86,13 +100,60 @@ def take_out(graph: ir.Graph, *, pixels: bool) -> Front:
         mean, std = _into_stem(graph, source, order, mean, std, count)
     if not found:
         return Front(turned=_is_turned(order))
-    unit = (
-        not pixels
+    unit = white == _UNIT or (
+        white is None
         and float(std.max()) <= _MOST_OF_UNIT_RANGE
         and float(abs(mean).max()) <= _MOST_OF_UNIT_RANGE
     )
     divisor = 255.0 if unit else 1.0
     return Front(_channels(mean * divisor), _channels(std * divisor), divisor, _is_turned(order))
+
+
+def _next_clamp(value: ir.Value) -> ir.Node | None:
+    """The only reader of a tensor, if it is a clamp."""
+    uses = value.uses()
+    node = next(iter(value.consumers())) if len(uses) == 1 and not value.is_graph_output() else None
+    return node if node is not None and node.op_type in ("Clip", "Relu") else None
+
+
+def _white(clamp: ir.Node, scale: _Numbers, shift: _Numbers, known: float | None) -> float | None:
+    """Which value of the file's input is white, as a clamp of ``scale`` · input + ``shift`` says.
+
+    Raises:
+        GraphError: It would change pixels of 0…255, and of 0…1.
+    """
+    low, high = (
+        ((np.asarray(bound, np.float64) - shift) / scale if bound is not None else unbounded)
+        for bound, unbounded in zip(
+            [constant(operand) for operand in [*clamp.inputs[1:], None, None][:2]]
+            if clamp.op_type == "Clip"
+            else [np.zeros(()), None],
+            (np.full(len(scale), -np.inf), np.full(len(scale), np.inf)),
+            strict=True,
+        )
+    )
+    near = 1e-4  # 1/255 in float32, and figures as people round them
+    unbounded = bool((high > 10 * _PIXELS).all())
+    for white in (_PIXELS, _UNIT) if known is None else (known,):
+        fits = (scale > 0).all() and (low <= near * white).all() and (high >= (1 - near) * white).all()
+        # Without an upper bound it tells neither; a scale before it does, or nothing.
+        if fits and not (unbounded and known is None and (scale == 1).all()):
+            return known if unbounded else white
+    raise GraphError(
+        f"{clamp.op_type} in front of the first layer cuts pixels off, or does not tell whether they are of "
+        f"0…1 or 0…255: it lets {low.max():g} to {high.min():g} through",
+        mend="export the network without its preprocessing, and say --mean and --std",
+    )
+
+
+def _activation_on(source: ir.Value) -> ir.Node | None:
+    """What computes of the pixels, and is no convolution of them."""
+    return next((node for node in source.consumers() if node.op_type not in ("Conv", "Gather")), None)
+
+
+def _called(node: ir.Node, hints: Mapping[ir.Node, Hint]) -> str:
+    """A node by the file's own name."""
+    return f"{node.op_type} {(hints[node].node if node in hints else '') or node.name!r}"
 
 
 def _next_order(value: ir.Value) -> tuple[ir.Node, npt.NDArray[np.int64]] | None:

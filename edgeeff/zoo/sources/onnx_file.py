@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 from edgeeff.zoo.origin import for_channels, guessed_channels
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from edgeeff.graph.importing import Imported
 
 PRECEDENCE = 1
+_UNKNOWN = (
+    "the file does not normalise its input, and nothing says how its network was trained: ImageNet's mean "
+    "and std are taken, which may be wrong: pass --model, which they follow from, or both (--mean, --std)"
+)
 
 
 def claims(source: str) -> bool:
@@ -66,14 +71,18 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
     else:
         mean, std = IMAGENET
         preprocess = Preprocess(size=imported.size, mean=mean, std=std)
-        if imported.mean is None:
-            assumed.append("ImageNet's mean and standard deviation (--mean, --std; or --model)")
     warnings: list[str] = []
+    if spec is None and imported.mean is None:
+        warnings.append(_UNKNOWN)
     if imported.channels != preprocess.channels:
         preprocess = for_channels(preprocess, imported.channels)
         if imported.mean is None:
-            warnings.append(guessed_channels(preprocess))
-            assumed = [text for text in assumed if "--mean" not in text]
+            warnings = [guessed_channels(preprocess)]
+    if imported.pixel_format.lower().startswith("bgr") and asked.channels is None:
+        raise GraphError(
+            f"{source}: its metadata say that it is fed {imported.pixel_format}",
+            mend="pass --channels bgr; or --channels rgb, if that is not so",
+        )
     if imported.turned and asked.channels is None:
         warnings.append(
             "the file turns the three colours around before the network: it is taken to be fed RGB itself, "
@@ -97,6 +106,7 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         ends_in=ending.ends_in,
         threshold=ending.threshold,
         notes=ending.notes,
+        said=("mean", "std") if imported.mean is not None else (),
     )
 
 

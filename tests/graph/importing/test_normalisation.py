@@ -10,7 +10,7 @@ from edgeeff.errors import GraphError
 from edgeeff.graph import importing
 
 REST = (
-    "c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (n, w) a = Relu (c) "
+    " c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (n, w) a = Relu (c) "
     "g = GlobalAveragePool (a) f = Flatten (g) y = Gemm <transB = 1> (f, m, b)"
 )
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -121,3 +121,40 @@ class Normalise(nn.Module):
 def test_in_front_of_a_module(small, wrapped, export, imports):
     imported = imports(export(wrapped(small(same=True), before=Normalise())))
     assert (imported.mean, imported.std) == ((127.0,) * 3, (128.0,) * 3)
+
+
+CLAMPS = {
+    "pixels": ("n = Clip (x, zero, white)", {"zero": 0, "white": 255}, 1, 1),
+    "shares": ("n = Clip (x, zero, one)", {"zero": 0, "one": 1}, 255, 255),
+    "behind a division": ("h = Div (x, white) n = Clip (h, zero, one)", {"white": 255, "zero": 0, "one": 1},
+                          255, 1),
+    "outliers of shares": ("h = Sub (x, half) q = Div (h, part) n = Clip (q, low, high)",
+                           {"half": 0.5, "part": 0.25, "low": -3, "high": 3}, 63.75, 255),
+    "from below, of a scale that tells": ("h = Div (x, white) n = Relu (h)", {"white": 255}, 255, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "constants", "std", "divisor"), CLAMPS.values(), ids=CLAMPS)
+def test_a_clamp_of_the_pixels_tells_their_range(body, constants, std, divisor, write, imports):
+    """It changes none of them, and what is fed is what it says: not ImageNet's mean and std."""
+    imported = imports(write(body + REST, **{name: scalar(value) for name, value in constants.items()}))
+    assert (imported.std[0], imported.original.divisor) == (pytest.approx(std, rel=1e-5), divisor)
+
+
+@pytest.mark.parametrize(
+    ("body", "constants", "message"),
+    [
+        ("n = Clip (x, low, high)", {"low": 0.1, "high": 0.9}, "cuts pixels off"),
+        ("n = Relu (x)", {}, "does not tell whether"),
+        ("n = Sigmoid (x)", {}, "Sigmoid 'front' is computed of the pixels"),
+        ("n = Mul (x, x)", {}, "Mul 'front' is computed of the pixels"),
+        ("h = Sub (x, mean) q = Div (h, std) n = Clip (q, low, high)",
+         {"mean": 114, "std": 57, "low": -1, "high": 1}, "cuts pixels off"),
+    ],
+)  # fmt: skip
+def test_what_bends_the_pixels_is_refused(body, constants, message, write):
+    model = write(body + REST, **{name: scalar(value) for name, value in constants.items()})
+    for node in model.graph.node:
+        node.name = "front" if node.output[0] == "n" else ""
+    with pytest.raises(GraphError, match=message):
+        importing.from_proto(model, "model.onnx")
