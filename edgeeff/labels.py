@@ -233,7 +233,7 @@ def _of_lines(lines: Sequence[str], path: Path) -> Sequence[str]:
     if bare is not None:
         return bare
     for start, end, what in (("- ", "", "a list of YAML"), ("{", "}", "an object")):
-        if all(line.strip().startswith(start) and line.strip().endswith(end) for line in lines):
+        if lines and all(line.strip().startswith(start) and line.strip().endswith(end) for line in lines):
             raise LabelsError(f"{path}: every line is {lines[0]!r:.60} or the like, {what}", mend=_ONE_A_LINE)
     return _numbered(lines, path) or lines
 

@@ -206,3 +206,7 @@ def test_imagenet():
     assert labels.are_imagenet([f"{name.replace(' ', '_').capitalize()}, or so" for name in names])
     assert not labels.are_imagenet(sorted(names)) and not labels.are_imagenet(names[:-1])
     assert not labels.are_imagenet(labels.placeholders(1000))
+
+
+def test_an_empty_file_has_no_labels(tmp_path):
+    assert labels.read(written(tmp_path, "labels.txt", "\n")) == ()
