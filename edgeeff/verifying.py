@@ -86,7 +86,8 @@ def _refusal(work: Work, bundle: Bundle, summary: str, *, quantised: bool) -> Ve
     """The golden check failed. A network at work on what it does not know comes first as the reason."""
     wrong = f"{bundle.name} does not compute what its hub graph says: {summary}"
     own, built = work.identity.preprocess.size, work.preprocess.size
-    suspects = list(work.identity.warnings)
+    # Those that an option settles were not warned of, and are no reason.
+    suspects = [text for text in work.identity.warnings if text in work.progress.warnings]
     if own != built:
         suspects.append(f"the network is of {own[0]}×{own[1]} images and was built for {built[0]}×{built[1]}")
     if quantised:
