@@ -59,6 +59,7 @@ FLOORS = {
     "edgeeff.pipeline": (6, "build"),
     "edgeeff.diagnosis": (6, "build"),
     "edgeeff.foreign": (6, "build"),
+    "edgeeff.foreign_ends": (5, "build"),
     "edgeeff.cli": (7, "device"),
     "edgeeff.__main__": (7, "device"),
 }
