@@ -9,6 +9,7 @@ computes what the Q/DQ graph says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from math import prod
@@ -48,6 +49,11 @@ from edgeeff.zoo.sources._content import sha256
 
 #: The largest input, the most classes and the largest tensor (values) that anything is allocated for.
 _LARGEST, _MOST_CLASSES, _MOST_VALUES = 4096, 1 << 20, 1 << 29
+
+#: Ends of a graph's file name that say its kind alone.
+_KINDS_OF_GRAPH = frozenset(
+    {"onnx", "qdq", "fp16", "fp32", "int8", "uint8", "quant", "quantized", "quantised"}
+)
 
 #: What a hub graph is made of.
 OPERATORS = frozenset(
@@ -123,7 +129,7 @@ def emit(
     channels, size, classes = _hub_shape(graph, path)
     own = Preprocess(size=size, mean=(0.0,) * channels, std=(1.0,) * channels)
     preprocess = request.prepared(own, None, {"mean": mean, "std": std})
-    stem = path.name.partition(".")[0]
+    stem = _name(path)
     folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
     sides, negative = request.sides(given_labels(labels), classes)
     names = request.resolve_labels(sides, None, classes, labels)
@@ -281,6 +287,17 @@ def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, st
         "hub": hub,
         "inputs": key_of(hub=hub, target=target_facts(target), preprocess=preprocess.to_json()),
     }
+
+
+def _name(path: Path) -> str:
+    """A bundle's name from its graph's file: without what only says the kind of graph (``b0.qdq.fp16.onnx``).
+
+    Of ``net_v1.0.onnx`` and ``net_v1.5.onnx`` neither may take the other's place.
+    """
+    parts = path.name.split(".")
+    while len(parts) > 1 and parts[-1].lower() in _KINDS_OF_GRAPH:
+        parts.pop()
+    return re.sub(r"[^\w-]+", "-", "-".join(parts)).strip("-") or "network"
 
 
 def _meaning(

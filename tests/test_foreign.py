@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -274,3 +275,19 @@ def test_quantised_operators_are_refused(tmp_path):
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends, [out])), tmp_path / "net.onnx")
     with pytest.raises(GraphError, match=r"net\.onnx: QLinearConv 'odd' computes on integers"):
         foreign.emit(tmp_path / "net.onnx", target="jetson-int8", output=tmp_path / "out", **NORMALISED)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("b0.onnx", "b0"),
+        ("b0.qdq.fp16.onnx", "b0"),
+        ("net_v1.0.onnx", "net_v1-0"),  # and not the name of net_v1.5.onnx
+        ("x-0.5.qdq.onnx", "x-0-5"),
+        ("camera 3.int8.onnx", "camera-3"),
+        ("onnx", "onnx"),
+        ("….onnx", "network"),
+    ],
+)
+def test_two_graphs_do_not_share_a_name(file, name):
+    assert foreign._name(Path(file)) == name
