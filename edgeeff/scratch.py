@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgeeff import backends
 from edgeeff.backends import Emission
 from edgeeff.bundle import Bundle, Manifest, write_bundle
+from edgeeff.labels import placeholders
 from edgeeff.target import Target
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def bundle(
         softmax=False,
         cpu_class=work.options.cpu_class,
         preprocess=backends.input_preprocess(target, work.preprocess),
-        labels=(),
+        labels=placeholders(work.network().classes),
         classes=work.network().classes,
         runtime_properties=target.runtime_properties,
         digests={},

@@ -46,7 +46,7 @@ def bundle(tmp_path):
         "softmax": False,
         "cpu_class": "avx2",
         "preprocess": Preprocess((8, 8), (127.0,) * 3, (128.0,) * 3),
-        "labels": (),
+        "labels": tuple(map(str, range(10))),
         "classes": 10,
         "runtime_properties": {},
         "digests": {},

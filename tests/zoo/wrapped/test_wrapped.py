@@ -142,19 +142,25 @@ def test_hidden_layers_in_int8(activation, make_module, make_images, tmp_path):
     state = {key: value for key, value in module.state_dict().items() if not key.startswith("classifier")}
     torch.save(state | {f"classifier.{k}": v for k, v in head.state_dict().items()}, tmp_path / "w.pt")
     np.savez(tmp_path / "photos.npz", images=make_images(40, 64, 3))
-    built = edgeeff.build(
-        model,
-        targets=["cpu-int8", "mobile-int8", "jetson-int8"],
-        checkpoint=tmp_path / "w.pt",
-        head=f"linear,{activation},linear",
-        calibration=tmp_path / "photos.npz",
-        output=tmp_path,
-        effort="fast",
-        cache=Cache(tmp_path / "cache"),
-        progress=Silent(),
-    )
-    for bundle in built:  # random weights quantise badly: the trunk alone stands at some 15 dB
-        assert bundle.hub["sqnr_db"] > 10, bundle.bundle.name
+
+    def fidelity(head):
+        built = edgeeff.build(
+            model,
+            targets=["cpu-int8", "mobile-int8", "jetson-int8"],
+            checkpoint=tmp_path / "w.pt",
+            head=head,
+            calibration=tmp_path / "photos.npz",
+            output=tmp_path,
+            effort="fast",
+            cache=Cache(tmp_path / "cache"),
+            progress=Silent(),
+        )
+        return {bundle.bundle.name: bundle.hub["sqnr_db"] for bundle in built}
+
+    # Random weights quantise badly: what an activation costs is seen beside the same head without it.
+    plain = fidelity("linear,linear")
+    for name, reached in fidelity(f"linear,{activation},linear").items():
+        assert reached > plain[name] - 6, (name, reached, plain[name])
 
 
 def prefixed(state, prefix):
