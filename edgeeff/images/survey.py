@@ -61,7 +61,7 @@ def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         warnings.simplefilter("ignore")
         headers = dict(zip(files, pool.map(_header, files), strict=True))
-        lines, guesses = _colours(headers, preprocess), []
+        lines, guesses = _colours(headers, preprocess), _made_up(headers, preprocess)
         for kind in dict.fromkeys(header.depth for header in headers.values() if header.depth):
             found = {path: header for path, header in headers.items() if header.depth == kind}
             preprocess, told, warned = _deep(kind, found, preprocess, len(files))
@@ -91,6 +91,15 @@ def _transparent(image: Image.Image) -> bool:
     return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
+def _made_up(headers: dict[Path, _Header], preprocess: Preprocess) -> list[str]:
+    """A channel that the network reads and the files do not hold."""
+    modes = Counter(header.mode for header in headers.values())
+    opaque = len(headers) - modes["transparent"] - modes[""]
+    if preprocess.channels != 4 or not opaque:
+        return []
+    return [f"{opaque} of {_images(len(headers))} have no fourth channel: it is taken to be 255 throughout"]
+
+
 def _colours(headers: dict[Path, _Header], preprocess: Preprocess) -> list[str]:
     """Orientation, transparency and CMYK."""
     total, modes = len(headers), Counter(header.mode for header in headers.values())
@@ -107,8 +116,6 @@ def _colours(headers: dict[Path, _Header], preprocess: Preprocess) -> list[str]:
             f"{transparent} of {_images(total)} have transparency: it is dropped, and what lies beneath is "
             "seen, as torchvision and Keras do"
         )
-    if preprocess.channels == 4 and (opaque := total - transparent - modes[""]):
-        lines.append(f"{opaque} of {_images(total)} have no fourth channel: it is 255 throughout")
     if several := sum(header.several for header in headers.values()):
         lines.append(f"{several} of {_images(total)} hold several frames or pages: the first one is taken")
     if cmyk := modes["CMYK"]:
