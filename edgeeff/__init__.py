@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgeeff.errors import EdgeeffWarning
     from edgeeff.harness.accuracy import evaluate
     from edgeeff.harness.latency import benchmark
-    from edgeeff.pipeline import build
+    from edgeeff.pipeline.build import build
     from edgeeff.target import Target
 
 __all__ = ["Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
@@ -25,7 +25,7 @@ _HOME = {
     "EdgeeffWarning": "edgeeff.errors",
     "Target": "edgeeff.target",
     "benchmark": "edgeeff.harness.latency",
-    "build": "edgeeff.pipeline",
+    "build": "edgeeff.pipeline.build",
     "evaluate": "edgeeff.harness.accuracy",
 }
 

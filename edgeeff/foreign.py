@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from edgeeff import backends, foreign_ends, request
+from edgeeff import backends, foreign_ends
 from edgeeff.backends import Emission, input_preprocess, room
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
@@ -35,12 +35,13 @@ from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.labels import given as given_labels
 from edgeeff.metrics import json_number, sqnr
-from edgeeff.pipeline import tool_versions
+from edgeeff.pipeline import request
+from edgeeff.pipeline.build import tool_versions
+from edgeeff.pipeline.steps import Options, golden_files, target_facts
 from edgeeff.preprocess import Channels, Preprocess
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.readme import readme
 from edgeeff.recipes import open_source
-from edgeeff.steps import Options, golden_files, target_facts
 from edgeeff.target import Target
 from edgeeff.tasks import Meaning, checked_threshold
 from edgeeff.watched import Watched
@@ -105,7 +106,7 @@ def emit(
         output: The bundle is written to ``<output>/<name>-<target>/``.
         name: Instead of the file's.
         labels: A text, CSV or JSON file of the classes' names, or ``imagenet``.
-        task: What the outputs mean; None: what the graph's end says. See :func:`edgeeff.pipeline.build`.
+        task: What the outputs mean; None: what the graph's end says. See :func:`edgeeff.build`.
         threshold: Of a label's probability, for multilabel; None: 0.5.
         golden: How many golden inputs the bundle carries.
         progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.

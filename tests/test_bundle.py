@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeeff import backends, request
+from edgeeff import backends
 from edgeeff.bundle import MANIFEST, Bundle, Manifest, is_ours, read_manifest, write_bundle
 from edgeeff.errors import BundleError, EdgeeffError, ImageError, MissingFileError, OutputError
+from edgeeff.pipeline import request
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 

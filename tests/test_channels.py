@@ -17,8 +17,8 @@ from edgeeff.graph.model import expand_functions
 from edgeeff.graph.order import turn_around
 from edgeeff.images import decode
 from edgeeff.metrics import sqnr
+from edgeeff.pipeline.request import order_warning
 from edgeeff.preprocess import Preprocess
-from edgeeff.request import order_warning
 from edgeeff.zoo import checkpoints
 from edgeeff.zoo.sources import Asked, onnx_file
 from edgeeff.zoo.spec import IMAGENET, LITE

@@ -10,10 +10,10 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 
 import edgeeff
-from edgeeff import doubts, steps
 from edgeeff.cache import Cache
 from edgeeff.calibration.readings import Comparison, compare, observe
 from edgeeff.images import open_images
+from edgeeff.pipeline import doubts, steps
 from edgeeff.progress import Silent
 from edgeeff.zoo.sources import Asked
 

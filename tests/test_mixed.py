@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 import edgeeff
-from edgeeff import mixed
 from edgeeff.cache import Cache
 from edgeeff.errors import LabelsError, OptionError, VerificationError
 from edgeeff.images import ImageSet, Picture
+from edgeeff.pipeline import mixed
 from edgeeff.progress import Silent
 from edgeeff.quantization import precision
 from edgeeff.quantization.budget import Budget, Choice, Judged

@@ -11,15 +11,15 @@ import torch
 from PIL import Image
 
 import edgeeff
-from edgeeff import request
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.cache import Cache
 from edgeeff.cli import application
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.metrics import sqnr
+from edgeeff.pipeline import request
+from edgeeff.pipeline.steps import Options
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
-from edgeeff.steps import Options
 from edgeeff.zoo.sources import Identity
 
 

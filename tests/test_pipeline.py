@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 import edgeeff
-from edgeeff import recipes, request, steps
+from edgeeff import recipes
 from edgeeff.cache import Cache
 from edgeeff.errors import CalibrationError, LabelsError, OptionError
+from edgeeff.pipeline import request, steps
 from edgeeff.progress import Recorder
 
 TARGETS = ["cpu-int8", "mobile-int8", "jetson-int8"]

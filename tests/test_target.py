@@ -4,7 +4,7 @@ import pytest
 
 from edgeeff import backends
 from edgeeff.errors import EdgeeffError, OptionError, UnknownTargetError
-from edgeeff.request import resolve_targets
+from edgeeff.pipeline.request import resolve_targets
 from edgeeff.target import load_scheme, load_target, resources, target_names
 
 GOOD = {"summary": '"A board"', "runtime": '"openvino"', "precision": '"fp32"', "input": '"uint8"'}

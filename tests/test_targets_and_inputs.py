@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 import edgeeff
-from edgeeff import backends, request
+from edgeeff import backends
 from edgeeff.backends import Emission
 from edgeeff.cache import Cache
 from edgeeff.errors import OptionError
 from edgeeff.graph import expectations
 from edgeeff.graph.model import expand_functions
+from edgeeff.pipeline import request
 from edgeeff.quantization import quantize, recipe
 from edgeeff.quantization.rewrites import fold_preprocessing
 from edgeeff.target import Target, load_target, target_names

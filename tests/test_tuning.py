@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import edgeeff
-from edgeeff import tuning
 from edgeeff.cache import Cache
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.harness import machine
 from edgeeff.harness.latency import Ratio
 from edgeeff.metrics import Interval
+from edgeeff.pipeline import tuning
+from edgeeff.pipeline.tuning import PLAIN, Tuning, choose
 from edgeeff.target import load_target
-from edgeeff.tuning import PLAIN, Tuning, choose
 
 
 def ratio(low, value, high):

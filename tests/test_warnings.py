@@ -50,9 +50,11 @@ KINDS = (
         "calibration/content.py ContentReport.warnings", "images", "calibration images repeat an earlier one"
     ),
     Kind("images/survey.py survey", "images", "are 16-bit and do not declare their range"),
-    Kind("steps.py Work.name_skipped", "images", r"^skipped an image: .*cut\.png cannot be decoded"),
-    Kind("steps.py Work.name_skipped", "images", r"^skipped an image: .*held\.png cannot be decoded"),
-    Kind("steps.py Work._judge", "images", "^only 11 images to judge by"),
+    Kind("pipeline/steps.py Work.name_skipped", "images", r"^skipped an image: .*cut\.png cannot be decoded"),
+    Kind(
+        "pipeline/steps.py Work.name_skipped", "images", r"^skipped an image: .*held\.png cannot be decoded"
+    ),
+    Kind("pipeline/steps.py Work._judge", "images", "^only 11 images to judge by"),
     Kind(
         "quantization/foreign/_matching.py Matched.warning", "images", "AIMET encodings .* has no range for"
     ),
@@ -76,25 +78,38 @@ KINDS = (
         "network",
         "^the head is taken to be own_head, the one Linear layer",
     ),
-    Kind("request.py label_warnings", "network", "labels of the checkpoint stand for more than one class"),
+    Kind(
+        "pipeline/request.py label_warnings",
+        "network",
+        "labels of the checkpoint stand for more than one class",
+    ),
     Kind("images/folders.py _Walk.warnings", "images", ": skipped 1 hidden file"),
-    Kind("request.py order_warning", "defaults", "(?i)order"),
+    Kind("pipeline/request.py order_warning", "defaults", "(?i)order"),
     Kind("backends/tflite/usage.py cautions", "defaults", "MediaPipe"),
     Kind("calibration/selection.py select", "defaults", "^no calibration images were passed"),
 )
 
 #: Where a warning is passed on, and not made: what a site returns or hears, it warns of.
 PASSING = {
-    *("cache.py kept", "pipeline.py prepare", "pipeline.py _built", "pipeline.py _write.measure"),
+    *(
+        "cache.py kept",
+        "pipeline/build.py prepare",
+        "pipeline/build.py _built",
+        "pipeline/build.py _write.measure",
+    ),
     *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
     *(
-        "steps.py Work._caution",
-        "steps.py Work._once",
-        "steps.py Work._given",
-        "steps.py Work.tell_judgement",
+        "pipeline/steps.py Work._caution",
+        "pipeline/steps.py Work._once",
+        "pipeline/steps.py Work._given",
+        "pipeline/steps.py Work.tell_judgement",
     ),
-    *("verifying.py verify_bundle", "verifying.py _warn", "calibration/judgement.py Judgement.warnings"),
+    *(
+        "pipeline/verifying.py verify_bundle",
+        "pipeline/verifying.py _warn",
+        "calibration/judgement.py Judgement.warnings",
+    ),
     *("diagnosis/__init__.py diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
     *("harness/accuracy.py evaluate", "harness/accuracy.py _against", "cli/eval.py command"),
     *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
@@ -106,7 +121,7 @@ PASSING = {
         "recipes.py recipe_photos",
     ),
     *(
-        "steps.py Work.classes_named",
+        "pipeline/steps.py Work.classes_named",
         "graph/importing/__init__.py _import",
         "zoo/accounting/__init__.py _head",
     ),
@@ -125,15 +140,15 @@ ELSEWHERE = {
     "foreign.py _compared": "tests/test_warnings_of_verbs.py",
     "foreign_ends.py warnings": "tests/test_foreign.py",
     "foreign.py _not_compared": "tests/test_warnings_of_verbs.py",
-    "pipeline.py _standing": "tests/test_pipeline.py",
+    "pipeline/build.py _standing": "tests/test_pipeline.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",
     "video.py Tally.warnings": "tests/test_video.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
-    "doubts.py settle": "tests/test_doubts.py",
-    "request.py task_warnings": "tests/test_multilabel.py",
+    "pipeline/doubts.py settle": "tests/test_doubts.py",
+    "pipeline/request.py task_warnings": "tests/test_multilabel.py",
     "zoo/origin.py Doubt.warning": "tests/test_doubts.py",
     "graph/importing/ending.py read": "tests/graph/importing/test_endings.py",
-    "pipeline.py build": "tests/test_pipeline.py",
+    "pipeline/build.py build": "tests/test_pipeline.py",
     "zoo/sources/onnx_file.py described": "tests/test_channels.py",
 }
 

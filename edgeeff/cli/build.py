@@ -12,7 +12,7 @@ from edgeeff.cli import console, options, tables, values
 
 if TYPE_CHECKING:
     from edgeeff.board import Board
-    from edgeeff.pipeline import Built
+    from edgeeff.pipeline.build import Built
 
 
 def command(
@@ -89,7 +89,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Build a trained EfficientNet for one or several targets, from one calibration."""
-    from edgeeff.pipeline import build
+    from edgeeff.pipeline.build import build
 
     named = _board(board, target) if board else None
     with console.ConsoleProgress() as progress:

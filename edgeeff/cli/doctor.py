@@ -15,12 +15,13 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what this machine can build and run, and the install line for what it cannot."""
-    from edgeeff import backends, request
+    from edgeeff import backends
     from edgeeff.backends.tensorrt.builds import builds
     from edgeeff.board import load_board
     from edgeeff.cache import Cache
     from edgeeff.harness import machine
     from edgeeff.installing import install_line
+    from edgeeff.pipeline import request
 
     named = load_board(board) if board else None
     planned = builds(named) if named else []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
-    from edgeeff.pipeline import Built
+    from edgeeff.pipeline.build import Built
 
 NOT_RUN = "NOT RUN"
 

@@ -11,7 +11,8 @@ from edgeeff.cli import console, tables
 
 def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the targets: runtime, precision, input type, and whether this machine can build them."""
-    from edgeeff import backends, request
+    from edgeeff import backends
+    from edgeeff.pipeline import request
     from edgeeff.target import load_target, target_names
 
     found = [load_target(name) for name in target_names()]

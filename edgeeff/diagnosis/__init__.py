@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import torch
 from torch import Tensor
 
-from edgeeff import backends, mixed, request, steps
+from edgeeff import backends
 from edgeeff.cache import Cache
 from edgeeff.calibration.selection import pixels
 from edgeeff.diagnosis.examination import examine
@@ -25,7 +25,8 @@ from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
 from edgeeff.harness.verify import FEW
 from edgeeff.memory import give_back
-from edgeeff.pipeline import build, prepare
+from edgeeff.pipeline import mixed, request, steps
+from edgeeff.pipeline.build import build, prepare
 from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, Silent, recorded
 from edgeeff.quantization import recipe
@@ -39,7 +40,7 @@ IMAGES = 32
 
 
 class Asked(TypedDict, total=False):
-    """What may be asked of network, images and recipe: as in :func:`edgeeff.pipeline.build`."""
+    """What may be asked of network, images and recipe: as in :func:`edgeeff.pipeline.build.build`."""
 
     model: str | None
     checkpoint: Path | str | None

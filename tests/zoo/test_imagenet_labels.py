@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff import steps
 from edgeeff.cache import Cache
 from edgeeff.labels import imagenet
+from edgeeff.pipeline import steps
 from edgeeff.progress import Silent
 from edgeeff.zoo import catalog
 from edgeeff.zoo.checkpoints import wheel

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from edgeeff.errors import OptionError
+from edgeeff.pipeline.request import resolve_source
 from edgeeff.progress import Silent
-from edgeeff.request import resolve_source
 from edgeeff.zoo import catalog, sources
 from edgeeff.zoo.conventions import EDGETPU, TENSORFLOW, TORCH, Conventions, is_option
 from edgeeff.zoo.sources import Asked, Identity

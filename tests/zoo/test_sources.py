@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from edgeeff import request
 from edgeeff.errors import CheckpointError, EdgeeffError, GraphError, MissingFileError, OptionError
 from edgeeff.graph import execute
+from edgeeff.pipeline import request
 from edgeeff.progress import Silent
 from edgeeff.zoo import catalog, efficientnet, sources
 from edgeeff.zoo.conventions import TORCH

@@ -12,7 +12,7 @@ from edgeeff.labels import placeholders
 from edgeeff.target import Target
 
 if TYPE_CHECKING:
-    from edgeeff.steps import Work
+    from edgeeff.pipeline.steps import Work
 
 
 def bundle(

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeeff import backends, scratch, text, toml
+from edgeeff import backends, text, toml
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
+from edgeeff.pipeline import scratch
 from edgeeff.target import Activation, Target, Variant
 
 if TYPE_CHECKING:
-    from edgeeff.steps import Work
+    from edgeeff.pipeline.steps import Work
 
 #: The target as it stands, without any variant.
 PLAIN = "plain"

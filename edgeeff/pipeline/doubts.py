@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeeff import steps
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.images import ImageSet
+from edgeeff.pipeline import steps
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.zoo import sources

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import backends, mixed
+from edgeeff import backends
 from edgeeff.backends import Emission, Logits
 from edgeeff.cache import Cache, kept, key_of, versions
-from edgeeff.calibrated import Calibrated
 from edgeeff.calibration.judgement import Judgement
 from edgeeff.calibration.selection import Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics
@@ -30,7 +29,9 @@ from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
-from edgeeff.mixed import Floating, Known
+from edgeeff.pipeline import mixed
+from edgeeff.pipeline.calibrated import Calibrated
+from edgeeff.pipeline.mixed import Floating, Known
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Progress, Recorder
 from edgeeff.quantization.budget import Budget
@@ -45,9 +46,9 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
+    from edgeeff.pipeline.tuning import Tuning
     from edgeeff.quantization.draft import Draft
     from edgeeff.quantization.recipe import Recipe
-    from edgeeff.tuning import Tuning
 
 #: Part of every key: raised when a step computes something else from the same inputs.
 VERSION = 10
@@ -195,7 +196,7 @@ class Work:
 
     def tune(self, targets: Sequence[Target], file: Path) -> None:
         """Ask this machine which variants it is fastest with, take them, and keep the answer in a file."""
-        from edgeeff import tuning
+        from edgeeff.pipeline import tuning
 
         found, text = tuning.measure(self, targets)
         self.options = replace(self.options, tuning=found)

@@ -16,9 +16,9 @@ from edgeeff.files import refuse_links, refuse_unwritable, sweep
 from edgeeff.harness import machine
 from edgeeff.installing import install_line
 from edgeeff.labels import duplicates, placeholders
+from edgeeff.pipeline.steps import GivenPlan, Options, plan_digest
 from edgeeff.preprocess import CHANNELS, MODES, Channels, Interpolation, Preprocess
 from edgeeff.quantization import estimators, recipe
-from edgeeff.steps import GivenPlan, Options, plan_digest
 from edgeeff.target import InputType, Target, load_target
 from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo import catalog, checkpoint_options, conventions
@@ -26,7 +26,7 @@ from edgeeff.zoo.sources import Asked, Identity, Order
 from edgeeff.zoo.spec import IMAGENET
 
 if TYPE_CHECKING:
-    from edgeeff.tuning import Tuning
+    from edgeeff.pipeline.tuning import Tuning
 
 #: What building needs beside the runtimes; a device needs none of it.
 BUILD_WING = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "h5py", "huggingface_hub")
@@ -509,7 +509,7 @@ def resolve_cpu_class(cpu_class: str) -> str:
 
 def resolve_tuning(path: Path | str | None, autotune: bool) -> Tuning | None:
     """What an earlier ``--autotune`` found."""
-    from edgeeff import tuning
+    from edgeeff.pipeline import tuning
 
     if path is not None and autotune:
         raise OptionError(

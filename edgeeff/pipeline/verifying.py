@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeeff import backends, mixed
+from edgeeff import backends
 from edgeeff.backends import Evidence, Examination, Logits
 from edgeeff.bundle import Bundle
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
+from edgeeff.pipeline import mixed
 from edgeeff.quantization.budget import judge
 
 if TYPE_CHECKING:
-    from edgeeff.steps import Hub, Work
+    from edgeeff.pipeline.steps import Hub, Work
 
 #: Held-out images that an artifact which cannot run here is examined on: all logits of so few are enough.
 EXAMINED = 8

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import scratch
 from edgeeff.bundle import Bundle
 from edgeeff.cache import kept, key_of
 from edgeeff.calibration.selection import bad_from_json, bad_to_json, pixels
 from edgeeff.errors import VerificationError
 from edgeeff.harness import latency, machine
 from edgeeff.images import ImageSet
+from edgeeff.pipeline import scratch
 from edgeeff.preprocess import Pixels
 from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, asked, curve_line, judge, meets
 from edgeeff.target import Target
@@ -30,7 +30,7 @@ from edgeeff.target import Target
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from edgeeff.steps import Work
+    from edgeeff.pipeline.steps import Work
 
 #: Images that verify at most, that the search looks at, and of either where top-1 is to be judged.
 JUDGED, SEARCHED, LABELLED = 100, 50, 2000

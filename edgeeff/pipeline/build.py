@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeeff import backends, doubts, mixed, request, steps
+from edgeeff import backends
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
@@ -22,12 +22,13 @@ from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.images.survey import survey
 from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
+from edgeeff.pipeline import doubts, mixed, request, steps
+from edgeeff.pipeline.verifying import verify_bundle
 from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget
 from edgeeff.target import Target
 from edgeeff.tasks import checked_threshold
-from edgeeff.verifying import verify_bundle
 from edgeeff.watched import Watched
 
 #: Distributions whose version can change a bundle's bytes.

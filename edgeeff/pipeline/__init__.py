@@ -1,0 +1,1 @@
+"""From a request to verified bundles: ``build.py`` tells the story."""
