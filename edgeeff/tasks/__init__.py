@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -30,10 +30,33 @@ from edgeeff.errors import OptionError
 
 Array = npt.NDArray[Any]
 Probabilities = npt.NDArray[np.float32]
+#: What a network gives for a batch of images: each output by its name in the artifact, batch first.
+Outputs = Mapping[str, Array]
 
 CLASSIFICATION, MULTILABEL = "classification", "multilabel"
 #: Of a probability, where nobody says another one.
 THRESHOLD = 0.5
+
+
+#: What an output means; errors in it are compared with what is usual for that.
+SCORES, FEATURES, EMBEDDING = "scores", "features", "embedding"
+#: A classifier's only output, with or without probabilities.
+LOGITS = "logits"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a network, as the hub graph has it.
+
+    Args:
+        name: Its name in the graph and in the artifact: ``logits``, ``features_8``, ``embedding``.
+        shape: For one image, batch first: (1, classes), (1, channels, height, width).
+        meaning: ``scores``, ``features`` or ``embedding``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    meaning: str = SCORES
 
 
 class Task(Protocol):
