@@ -70,7 +70,7 @@ def fetch(repository: str, progress: Progress) -> Path:
     The weights are ``model.safetensors``, or an index and its shards, or ``pytorch_model.bin`` where the
     repository has no safetensors. Nothing else is downloaded. What the library has cached is checked
     against its checksum and used without asking the hub for something newer; name a revision for that.
-    A download that was cut continues with the next call. Another process that is downloading the same
+    A connection that breaks is opened again, and continues. Another process that is downloading the same
     file is waited for.
 
     Args:

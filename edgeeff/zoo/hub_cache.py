@@ -1,69 +1,88 @@
-"""One file of the Hugging Face hub in huggingface_hub's cache: resumed, bounded, verified.
+"""One file of the Hugging Face hub, by huggingface_hub's own download and in its own cache, verified.
 
-The library's own download (2.4) discards what had come before a connection was cut. This one keeps it, and
-lays files out as the library documents: ``blobs/<etag>``, ``snapshots/<commit>/<file>``, ``refs/<revision>``,
-``.no_exist/<commit>/<file>``, so that all that use the library find them.
+Downloading, continuing after a cut, locks between processes and the cache's layout are the library's. It does
+not compare what came with the checksum that was announced, nor stop where more comes: that is done here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from filelock import Timeout
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
 from edgeeff.errors import CheckpointError, OutputError
 from edgeeff.files import write_file, writing
-from edgeeff.zoo.hub_client import ETAG, CutError, HubError, RemoteFile, opened, patiently
-
-#: Seconds. Another process may be downloading the same file; a lock held longer is taken for a dead one's.
-LONGEST_WAIT = 3600.0
+from edgeeff.zoo.hub_client import ETAG, RemoteFile, patiently
 
 
 def download(file: RemoteFile, advance: Callable[[int], None] = lambda count: None) -> Path:
     """The file in the library's cache, downloaded if it is not there, its checksum verified.
 
     Args:
-        file: As :func:`look_up` gives it.
-        advance: Told of every further bytes that are there, also of those an earlier call had brought.
+        file: As :func:`edgeeff.zoo.hub_client.look_up` gives it.
+        advance: Called with the number of each further bytes that have come.
 
     Raises:
-        HubError: The connection broke, and broke again; the next call continues.
+        HubError: The connection broke, and broke again.
         CheckpointError: The hub sent another file than it announced, or the cached one is damaged.
         OutputError: The cache cannot be written.
     """
-    storage = _storage(file.repository)
-    blob = storage / "blobs" / file.etag
-    pointer = storage / "snapshots" / file.commit / file.name
-    lock = storage.parent / ".locks" / storage.name / f"{file.etag}.lock"
-    with _writing(storage):
-        for path in (blob, pointer, lock):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()  # where no file can be made this is an error; a FileLock would try for ever
-        try:
-            with WeakFileLock(lock, timeout=LONGEST_WAIT):
-                kept = next((path for path in (pointer, blob) if path.is_file()), None)
-                if kept is None:
-                    _transfer(file, blob, advance)
-                else:
-                    check_cached(kept, file.etag)
-                    advance(file.size)
-                if not pointer.is_file():
-                    _point(pointer, blob)
-        except Timeout:
-            what = f"another process has held {lock} for {LONGEST_WAIT:.0f} s"
-            raise HubError(file.repository, what, "end that process, or delete the file") from None
-    return pointer
+    counted = 0
+
+    class Count:
+        """What the library takes for a progress bar. It draws nothing, and stops a file that does not end."""
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            """Whatever a bar would be drawn with."""
+
+        def update(self, count: float | None = 1) -> None:
+            nonlocal counted
+            counted += int(count or 0)
+            if counted > file.size:
+                raise _other(file)
+            advance(int(count or 0))
+
+        def __enter__(self) -> Count:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing was drawn."""
+
+        def close(self) -> None:
+            """Nothing was drawn."""
+
+    def fetch() -> Path:
+        found = hf_hub_download(
+            file.repository,
+            file.name,
+            revision=file.commit,
+            library_name="edgeeff",
+            etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            endpoint=constants.ENDPOINT,
+            tqdm_class=Count,  # type: ignore[call-overload]
+        )
+        return Path(found)
+
+    with _writing(_storage(file.repository)), _quiet():
+        path = patiently(file.repository, file.commit, fetch)
+    if counted == 0:
+        check_cached(path, file.etag)
+        advance(file.size)
+    elif not _agrees(path, file.etag):
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise _other(file)
+    return path
 
 
 def note(file: RemoteFile, revision: str | None, absent: list[str]) -> None:
-    """Tell the cache which commit the revision is, and which files are known not to be in it.
+    """Write into the cache which commit the revision is, and which files are known not to be in it.
 
     Raises:
         OutputError: The cache cannot be written.
@@ -88,7 +107,7 @@ def check_cached(path: Path, etag: str | None = None) -> None:
         whole = etag is None or _agrees(path, etag)
     except OSError as error:
         raise CheckpointError(
-            f"the cached file {path} cannot be read: {error.strerror}", mend="mend the file's permissions"
+            f"the cached file {path} cannot be read: {error.strerror}", mend="correct the file's permissions"
         ) from None
     if not whole:
         damaged = path.resolve()
@@ -96,6 +115,14 @@ def check_cached(path: Path, etag: str | None = None) -> None:
             f"the cached file {damaged} is damaged: it has not the checksum of the hub's {path.name}",
             mend=f"delete {damaged}; the next call downloads it again",
         )
+
+
+def _other(file: RemoteFile) -> CheckpointError:
+    return CheckpointError(
+        f"{file.name} of {file.repository}, as {constants.ENDPOINT} sent it, has not the checksum "
+        f"that was announced, {file.etag}",
+        mend="try again; if it happens again, something between alters files: pass --checkpoint FILE",
+    )
 
 
 @contextmanager
@@ -109,59 +136,21 @@ def _writing(path: Path) -> Iterator[None]:
         raise OutputError(error.what, mend=mend) from None
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library logs each connection that broke, which it then mends or raises."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _storage(repository: str) -> Path:
     folder = repo_folder_name(repo_id=repository, repo_type="model")
     return Path(constants.HF_HUB_CACHE).expanduser().absolute() / folder
-
-
-def _transfer(file: RemoteFile, blob: Path, advance: Callable[[int], None]) -> None:
-    """Bring a blob. What an earlier call had brought of it is kept; the lock is held."""
-    part = blob.with_name(f"{blob.name}.incomplete")
-    part.touch()
-    if part.stat().st_size > file.size:
-        part.write_bytes(b"")
-    told = part.stat().st_size
-    advance(told)
-
-    def go_on() -> None:
-        nonlocal told
-        have = part.stat().st_size
-        if have == file.size:
-            return
-        with opened(file, have) as (start, chunks):
-            have = start
-            with part.open("ab" if start else "wb") as target:
-                for chunk in chunks:
-                    have += len(chunk)
-                    if have > file.size:
-                        break
-                    target.write(chunk)
-                    if have > told:
-                        advance(have - told)
-                        told = have
-        if have < file.size:
-            raise CutError(f"the connection broke after {have} of {file.size} bytes")
-
-    patiently(file.repository, file.commit, go_on)
-    if not _agrees(part, file.etag):
-        part.unlink()
-        raise CheckpointError(
-            f"{file.name} of {file.repository}, as {constants.ENDPOINT} sent it, has not the checksum "
-            f"that was announced, {file.etag}",
-            mend="try again; if it happens again, something between alters files: pass --checkpoint FILE",
-        )
-    part.replace(blob)
-
-
-def _point(pointer: Path, blob: Path) -> None:
-    """The snapshot's name for a blob: a relative symlink, or where there are none the file itself."""
-    pointer.unlink(missing_ok=True)
-    try:
-        if constants.HF_HUB_DISABLE_SYMLINKS:
-            raise OSError
-        pointer.symlink_to(os.path.relpath(blob, pointer.parent))
-    except OSError:
-        blob.replace(pointer)
 
 
 def _agrees(path: Path, etag: str) -> bool:

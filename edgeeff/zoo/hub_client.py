@@ -1,4 +1,4 @@
-"""Asking the Hugging Face hub: what a file is, and its bytes from a position on.
+"""Asking the Hugging Face hub what a file is, and what its refusals mean.
 
 Finding, authentication, proxies and errors are huggingface_hub's. Its waiting is not: it waits as long as a
 server's Retry-After wants, and a build must not hang.
@@ -7,19 +7,20 @@ server's Retry-After wants, and a build must not hang.
 from __future__ import annotations
 
 import re
+import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import constants, get_hf_file_metadata, get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     DisabledRepoError,
     GatedRepoError,
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
@@ -57,10 +58,6 @@ class HubError(Exception):
         self.page = f"{constants.ENDPOINT}/{repository}"
 
 
-class CutError(Exception):
-    """A connection ended before the file did."""
-
-
 @dataclass(frozen=True)
 class RemoteFile:
     """A file as the hub announces it.
@@ -68,7 +65,6 @@ class RemoteFile:
     Args:
         repository: ``owner/name``.
         name: Of the file, in the repository's root.
-        url: Where it is.
         commit: The repository's, 40 hexadecimal digits.
         etag: SHA-256 of the content, or git's SHA-1 of it as a blob.
         size: Bytes.
@@ -76,7 +72,6 @@ class RemoteFile:
 
     repository: str
     name: str
-    url: str
     commit: str
     etag: str
     size: int
@@ -106,9 +101,7 @@ def look_up(repository: str, revision: str | None, name: str) -> RemoteFile | No
                 f"or size of {name}",
                 "check HF_ENDPOINT, and whether a proxy or a login page stands between",
             )
-        # At the commit: the branch may move before the bytes are fetched.
-        at_commit = hf_hub_url(repository, name, revision=commit, endpoint=constants.ENDPOINT)
-        return RemoteFile(repository, name, at_commit, commit, etag, size)
+        return RemoteFile(repository, name, commit, etag, size)
 
     file = patiently(repository, revision, ask)
     limit = LARGEST_JSON if name.endswith(".json") else LARGEST_WEIGHTS
@@ -118,22 +111,6 @@ def look_up(repository: str, revision: str | None, name: str) -> RemoteFile | No
             mend="name another repository, or pass --checkpoint FILE",
         )
     return file
-
-
-@contextmanager
-def opened(file: RemoteFile, position: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-    """The file's bytes from a position on: the position that the server grants, and chunks.
-
-    The hub itself is asked each time, for what it redirects to is signed and soon stale. The client follows,
-    and takes no token to another host.
-    """
-    headers = {**_headers(), "Accept-Encoding": "identity"}
-    if position:
-        headers["Range"] = f"bytes={position}-"
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    with get_session().stream("GET", file.url, headers=headers, timeout=timeout) as response:
-        hf_raise_for_status(response)
-        yield (position if response.status_code == 206 else 0), response.iter_bytes()
 
 
 def patiently(repository: str, revision: str | None, ask: Callable[[], _Answer]) -> _Answer:
@@ -147,7 +124,10 @@ def patiently(repository: str, revision: str | None, ask: Callable[[], _Answer])
             return ask()
         except (EdgeeffError, HubError):
             raise
-        except Exception as error:  # over an odd answer the library raises a dozen kinds
+        except Exception as raised:  # over an odd answer the library raises a dozen kinds
+            error = _cause(raised)
+            if _is_local(error):
+                raise
             if pause is None or not _may_pass(error):
                 raise _hub_error(repository, revision, error) from None
         time.sleep(pause)
@@ -158,11 +138,28 @@ def _headers() -> dict[str, str]:
     return build_hf_headers(library_name="edgeeff", library_version=metadata.version("edgeeff"))
 
 
+def _cause(error: Exception) -> Exception:
+    """What stood between the library and the hub: it says "not in the cache" of whatever that was."""
+    cause = error.__cause__
+    return cause if isinstance(error, LocalEntryNotFoundError) and isinstance(cause, Exception) else error
+
+
+def _is_local(error: Exception) -> bool:
+    """Whether this machine's files are at fault: a full disk, a folder that cannot be written."""
+    net = (HfHubHTTPError, ConnectionError, TimeoutError, socket.gaierror)
+    return isinstance(error, OSError) and error.errno is not None and not isinstance(error, net)
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether a connection ended before the file did; the library raises a bare OSError over a short one."""
+    short = type(error) is OSError and error.errno is None
+    return short or isinstance(error, httpx2.ReadError | httpx2.RemoteProtocolError)
+
+
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _PASSING
-    broke = (CutError, httpx2.ReadTimeout, httpx2.ReadError, httpx2.RemoteProtocolError)
-    return isinstance(error, broke)
+    return _is_cut(error) or isinstance(error, httpx2.ReadTimeout)
 
 
 def _plain_404(error: HfHubHTTPError) -> bool:
@@ -189,9 +186,9 @@ def _hub_error(repository: str, revision: str | None, error: Exception) -> HubEr
     elif status is not None:
         what, mend = f"{hub} answered with status {status}", "try again later, or set HF_TOKEN"
     elif isinstance(error, httpx2.TimeoutException):
-        what, mend = f"{hub} did not answer in time", "try again: a download continues where it stopped"
-    elif isinstance(error, CutError | httpx2.ReadError | httpx2.RemoteProtocolError):
-        what, mend = f"{hub}: {error}", "try again: a download continues where it stopped"
+        what, mend = f"{hub} did not answer in time", "try again later"
+    elif _is_cut(error):
+        what, mend = f"{hub}: the connection broke before the file was whole", "try again later"
     else:
         reason = " ".join(str(error).split()) or type(error).__name__
         what, mend = f"{hub} cannot be reached: {reason}", "check the network, the proxy and HF_ENDPOINT"

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from huggingface_hub.utils import close_session
 
 from edgeeff.zoo import hub_client
@@ -69,9 +69,7 @@ class Hub:
 
     def fetched(self) -> list[str]:
         """The files whose bytes were asked for."""
-        return [
-            r.path.rpartition("/")[2] for r in self.requests if r.method == "GET" and "/resolve/" in r.path
-        ]
+        return [r.path.rpartition("/")[2] for r in self.requests if r.method == "GET"]
 
     def ranges_asked(self) -> list[str | None]:
         """The Range header of each request for a large file's bytes."""
@@ -185,6 +183,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(hub_client, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+    monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
     yield served
     served.stop()
     close_session()

@@ -6,14 +6,12 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
 from edgeeff.errors import CheckpointError, MissingFileError, OutputError
 from edgeeff.progress import Silent
-from edgeeff.zoo import hub_cache
 from edgeeff.zoo.hub import brought, fetch
 
 NAME = "timm/tf_efficientnet_b3.aa_in1k"
@@ -119,7 +117,7 @@ def test_a_silent_server_is_not_waited_for(timm, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
     timm.stall = True
     error = refused()
-    assert "did not answer in time" in error.what and "continues" in error.mend
+    assert "did not answer in time" in error.what and "try again" in error.mend
 
 
 def test_nobody_takes_the_connection(timm, monkeypatch):
@@ -131,16 +129,6 @@ def test_nobody_takes_the_connection(timm, monkeypatch):
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         )
         assert "did not answer in time" in refused().what
-
-
-def test_another_process_that_never_ends(timm, monkeypatch):
-    monkeypatch.setattr(hub_cache, "LONGEST_WAIT", 0.1)
-    fetch(f"{NAME}@v1", Silent())
-    (locked,) = [p for p in Path(constants.HF_HUB_CACHE, ".locks").rglob("*.lock") if len(p.stem) == 64]
-    for path in Path(constants.HF_HUB_CACHE).glob("models--*/refs/*"):
-        path.unlink()
-    with hub_cache.WeakFileLock(locked):
-        assert str(locked) in refused().what
 
 
 @pytest.mark.parametrize(("size", "file"), [(10**15, "model.safetensors"), (9 << 30, "model.safetensors")])
