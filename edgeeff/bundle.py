@@ -149,6 +149,10 @@ class Bundle:
         """``<model>-<target>``, or what ``--name`` said."""
         return self.manifest.name
 
+    def digest(self) -> str:
+        """SHA-256 of ``manifest.json``, and so of the whole bundle: the manifest holds that of each file."""
+        return _seal(self.folder / MANIFEST)
+
     def altered(self) -> list[str]:
         """The sealed files that are missing or no longer what the manifest says."""
         return [name for name, seal in self.manifest.files.items() if _seal(self.folder / name) != seal]

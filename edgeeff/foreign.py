@@ -31,6 +31,7 @@ from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.importing import source, tensors
 from edgeeff.harness import verify
+from edgeeff.harness.record import record
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.labels import given as given_labels
@@ -279,6 +280,7 @@ def _measure(
     if check.ladder:
         report["ladder"] = dict(check.ladder)
     report["warnings"] = list(progress.warnings)
+    report["record"] = record("verification", [bundle]).to_json()
     return {"verification.json": {**report, **told}, **check.files}
 
 

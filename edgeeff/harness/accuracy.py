@@ -15,6 +15,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, LabelsError, OptionError
 from edgeeff.harness import multilabel
 from edgeeff.harness.multilabel import MultilabelAccumulator, MultilabelScores
+from edgeeff.harness.record import Record, record
 from edgeeff.harness.verify import FEW, FidelityAccumulator, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
@@ -105,6 +106,7 @@ class AccuracyReport:
         warnings: What the reader must not miss: how files were read and classes found where that is a guess,
             what was passed over, images that were skipped, too few of them, what the comparison with the
             reference warns of.
+        record: Which run this is, of which bundles, when and where.
     """
 
     bundle: str
@@ -118,6 +120,7 @@ class AccuracyReport:
     not_run: str | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    record: Record | None = None
 
     @property
     def top_1_drop(self) -> float | None:
@@ -142,6 +145,7 @@ class AccuracyReport:
             "reason": self.not_run,
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+            "record": self.record.to_json() if self.record else None,
         }
 
 
@@ -217,6 +221,7 @@ def evaluate(
             f"of {bundle.name} and its reference {floating.name} one gives probabilities, the other logits",
             mend="build both with --probabilities, or both without",
         )
+    begun = record("accuracy", [bundle] if floating is None else [bundle, floating])
     ran, session = _session(bundle, threads, via)
     float_session = None if floating is None else floating.session(threads=threads)
 
@@ -264,6 +269,7 @@ def evaluate(
         via=ran,
         notes=(*images.notes, *looked.lines),
         warnings=(*images.warnings, *looked.warnings),
+        record=begun,
     )
     report = replace(report, warnings=_warnings(report))
     for text in report.warnings:
@@ -273,7 +279,10 @@ def evaluate(
 
 def not_run(bundle: Bundle, reason: str) -> AccuracyReport:
     """The report of a bundle that cannot run here."""
-    return AccuracyReport(bundle.name, 0, 0, not_run=reason, warnings=(f"{bundle.name} NOT RUN: {reason}",))
+    warnings = (f"{bundle.name} NOT RUN: {reason}",)
+    return AccuracyReport(
+        bundle.name, 0, 0, not_run=reason, warnings=warnings, record=record("accuracy", [bundle])
+    )
 
 
 def _session(bundle: Bundle, threads: int, via: str | None) -> tuple[str | None, Session]:

@@ -20,6 +20,7 @@ from edgeeff.errors import OptionError
 from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import start
 from edgeeff.harness.launch import Samples
+from edgeeff.harness.record import Record, record
 from edgeeff.metrics import Interval, bootstrap_ratio
 
 Clock = Literal["wall", "cpu"]
@@ -110,6 +111,7 @@ class LatencyReport:
         threads: Of each runtime.
         seed: Of the intervals, and of the image where a bundle carries none.
         machine: What the figures hold for.
+        record: Which run this is, of which bundles, when and where.
     """
 
     entries: tuple[Entry, ...]
@@ -119,6 +121,7 @@ class LatencyReport:
     threads: int
     seed: int
     machine: machine.Machine
+    record: Record
 
     def entry(self, name: str) -> Entry:
         """The bundle of that name.
@@ -151,6 +154,7 @@ class LatencyReport:
             "threads": self.threads,
             "seed": self.seed,
             "machine": self.machine.to_json(),
+            "record": self.record.to_json(),
         }
 
     def _entry_json(self, entry: Entry) -> dict[str, Any]:
@@ -203,6 +207,7 @@ def benchmark(
     names = distinct_names(loaded)
     base = _baseline(names, baseline)
     here = machine.describe()
+    begun = record("latency", loaded, names, here)
 
     gathered: list[list[Samples]] = [[] for _ in loaded]
     settled = [0] * len(loaded)
@@ -232,7 +237,7 @@ def benchmark(
         )
         for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
     )
-    return LatencyReport(entries, names[base], launches, seconds, threads, seed, here)
+    return LatencyReport(entries, names[base], launches, seconds, threads, seed, here, begun)
 
 
 def summarise(launches: Sequence[Samples], steady_launches: int) -> Timing:

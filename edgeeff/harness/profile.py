@@ -18,6 +18,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import start
 from edgeeff.harness.latency import distinct_names, opened
+from edgeeff.harness.record import Record, record
 
 LAUNCH = "edgeeff.harness.profile_launch"
 
@@ -101,6 +102,7 @@ class ProfileReport:
         seconds: Time for each bundle in a launch.
         threads: Of each runtime.
         machine: What the figures hold for.
+        record: Which run this is, of which bundles, when and where.
     """
 
     entries: tuple[Entry, ...]
@@ -109,6 +111,7 @@ class ProfileReport:
     seconds: float
     threads: int
     machine: machine.Machine
+    record: Record
 
     def peak(self, runtime: str) -> float | None:
         """What a runtime reached here at best, thousand million multiply-adds a second; None: not in INT8."""
@@ -132,6 +135,7 @@ class ProfileReport:
             "seconds": self.seconds,
             "threads": self.threads,
             "machine": self.machine.to_json(),
+            "record": self.record.to_json(),
         }
 
     def _entry_json(self, entry: Entry) -> dict[str, Any]:
@@ -216,6 +220,7 @@ def profile(
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
     names = distinct_names(loaded)
     here = machine.describe()
+    begun = record("profile", loaded, names, here)
     layers: list[list[list[LayerTime]]] = [[] for _ in loaded]
     wall_ns: list[list[int]] = [[] for _ in loaded]
     peaks: dict[str, list[LayerTime]] = {}
@@ -248,7 +253,7 @@ def profile(
         for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
     )
     best = {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
-    return ProfileReport(entries, best, launches, seconds, threads, here)
+    return ProfileReport(entries, best, launches, seconds, threads, here, begun)
 
 
 def merged(launches: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:

@@ -18,6 +18,7 @@ from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
+from edgeeff.harness.record import record
 from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.images.survey import survey
 from edgeeff.labels import are_known, given
@@ -413,7 +414,11 @@ def _write(
         report, kept = verify_bundle(work, staged, hub)
         work.cache.watched.refuse_changed()
         found.update(report, warnings=list(warned))
-        return {"verification.json": {**found, "validation": work.images.validation.digest()}, **kept}
+        own = {
+            "validation": work.images.validation.digest(),
+            "record": record("verification", [staged]).to_json(),
+        }
+        return {"verification.json": {**found, **own}, **kept}
 
     bundle = write_bundle(folder, manifest, files, measure)
     return _built(bundle, found, unchanged=False)

@@ -12,6 +12,7 @@ from edgeeff.errors import OptionError
 from edgeeff.harness import machine
 from edgeeff.harness.latency import Entry, LatencyReport, benchmark, paired_ratio, summarise
 from edgeeff.harness.launch import MINIMUM_ROUNDS, WINDOW, Samples, is_steady, measure, order, warm_up
+from edgeeff.harness.record import record
 
 
 @settings(deadline=None)
@@ -84,7 +85,7 @@ def report():
         entry("int8", [3, 6, 3, 6, 3]),
         Entry("jetson", "tensorrt", "int8", {}, None, "tensorrt is not installed"),
     )
-    return LatencyReport(entries, "f32", 5, 1.0, 1, 0, machine.describe())
+    return LatencyReport(entries, "f32", 5, 1.0, 1, 0, machine.describe(), record("latency", []))
 
 
 def test_report_compares_with_the_baseline_or_any_other(report):

@@ -204,6 +204,7 @@ class DeviceResult(_Part):
 
     schema_version: Literal[1]
     bundle: Text
+    run_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None  # of newer bundles
     manifest_sha256: Sha256
     measured_at: AwareDatetime
     board: Text | None

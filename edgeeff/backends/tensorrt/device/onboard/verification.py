@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def verify(
     return {
         "schema_version": SCHEMA,
         "bundle": manifest["name"],
+        "run_id": uuid.uuid4().hex,
         "manifest_sha256": digest(folder / "manifest.json"),
         "measured_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "board": sensors.board(),

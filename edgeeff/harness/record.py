@@ -1,0 +1,84 @@
+"""What every report says of itself: its schema, which run it is of, when, of which bundles, and where.
+
+A figure without these cannot be compared with another one later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from edgeeff.bundle import Bundle
+from edgeeff.harness import machine
+
+#: Raised when a field of a report changes its name or its meaning; new fields alone do not raise it.
+SCHEMA = 1
+Kind = Literal["accuracy", "latency", "profile", "verification"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A report's own data.
+
+    Args:
+        kind: What the report is of.
+        bundles: Each bundle's digest, by the name that the report has for it: SHA-256 of its
+            ``manifest.json``, which holds the SHA-256 of each of its files.
+        environment: Processor, system and versions, as :func:`environment` has them.
+        run_id: 32 hexadecimal digits, another for each run.
+        utc: When the report was begun, ISO 8601 to the second.
+    """
+
+    kind: Kind
+    bundles: Mapping[str, str]
+    environment: Mapping[str, Any]
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    utc: str = field(default_factory=lambda: datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "schema_version": SCHEMA,
+            "kind": self.kind,
+            "run_id": self.run_id,
+            "utc": self.utc,
+            "bundles": dict(self.bundles),
+            "environment": dict(self.environment),
+            "environment_sha256": environment_digest(self.environment),
+        }
+
+
+def record(
+    kind: Kind,
+    bundles: Sequence[Bundle],
+    names: Sequence[str] | None = None,
+    here: machine.Machine | None = None,
+) -> Record:
+    """The record of a report that is begun now, on this machine.
+
+    Args:
+        kind: What the report is of.
+        bundles: Those that it is about, a reference too.
+        names: What the report calls them; None: their own names.
+        here: This machine, where it has been described already.
+    """
+    named = zip(names or [bundle.name for bundle in bundles], bundles, strict=True)
+    return Record(kind, {name: bundle.digest() for name, bundle in named}, environment(here))
+
+
+def environment(here: machine.Machine | None = None) -> dict[str, Any]:
+    """What of a machine decides about figures and stays from run to run: no load, no free memory, no time."""
+    data = (here or machine.describe()).to_json()
+    del data["load_average"]
+    return data
+
+
+def environment_digest(found: Mapping[str, Any]) -> str:
+    """SHA-256 of an environment, the same for two runs whose figures may be compared."""
+    text = json.dumps(found, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
