@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from edgeeff.calibration.statistics import BINS, TensorStatistics
-from edgeeff.graph.execute import Program, execute, prepare
+from edgeeff.graph.execute import Program, outputs_of, prepare
 from edgeeff.memory import give_back, hold_little
 from edgeeff.preprocess import Pixels, Preprocess
 
@@ -37,7 +37,9 @@ def observed_tensors(model: ir.Model) -> set[str]:
     for node in model.graph:
         output = node.outputs[0]
         readers = list(output.consumers())
-        clamped = len(readers) == 1 and readers[0].op_type in ("Clip", "Relu")
+        clamped = (
+            len(readers) == 1 and readers[0].op_type in ("Clip", "Relu") and not output.is_graph_output()
+        )
         if node.op_type != "Flatten" and not clamped:
             names.add(str(output.name))
     return names
@@ -130,7 +132,7 @@ def _measure(
         if name in names:
             merged.add(turn, name, _summarise(value))
 
-    execute(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
+    outputs_of(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
     return len(pixels)
 
 

@@ -192,7 +192,7 @@ def _until(program: Program, wanted: set[str]) -> Program:
     """The program's beginning, up to the last of these tensors."""
     made = [str(node.outputs[0].name) for node, _ in program.steps]
     end = max(index for index, name in enumerate(made) if name in wanted)
-    return replace(program, steps=program.steps[: end + 1], output=made[end])
+    return replace(program, steps=program.steps[: end + 1], outputs=(made[end],))
 
 
 def _distance(program: Program, images: Tensor, known: Mapping[str, Expectation]) -> float:

@@ -34,6 +34,7 @@ def examine(draft: Draft, inputs: Sequence[Tensor], progress: Progress) -> Diagn
     errors = leave_one_out.measure(
         *(program, plan, [*tensors.values(), *layers.values(), *groups], inputs, progress.advance),
         meaning=draft.evidence.meaning,
+        deciding=draft.deciding,
     )
     clipped = clipping.measure(program, plan.activations, inputs)
     values = {str(node.outputs[0].name): node.outputs[0] for node in draft.model.graph}

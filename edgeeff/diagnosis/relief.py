@@ -60,6 +60,7 @@ def _reliefs(
     errors = leave_one_out.measure(
         *(prepare(draft.model), plan, list(parts), inputs, draft.progress.advance),
         meaning=draft.evidence.meaning,
+        deciding=draft.deciding,
     )
     return tuple(
         Relief(names, None, decibels(errors.signal.sum(), errors.without[part].sum()))
@@ -77,6 +78,8 @@ def _widened(draft: Draft, tensors: Sequence[str], inputs: Sequence[Tensor]) -> 
         now, symmetric = plan.activations[name], draft.placement.sites[name].symmetric
         whole = ranges.fit(min(known.low, 0.0), max(known.high, 0.0), symmetric, now.type)
         wider = replace(plan, activations={**plan.activations, name: whole})
-        errors = leave_one_out.measure(program, wider, [], inputs, meaning=draft.evidence.meaning)
+        errors = leave_one_out.measure(
+            program, wider, [], inputs, meaning=draft.evidence.meaning, deciding=draft.deciding
+        )
         made.append(Relief((), name, decibels(errors.signal.sum(), errors.total.sum())))
     return tuple(made)

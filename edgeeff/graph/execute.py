@@ -34,7 +34,7 @@ class Program:
     constants: Mapping[str, Tensor]
     reads: Mapping[str, int]
     input: str
-    output: str
+    outputs: tuple[str, ...]
 
 
 def prepare(model: ir.Model) -> Program:
@@ -60,7 +60,11 @@ def prepare(model: ir.Model) -> Program:
         assert array is not None
         constants[name] = _tensor(array)
     return Program(
-        tuple(steps), constants, reads, _name(model.graph.inputs[0]), _name(model.graph.outputs[0])
+        tuple(steps),
+        constants,
+        reads,
+        _name(model.graph.inputs[0]),
+        tuple(_name(value) for value in model.graph.outputs),
     )
 
 
@@ -75,7 +79,7 @@ def _tensor(array: Array) -> Tensor:
 def execute(
     program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None
 ) -> Tensor:
-    """Run a graph on a batch, without gradients.
+    """Run a graph of one output on a batch, without gradients.
 
     Args:
         program: The graph, from :func:`prepare`.
@@ -84,15 +88,24 @@ def execute(
         read: Gives a node something else than the value of its input: the quantised one, say.
 
     Returns:
-        The graph's first output, [N, classes].
+        The graph's only output: a classifier's logits, [N, classes].
     """
+    (output,) = trace(program, images, observe, read).values()
+    return output
+
+
+@torch.inference_mode()
+def outputs_of(
+    program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None
+) -> dict[str, Tensor]:
+    """As :func:`execute`, of a graph with any number of outputs: each by its name, batch first."""
     return trace(program, images, observe, read)
 
 
 def trace(
     program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None
-) -> Tensor:
-    """As :func:`execute`, under whatever gradient mode torch is in."""
+) -> dict[str, Tensor]:
+    """As :func:`outputs_of`, under whatever gradient mode torch is in."""
     if observe:
         observe(program.input, images)
     return Run(program, {program.input: images}, dict(program.reads)).finish(read, observe)
@@ -130,19 +143,19 @@ class Run:
             operand = constants[name] if name in constants else self.alive[name]
             operands.append(read(node, index, operand) if read else operand)
             self.left[name] -= 1
-            if self.left[name] == 0 and name != self.program.output:
+            if self.left[name] == 0 and name not in self.program.outputs:
                 self.alive.pop(name, None)
         name = _name(node.outputs[0])
         self.alive[name] = operator(node, operands)
         return name, self.alive[name]
 
-    def finish(self, read: Reader | None = None, observe: Observer | None = None) -> Tensor:
-        """Take all steps that are left; returns the graph's first output."""
+    def finish(self, read: Reader | None = None, observe: Observer | None = None) -> dict[str, Tensor]:
+        """Take all steps that are left; returns the graph's outputs by their names."""
         while self.at < len(self.program.steps):
             name, value = self.step(read)
             if observe:
                 observe(name, value)
-        return self.alive[self.program.output]
+        return {name: self.alive[name] for name in self.program.outputs}
 
 
 def _name(value: ir.Value) -> str:

@@ -105,6 +105,7 @@ class Calibrated:
     def gain(self) -> Mapping[str, npt.NDArray[np.float64]]:
         """float graph and images ─▶ what the logits make of noise."""
         from edgeeff.quantization import sensitivity
+        from edgeeff.quantization.centring import deciding
 
         key = key_of(
             statistics=self.key,
@@ -118,11 +119,13 @@ class Calibrated:
         from edgeeff.graph.execute import prepare
         from edgeeff.graph.model import from_bytes
 
+        model = from_bytes(self.graph())
+        known = self.statistics() if len(model.graph.outputs) > 1 else {}
         count = min(sensitivity.IMAGES, len(self.images.calibration))
         self.progress.stage("asking what the logits make of noise", total=count)
         found = sensitivity.measure(
-            *(prepare(from_bytes(self.graph())), self.inputs(False, count), self.progress.advance),
-            exclusive=self.exclusive,
+            *(prepare(model), self.inputs(False, count), self.progress.advance),
+            deciding=deciding(model, known, self.exclusive),
         )
         give_back()
         self.cache.put("sensitivity", key, {"sensitivity.npz": sensitivity.to_bytes(found)})

@@ -157,7 +157,7 @@ class _Trial:
         def look(layers: tuple[str, ...]) -> Judged:
             self.work.progress.stage(f"searching: {len(layers)} layers in float", total=len(self.images))
             plan = precision.kept(draft, layers)
-            logits = [precision.simulated(program, plan, x).numpy() for x in self._inputs()]
+            logits = [precision.simulated(program, plan, x)["logits"].numpy() for x in self._inputs()]
             return judge(float_logits, np.concatenate(logits), *self._known)
 
         def confirm(layers: tuple[str, ...]) -> Judged:

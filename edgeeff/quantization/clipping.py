@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edgeeff.graph.execute import Program, execute
+from edgeeff.graph.execute import Program, outputs_of
 from edgeeff.quantization.plan import ActivationQuantization
 from edgeeff.quantization.simulate import fake_quantise
 
@@ -57,7 +57,7 @@ def measure(
         highs[name] = max(highs.get(name, float("-inf")), float(value.max()))
 
     for images in batches:
-        execute(program, images, observe)
+        outputs_of(program, images, observe)
     return {
         name: Clipping(
             lows[name],

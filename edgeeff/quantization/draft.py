@@ -18,6 +18,7 @@ from edgeeff.graph.model import FloatArray, constant
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import ranges
+from edgeeff.quantization.centring import Deciding, deciding
 from edgeeff.quantization.placement import Placement, place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.rewrites import swish_polynomial
@@ -37,10 +38,10 @@ class Evidence:
     Args:
         statistics: Of each tensor over the calibration images.
         batches: The images themselves, for the steps that look at activations.
-        gain: What the logits make of noise on each channel of each tensor (sensitivity.py); called by the
+        gain: What the outputs make of noise on each channel of each tensor (sensitivity.py); called by the
             steps that want it, as it costs a look at some images.
         images: How many there are; None: not known.
-        meaning: What the graph's logits mean.
+        meaning: What the graph's outputs mean.
     """
 
     statistics: Statistics
@@ -91,6 +92,11 @@ class Draft:
     def known(self) -> Mapping[str, ActivationQuantization]:
         """The tensors whose range no image can leave."""
         return ranges.known_inputs(str(self.model.graph.inputs[0].name), self.preprocess, self.scheme)
+
+    @cached_property
+    def deciding(self) -> Deciding:
+        """What decides in the graph's outputs."""
+        return deciding(self.model, self.evidence.statistics, self.evidence.meaning.exclusive)
 
     @property
     def bounded(self) -> bool:

@@ -67,7 +67,7 @@ def collect(
         for images in batches:
             run = Run(program, {program.input: images}, dict(program.reads))
             name, value = program.input, images
-            while name != program.output:
+            while run.at < len(program.steps):
                 yield from ((node, value, activations[name]) for node in readers.get(name, ()))
                 name, value = run.step()
             advance(len(images))

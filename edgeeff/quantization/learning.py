@@ -1,4 +1,4 @@
-"""Learn scales, biases and weights of a whole plan at once, so that the logits are the float graph's again.
+"""Learn scales, biases and weights of a whole plan at once, so that the outputs are the float graph's again.
 
 The quantised graph runs with its roundings in place; their gradients pass straight through (Bengio et al.
 2013), and a scale has the gradient of Esser et al. 2020 (LSQ). The teacher is the float graph on the same
@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from edgeeff.cache import Bookmark
-from edgeeff.graph.execute import Program, Reader, execute, trace
-from edgeeff.quantization.centring import centred
+from edgeeff.graph.execute import Program, Reader, outputs_of, trace
+from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.simulate import sites_of
 
@@ -71,7 +71,8 @@ class Learned:
     Args:
         activations: By tensor.
         layers: By name.
-        before: Error energy of the centred logits on the images kept aside, as a share of the signal's.
+        before: Error energy of what decides in the outputs on the images kept aside, as a share of the
+            signal's.
         after: The same for what is returned.
     """
 
@@ -96,7 +97,7 @@ def learn(
     seed: int,
     advance: Callable[[int], None] = lambda _: None,
     bookmark: Bookmark | None = None,
-    exclusive: bool = True,
+    deciding: Deciding | None = None,
 ) -> Learned:
     """Learn from some images; what is no better on the images kept aside is not taken.
 
@@ -114,15 +115,14 @@ def learn(
         seed: Of the order of the images and their shifts.
         advance: Told of each step, and at once of those that an interrupted run has taken.
         bookmark: Where the state is kept meanwhile.
-        exclusive: Whether classes exclude each other; see :mod:`centring`.
+        deciding: What of the outputs decides; None: the differences of logits.
     """
-    parameters = _Parameters(plan, weights, free)
+    parameters, of_outputs = _Parameters(plan, weights, free), deciding or Deciding()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; parts run side by side instead
     try:
-        teacher = torch.stack([execute(program, image[None])[0] for image in images])
-        signal = float(centred(teacher, exclusive).square().mean())
-        before = _error(program, parameters.read(parameters.rounded(largest)), aside, exclusive)
+        signal = _signal(program, images, of_outputs)
+        before = _error(program, parameters.read(parameters.rounded(largest)), aside, of_outputs)
         # Of a plan that stays no last bit changes: exp(log(scale)) would change some.
         best: Found = dict(plan.activations), dict(plan.layers)
         optimizer = torch.optim.Adam(
@@ -156,7 +156,7 @@ def learn(
                         leaves,
                         torch.stack(seen[part::PARTS]),
                         signal * batch,
-                        exclusive,
+                        of_outputs,
                     )
                     for part in range(PARTS)
                 ]
@@ -169,7 +169,7 @@ def learn(
                 if bookmark and (step + 1) % KEPT_EVERY == 0:
                     _keep(bookmark, step + 1, optimizer, random)
                 advance(1)
-        after = _error(program, parameters.read(parameters.rounded(largest)), aside, exclusive)
+        after = _error(program, parameters.read(parameters.rounded(largest)), aside, of_outputs)
         if after < before:
             best = parameters.plan(largest)
     finally:
@@ -323,24 +323,34 @@ def _gradients(
     leaves: Mapping[Place, Tensor],
     images: Tensor,
     signal: float,
-    exclusive: bool,
+    of_outputs: Deciding,
 ) -> list[Tensor]:
     with torch.no_grad():
-        wanted = centred(trace(program, images), exclusive)
+        wanted = of_outputs(trace(program, images))
     with torch.enable_grad():
-        logits = centred(trace(program, images, read=parameters.read(leaves)), exclusive)
-        loss = (logits - wanted).square().mean(1).sum() / signal
+        vectors = of_outputs(trace(program, images, read=parameters.read(leaves)))
+        loss = (vectors - wanted).square().mean(1).sum() / signal
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(leaves.values(), found, strict=True)]
 
 
+def _signal(program: Program, images: Sequence[Tensor], of_outputs: Deciding) -> float:
+    """Mean square of what decides; of feature maps image by image, as all of them would not fit memory."""
+    if of_outputs.energies:
+        means = [float(of_outputs(outputs_of(program, image[None])).square().mean()) for image in images]
+        return math.fsum(means) / len(means)
+    rows = [{name: value[0] for name, value in outputs_of(program, i[None]).items()} for i in images]
+    teacher = {name: torch.stack([row[name] for row in rows]) for name in program.outputs}
+    return float(of_outputs(teacher).square().mean())
+
+
 @torch.inference_mode()
-def _error(program: Program, read: Reader, images: Sequence[Tensor], exclusive: bool) -> float:
-    """Error energy of the centred logits, as a share of the signal's."""
+def _error(program: Program, read: Reader, images: Sequence[Tensor], of_outputs: Deciding) -> float:
+    """Error energy of what decides, as a share of the signal's."""
     error = signal = 0.0
     for image in images:
-        wanted = centred(trace(program, image[None]), exclusive)
-        found = centred(trace(program, image[None], read=read), exclusive)
+        wanted = of_outputs(trace(program, image[None]))
+        found = of_outputs(trace(program, image[None], read=read))
         error += float((found - wanted).double().square().sum())
         signal += float(wanted.double().square().sum())
     return error / max(signal, 1e-30)

@@ -1,8 +1,8 @@
 """What a part of a plan costs: the output's error with everything quantised, and with all but the part.
 
-The error of a reading is E = Σ ‖z − z_float‖² over the images, z the logits less their mean over the
-classes (a shift of all logits changes no prediction; where labels do not exclude each other it does, and z
-are the logits). Of a part, a tensor or a layer's weights or several:
+The error of a reading is E = Σ ‖z − z_float‖² over the images, z what decides in the outputs (centring.py:
+logits less their mean over the classes, as a shift of all logits changes no prediction; several outputs, each
+by its power). Of a part, a tensor or a layer's weights or several:
 
     share = (E(all) − E(all but the part)) / E(all)        alone = E(the part only) / E(all)
 
@@ -17,8 +17,9 @@ Up to a part's first reader its run is the one that everything else shares: it i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from torch import Tensor
 from edgeeff.graph.execute import Program, Reader, Run
 from edgeeff.graph.side_by_side import side_by_side
 from edgeeff.quantization import simulate
-from edgeeff.quantization.centring import centred
+from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.plan import Plan
 from edgeeff.tasks import Meaning
 
@@ -46,20 +47,21 @@ class Part:
     Args:
         name: Of the tensor or the layer, or what the parts have in common.
         places: The reads that are quantised.
-        output: Whether the network's output, which no node reads, is among them.
+        outputs: The network's outputs that are rounded with it: no node need read those.
     """
 
     name: str
     places: frozenset[Place]
-    output: bool = False
+    outputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Energies of the centred logits, of each of N images.
+    """Energies of what decides in the outputs, of each of N images.
 
     Args:
-        agreeing: Whether the quantised network decides as the float one does, all labels alike, bool [N].
+        agreeing: Whether the quantised network decides as the float one does, all labels alike, bool [N];
+            true where nothing is decided, as of features.
         signal: Of the float network, [N].
         total: Of the error with everything quantised, [N].
         without: Of the error with all but a part quantised, [N] for each part.
@@ -95,7 +97,7 @@ class Errors:
 
 def tensor(plan: Plan, name: str) -> Part:
     """A tensor."""
-    return Part(name, frozenset(plan.readers[name]), name in plan.outputs)
+    return Part(name, frozenset(plan.readers[name]), frozenset({name} & {*plan.outputs}))
 
 
 def weights(layer: str) -> Part:
@@ -116,7 +118,8 @@ def layer(plan: Plan, node: ir.Node) -> Part:
 def together(name: str, parts: Iterable[Part]) -> Part:
     """Several parts as one."""
     parts = list(parts)
-    return Part(name, frozenset().union(*(p.places for p in parts)), any(p.output for p in parts))
+    places = frozenset[Place]().union(*(p.places for p in parts))
+    return Part(name, places, frozenset[str]().union(*(p.outputs for p in parts)))
 
 
 def measure(
@@ -126,6 +129,7 @@ def measure(
     batches: Iterable[Tensor],
     advance: Callable[[int], None] = lambda _: None,
     meaning: Meaning | None = None,
+    deciding: Deciding | None = None,
 ) -> Errors:
     """The errors of all parts over some images.
 
@@ -135,14 +139,17 @@ def measure(
         parts: Of the plan.
         batches: The graph's input, float32 [N, 3, H, W].
         advance: Told how many images were done.
-        meaning: What the logits mean; None: exclusive classes.
+        meaning: What the outputs mean; None: exclusive classes.
+        deciding: What of them decides; None: what does by their meaning.
     """
     meaning = meaning or Meaning()
+    of_outputs = deciding or Deciding(meaning.exclusive)
     read, found = simulate.reader(plan), []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; batches run side by side instead
     try:
-        for rows in side_by_side(lambda batch: _measure(program, plan, parts, read, batch, meaning), batches):
+        work = partial(_measure, program, plan, parts, read, meaning, of_outputs)
+        for rows in side_by_side(work, batches):
             found.append(rows)
             advance(rows.shape[1])
     finally:
@@ -160,16 +167,22 @@ def measure(
 
 @torch.inference_mode()
 def _measure(
-    program: Program, plan: Plan, parts: Sequence[Part], read: Reader, images: Tensor, meaning: Meaning
+    program: Program,
+    plan: Plan,
+    parts: Sequence[Part],
+    read: Reader,
+    meaning: Meaning,
+    of_outputs: Deciding,
+    images: Tensor,
 ) -> F64:
     """A row for each field of :class:`Errors`, and of the last two for each part: [3 + 2 · parts, N]."""
     start = Run(program, {program.input: images}, dict(program.reads))
-    logits = start.fork().finish()
-    reference = centred(logits.double(), meaning.exclusive)
+    outputs = start.fork().finish()
+    reference = of_outputs(_double(outputs))
 
-    def error(run: Run, read: Reader, output: bool) -> tuple[Tensor, Tensor]:
-        found = _output(plan, run.finish(read), output)
-        return (centred(found.double(), meaning.exclusive) - reference).square().sum(1), found
+    def error(run: Run, read: Reader, quantised: Container[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        found = _outputs(plan, run.finish(read), quantised)
+        return (of_outputs(_double(found)) - reference).square().sum(1), found
 
     without: dict[int, Tensor] = {}
     alone: dict[int, Tensor] = {}
@@ -179,14 +192,17 @@ def _measure(
         for number in begun[position]:
             part = parts[number]
             others, only = _all_but(read, part.places), _only(read, part.places)
-            without[number], _ = error(quantised.fork(), others, not part.output)
-            alone[number], _ = error(exact.fork(), only, part.output)
+            without[number], _ = error(quantised.fork(), others, {*plan.outputs} - part.outputs)
+            alone[number], _ = error(exact.fork(), only, part.outputs)
         if position < len(program.steps):
             exact.step()
             quantised.step(read)
-    total, found = error(quantised, read, True)
-    same = meaning.decisions(found.numpy()) == meaning.decisions(logits.numpy())
-    agreeing = torch.from_numpy(same.reshape(len(images), -1).all(1)).double()
+    total, found = error(quantised, read, plan.outputs)
+    agreeing = torch.ones(len(images), dtype=torch.float64)
+    if meaning.decides:
+        (decided,), (decided_float,) = found.values(), outputs.values()
+        same = meaning.decisions(decided.numpy()) == meaning.decisions(decided_float.numpy())
+        agreeing = torch.from_numpy(same.reshape(len(images), -1).all(1)).double()
     rows = [agreeing, reference.square().sum(1), total]
     rows += [side[number] for side in (without, alone) for number in range(len(parts))]
     return np.asarray(torch.stack(rows).numpy(), np.float64)
@@ -209,8 +225,13 @@ def _only(read: Reader, places: frozenset[Place]) -> Reader:
     return lambda node, index, value: read(node, index, value) if (node.name, index) in places else value
 
 
-def _output(plan: Plan, logits: Tensor, quantised: bool) -> Tensor:
-    """The network's output as the plan leaves it: where it is quantised, no node reads it so."""
-    for name in plan.outputs if quantised else ():
-        logits = simulate.fake_quantise(logits, plan.activations[name])
-    return logits
+def _outputs(plan: Plan, found: dict[str, Tensor], quantised: Container[str]) -> dict[str, Tensor]:
+    """The network's outputs as the plan leaves those named: what is put out is no node's reading."""
+    return {
+        name: simulate.fake_quantise(value, plan.activations[name]) if name in quantised else value
+        for name, value in found.items()
+    }
+
+
+def _double(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.double() for name, value in outputs.items()}

@@ -1,7 +1,7 @@
 """Which layers would be worth the runtime's float type: what each gains, and what it costs.
 
 The gain is predicted from one pass. A tensor's rounding noise, measured channel by channel, times what the
-logits make of noise there (sensitivity.py) is the error it adds; half of it goes when one of its two readers
+outputs make of noise there (sensitivity.py) is the error it adds; half of it goes when one of its two readers
 stays float. Weights likewise, by the variance of what they read. For the few that promise most the prediction
 is replaced by the exact figure: the error of the whole network, simulated with that layer alone left float.
 """
@@ -20,10 +20,9 @@ import torch
 from torch import Tensor
 
 from edgeeff.errors import OptionError
-from edgeeff.graph.execute import Program, execute, prepare
+from edgeeff.graph.execute import Program, outputs_of, prepare
 from edgeeff.graph.model import constant
 from edgeeff.quantization import sensitivity, simulate
-from edgeeff.quantization.centring import centred
 from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, source_of
 from edgeeff.quantization.placement import is_layer, place
 from edgeeff.quantization.plan import Plan
@@ -43,7 +42,7 @@ class Candidate:
 
     Args:
         layer: Its name.
-        gain: The share of the logits' error that would go, 0…1.
+        gain: The share of the outputs' error that would go, 0…1.
         cost: Its share of the network's work.
     """
 
@@ -117,13 +116,10 @@ def kept(draft: Draft, floating: Collection[str]) -> Plan:
     )
 
 
-def simulated(program: Program, plan: Plan, images: Tensor) -> Tensor:
-    """The logits of a plan, [N, classes]."""
-    logits = execute(program, images, read=simulate.reader(plan))
-    for name in plan.outputs:
-        if name == program.output:
-            logits = simulate.fake_quantise(logits, plan.activations[name])
-    return logits
+def simulated(program: Program, plan: Plan, images: Tensor) -> dict[str, Tensor]:
+    """The outputs of a plan by their names, batch first."""
+    outputs = outputs_of(program, images, read=simulate.reader(plan))
+    return simulate.outputs(plan, outputs)
 
 
 def candidates(draft: Draft, images: int | None = None, confirmed: int | None = None) -> list[Candidate]:
@@ -138,12 +134,12 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
     program = prepare(draft.model)
     draft.progress.stage("asking what each layer's rounding costs", total=images + confirmed)
     predicted = _predicted(draft, program, images)
-    float_logits = [execute(program, batch) for batch in draft.images(images)]
-    plain = _error(draft, program, (), images, float_logits)
+    references = [draft.deciding(outputs_of(program, batch)) for batch in draft.images(images)]
+    plain = _error(draft, program, (), images, references)
     total = max(sum(predicted.values()), 1e-300)
     gains = {layer: value / total for layer, value in predicted.items()}
     for layer in sorted(gains, key=lambda name: -gains[name])[:confirmed]:
-        gains[layer] = 1 - _error(draft, program, (layer,), images, float_logits) / max(plain, 1e-300)
+        gains[layer] = 1 - _error(draft, program, (layer,), images, references) / max(plain, 1e-300)
         draft.progress.advance()
     cost = work(draft.model)
     found = [Candidate(layer, gain, cost[layer]) for layer, gain in gains.items()]
@@ -151,21 +147,20 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
 
 
 def _error(
-    draft: Draft, program: Program, floating: Collection[str], images: int, float_logits: Sequence[Tensor]
+    draft: Draft, program: Program, floating: Collection[str], images: int, references: Sequence[Tensor]
 ) -> float:
-    """Energy of the error of what decides in the logits, by simulation."""
+    """Energy of the error of what decides in the outputs, by simulation."""
     plan, energy = kept(draft, floating), 0.0
-    for batch, reference in zip(draft.images(images), float_logits, strict=True):
-        difference = (simulated(program, plan, batch) - reference).double()
-        energy += float(centred(difference, draft.evidence.meaning.exclusive).square().sum())
+    for batch, reference in zip(draft.images(images), references, strict=True):
+        difference = (draft.deciding(simulated(program, plan, batch)) - reference).double()
+        energy += float(difference.square().sum())
     return energy
 
 
 def _predicted(draft: Draft, program: Program, images: int) -> dict[str, float]:
-    """The energy of the logits' error that each quantised layer alone would take away by staying float."""
-    exclusive = draft.evidence.meaning.exclusive
+    """The energy of the outputs' error that each quantised layer alone would take away by staying float."""
     gain = sensitivity.measure(
-        program, draft.images(images), draft.progress.advance, exclusive=exclusive
+        program, draft.images(images), draft.progress.advance, deciding=draft.deciding
     ).gain
     noise = {name: float(gain[name] @ e) for name, e in _noise(draft, program, images).items()}
     sites = draft.placement.sites
@@ -193,13 +188,13 @@ def _noise(draft: Draft, program: Program, images: int) -> dict[str, F64]:
             sums[name] = sums.get(name, torch.zeros(1)) + e.double().square().mean(2).sum(0)
 
     for batch in draft.images(images):
-        execute(program, batch, observe)
+        outputs_of(program, batch, observe)
         count += len(batch)
     return {name: (total / count).numpy() for name, total in sums.items()}
 
 
 def _weight_noise(draft: Draft, node: ir.Node, gain: Mapping[str, F64]) -> float:
-    """Energy at the logits of what rounding a layer's weights adds, its mean corrected by the bias."""
+    """Energy at the outputs of what rounding a layer's weights adds, its mean corrected by the bias."""
     layer = draft.layers[str(node.name)]
     weight, _ = layer_constants(node)
     change = np.square(simulate.weights_of(layer).numpy().astype(np.float64) - weight)

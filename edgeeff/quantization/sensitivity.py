@@ -1,9 +1,9 @@
-"""How much noise on each channel of each tensor moves the logits: one backward pass of the float graph.
+"""How much noise on each channel of each tensor moves the outputs: one backward pass of the float graph.
 
-With z the logits without their mean (as they are, where labels do not exclude each other), noise of variance
-σ² on channel c of a tensor moves ‖z‖² by σ²·G[c] to first order, G[c] = Σ over positions and classes of
-(∂z/∂x)². The sum over classes is taken as the expectation over random directions v of (∂(v·z)/∂x)², which one
-backward pass estimates (Hutchinson 1990).
+With z what decides in the outputs (:mod:`centring`: logits without their mean; several outputs, each by its
+power), noise of variance σ² on channel c of a tensor moves ‖z‖² by σ²·G[c] to first order, G[c] = Σ over
+positions and elements of z of (∂z/∂x)². The sum over z is taken as the expectation over random directions v of
+(∂(v·z)/∂x)², which one backward pass estimates (Hutchinson 1990).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from edgeeff.graph.execute import Program, trace
 from edgeeff.graph.side_by_side import MOST, side_by_side
-from edgeeff.quantization.centring import centred
+from edgeeff.quantization.centring import Deciding
 
 F64 = npt.NDArray[np.float64]
 
@@ -36,11 +36,11 @@ HELD = 3 << 30
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What the logits make of noise.
+    """What the outputs make of noise.
 
     Args:
-        gain: For each tensor and channel, energy of the logits' change for each unit of variance, [C].
-        signal: Energy of the logits without their mean, for each image.
+        gain: For each tensor and channel, energy of the change of what decides for each unit of variance, [C].
+        signal: Energy of what decides, for each image.
     """
 
     gain: Mapping[str, F64]
@@ -52,7 +52,7 @@ def measure(
     batches: Iterable[Tensor],
     advance: Callable[[int], None] = lambda _: None,
     seed: int = 0,
-    exclusive: bool = True,
+    deciding: Deciding | None = None,
 ) -> Sensitivity:
     """Estimate the gains of all tensors over some images.
 
@@ -61,21 +61,22 @@ def measure(
         batches: Its input, float32 [N, 3, H, W].
         advance: Told how many images were done.
         seed: Of the random directions.
-        exclusive: Whether classes exclude each other; see :mod:`centring`.
+        deciding: What of the outputs decides; None: the differences of logits.
     """
     sums: dict[str, Tensor] = {}
     signal, count = 0.0, 0
+    of_outputs = deciding or Deciding()
 
     def work(part: tuple[int, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         number, image = part
-        return _gradients(program, image, torch.Generator().manual_seed(seed + number), exclusive)
+        return _gradients(program, image, torch.Generator().manual_seed(seed + number), of_outputs)
 
     images = (image[None] for batch in batches for image in _centre(batch))
     most = max(1, min(MOST, HELD // _bytes(program)))
-    for logits, found in side_by_side(work, enumerate(images), most):
+    for vectors, found in side_by_side(work, enumerate(images), most):
         for name, energy in found.items():
             sums[name] = sums[name] + energy if name in sums else energy
-        signal += float(logits.double().square().sum())
+        signal += float(vectors.double().square().sum())
         count += 1
         advance(1)
     return Sensitivity({name: (total / count).numpy() for name, total in sums.items()}, signal / count)
@@ -88,9 +89,9 @@ def _bytes(program: Program) -> int:
 
 
 def _gradients(
-    program: Program, images: Tensor, directions: torch.Generator, exclusive: bool
+    program: Program, images: Tensor, directions: torch.Generator, of_outputs: Deciding
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The centred logits of a batch, and each tensor's energy of gradients, summed over the batch."""
+    """What decides of a batch, and each tensor's energy of gradients, summed over the batch."""
     found: dict[str, Tensor] = {}
 
     def observe(name: str, value: Tensor) -> None:
@@ -101,8 +102,7 @@ def _gradients(
         value.register_hook(keep)  # type: ignore[no-untyped-call]
 
     with torch.enable_grad():
-        logits = trace(program, images.clone().requires_grad_(), observe)
-        deciding = centred(logits, exclusive)
+        deciding = of_outputs(trace(program, images.clone().requires_grad_(), observe))
         direction = torch.randn(deciding.shape, generator=directions)
         torch.autograd.backward((deciding * direction).sum())
     return deciding.detach(), found

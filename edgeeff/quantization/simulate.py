@@ -64,3 +64,11 @@ def reader(plan: Plan, *, float_tensors: Collection[str] = (), float_layers: Col
         return fake_quantise(value, plan.activations[tensor])
 
     return read
+
+
+def outputs(plan: Plan, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A run's outputs as the plan leaves them: where one is quantised, what is put out is rounded too."""
+    return {
+        name: fake_quantise(value, plan.activations[name]) if name in plan.outputs else value
+        for name, value in found.items()
+    }

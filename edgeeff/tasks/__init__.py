@@ -106,6 +106,12 @@ class Meaning:
         return room(self.task).EXCLUSIVE
 
     @property
+    def decides(self) -> bool:
+        """Whether something is decided of an image, so that two networks can agree or not; features are used
+        as they are."""
+        return bool(getattr(room(self.task), "DECIDES", True))
+
+    @property
     def activation(self) -> str:
         """The ONNX operator that makes probabilities of logits: ``Softmax`` or ``Sigmoid``."""
         return room(self.task).ACTIVATION

@@ -135,7 +135,7 @@ def test_gradients_flow_only_where_they_are_wanted(b0):
     images = torch.from_numpy(b0.preprocess.normalise(b0.images[:1])).requires_grad_()
     program = prepare(b0.graph)
     assert not execute(program, images).requires_grad
-    trace(program, images).sum().backward()
+    trace(program, images)["logits"].sum().backward()
     assert images.grad is not None and images.grad.abs().max() > 0
 
 
@@ -148,10 +148,10 @@ def test_a_forked_run_ends_as_the_whole_one(b0):
         for _ in range(40):
             run.step()
         fork = run.fork()
-        changed = fork.finish(lambda node, index, value: value * 0.9 if index == 0 else value)
+        changed = fork.finish(lambda node, index, value: value * 0.9 if index == 0 else value)["logits"]
         assert not torch.equal(changed, expected)
-        assert torch.equal(run.fork().finish(), expected)  # what a fork did is its own affair
-        assert torch.equal(run.finish(), expected)
+        assert torch.equal(run.fork().finish()["logits"], expected)  # what a fork did is its own affair
+        assert torch.equal(run.finish()["logits"], expected)
 
 
 def test_unknown_operator_is_named(graph_of):

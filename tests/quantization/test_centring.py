@@ -6,7 +6,7 @@ import torch
 from edgeeff.graph.execute import prepare
 from edgeeff.graph.export import base_graph
 from edgeeff.quantization import sensitivity
-from edgeeff.quantization.centring import centred
+from edgeeff.quantization.centring import Deciding, centred
 
 
 def test_a_shift_counts_where_labels_do_not_exclude_each_other():
@@ -20,7 +20,9 @@ def test_channels_count_with_few_logits(make_module, make_images, classes):
     module = make_module("lite0", classes=classes)
     images = torch.from_numpy(make_images(2, 64, 1).transpose(0, 3, 1, 2).astype("float32") / 128 - 1)
     program = prepare(base_graph(module, (64, 64)))
-    exclusive, independent = (sensitivity.measure(program, [images], exclusive=e) for e in (True, False))
+    exclusive, independent = (
+        sensitivity.measure(program, [images], deciding=Deciding(e)) for e in (True, False)
+    )
     assert independent.signal > 0 and max(g.max() for g in independent.gain.values()) > 0
     if classes == 1:
         assert exclusive.signal == 0 and not any(g.any() for g in exclusive.gain.values())

@@ -65,7 +65,7 @@ def test_everything_left_out_leaves_nothing(finished, inputs):
         ],
     )
     found = leave_one_out.measure(prepare(draft.model), plan, [every], [inputs("b0", 2)])
-    assert every.output and not found.without[every].any()
+    assert every.outputs and not found.without[every].any()
     assert found.share(every) == 1 and found.doubt(every) == 0 and found.alone_share(every) == 1
     assert found.agreeing.shape == found.total.shape == (2,)
 
@@ -75,7 +75,7 @@ def test_a_quantised_output_is_a_part(finished, inputs):
     draft = finished("b0", "tflite")
     plan, program, images = draft.plan(), prepare(draft.model), inputs("b0", 2)
     part = leave_one_out.tensor(plan, "logits")
-    assert part.output and not part.places
+    assert part.outputs and not part.places
     found = leave_one_out.measure(program, plan, [part], [images])
     logits = execute(program, images)
     rounded = simulate.fake_quantise(logits, plan.activations["logits"])
@@ -113,8 +113,8 @@ def test_batches_threads_and_forks_change_nothing(finished, inputs):
     for _ in range(7):
         run.step()
     fork = run.fork()
-    assert torch.equal(fork.finish(), execute(program, images)) and run.at == 7
-    assert torch.equal(run.finish(), execute(program, images))
+    assert torch.equal(fork.finish()["logits"], execute(program, images)) and run.at == 7
+    assert torch.equal(run.finish()["logits"], execute(program, images))
 
 
 def test_no_error_no_share():

@@ -1,4 +1,4 @@
-"""Learn all scales, biases and weights together from the float network's logits (learning.py)."""
+"""Learn all scales, biases and weights together from the float network's outputs (learning.py)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def apply(
         batch=batch,
         rates=vars(rates),
         seed=seed,
-        exclusive=draft.evidence.meaning.exclusive,
+        deciding=vars(draft.deciding),
     )
     found = learning.learn(
         prepare(draft.model),
@@ -83,7 +83,7 @@ def apply(
         seed=seed,
         advance=draft.progress.advance,
         bookmark=bookmark,
-        exclusive=draft.evidence.meaning.exclusive,
+        deciding=draft.deciding,
     )
     if bookmark:
         bookmark.drop()
