@@ -18,6 +18,7 @@ ROOT = Path(edgeeff.__file__).parent
 #: DESIGN.md, "The house": the floor of each module, and its wing. Imports only go down or stay on their
 #: floor, and the device wing never reaches into the build wing. The nearest name counts.
 FLOORS = {
+    "edgeeff.batch": (1, "device"),
     "edgeeff.errors": (1, "device"),
     "edgeeff.installing": (1, "device"),
     "edgeeff.toml": (1, "device"),

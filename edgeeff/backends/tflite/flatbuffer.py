@@ -48,7 +48,7 @@ def write(model: Model, metadata: Mapping[str, bytes]) -> bytes:
     versions = [(op.code, _version(op, model.tensors)) for op in model.operators]
     opcodes = list(dict.fromkeys(versions))
     subgraph = schema.SubGraphT(
-        tensors=[_tensor(tensor, buffer) for tensor in model.tensors.values()],
+        tensors=[_tensor(tensor, buffer, model.any_batch) for tensor in model.tensors.values()],
         inputs=[index[name] for name in model.inputs.values()],
         outputs=[index[name] for name in model.outputs.values()],
         operators=[
@@ -90,13 +90,15 @@ def _buffer(data: bytes) -> Any:
     return _AlignedBuffer(data=data or None)
 
 
-def _tensor(tensor: Tensor, buffer: Callable[[bytes], int]) -> Any:
+def _tensor(tensor: Tensor, buffer: Callable[[bytes], int], any_batch: bool) -> Any:
     return schema.TensorT(
         shape=list(tensor.shape),
         type=getattr(schema.TensorType, tensor.type.upper()),
         buffer=0 if tensor.data is None else buffer(_little_endian(tensor.data)),
         name=tensor.name,
         quantization=_quantization(tensor.quantization),
+        # Which dimensions resize_tensor_input may change, -1 in their place.
+        shapeSignature=[-1, *tensor.shape[1:]] if any_batch and tensor.data is None else None,
         hasRank=True,
     )
 

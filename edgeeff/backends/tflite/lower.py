@@ -40,7 +40,7 @@ def lower(
     """Lower a hub graph, or a float graph, to TFLite operators.
 
     Args:
-        graph: Batch 1, static shapes; one input [1, 3, H, W], one output [1, classes].
+        graph: One input [N, 3, H, W], one output [N, classes]; static but for N, which may be a symbol.
         name: The network's name.
         input_type: Type of the model's input; an integer input comes with an output of its type.
         preprocess: What the graph's input is normalised with.

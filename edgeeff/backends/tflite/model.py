@@ -85,6 +85,7 @@ class Model:
         operators: In the order of execution.
         inputs: Name in the signature → tensor.
         outputs: Name in the signature → tensor.
+        any_batch: Whether activations' first dimension, 1, stands for any number of images.
     """
 
     name: str
@@ -92,3 +93,4 @@ class Model:
     operators: Sequence[Operator]
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+    any_batch: bool = False

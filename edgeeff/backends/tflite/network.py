@@ -18,7 +18,9 @@ import onnx
 from onnx import numpy_helper
 
 from edgeeff.backends.tflite.model import Model, Operator, Quantization, Tensor, Type
+from edgeeff.batch import ONE
 from edgeeff.errors import GraphError
+from edgeeff.graph.batch import of_graph, with_batch
 
 Array = npt.NDArray[Any]
 
@@ -64,6 +66,10 @@ class Network:
     """The reading side (``constant``, ``codes``, ``shape``) and the writing side (``tensor``, ``add``)."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
+        #: Whether the file is to take any number of images; shapes are then those of one.
+        self.any_batch = of_graph(graph).dynamic
+        if self.any_batch:
+            graph = with_batch(graph, ONE)
         self.nodes = list(graph.graph.node)
         self.shapes = _shapes(graph)
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
@@ -98,7 +104,7 @@ class Network:
         """
         if value not in self.shapes:
             raise GraphError(
-                f"the shape of {value!r} is not known", mend="export the graph with static shapes and batch 1"
+                f"the shape of {value!r} is not known", mend="export the graph with static heights and widths"
             )
         return nhwc(self.shapes[value])
 
@@ -263,7 +269,7 @@ class Network:
 
     def model(self, name: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Model:
         """What has grown, as data."""
-        return Model(name, self.tensors, self.operators, inputs, outputs)
+        return Model(name, self.tensors, self.operators, inputs, outputs, self.any_batch)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:

@@ -26,15 +26,16 @@ def reshape(node: onnx.NodeProto, network: Network) -> None:
     value, output = node.input[0], node.output[0]
     source, shape = network.stored(value), network.shape(output)
     # Elsewhere than in a pooled vector, NCHW and NHWC flatten in different orders.
-    if max(source.shape) != math.prod(source.shape) or source.shape[-1] != shape[-1]:
+    if source.shape[-1] != math.prod(source.shape[1:]) or source.shape[-1] != shape[-1]:
         before, after = network.shapes[value], network.shapes[output]
         raise GraphError(
             f"{node.op_type} {node.name!r} reshapes {list(before)} to {list(after)}",
-            mend="reshape only the pooled vector, [1, C, 1, 1] to [1, C] or back",
+            mend="reshape only the pooled vector, [N, C, 1, 1] to [N, C] or back",
         )
     readers = network.consumers.get(output, [])
     if not readers or output in network.outputs or any(reader.op_type != "Gemm" for reader in readers):
         target = network.tensor(output, shape, source.type, source.quantization)
-        dimensions = network.integers(f"{output}/shape", shape)
-        source = network.add("RESHAPE", [source, dimensions], target, {"newShape": list(shape)})
+        sizes = [-1 if network.any_batch else shape[0], *shape[1:]]
+        dimensions = network.integers(f"{output}/shape", sizes)
+        source = network.add("RESHAPE", [source, dimensions], target, {"newShape": sizes})
     network.store(output, source)
