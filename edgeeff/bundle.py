@@ -181,9 +181,9 @@ class Bundle:
         if not graphs:
             return None
         self._refuse_altered()
-        room = backends.room("onnxruntime", "run")
+        part = backends.runtime("onnxruntime").part("run")
         preprocess, content = self.manifest.preprocess, (self.folder / graphs[0]).read_bytes()
-        return graphs[0], room.session_of(content, preprocess, self.manifest.input, threads, literal=True)
+        return graphs[0], part.session_of(content, preprocess, self.manifest.input, threads, literal=True)
 
     def profiled_session(self, threads: int = 1) -> backends.ProfiledSession:
         """The same, with the time of each layer.
@@ -192,9 +192,12 @@ class Bundle:
             MissingRuntimeError: The runtime is not installed, or tells no times of layers.
             BundleError: A sealed file was altered.
         """
-        name = self.manifest.runtime
-        if not backends.offers(name, "profile"):
-            raise MissingRuntimeError(backends.runtime(name).NO_PROFILE, mend="profile an OpenVINO bundle")
+        runtime = backends.runtime(self.manifest.runtime)
+        if not runtime.offers("profile"):
+            timed = [n for n in backends.runtime_names() if backends.runtime(n).offers("profile")]
+            raise MissingRuntimeError(
+                runtime.no_profile, mend=f"profile a bundle of another runtime: {', '.join(timed)}"
+            )
         session: backends.ProfiledSession = self._load("profile", threads)
         return session
 
@@ -208,13 +211,15 @@ class Bundle:
 
     def _refuse_properties(self) -> None:
         """The manifest is not sealed, and some runtimes write files where a property says."""
-        if wrong := backends.unknown_property(self.manifest.runtime, self.manifest.runtime_properties):
+        runtime = backends.runtime(self.manifest.runtime)
+        if wrong := runtime.unknown_property(self.manifest.runtime_properties):
             raise BundleError(f"{self.folder / MANIFEST}: {wrong}", mend="build the bundle again")
 
-    def _load(self, part: backends.Room, threads: int) -> Any:
+    def _load(self, part: backends.Part, threads: int) -> Any:
         self._refuse_altered()
         self._refuse_properties()
-        return backends.room(self.manifest.runtime, part).load(
+        loaded = backends.runtime(self.manifest.runtime).part(part)
+        return loaded.load(
             self.folder,
             preprocess=self.manifest.preprocess,
             input_type=self.manifest.input,
@@ -229,8 +234,8 @@ class Bundle:
             BundleError: Its manifest sets a property that the runtime is not given.
         """
         self._refuse_properties()
-        room = backends.room(self.manifest.runtime, "check")
-        report: backends.CheckReport = room.check(self.folder, properties=self.manifest.runtime_properties)
+        part = backends.runtime(self.manifest.runtime).part("check")
+        report: backends.CheckReport = part.check(self.folder, properties=self.manifest.runtime_properties)
         return report
 
     def predict(self, images: Held, *, threads: int = 1) -> backends.Logits:

@@ -77,6 +77,10 @@ class MissingRuntimeError(EdgeeffError):
     """A runtime or library that this work needs is not installed."""
 
 
+class PluginError(EdgeeffError):
+    """What an installed distribution adds to edgeeff cannot be used."""
+
+
 class OutputError(EdgeeffError):
     """The output cannot be written, or is a folder that is not ours."""
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import onnx
 
 from edgeeff import backends, foreign_ends
-from edgeeff.backends import Emission, input_preprocess, room
+from edgeeff.backends import Emission, input_preprocess
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
 from edgeeff.backends.tensorrt.lint.reading import load
@@ -119,9 +119,10 @@ def emit(
     """
     progress = Recorder.of(progress)
     wanted = request.resolve_targets([target], io=None)[0]
+    runtime = backends.runtime(wanted.runtime)
     if wanted.scheme is None:
         raise OptionError(f"{target} is a float target", mend="choose an int8 target")
-    if wanted.input != "float32" and wanted.runtime != "openvino":
+    if wanted.input != "float32" and not runtime.normalises_input:
         raise OptionError(f"{target} takes {wanted.input}", mend="choose a target with a float32 input")
     watched = Watched()
     watched.add([path])
@@ -147,9 +148,9 @@ def emit(
         threshold=meaning.threshold,
         ends_in_probabilities=already,
     )
-    files: dict[str, bytes] = dict(room(wanted.runtime, "emit").emit(graph, emission))
+    files: dict[str, bytes] = dict(runtime.part("emit").emit(graph, emission))
     files["README.md"] = readme(emission).encode()
-    usage = backends.usage(wanted.runtime)
+    usage = runtime.usage()
     if usage is not None and hasattr(usage, "cautions"):
         progress.warn_again(usage.cautions(emission))
     if images is not None and golden:
@@ -177,7 +178,7 @@ def emit(
         classes=classes,
         runtime_properties=wanted.runtime_properties,
         digests=_digests(path, wanted, preprocess),
-        tools=tool_versions(),
+        tools=tool_versions(wanted),
         files={},
         task=meaning.task,
         threshold=meaning.threshold,
@@ -195,7 +196,7 @@ def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.
     """The graph as the target takes it, and what was done to it."""
     try:
         repaired, done = repair.repair(graph)
-        left = repair.remaining(repaired) if target.runtime.startswith("tensorrt") else []
+        left = repair.remaining(repaired) if backends.runtime(target.runtime).tensorrt_rules else []
     except GraphError as error:
         raise GraphError(f"{path}: {error.what}", mend=error.mend) from None
     if left:

@@ -19,10 +19,10 @@ def readme(emission: Emission) -> str:
     runtime = backends.runtime(target.runtime)
     text = (
         f"# {emission.name}\n\n{target.summary}. Made by edgeeff; `manifest.json` says from what.\n\n"
-        f"    {runtime.RUN}\n\n"
+        f"    {runtime.run}\n\n"
         "What was verified, and what was NOT RUN: `measured/verification.json`.\n"
     )
-    usage = backends.usage(target.runtime)
+    usage = runtime.usage()
     if usage is None:
         return text
     channels_first = usage.channels_first(target.input)
@@ -81,7 +81,8 @@ def _input(emission: Emission, channels_first: bool) -> str:
 
 
 def _output(emission: Emission) -> str:
-    kind = "float32" if emission.target.runtime != "tflite" else emission.target.input
+    integers = backends.runtime(emission.target.runtime).integer_outputs
+    kind = emission.target.input if integers else "float32"
     exclusive, of = emission.meaning.exclusive, "class" if emission.meaning.exclusive else "label"
     output = f"Output: {kind} [1, {len(emission.labels)}], a"
     if emission.softmax:

@@ -406,9 +406,9 @@ def test_a_property_of_the_manifest_that_is_not_known_is_refused(openvino_bundle
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "tflite"])
 def test_every_runtime_says_its_properties(runtime):
-    assert backends.unknown_property(runtime, {}) is None
+    assert backends.runtime(runtime).unknown_property({}) is None
     for name in ("CACHE_DIR", "", "delegate\n"):
-        assert backends.unknown_property(runtime, {name: "/tmp/x"})
+        assert backends.runtime(runtime).unknown_property({name: "/tmp/x"})
 
 
 def test_a_link_is_not_written_through(bundle, tmp_path):

@@ -29,6 +29,7 @@ FLOORS = {
     "edgeeff.progress": (1, "device"),
     "edgeeff.preprocess": (1, "device"),
     "edgeeff.target": (1, "device"),
+    "edgeeff.plugins": (1, "device"),
     "edgeeff.tasks": (1, "device"),
     "edgeeff.depth": (1, "device"),
     "edgeeff.board": (2, "device"),

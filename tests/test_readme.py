@@ -41,7 +41,7 @@ def bundle(tmp_path, lite0, hub, monkeypatch):
         wanted = replace(load_target(target), **changes)
         emission = Emission(f"lite0-{target}", wanted, lite0.preprocess, LABELS)
         graph = hub if wanted.precision == "int8" else expand_functions(lite0.graph)
-        for name, content in backends.room(wanted.runtime, "emit").emit(graph, emission).items():
+        for name, content in backends.runtime(wanted.runtime).part("emit").emit(graph, emission).items():
             (tmp_path / name).write_bytes(content)
         monkeypatch.chdir(tmp_path)
         return emission
@@ -57,7 +57,8 @@ def block(emission, language):
 def expected(emission, pixels):
     target = emission.target
     return (
-        backends.room(target.runtime, "run")
+        backends.runtime(target.runtime)
+        .part("run")
         .load(
             Path(),
             preprocess=emission.preprocess,
@@ -146,7 +147,7 @@ def test_what_a_user_wrote_into_a_target_stays_a_string(bundle):
 
 
 def test_each_hint_says_what_is_lost():
-    lost = backends.usage("openvino").lost
+    lost = backends.runtime("openvino").usage().lost
     said = {hint: lost({"INFERENCE_PRECISION_HINT": hint}) for hint in ("f32", "bf16", "f16")}
     assert len({*said.values(), lost({}), lost({"PERFORMANCE_HINT": "LATENCY"})}) == 5
     assert "bf16" in said["f32"] and "f16" in said["f16"]
@@ -155,5 +156,5 @@ def test_each_hint_says_what_is_lost():
 
 def test_a_runtime_without_such_lines_has_its_command_alone(lite0):
     emission = Emission("lite0-jetson-int8", load_target("jetson-int8"), lite0.preprocess, LABELS)
-    assert backends.usage("tensorrt") is None and "## In a product" not in readme(emission)
-    assert backends.runtime("tensorrt").RUN in readme(emission)
+    assert backends.runtime("tensorrt").usage() is None and "## In a product" not in readme(emission)
+    assert backends.runtime("tensorrt").run in readme(emission)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgeeff import backends
+from edgeeff.backends import openvino
 from edgeeff.errors import EdgeeffError, OptionError, UnknownTargetError
 from edgeeff.pipeline.request import resolve_targets
 from edgeeff.target import load_scheme, load_target, resources, target_names
@@ -103,10 +106,8 @@ def test_every_scheme_belongs_to_a_target():
 def test_runtimes_are_found_by_their_folders():
     assert {"onnxruntime", "openvino", "tensorrt", "tflite"} <= set(backends.runtime_names())
     for name in backends.runtime_names():
-        package = backends.runtime(name)
-        assert isinstance(package.REQUIRES, tuple) and package.INSTALL
-        assert isinstance(package.NORMALISES_INPUT, bool)
-    assert backends.missing("openvino") == []
+        assert backends.runtime(name).install
+    assert backends.runtime("openvino").missing() == []
     with pytest.raises(UnknownTargetError, match="no runtime named 'coreml'"):
         backends.runtime("coreml")
 
@@ -114,14 +115,15 @@ def test_runtimes_are_found_by_their_folders():
 def test_a_runtime_that_cannot_do_what_is_asked_says_so():
     """onnxruntime is the reference executor: it runs graphs, and there is nothing to emit for it."""
     with pytest.raises(EdgeeffError, match="onnxruntime"):
-        backends.room("onnxruntime", "emit")
+        backends.runtime("onnxruntime").part("emit")
 
 
 def test_a_runtime_that_is_not_installed_names_the_line_that_installs_it(monkeypatch):
-    monkeypatch.setattr(backends.runtime("openvino"), "REQUIRES", ("numpy", ("no_such_runtime", "nor_this")))
-    assert backends.missing("openvino") == ["no_such_runtime or nor_this"]
-    with pytest.raises(EdgeeffError, match="needs no_such_runtime or nor_this") as caught:
-        backends.room("openvino", "run")
+    needs = ("numpy", ("no_such_runtime", "nor.this"))
+    monkeypatch.setattr(openvino, "RUNTIME", replace(openvino.RUNTIME, requires=needs))
+    assert backends.runtime("openvino").missing() == ["no_such_runtime or nor.this"]
+    with pytest.raises(EdgeeffError, match=r"needs no_such_runtime or nor\.this") as caught:
+        backends.runtime("openvino").part("run")
     assert "pip install '<checkout or wheel>[openvino]'" in caught.value.mend
 
 

@@ -42,7 +42,7 @@ def graph_for(lite0):
         return quantize.write(recipe.load("fast")(draft))
 
     def graph(target: Target):
-        raw = target.input != "float32" and not backends.runtime(target.runtime).NORMALISES_INPUT
+        raw = backends.runtime(target.runtime).holds_pixels(target.input)
         key = (target.scheme and target.scheme.name, raw)
         if key not in kept:
             kept[key] = made(target, raw)
@@ -62,8 +62,8 @@ def test_it_is_made_or_refused_before_any_work(name, io, graph_for, lite0):
     (target,) = request.resolve_targets([name], io)
     target = target.served(None)
     emission = Emission(f"lite0-{name}", target, lite0.preprocess, tuple("abcdefghij"), True, None)
-    files = backends.room(target.runtime, "emit").emit(graph_for(target), emission)
-    artifact = backends.runtime(target.runtime).ARTIFACT
+    files = backends.runtime(target.runtime).part("emit").emit(graph_for(target), emission)
+    artifact = backends.runtime(target.runtime).artifact
     assert any({*((one,) if isinstance(one, str) else one)} & {*files} for one in artifact)
 
 

@@ -1,31 +1,28 @@
-"""One folder for each runtime, found by name.
+"""What runtimes and the rest say to each other, and where a runtime is found by its name.
 
-A runtime's folder holds ``emit.py`` (hub graph to artifact; build wing), ``run.py`` (a session over an
-artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing). It may hold
-``profile.py`` (a session that tells the time of each layer; device wing), ``usage.py`` (what a product writes
-to run the artifact without us; device wing), and, where an artifact cannot run on the machine that builds it,
-``examine.py`` (what can be said of it there; build wing). Its ``__init__.py`` holds its facts: ``REQUIRES``,
-the modules it needs (any one of those in a tuple will do); ``INSTALL``, the line that brings them;
-``NORMALISES_INPUT``, ``INPUTS``, ``PRECISIONS``, ``ARTIFACT`` and ``RUN``; without a ``profile.py`` also
-``NO_PROFILE``, the reason; ``ONE_NORMALISATION`` where readers of the artifact know no mean and std per
-channel. No table lists the runtimes: a new folder is a new runtime.
+A runtime is a package: a folder of ours, or what the entry points ``edgeeff.runtimes`` of another
+distribution name. Its ``__init__.py`` holds its facts in one record, ``RUNTIME = Runtime(…)``, and imports
+nothing heavy. Beside it stand its parts: ``emit.py`` (hub graph to artifact; build wing), ``run.py`` (a
+session over an artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing). It
+may hold ``profile.py`` (a session that tells the time of each layer; device wing), ``usage.py`` (what a
+product writes to run the artifact without us; device wing), and, where an artifact cannot run on the machine
+that builds it, ``examine.py`` (what can be said of it there; build wing). No table lists the runtimes.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.errors import MissingRuntimeError, UnknownTargetError
+from edgeeff.backends.runtime import Part as Part
+from edgeeff.backends.runtime import Runtime as Runtime
+from edgeeff.backends.runtime import problem
+from edgeeff.errors import UnknownTargetError
+from edgeeff.plugins import Finder
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
 from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
 Logits = npt.NDArray[np.float32]
 #: Layers named in one warning.
 _NAMED = 3
-Room = Literal["emit", "run", "check", "examine", "profile", "usage"]
 #: What an executed layer is to a network of this family. A Swish that is fused into a convolution is told
 #: with it; ``conversion`` is what changes layouts, types and ranges alone.
 Kind = Literal[
@@ -212,46 +208,41 @@ class Examination:
     warnings: Sequence[str] = ()
 
 
+_CHECKED: dict[str, Runtime] = {}
+
+
+def _record(found: Any, name: str) -> Runtime:
+    """The record of a runtime's package, or what an entry point names."""
+    record: Any = found if isinstance(found, Runtime) else getattr(found, "RUNTIME", None)
+    if _CHECKED.get(name) is not record or record is None:
+        if wrong := problem(record, name):
+            raise ValueError(wrong)
+        _CHECKED[name] = record
+    return _CHECKED[name]
+
+
+#: Where runtimes are found.
+RUNTIMES = Finder("runtimes", __name__, _record, folders=True)
+
+
 def runtime_names() -> list[str]:
-    """The folders of this package, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.ispkg)
+    """The runtimes that can be used, sorted: the folders of this package, and those of plug-ins."""
+    return RUNTIMES.usable()
 
 
-def unknown_property(name: str, properties: Mapping[str, str]) -> str | None:
-    """What is wrong with properties for a runtime that says which it has, in its ``PROPERTIES``; else None.
-
-    A property's values are a tuple of them, or a pattern.
-    """
-    package = runtime(name)
-    known: Mapping[str, Any] = getattr(package, "PROPERTIES", {})
-    for key, value in properties.items():
-        values = known.get(key, ())
-        if not (value in values if isinstance(values, tuple) else values.fullmatch(value)):
-            return f"{name} has no runtime property {key} = {value!r:.80}"
-    return None
-
-
-def runtime(name: str) -> ModuleType:
-    """The runtime's package (its REQUIRES and INSTALL), without importing the runtime itself.
+def runtime(name: str) -> Runtime:
+    """The facts of a runtime, without importing the runtime itself.
 
     Raises:
         UnknownTargetError: There is no such runtime.
+        PluginError: It is a plug-in's, and cannot be used.
     """
-    if name not in runtime_names():
+    try:
+        return RUNTIMES.get(name)
+    except KeyError:
         raise UnknownTargetError(
             f"no runtime named {name!r}", mend=f"the runtimes are {', '.join(runtime_names())}"
-        )
-    return import_module(f"edgeeff.backends.{name}")
-
-
-def missing(name: str) -> list[str]:
-    """The modules that the runtime needs and this machine has not."""
-    absent = []
-    for need in runtime(name).REQUIRES:
-        choices = (need,) if isinstance(need, str) else need
-        if all(find_spec(module) is None for module in choices):
-            absent.append(" or ".join(choices))
-    return absent
+        ) from None
 
 
 def input_preprocess(target: Target, preprocess: Preprocess) -> Preprocess:
@@ -261,56 +252,6 @@ def input_preprocess(target: Target, preprocess: Preprocess) -> Preprocess:
     all: there the runtime's ``emit`` puts the normalisation into the artifact. Integer inputs hold pixels
     anyway, and what the network was trained with is said of them.
     """
-    one = getattr(runtime(target.runtime), "ONE_NORMALISATION", False)
+    one = runtime(target.runtime).one_normalisation
     inside = one and target.input == "float32" and preprocess.per_channel
     return preprocess.unnormalised() if inside else preprocess
-
-
-def offers(name: str, part: Room) -> bool:
-    """Whether the runtime's folder has such a room."""
-    return find_spec(f"{runtime(name).__name__}.{part}") is not None
-
-
-def usage(name: str) -> ModuleType | None:
-    """The runtime's ``usage`` module, which imports no runtime; None where there is none."""
-    return import_module(f"edgeeff.backends.{name}.usage") if offers(name, "usage") else None
-
-
-def require(name: str, part: Room) -> None:
-    """Refuse a room that is not there or whose runtime is not installed, without importing either.
-
-    Raises:
-        UnknownTargetError: There is no such runtime, or it has no such room.
-        MissingRuntimeError: A module that the runtime needs is not installed.
-    """
-    package = runtime(name)
-    if not offers(name, part):
-        raise UnknownTargetError(
-            f"the {name} runtime has no {part}: no target can name it",
-            mend=f"the runtimes are {', '.join(runtime_names())}",
-        )
-    absent = missing(name)
-    if absent:
-        raise MissingRuntimeError(
-            f"the {name} runtime needs {', '.join(absent)}: not installed",
-            mend=f"install it: {package.INSTALL}",
-        )
-
-
-def room(name: str, part: Room) -> Any:
-    """The runtime's ``emit``, ``run``, ``check``, ``examine`` or ``profile`` module.
-
-    Raises:
-        UnknownTargetError: There is no such runtime, or it has no such room.
-        MissingRuntimeError: A module that the runtime needs is not installed.
-    """
-    require(name, part)
-    try:
-        return import_module(f"edgeeff.backends.{name}.{part}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("edgeeff"):
-            raise
-        raise MissingRuntimeError(
-            f"to {part} for {name} needs {error.name}, which is not installed",
-            mend=f"install it: {runtime(name).INSTALL}",
-        ) from None

@@ -166,11 +166,19 @@ def _on_board(built: Built, board: Board) -> dict[str, Any]:
     from edgeeff.backends.tensorrt.builds import builds, hold
 
     manifest = built.bundle.manifest
-    planned = builds(board, manifest.files) if manifest.runtime == "tensorrt" else []
+    planned = builds(board, manifest.files) if _builds_on_board(manifest.runtime) else []
     held = hold(built.bundle.folder, board, planned)
     return {
         "board": {**board.to_json(), "builds": [b.to_json() for b in planned], "lint": held.to_json()},
     }
+
+
+def _builds_on_board(runtime: str) -> bool:
+    """Whether bundles of the runtime are TensorRT's graphs, of which the board builds its engine."""
+    from edgeeff import backends
+
+    found = backends.runtime(runtime)
+    return found.tensorrt_rules and bool(found.on_device)
 
 
 def _show_board(board: Board, built: Sequence[Built], found: Sequence[dict[str, Any]]) -> None:
@@ -178,7 +186,7 @@ def _show_board(board: Board, built: Sequence[Built], found: Sequence[dict[str, 
 
     console.plain("")
     console.plain(tables.board_head(board))
-    shown = [b.bundle.manifest for b in built if b.bundle.manifest.runtime == "tensorrt"]
+    shown = [b.bundle.manifest for b in built if _builds_on_board(b.bundle.manifest.runtime)]
     planned = builds(board, {file for manifest in shown for file in manifest.files})
     if planned:
         console.table(tables.board_table(board, planned))

@@ -30,10 +30,9 @@ def command(
     absent = request.missing_for_build()
     rows.append({"part": "build bundles", "missing": absent, "install": request.INSTALL_BUILD_WING})
     for name in backends.runtime_names():
-        missing = [*backends.missing(name)]
-        if name == "tensorrt" and find_spec("tensorrt") is None:
-            missing.append("tensorrt")
-        rows.append({"part": f"run {name}", "missing": missing, "install": backends.runtime(name).INSTALL})
+        runtime = backends.runtime(name)
+        missing = runtime.missing_to_run()
+        rows.append({"part": f"run {name}", "missing": missing, "install": runtime.install})
     missing = [] if find_spec("av") else ["av"]
     rows.append({"part": "read video", "missing": missing, "install": install_line("video")})
     cache = Cache.default()

@@ -31,7 +31,7 @@ def command(
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
     warnings += [damaged] if damaged else []
     warnings += (found or {}).get("warnings", [])
-    usage = backends.usage(manifest.runtime)
+    usage = backends.runtime(manifest.runtime).usage()
     without = usage.lost(manifest.runtime_properties) if usage else None
     try:
         check = None if altered else loaded.check()

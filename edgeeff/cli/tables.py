@@ -36,7 +36,7 @@ def new(*columns: str, title: str | None = None) -> Table:
 def artifact_bytes(bundle: Bundle) -> int:
     """The size of the files that hold the network."""
     sealed, size = bundle.manifest.files, 0
-    for need in backends.runtime(bundle.manifest.runtime).ARTIFACT:
+    for need in backends.runtime(bundle.manifest.runtime).artifact:
         names = (need,) if isinstance(need, str) else need
         size += sum((bundle.folder / name).stat().st_size for name in [n for n in names if n in sealed][:1])
     return size

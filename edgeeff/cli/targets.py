@@ -26,7 +26,7 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
                     "precision": t.precision,
                     "input": t.input,
                     "scheme": t.scheme.name if t.scheme else None,
-                    "missing": [*request.missing_for_build(), *backends.missing(t.runtime)],
+                    "missing": [*request.missing_for_build(), *backends.runtime(t.runtime).missing()],
                 }
                 for t in found
             ]
@@ -37,7 +37,7 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         if request.missing_for_build():
             here = f"no: {request.INSTALL_BUILD_WING}"
         else:
-            absent = backends.missing(t.runtime)
-            here = f"no: {backends.runtime(t.runtime).INSTALL}" if absent else "yes"
+            absent = backends.runtime(t.runtime).missing()
+            here = f"no: {backends.runtime(t.runtime).install}" if absent else "yes"
         made.add_row(t.name, t.precision, t.runtime, t.input, here, t.summary)
     console.table(made)

@@ -107,7 +107,7 @@ def diagnose(
         )
     work = _work(asked, cache or Cache.default(), progress)
     wanted = work.served(wanted)
-    raw = wanted.input != "float32" and not backends.runtime(wanted.runtime).NORMALISES_INPUT
+    raw = backends.runtime(wanted.runtime).holds_pixels(wanted.input)
     draft = work.draft(wanted, raw, mixed.floating(work, wanted, raw, {}).layers)
     work.tell_judgement(work.calibrated.judgement())
     inputs = _held_out(work, raw, images)

@@ -116,12 +116,11 @@ def cpu_class(flags: Collection[str] | None = None, architecture: str | None = N
 def runtime_versions() -> dict[str, str]:
     """The version of each installed distribution that brings a runtime, of numpy and of edgeeff.
 
-    A runtime's distributions are found by its modules: those that its folder requires, and those that
-    bear its name (``tensorrt`` of JetPack, ``tflite_runtime`` of old devices).
+    A runtime's distributions are found by its modules: those that its record names, and those that bear its
+    name (``tensorrt_lean`` of a device).
     """
     names = runtime_names()
-    needs = [need for name in names for need in runtime(name).REQUIRES]
-    required = {module for need in needs for module in ((need,) if isinstance(need, str) else need)}
+    required = frozenset[str]().union(*(runtime(name).modules for name in names))
     wanted = {"edgeeff", "numpy"}
     for module, distributions in metadata.packages_distributions().items():
         if module in required or any(module == name or module.startswith(f"{name}_") for name in names):

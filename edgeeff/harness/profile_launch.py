@@ -37,7 +37,7 @@ def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, tel
     if not each(folders, load, tell):
         return 2
     for name in sorted({Bundle.load(folders[number]).manifest.runtime for number in sessions}):
-        peaks[name], prepared = backends.room(name, "profile").peak(threads)
+        peaks[name], prepared = backends.runtime(name).part("profile").peak(threads)
         inferences.append(partial(peaks[name].execute, prepared))
     if inferences:
         tell("measuring")

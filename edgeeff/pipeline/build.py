@@ -32,11 +32,8 @@ from edgeeff.target import Target
 from edgeeff.tasks import checked_threshold
 from edgeeff.watched import Watched
 
-#: Distributions whose version can change a bundle's bytes.
-TOOLS = (
-    *("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "onnxruntime", "numpy", "pillow"),
-    *("openvino", "ai-edge-litert", "flatbuffers"),
-)
+#: Distributions whose version can change a bundle's bytes, beside those of its runtime.
+TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "onnxruntime", "numpy", "pillow")
 
 
 _REPLACED = "a bundle for {}×{} pixels stood there, and is replaced by one for {}×{}"
@@ -257,10 +254,12 @@ def build(
             "plan": options.plan.digest if options.plan else None,
             "tuning": dict(work.options.tuning.choices) if work.options.tuning else None,
         },
-        "tools": tool_versions(),
         "version": steps.VERSION,
     }
-    keys = {target.name: key_of(**inputs, target=steps.target_facts(target)) for target in wanted}
+    keys = {
+        target.name: key_of(**inputs, tools=tool_versions(target), target=steps.target_facts(target))
+        for target in wanted
+    }
     built, general = [], progress.warnings
     for target, folder in zip(wanted, folders, strict=True):
         standing = _standing(folder, keys[target.name], images.validation.digest(), general, progress)
@@ -288,7 +287,7 @@ def build(
                 classes=network.classes,
                 runtime_properties=target.runtime_properties,
                 digests={"inputs": keys[target.name], **work.digests(hub)},
-                tools=tool_versions(),
+                tools=tool_versions(target),
                 files={},
                 origin=request.whose(identity),
                 task=work.meaning.task,
@@ -391,9 +390,9 @@ def prepare(
     )
 
 
-def tool_versions() -> dict[str, str]:
-    """The installed versions that a bundle's bytes depend on."""
-    return versions(*TOOLS)
+def tool_versions(target: Target) -> dict[str, str]:
+    """The installed versions that the bytes of a bundle for the target depend on."""
+    return versions(*TOOLS, *backends.runtime(target.runtime).tools)
 
 
 def _write(

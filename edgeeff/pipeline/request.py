@@ -62,7 +62,7 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
     if io is not None and io not in get_args(InputType):
         raise OptionError(f"--io {io!r}", mend=f"choose one of {', '.join(get_args(InputType))}")
     for target in wanted:
-        backends.require(target.runtime, "emit")
+        backends.runtime(target.runtime).require("emit")
     if io is not None:
         wanted = [replace(target, input=cast(InputType, io)) for target in wanted]
     for target in wanted:
@@ -76,29 +76,26 @@ def _refuse_impossible(target: Target, *, asked: bool) -> None:
     Raises:
         OptionError: The target asks for such a thing, or ``--io`` (``asked``) does.
     """
-    package = backends.runtime(target.runtime)
-    if target.precision not in package.PRECISIONS:
+    runtime = backends.runtime(target.runtime)
+    if target.precision not in runtime.precisions:
         raise OptionError(
             f"{target.name}: {target.runtime} bundles cannot be {target.precision}",
-            mend=f"say precision = {' or '.join(package.PRECISIONS)} in the target's file",
+            mend=f"say precision = {' or '.join(runtime.precisions)} in the target's file",
         )
-    possible = package.INPUTS if target.scheme else getattr(package, "FLOAT_INPUTS", package.INPUTS)
+    possible = runtime.inputs_of(quantised=target.scheme is not None)
     if target.input not in possible:
-        kind = "a float bundle of " if possible != package.INPUTS else ""
+        kind = "a float bundle of " if possible != runtime.inputs else ""
         how = "pass another --io, or build this target on its own" if asked else "say so in the target's file"
         raise OptionError(
             f"{target.name} cannot take {target.input} input",
             mend=f"{kind}{target.runtime} takes {' or '.join(possible)}: {how}",
         )
     for properties in (target.runtime_properties, *(v.runtime_properties for v in target.variants)):
-        if wrong := backends.unknown_property(target.runtime, properties):
-            known = "; ".join(
-                f"{n} = {' or '.join(v) if isinstance(v, tuple) else v.pattern}"
-                for n, v in getattr(package, "PROPERTIES", {}).items()
-            )
-            raise OptionError(f"{target.name}: {wrong}", mend=known or "leave runtime_properties out")
-        if hasattr(package, "refuse"):
-            package.refuse(properties)
+        if wrong := runtime.unknown_property(properties):
+            known = runtime.known_properties() or "leave runtime_properties out"
+            raise OptionError(f"{target.name}: {wrong}", mend=known)
+        if runtime.refuse is not None:
+            runtime.refuse(properties)
 
 
 def refuse_output(output: Path, name: str | None) -> None:

@@ -31,7 +31,7 @@ def bundle(
 
     graph, plan = work.quantised(target, raw, floating)
     emission = Emission(folder.name, target, work.preprocess, ())
-    emit = backends.room(target.runtime, "emit").emit
+    emit = backends.runtime(target.runtime).part("emit").emit
     files: dict[str, bytes] = dict(emit(onnx.load_model_from_string(graph), emission))
     manifest = Manifest(
         name=folder.name,

@@ -206,8 +206,7 @@ class Work:
     def hub(self, target: Target) -> Hub:
         """float graph and statistics ─▶ plan ─▶ Q/DQ graph; for a float target the float graph itself."""
         network = self.network()
-        normalises = backends.runtime(target.runtime).NORMALISES_INPUT
-        raw = target.input != "float32" and not normalises
+        raw = backends.runtime(target.runtime).holds_pixels(target.input)
         facts = {
             "graph": network.digest,
             "preprocess": self.preprocess.to_json(),
@@ -248,7 +247,7 @@ class Work:
         )
         self._caution(emission)
         graph = onnx.load_model_from_string(hub.graph)
-        files: dict[str, bytes] = dict(backends.room(target.runtime, "emit").emit(graph, emission))
+        files: dict[str, bytes] = dict(backends.runtime(target.runtime).part("emit").emit(graph, emission))
         del graph
         give_back()
         if hub.plan is not None:
@@ -259,11 +258,11 @@ class Work:
 
     def _caution(self, emission: Emission) -> None:
         """Say what the artifact's input is where it is not the usual one, and what its runtime warns of."""
-        target = emission.target
+        target, runtime = emission.target, backends.runtime(emission.target.runtime)
         if backends.input_preprocess(target, self.preprocess) != self.preprocess:
-            why = "MediaPipe takes no mean and std per channel"
+            why = runtime.one_normalisation
             self.tell(f"input    {target.name}: float pixels of 0…255, normalised inside ({why})")
-        usage = backends.usage(target.runtime)
+        usage = runtime.usage()
         if usage is not None and hasattr(usage, "cautions"):
             for caution in usage.cautions(emission):
                 self.progress.warn(caution, about=emission.name)

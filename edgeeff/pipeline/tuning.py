@@ -120,7 +120,11 @@ def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
     found: dict[str, _Entry] = {}
     for target in targets:
         activation = work.activation()
-        if target.scheme is None or not target.choices(activation) or backends.missing(target.runtime):
+        if (
+            target.scheme is None
+            or not target.choices(activation)
+            or backends.runtime(target.runtime).missing()
+        ):
             continue
         rule = target.variant(work.options.cpu_class, activation)
         entry = _measured(work, target, [None, *target.choices(activation)], rule)
@@ -163,7 +167,7 @@ def choose(rule: str, ratios: Mapping[str, Ratio]) -> str:
 
 def _measured(work: Work, target: Target, variants: Sequence[Variant | None], rule: Variant | None) -> _Entry:
     work.progress.stage(f"{target.name}: timing {len(variants)} variants here")
-    raw = target.input != "float32" and not backends.runtime(target.runtime).NORMALISES_INPUT
+    raw = backends.runtime(target.runtime).holds_pixels(target.input)
     names = {f"v{i}": PLAIN if v is None else v.name for i, v in enumerate(variants)}
     baseline = next(label for label, name in names.items() if name == (PLAIN if rule is None else rule.name))
     with tempfile.TemporaryDirectory() as folder:

@@ -51,7 +51,7 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
             mend="measure what this machine is fastest with: --autotune",
         )
     _warn(work, bundle, check.warnings)
-    if backends.offers(bundle.manifest.runtime, "examine"):
+    if backends.runtime(bundle.manifest.runtime).offers("examine"):
         examined = _examined(work, bundle, hub)
         report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
         _warn(work, bundle, examined.warnings)
@@ -117,8 +117,8 @@ def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:
     outputs = work.meaning.outputs(outputs)
     hub_outputs = None if hub_outputs is None else work.meaning.outputs(hub_outputs)
     evidence = Evidence(images, outputs, hub_outputs, partial(_largest, work))
-    room = backends.room(bundle.manifest.runtime, "examine")
-    found: Examination = room.examine(bundle, evidence)
+    part = backends.runtime(bundle.manifest.runtime).part("examine")
+    found: Examination = part.examine(bundle, evidence)
     for line in found.lines:
         work.tell(line)
     return found

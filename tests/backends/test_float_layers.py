@@ -33,7 +33,7 @@ CASES = [
 def emitted(network, name, io, folder):
     """The target, and the hub graph that was emitted into the folder."""
     target = replace(load_target(name), input=io)
-    raw = io != "float32" and not backends.runtime(target.runtime).NORMALISES_INPUT
+    raw = backends.runtime(target.runtime).holds_pixels(io)
     model, statistics = network.graph, network.statistics
     if raw:
         model, statistics = fold_preprocessing.rewrite(model, statistics, network.preprocess)
@@ -41,7 +41,11 @@ def emitted(network, name, io, folder):
         quantize.begin(model, statistics, network.preprocess, target.scheme, floating=KEPT)
     )
     hub = quantize.write(draft)
-    files = backends.room(target.runtime, "emit").emit(hub, Emission("kept", target, network.preprocess, ()))
+    files = (
+        backends.runtime(target.runtime)
+        .part("emit")
+        .emit(hub, Emission("kept", target, network.preprocess, ()))
+    )
     write_folder(folder, {**files, "plan.json": draft.plan().to_json().encode()})
     return target, hub, raw
 
@@ -64,7 +68,9 @@ def float_layers(report):
 def test_just_these_run_in_float(network, name, io, networks, tmp_path):
     network = networks[network]
     target, hub, raw = emitted(network, name, io, tmp_path)
-    report = backends.room(target.runtime, "check").check(tmp_path, properties=target.runtime_properties)
+    report = (
+        backends.runtime(target.runtime).part("check").check(tmp_path, properties=target.runtime_properties)
+    )
     assert not report.fallbacks
     if target.runtime != "tensorrt":
         expected = {"stem", "blocks.0.depthwise", "blocks.5.expand", "classifier"}
@@ -77,11 +83,15 @@ def test_just_these_run_in_float(network, name, io, networks, tmp_path):
         assert report.counts["delegate_nodes"] == 1
         assert {layer.operator for layer in report.layers if layer.kernel == "builtin"} <= {"QUANTIZE"}
     try:
-        session = backends.room(target.runtime, "run").load(
-            tmp_path,
-            preprocess=backends.input_preprocess(target, network.preprocess),
-            input_type=io,
-            properties=target.runtime_properties,
+        session = (
+            backends.runtime(target.runtime)
+            .part("run")
+            .load(
+                tmp_path,
+                preprocess=backends.input_preprocess(target, network.preprocess),
+                input_type=io,
+                properties=target.runtime_properties,
+            )
         )
     except MissingRuntimeError:
         return

@@ -87,7 +87,7 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
         classifier = np.eye(3) if classifier is None else classifier
         wanted = load_target(target)
         emission = Emission(name, wanted, PREPROCESS, COLOURS)
-        files = dict(backends.room(wanted.runtime, "emit").emit(colour_graph(classifier), emission))
+        files = dict(backends.runtime(wanted.runtime).part("emit").emit(colour_graph(classifier), emission))
         if golden:
             logits = npy(colour_logits(colours[0][:4], classifier))
             files |= {"golden/inputs.npy": npy(colours[0][:4]), "golden/hub.npy": logits}

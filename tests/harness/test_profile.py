@@ -112,7 +112,7 @@ def test_shares_are_of_the_sum_over_layers():
 
 @pytest.mark.parametrize("name", backends.runtime_names())
 def test_each_runtime_tells_times_of_layers_or_why_not(name, make_bundle):
-    if not backends.offers(name, "profile"):
+    if not backends.runtime(name).offers("profile"):
         with pytest.raises(MissingRuntimeError) as caught:
             make_bundle(runtime=name).profiled_session()
-        assert caught.value.what == backends.runtime(name).NO_PROFILE
+        assert caught.value.what == backends.runtime(name).no_profile

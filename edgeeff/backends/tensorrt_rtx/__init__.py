@@ -5,27 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from edgeeff.backends import Runtime
 from edgeeff.installing import install_line
 
-REQUIRES = ("tensorrt_rtx",)
-INSTALL = install_line("tensorrt-rtx")
-#: Whether its ``emit`` puts the normalisation before an integer input itself; else the hub graph holds it.
-NORMALISES_INPUT = False
-#: Input types that its artifacts can take.
-INPUTS = ("float32", "uint8")
-#: Runtime properties: a list of compute capabilities, which ``refuse`` looks at.
-PROPERTIES = {"compute_capabilities": re.compile(r"[\w.+, -]{0,200}")}
-#: Precisions that its artifacts can have.
-PRECISIONS = ("int8", "fp16")
-#: The files of a bundle that hold the network (one way of running it; of a tuple the first that is there).
-ARTIFACT = (("model.qdq.fp16.onnx", "model.float.fp16.onnx"),)
-#: How a bundle is run on the device: TensorRT-RTX's own tool, with the engine of the GPU there.
-RUN = "tensorrt_rtx --loadEngine=measured/model.sm86.engine"
-#: Why there is no profile of layers.
-NO_PROFILE = "engines are profiled on the device"
 
-
-def refuse(properties: Mapping[str, str]) -> None:
+def _refuse(properties: Mapping[str, str]) -> None:
     """Refuse compute capabilities that the installed compiler does not take, before anything is built.
 
     Raises:
@@ -35,3 +19,19 @@ def refuse(properties: Mapping[str, str]) -> None:
         from edgeeff.backends.tensorrt import rtx
 
         rtx.capabilities(properties)
+
+
+RUNTIME = Runtime(
+    name="tensorrt_rtx",
+    package=__name__,
+    requires=("tensorrt_rtx",),
+    install=install_line("tensorrt-rtx"),
+    inputs=("float32", "uint8"),
+    precisions=("int8", "fp16"),
+    artifact=(("model.qdq.fp16.onnx", "model.float.fp16.onnx"),),
+    run="tensorrt_rtx --loadEngine=measured/model.sm86.engine",  # the tool, with the engine of the GPU there
+    properties={"compute_capabilities": re.compile(r"[\w.+, -]{0,200}")},
+    refuse=_refuse,
+    tensorrt_rules=True,
+    no_profile="engines are profiled on the device",
+)

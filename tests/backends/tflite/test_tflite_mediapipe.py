@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edgeeff.backends import input_preprocess, usage
+from edgeeff.backends import input_preprocess, runtime
 from edgeeff.backends.tflite.emit import emit
 from edgeeff.backends.tflite.metadata import read
 from edgeeff.backends.tflite.run import load
@@ -94,7 +94,7 @@ def test_the_rules_refuse_what_mediapipe_was_seen_to_refuse(examples, monkeypatc
 @pytest.mark.parametrize(("input_type", "warns"), [("int8", True), ("uint8", False), ("float32", False)])
 def test_an_int8_input_is_warned_of(examples, input_type, warns):
     asked = examples("lite").emission(input_type)
-    assert bool(usage("tflite").cautions(asked)) == warns
+    assert bool(runtime("tflite").usage().cautions(asked)) == warns
     assert ("refuses an int8 input" in readme(asked)) == warns
 
 

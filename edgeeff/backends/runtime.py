@@ -1,0 +1,231 @@
+"""What is known of a runtime before it is loaded: one typed record, which stands in its ``__init__.py``.
+
+The record is checked when it is found (:func:`problem`), so that a wrong one disables its own runtime and
+nothing else. The parts of a runtime (``emit``, ``run``, …) are modules beside its ``__init__.py``; nothing
+of them is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, Literal, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from edgeeff import toml
+from edgeeff.errors import MissingRuntimeError, PluginError, UnknownTargetError
+from edgeeff.target import InputType, Precision
+
+Part = Literal["emit", "run", "check", "examine", "profile", "usage"]
+#: What each part has to define.
+FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
+    "emit": ("emit",),
+    "run": ("load",),
+    "check": ("check",),
+    "examine": ("examine",),
+    "profile": ("load", "peak"),
+    "usage": ("channels_first", "text", "lost"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """The facts of a runtime. All but the first six have a default.
+
+    Args:
+        name: What targets and manifests call it.
+        package: The package whose modules are its parts: ``__name__`` of the ``__init__.py``.
+        requires: The modules that it needs; of a tuple within it any one will do.
+        install: The line that brings them.
+        inputs: Input types that its artifacts can take.
+        precisions: Precisions that its artifacts can have.
+        artifact: The files of a bundle that hold the network (one way of running it); of a tuple within it
+            the first that is there.
+        run: How a bundle is run on the device, for its README.
+        tools: Distributions whose version can change the artifact's bytes. A plug-in's own is one anyway.
+        on_device: Modules that only a device brings and that running needs there; a bundle is written
+            without them, and what is run is built there.
+        normalises_input: Whether ``emit`` puts the normalisation before an integer input itself; else the
+            hub graph holds it, and its input is float32 pixels of 0…255.
+        one_normalisation: Why the artifact's readers know one mean and std for all channels; empty where
+            they know one for each. A float input whose channels differ then holds plain pixels, and ``emit``
+            puts the normalisation inside.
+        float_inputs: Input types of a float artifact; None: all of ``inputs``.
+        integer_outputs: Whether an artifact with an integer input gives integers too.
+        properties: The runtime properties there are, each with its values or a pattern. A bundle's manifest
+            is anybody's: none may name a file or a command.
+        refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
+        tensorrt_rules: Whether the linter's rules of TensorRT hold for its graphs.
+        no_profile: Why layers are not timed, where there is no ``profile`` part.
+    """
+
+    name: str
+    package: str
+    requires: tuple[str | tuple[str, ...], ...]
+    install: str
+    inputs: tuple[InputType, ...]
+    precisions: tuple[Precision, ...]
+    artifact: tuple[str | tuple[str, ...], ...]
+    run: str
+    tools: tuple[str, ...] = ()
+    on_device: tuple[str, ...] = ()
+    normalises_input: bool = False
+    one_normalisation: str = ""
+    float_inputs: tuple[InputType, ...] | None = None
+    integer_outputs: bool = False
+    properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
+    refuse: Callable[[Mapping[str, str]], None] | None = None
+    tensorrt_rules: bool = False
+    no_profile: str = ""
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """Every module that it may be run by."""
+        return frozenset(self.on_device).union(*map(_choices, self.requires))
+
+    def missing(self) -> list[str]:
+        """The modules that it needs and this machine has not, without importing any."""
+        return [
+            " or ".join(_choices(need)) for need in self.requires if not any(map(_is_here, _choices(need)))
+        ]
+
+    def missing_to_run(self) -> list[str]:
+        """Those, and what only its device has."""
+        return [*self.missing(), *(module for module in self.on_device if not _is_here(module))]
+
+    def inputs_of(self, quantised: bool) -> tuple[InputType, ...]:
+        """The input types that a quantised, or a float, artifact can take."""
+        return self.inputs if quantised or self.float_inputs is None else self.float_inputs
+
+    def holds_pixels(self, input_type: InputType) -> bool:
+        """Whether the hub graph of such an artifact takes raw pixels of 0…255 as float32."""
+        return input_type != "float32" and not self.normalises_input
+
+    def unknown_property(self, properties: Mapping[str, str]) -> str | None:
+        """What is wrong with properties, one sentence; None: each is known, and may have its value."""
+        for key, value in properties.items():
+            values = self.properties.get(key, ())
+            if not (value in values if isinstance(values, tuple) else values.fullmatch(value)):
+                return f"{self.name} has no runtime property {key} = {value!r:.80}"
+        return None
+
+    def known_properties(self) -> str:
+        """The properties there are, for a person; empty if there are none."""
+        values = {
+            n: " or ".join(v) if isinstance(v, tuple) else v.pattern for n, v in self.properties.items()
+        }
+        return "; ".join(f"{name} = {value}" for name, value in values.items())
+
+    def offers(self, part: Part) -> bool:
+        """Whether it has such a part; nothing of the part is imported."""
+        return find_spec(f"{self.package}.{part}") is not None
+
+    def usage(self) -> ModuleType | None:
+        """Its ``usage`` part, which imports no runtime; None where there is none."""
+        return self._imported("usage") if self.offers("usage") else None
+
+    def require(self, part: Part) -> None:
+        """Refuse a part that is not there or whose modules are not installed, without importing either.
+
+        Raises:
+            UnknownTargetError: It has no such part.
+            MissingRuntimeError: A module that it needs is not installed.
+        """
+        if not self.offers(part):
+            raise UnknownTargetError(
+                f"the {self.name} runtime has no {part}: no target can name it",
+                mend="name another runtime in the target's file (`edgeeff doctor` lists them)",
+            )
+        if absent := self.missing():
+            raise MissingRuntimeError(
+                f"the {self.name} runtime needs {', '.join(absent)}: not installed",
+                mend=f"install it: {self.install}",
+            )
+
+    def part(self, part: Part) -> Any:
+        """Its ``emit``, ``run``, ``check``, ``examine`` or ``profile`` module.
+
+        Raises:
+            UnknownTargetError: It has no such part.
+            MissingRuntimeError: A module that it needs is not installed.
+            PluginError: The part is a plug-in's, and fails to import or lacks a function.
+        """
+        self.require(part)
+        return self._imported(part)
+
+    def _imported(self, part: Part) -> ModuleType:
+        own = self.package.startswith("edgeeff.")
+        try:
+            module = import_module(f"{self.package}.{part}")
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith(("edgeeff.", f"{self.package}.")):
+                if own:
+                    raise
+                raise self._broken(part, f"fails to import: {error}") from None
+            raise MissingRuntimeError(
+                f"to {part} for {self.name} needs {error.name}, which is not installed",
+                mend=f"install it: {self.install}",
+            ) from None
+        except Exception as error:
+            if own:
+                raise
+            raise self._broken(part, f"fails to import: {type(error).__name__}: {error}") from None
+        if absent := [name for name in FUNCTIONS[part] if not callable(getattr(module, name, None))]:
+            raise self._broken(part, f"has no {' and no '.join(absent)}")
+        return module
+
+    def _broken(self, part: Part, why: str) -> PluginError:
+        return PluginError(
+            f"the runtime {self.name}: {self.package}.{part} {why}",
+            mend="correct the plug-in, or install a version of it that fits this edgeeff",
+        )
+
+
+def problem(record: Any, name: str) -> str | None:
+    """What is wrong with what a runtime's package holds as its record; None: nothing.
+
+    Args:
+        record: What it holds.
+        name: What the runtime was found as.
+    """
+    if not isinstance(record, Runtime):
+        return f"it holds no edgeeff.backends.Runtime but {type(record).__name__} {record!r:.60}"
+    try:
+        _model().model_validate({f.name: getattr(record, f.name) for f in fields(record)})
+    except ValidationError as error:
+        return toml.first(error)
+    if record.name != name:
+        return f"its record is named {record.name!r}, and it was found as {name!r}"
+    parts = {part for part in get_args(Part) if record.offers(part)}
+    if "run" not in parts:
+        return f"{record.package} has no run.py"
+    if "emit" in parts and "check" not in parts:
+        return f"{record.package} has an emit.py and no check.py"
+    if ("profile" in parts) == bool(record.no_profile):
+        return "no_profile says why there is no profile.py: one of the two is needed, and not both"
+    return None
+
+
+@lru_cache(maxsize=1)
+def _model() -> type[BaseModel]:
+    hints = get_type_hints(Runtime)
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    shape: dict[str, Any] = {f.name: (hints[f.name], ...) for f in fields(Runtime)}
+    return create_model("Runtime", __config__=config, **shape)
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # of a package that is not there
+        return False
+
+
+def _choices(need: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (need,) if isinstance(need, str) else need
