@@ -95,6 +95,11 @@ def parse_json(text: str, name: object, kind: type[EdgeeffError]) -> Any:
         raise kind(f"{name} is not JSON: {error}", mend="correct the file's syntax") from None
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name, or an argument, is text: the system takes any bytes, no JSON holds them."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; JSON lets a key stand twice, and which of the two counts is anybody's guess."""
     found = dict(pairs)

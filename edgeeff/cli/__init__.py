@@ -6,7 +6,6 @@ is its help. Heavy libraries are imported inside it, so that ``edgeeff --help`` 
 
 from __future__ import annotations
 
-import os
 import pkgutil
 import sys
 from collections.abc import Callable
@@ -18,20 +17,56 @@ from typing import Annotated, Any
 import typer
 
 from edgeeff import __version__
-from edgeeff.cli import console
+from edgeeff.cli import console, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
-_HELPERS = frozenset({"console", "options", "tables", "values"})
+_HELPERS = frozenset({"console", "options", "streams", "tables", "values"})
+BAD_INPUT = 2
 INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 well, 1 a check failed, 2 bad input, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    streams.prepare()
+    status = 0
     try:
-        application()(args=arguments, prog_name="edgeeff")
+        # Where nothing could be said of the result, nothing is begun.
+        status = 0 if streams.refusal() else _run(arguments)
     except KeyboardInterrupt:  # while the verbs were still being imported
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
+    if refusal := streams.refusal():
+        status = status or BAD_INPUT
+        if "--json" in arguments:
+            console.fail_as_json("OutputError", *refusal, status, ())
+        else:
+            console.fail(*refusal)
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a verb, or say what is wrong with the arguments, and return the exit status."""
+    try:
+        return int(application()(args=arguments, prog_name="edgeeff", standalone_mode=False) or 0)
+    except Exception as error:  # Typer brings its own copy of Click in some versions
+        if not hasattr(error, "format_message"):
+            raise
+        return _misused(error, json="--json" in arguments)
+
+
+def _misused(error: Any, *, json: bool) -> int:
+    """Say what is wrong with the arguments: they are as foreign as any text."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "edgeeff"
+    what, mend = error.format_message(), f"`{path} --help` lists what it takes"
+    if not what:  # no arguments at all: the help was printed
+        return int(error.exit_code)
+    if json:
+        console.fail_as_json("UsageError", what, mend, error.exit_code, ())
+    else:
+        console.fail(what, mend)
+    return int(error.exit_code)
 
 
 def application() -> typer.Typer:
@@ -90,10 +125,6 @@ def _status(command: Callable[[], int | None], *, json: bool) -> int:
     except KeyboardInterrupt:
         kind, what, mend, status = "Interrupted", "interrupted", "nothing half-made was left", INTERRUPTED
         warnings = ()
-    except BrokenPipeError:
-        # The reader of a pipe is gone (| head); Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         kind, what, status = type(error).__name__, f"{where}{error.strerror or error}", 2

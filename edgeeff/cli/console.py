@@ -7,7 +7,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
@@ -26,6 +26,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from edgeeff.cli import streams
 from edgeeff.progress import Unit
 
 #: Classes of the characters that turn the direction of writing.
@@ -51,22 +52,16 @@ def clean(text: str) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if c not in "\n\t" and _steers(c) else c for c in text)
 
 
-def _json(data: object, indent: int | None = None) -> str:
-    """JSON as programs read it; what would steer a terminal is written as ``\\uXXXX``."""
-    text = json.dumps(data, indent=indent, ensure_ascii=False)
+def _json(data: object, stream: TextIO, indent: int | None = None) -> str:
+    """JSON as programs read it; what steers a terminal, or a stream has not, is written as ``\\uXXXX``."""
+    text = json.dumps(data, indent=indent, ensure_ascii=not streams.is_unicode(stream))
     if text.isprintable():
         return text
     return "".join(f"\\u{ord(c):04x}" if c != "\n" and _steers(c) else c for c in text)
 
 
 class _Console(Console):
-    """Rich's, but nothing printed steers the terminal.
-
-    A reader that goes away (``| head``) is no failure: see ``edgeeff.cli``.
-    """
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+    """Rich's, but nothing printed steers the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Everything that is printed passes here: labels, names of files and layers, a runtime's messages."""
@@ -74,8 +69,13 @@ class _Console(Console):
             yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
 
-out = _Console(markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-err = _Console(markup=False, stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+def _width(stream: TextIO | None) -> int | None:
+    """None: as wide as the terminal. A stream that is closed is None itself."""
+    return None if stream is not None and stream.isatty() else _PIPE_WIDTH
+
+
+out = _Console(markup=False, width=_width(sys.stdout), highlight=False)
+err = _Console(markup=False, stderr=True, width=_width(sys.stderr), highlight=False)
 
 
 def plain(text: str) -> None:
@@ -90,19 +90,19 @@ def table(content: Table) -> None:
 
 def as_json(data: Mapping[str, Any] | list[Any]) -> None:
     """Data on standard output, for programs."""
-    sys.stdout.write(_json(data, indent=2) + "\n")
+    sys.stdout.write(_json(data, sys.stdout, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def json_line(data: Mapping[str, Any]) -> None:
     """One line of JSON lines: each is whole as soon as it is there."""
-    sys.stdout.write(_json(data) + "\n")
+    sys.stdout.write(_json(data, sys.stdout) + "\n")
     sys.stdout.flush()
 
 
 def json_item(data: Mapping[str, Any], *, first: bool) -> None:
     """One item of a JSON list that is written as its items come."""
-    text = _json(data, indent=2)
+    text = _json(data, sys.stdout, indent=2)
     sys.stdout.write(("[\n" if first else ",\n") + "  " + text.replace("\n", "\n  "))
     sys.stdout.flush()
 
@@ -131,7 +131,7 @@ def fail(what: str, mend: str) -> None:
 def fail_as_json(kind: str, what: str, mend: str, status: int, warnings: Sequence[str]) -> None:
     """The same for programs: one line, the last of standard error."""
     error = {"kind": kind, "what": what, "mend": mend, "exit_status": status}
-    sys.stderr.write(_json({"error": error, "warnings": list(warnings)}) + "\n")
+    sys.stderr.write(_json({"error": error, "warnings": list(warnings)}, sys.stderr) + "\n")
     sys.stderr.flush()
 
 

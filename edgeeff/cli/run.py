@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import numpy as np
 import typer
 
-from edgeeff.cli import console, options
+from edgeeff.cli import console, options, streams
 from edgeeff.errors import EdgeeffError
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def _photos(
                 console.json_item({"image": name, **data, "warnings": warnings}, first=shown == 1)
             else:
                 console.plain(f"{name}  {line}")
+            if streams.nobody_reads():
+                break
     except (EdgeeffError, KeyboardInterrupt):
         if json and shown:
             console.json_end(empty=False)
@@ -106,6 +108,8 @@ def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json
                 console.json_line({**place, "missing": frame.missing, "damaged": frame.damaged, **data})
             else:
                 console.plain(f"{name}  {line}")
+            if streams.nobody_reads():
+                break
     except KeyboardInterrupt:
         interrupted = True
         raise

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from edgeeff import backends, tasks
+from edgeeff import backends, tasks, text
 from edgeeff.bundle import is_ours
 from edgeeff.errors import LabelsError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import refuse_links, refuse_unwritable, sweep
@@ -105,7 +105,9 @@ def refuse_output(output: Path, name: str | None) -> None:
         OptionError: The name.
         OutputError: The place.
     """
-    if name is not None and (not name or Path(name).name != name or name.startswith(".")):
+    if name is not None and (
+        not name or Path(name).name != name or name.startswith(".") or not text.is_text(name)
+    ):
         raise OptionError(f"--name {name!r} is no folder's name", mend="use letters, digits, - and _")
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file", mend="choose a folder with -o")
