@@ -35,7 +35,7 @@ DOCUMENTS = [
 OPEN_FOLDERS = (
     *("graph/passes", "graph/importing", "zoo/families", "zoo/formats", "zoo/namings", "zoo/sources"),
     *("quantization/rewrites", "quantization/steps", "quantization/estimators", "quantization/foreign"),
-    *("tasks", "backends/tflite/lowering", "cli", "backends/tensorrt/deployment", "backends/tensorrt/repair"),
+    *("tasks", "graph/operators", "cli", "backends/tensorrt/deployment", "backends/tensorrt/repair"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

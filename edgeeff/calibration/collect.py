@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edgeeff.calibration.statistics import BINS, TensorStatistics
 from edgeeff.graph.execute import Program, outputs_of, prepare
+from edgeeff.graph.operators import traits
 from edgeeff.memory import give_back, hold_little
 from edgeeff.preprocess import Pixels, Preprocess
 
@@ -37,10 +38,8 @@ def observed_tensors(model: ir.Model) -> set[str]:
     for node in model.graph:
         output = node.outputs[0]
         readers = list(output.consumers())
-        clamped = (
-            len(readers) == 1 and readers[0].op_type in ("Clip", "Relu") and not output.is_graph_output()
-        )
-        if node.op_type != "Flatten" and not clamped:
+        clamped = len(readers) == 1 and traits(readers[0]).clamp and not output.is_graph_output()
+        if not traits(node).view and not clamped:
             names.add(str(output.name))
     return names
 

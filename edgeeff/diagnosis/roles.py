@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from edgeeff.graph.model import constant
-from edgeeff.quantization.placement import in_squeeze_excite, is_depthwise
+from edgeeff.quantization.placement import in_squeeze_excite, is_depthwise, is_layer
 
 INPUT = "input"
 STEM = "stem's output"
@@ -32,15 +32,13 @@ SINGULAR = {
     LOGITS: "the logits",
 }
 
-_LAYERS = ("Conv", "Gemm")
-
 
 def of_tensors(model: ir.Model) -> Mapping[str, str]:
     """The role of every tensor of a graph, one of the names above."""
     found: dict[str, str] = {str(value.name): INPUT for value in model.graph.inputs}
     layers = 0
     for node in model.graph:
-        layers += node.op_type in _LAYERS
+        layers += is_layer(node)
         value = node.outputs[0]
         if layers == 0:
             role = INPUT

@@ -1,4 +1,4 @@
-"""One torch interpreter of the base operator set.
+"""One torch interpreter of the base operator set; what an operator computes stands in its own file.
 
 It serves whatever has to see activations: statistics, sensitivity, rounding, learning, leave-one-out. A
 tensor is forgotten as soon as its last reader has run, so memory is bounded by the network's widest point.
@@ -15,22 +15,21 @@ import numpy as np
 import onnx_ir as ir
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.model import Array, constant, ints
+from edgeeff.graph.model import Array, constant
+from edgeeff.graph.operators import Execute, discover
 
 Observer = Callable[[str, Tensor], None]
 #: What a node is given in place of its input number ``index``: (node, index, value) → value.
 Reader = Callable[[ir.Node, int, Tensor], Tensor]
-_Operator = Callable[[ir.Node, list[Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
 class Program:
     """A graph made ready to execute: its steps in order, and its constants as tensors."""
 
-    steps: tuple[tuple[ir.Node, _Operator], ...]
+    steps: tuple[tuple[ir.Node, Execute], ...]
     constants: Mapping[str, Tensor]
     reads: Mapping[str, int]
     input: str
@@ -43,16 +42,18 @@ def prepare(model: ir.Model) -> Program:
     Raises:
         GraphError: The graph holds an operator that the interpreter does not know.
     """
+    table = discover()
     steps = []
     reads: Counter[str] = Counter()
     for node in model.graph:
-        operator = _OPERATORS.get(node.op_type)
-        if operator is None:
+        operator = table.get(node.op_type)
+        if operator is None or operator.execute is None:
+            known = sorted(name for name, operator in table.items() if operator.execute is not None)
             raise GraphError(
                 f"operator {node.op_type} of node {node.name!r} is not supported",
-                mend=f"EfficientNets are made of {', '.join(sorted(_OPERATORS))}",
+                mend=f"EfficientNets are made of {', '.join(known)}",
             )
-        steps.append((node, operator))
+        steps.append((node, operator.execute))
         reads.update(_name(v) for v in node.inputs if v is not None)
     constants = {}
     for name, value in model.graph.initializers.items():
@@ -161,46 +162,3 @@ class Run:
 def _name(value: ir.Value) -> str:
     assert value.name is not None
     return value.name
-
-
-def _conv(node: ir.Node, x: list[Tensor]) -> Tensor:
-    top, left, bottom, right = ints(node, "pads", [0, 0, 0, 0])
-    strides, dilations = ints(node, "strides", [1, 1]), ints(node, "dilations", [1, 1])
-    groups = node.attributes.get_int("group", 1)
-    images = x[0]
-    padding = (top, left)
-    if (top, left) != (bottom, right):
-        images = F.pad(images, (left, right, top, bottom))
-        padding = (0, 0)
-    bias = x[2] if len(x) > 2 else None
-    return F.conv2d(images, x[1], bias, tuple(strides), padding, tuple(dilations), groups)
-
-
-def _gemm(node: ir.Node, x: list[Tensor]) -> Tensor:
-    a = x[0].T if node.attributes.get_int("transA", 0) else x[0]
-    b = x[1].T if node.attributes.get_int("transB", 0) else x[1]
-    product = node.attributes.get_float("alpha", 1.0) * (a @ b)
-    return product + node.attributes.get_float("beta", 1.0) * x[2] if len(x) > 2 else product
-
-
-def _clip(node: ir.Node, x: list[Tensor]) -> Tensor:
-    return x[0].clamp(float(x[1]), float(x[2]))
-
-
-_OPERATORS: Mapping[str, _Operator] = {
-    "Add": lambda _, x: x[0] + x[1],
-    "BatchNormalization": lambda node, x: F.batch_norm(
-        x[0], x[3], x[4], x[1], x[2], eps=node.attributes.get_float("epsilon", 1e-5)
-    ),
-    "Clip": _clip,
-    "Conv": _conv,
-    "Flatten": lambda _, x: x[0].flatten(1),
-    "Gemm": _gemm,
-    "GlobalAveragePool": lambda _, x: x[0].mean((2, 3), keepdim=True),
-    "Mul": lambda _, x: x[0] * x[1],
-    "Relu": lambda _, x: x[0].relu(),
-    "Sigmoid": lambda _, x: x[0].sigmoid(),
-    "Softmax": lambda node, x: x[0].softmax(node.attributes.get_int("axis", -1)),
-    "Sub": lambda _, x: x[0] - x[1],
-    "Swish": lambda _, x: F.silu(x[0]),
-}

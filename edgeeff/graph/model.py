@@ -58,6 +58,23 @@ def constant(value: ir.Value | None) -> Array | None:
     return None if tensor is None else np.asarray(tensor.numpy())
 
 
+def float32(values: Array, what: str) -> Array:
+    """Floating-point values as float32.
+
+    Raises:
+        GraphError: One is NaN, or infinite where it is not a single value: that may be the bound of a clamp.
+    """
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32, copy=False)
+    if np.isnan(values).any() or (values.size > 1 and np.isinf(values).any()):
+        kind = "NaN" if np.isnan(values).any() else "infinite"
+        raise GraphError(
+            f"{what} holds {kind} values",
+            mend="the training diverged, or float16 did not suffice: export another checkpoint",
+        )
+    return values
+
+
 def add_constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     """Put an initializer into the graph; a constant of that name is replaced."""
     graph.initializers.pop(name, None)
@@ -72,6 +89,12 @@ def ints(node: ir.Node, name: str, default: list[int]) -> list[int]:
     """An attribute that is a list of integers."""
     attribute = node.attributes.get(name)
     return default if attribute is None else list(attribute.as_ints())
+
+
+def node_label(node: onnx.NodeProto) -> str:
+    """How messages call a node."""
+    name = node.name or next(iter(node.output), "")
+    return f"{node.op_type} {name!r}" if name else f"a {node.op_type} without a name"
 
 
 def remove(node: ir.Node, replacement: ir.Value) -> None:

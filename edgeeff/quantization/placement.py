@@ -24,16 +24,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeeff.graph.model import constant
+from edgeeff.graph.operators import traits
 from edgeeff.target import Role, Scheme
-
-#: Operators whose output cannot be negative; pooling and reshaping keep what their input has.
-_NONNEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax"})
-_KEEPS_SIGN = frozenset({"GlobalAveragePool", "Flatten"})
-#: The convolution's or sum's output before these never exists in a runtime that fuses them.
-_FUSED = frozenset({"Clip", "Relu"})
-_LAYERS = frozenset({"Conv", "Gemm"})
-#: What makes tensors that are positive but for a sliver: activations, their products, and their means.
-_LOPSIDED = frozenset({"Clip", "Relu", "Swish", "Mul", "GlobalAveragePool"})
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
     """
     graph = model.graph
     floating = {*floating, *(_name(n) for n in graph if roles(n) & {*scheme.float_layers})}
-    layers = tuple(_name(n) for n in graph if n.op_type in _LAYERS and not _stays_float(n, scheme, floating))
+    layers = tuple(_name(n) for n in graph if traits(n).layer and not _stays_float(n, scheme, floating))
     sites: dict[str, Site] = {}
     for value in [*graph.inputs, *_subtracted(model, scheme), *(n.outputs[0] for n in graph)]:
         readers = tuple(
@@ -107,14 +99,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
 def is_nonnegative(value: ir.Value) -> bool:
     """Whether a tensor can hold no negative value, by the operator that makes it."""
     producer = value.producer()
-    if producer is None:
-        return False
-    if producer.op_type == "Clip":
-        minimum = ir.convenience.get_const_tensor(producer.inputs[1]) if producer.inputs[1] else None
-        return minimum is not None and float(minimum.numpy()) >= 0
-    if producer.op_type in _KEEPS_SIGN and producer.inputs[0] is not None:
-        return is_nonnegative(producer.inputs[0])
-    return producer.op_type in _NONNEGATIVE
+    return producer is not None and traits(producer).nonnegative(producer, is_nonnegative)
 
 
 def skip_input(addition: ir.Node) -> int | None:
@@ -142,7 +127,7 @@ def in_squeeze_excite(node: ir.Node) -> bool:
 
 def is_layer(node: ir.Node) -> bool:
     """Whether a node has weights to quantise."""
-    return node.op_type in _LAYERS
+    return traits(node).layer
 
 
 def is_depthwise(node: ir.Node) -> bool:
@@ -193,7 +178,7 @@ def _is_symmetric(value: ir.Value, scheme: Scheme, floating: Collection[str]) ->
 def _is_lopsided(value: ir.Value) -> bool:
     """Whether a tensor is made by what leaves hardly a negative value."""
     producer = value.producer()
-    return producer is not None and producer.op_type in _LOPSIDED
+    return producer is not None and traits(producer).lopsided
 
 
 def _bias_takes_shift(reader: ir.Node) -> bool:
@@ -217,13 +202,13 @@ def _stays_float(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bo
 
 
 def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collection[str]) -> bool:
-    if node.op_type in _LAYERS and _stays_float(node, scheme, floating):
+    if traits(node).layer and _stays_float(node, scheme, floating):
         return False
     if scheme.every_tensor:
         if node.op_type == "Sub" and index == 1 and _read_in_float(node.outputs[0], floating):
             return False
         return not _is_swish_of(node, floating)
-    if node.op_type in _LAYERS:
+    if traits(node).layer:
         return index == 0
     if node.op_type == "Flatten":  # the classifier's input is quantised where its statistics are: before it
         return all(
@@ -236,12 +221,12 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
 def _is_floating(value: ir.Value | None, floating: Collection[str]) -> bool:
     """Whether a layer that stays float makes the tensor."""
     producer = value.producer() if value is not None else None
-    return producer is not None and producer.op_type in _LAYERS and producer.name in floating
+    return producer is not None and traits(producer).layer and producer.name in floating
 
 
 def _read_in_float(value: ir.Value, floating: Collection[str]) -> bool:
     """Whether only layers that stay float read the tensor."""
-    return all(reader.op_type in _LAYERS and reader.name in floating for reader in value.consumers())
+    return all(traits(reader).layer and reader.name in floating for reader in value.consumers())
 
 
 def _is_raw(value: ir.Value) -> bool:
@@ -279,14 +264,14 @@ def _is_fused(value: ir.Value, floating: Collection[str]) -> bool:
             and _single_value(readers[0].inputs[1])
             and not _read_in_float(readers[0].outputs[0], floating)
         )
-    return producer.op_type == "Flatten" or (len(readers) == 1 and readers[0].op_type in _FUSED)
+    return traits(producer).view or (len(readers) == 1 and traits(readers[0]).clamp)
 
 
 def _fixed(value: ir.Value, scheme: Scheme) -> tuple[float, int] | None:
     """Scale and zero point that leave no choice: σ(x) by the TFLite specification, raw pixels as they are."""
     producer = value.producer()
     if producer is not None:
-        return (1 / 256, -128) if producer.op_type == "Sigmoid" and scheme.every_tensor else None
+        return traits(producer).fixed if scheme.every_tensor else None
     return (1.0, -128) if value.is_graph_input() and _is_raw(value) else None
 
 

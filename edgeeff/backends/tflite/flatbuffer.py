@@ -15,25 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from edgeeff.backends.tflite.model import Model, Operator, Quantization, Tensor
+from edgeeff.backends.tflite.model import Model, Operator
+from edgeeff.graph.lowering import Quantization, Tensor
 
 ALIGNMENT = 16
-
-# Operator code → its options table, where it has one.
-_OPTIONS: Mapping[str, str] = {
-    "ADD": "AddOptions",
-    "CONV_2D": "Conv2DOptions",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
-    "DEQUANTIZE": "DequantizeOptions",
-    "FULLY_CONNECTED": "FullyConnectedOptions",
-    "MEAN": "ReducerOptions",
-    "MUL": "MulOptions",
-    "PAD": "PadOptions",
-    "QUANTIZE": "QuantizeOptions",
-    "RESHAPE": "ReshapeOptions",
-    "SOFTMAX": "SoftmaxOptions",
-    "SUB": "SubOptions",
-}
 
 
 def write(model: Model, metadata: Mapping[str, bytes]) -> bytes:
@@ -45,7 +30,7 @@ def write(model: Model, metadata: Mapping[str, bytes]) -> bytes:
         return len(buffers) - 1
 
     index = {name: position for position, name in enumerate(model.tensors)}
-    versions = [(op.code, _version(op, model.tensors)) for op in model.operators]
+    versions = [(op.code, op.version) for op in model.operators]
     opcodes = list(dict.fromkeys(versions))
     subgraph = schema.SubGraphT(
         tensors=[_tensor(tensor, buffer, model.any_batch) for tensor in model.tensors.values()],
@@ -129,9 +114,9 @@ def _operator(operator: Operator, opcode: int, index: Mapping[str, int]) -> Any:
         inputs=[index[name] for name in operator.inputs],
         outputs=[index[name] for name in operator.outputs],
     )
-    if table := _OPTIONS.get(operator.code):
-        packed.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-        packed.builtinOptions = getattr(schema, f"{table}T")(**operator.options)
+    if options := operator.options:
+        packed.builtinOptionsType = getattr(schema.BuiltinOptions, options.table)
+        packed.builtinOptions = getattr(schema, f"{options.table}T")(**options.fields)
     return packed
 
 
@@ -142,23 +127,3 @@ def _signature(model: Model, index: Mapping[str, int]) -> Any:
     return schema.SignatureDefT(
         inputs=maps(model.inputs), outputs=maps(model.outputs), signatureKey="serving_default"
     )
-
-
-def _version(operator: Operator, tensors: Mapping[str, Tensor]) -> int:
-    """The lowest version that can run the operator, by the rules of TFLite's own op_version.cc."""
-    first, result = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
-    if first.type != "int8" or operator.code in ("QUANTIZE", "RESHAPE"):
-        return 1
-    if operator.code in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        return 3
-    if operator.code == "FULLY_CONNECTED":
-        return 4
-    if operator.code == "MUL" and _rescale(first, tensors[operator.inputs[1]], result) >= 1:
-        return 3
-    return 2
-
-
-def _rescale(first: Tensor, second: Tensor, result: Tensor) -> float:
-    """The factor from the product of stored values to the stored result."""
-    a, b, c = (float(t.quantization.scale[0]) for t in (first, second, result) if t.quantization)
-    return a * b / c

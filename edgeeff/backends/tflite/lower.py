@@ -13,18 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from edgeeff.backends.tflite.lowering import LOWERINGS
-from edgeeff.backends.tflite.lowering.convolution import VALID
-from edgeeff.backends.tflite.lowering.elementwise import PROBABILITY
-from edgeeff.backends.tflite.model import Model, Quantization, Tensor
+from edgeeff.backends.tflite.model import Model
 from edgeeff.backends.tflite.network import Network
 from edgeeff.errors import GraphError
+from edgeeff.graph import operators
+from edgeeff.graph.lowering import PROBABILITY, VALID, Options, Quantization, Tensor
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import InputType
 
 #: TFLite's operator that makes probabilities, and its options.
-_PROBABILITIES: dict[str, tuple[str, dict[str, float] | None]] = {
-    "Softmax": ("SOFTMAX", {"beta": 1.0}),
+_PROBABILITIES: dict[str, tuple[str, Options | None]] = {
+    "Softmax": ("SOFTMAX", Options("SoftmaxOptions", {"beta": 1.0})),
     "Sigmoid": ("LOGISTIC", None),
 }
 
@@ -49,7 +48,7 @@ def lower(
     Raises:
         GraphError: An operator or a quantisation that TFLite does not have, named with its node.
     """
-    network = Network(graph)
+    network, table = Network(graph), operators.discover()
     known = {initializer.name for initializer in graph.graph.initializer}
     inputs = [value.name for value in graph.graph.input if value.name not in known]
     if len(inputs) != 1 or len(graph.graph.output) != 1:
@@ -61,13 +60,14 @@ def lower(
     for node in network.nodes:
         if network.is_absorbed(node):
             continue
-        lowering = LOWERINGS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-        if lowering is None:
+        operator = table.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if operator is None or operator.lower is None:
+            lowered = sorted(name for name, operator in table.items() if operator.lower is not None)
             raise GraphError(
                 f"operator {node.op_type} (node {node.name or node.output[0]!r}) has no lowering to TFLite",
-                mend=f"rewrite it before quantising, with some of {', '.join(sorted(LOWERINGS))}",
+                mend=f"rewrite it before quantising, with some of {', '.join(lowered)}",
             )
-        lowering(node, network)
+        operator.lower(node, network)
     output = graph.graph.output[0].name
     if any(n.op_type == activation and output in n.output for n in network.nodes):
         activation = None
@@ -88,7 +88,11 @@ def _input(network: Network, name: str, input_type: InputType, preprocess: Prepr
     else:
         tensor = network.tensor(name, shape, "uint8", quantization.shifted(128))
         stored = network.add(
-            "QUANTIZE", [tensor], network.tensor(f"{name}/int8", shape, "int8", quantization)
+            "QUANTIZE",
+            [tensor],
+            network.tensor(f"{name}/int8", shape, "int8", quantization),
+            Options("QuantizeOptions"),
+            version=1,
         )
     network.absorb(quantize)
     network.store(quantize.output[0], stored)
@@ -112,11 +116,12 @@ def _normalised(network: Network, pixels: Tensor, preprocess: Preprocess) -> Ten
         network.tensor(f"{name}/weights", weights.shape, "float32", None, weights),
         network.tensor(f"{name}/bias", bias.shape, "float32", None, bias),
     )
-    options = {
+    fields = {
         "padding": VALID,
         **{"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "depthMultiplier": 1},
         "fusedActivationFunction": 0,
     }
+    options = Options("DepthwiseConv2DOptions", fields)
     return network.add("DEPTHWISE_CONV_2D", operands, network.tensor(name, pixels.shape, "float32"), options)
 
 
@@ -175,4 +180,4 @@ def _output(network: Network, name: str, input_type: InputType, activation: str 
     if input_type == "int8" or tensor.quantization is None:
         return tensor
     target = network.tensor(f"{tensor.name}/uint8", tensor.shape, "uint8", tensor.quantization.shifted(128))
-    return network.add("QUANTIZE", [tensor], target)
+    return network.add("QUANTIZE", [tensor], target, Options("QuantizeOptions"), version=1)

@@ -19,8 +19,8 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.number_types import Float32Flags
 from flatbuffers.table import Table
 
-from edgeeff.backends.tflite.model import Tensor
 from edgeeff.errors import BundleError
+from edgeeff.graph.lowering import Tensor
 from edgeeff.preprocess import CHANNELS, Preprocess
 
 BUFFER = "TFLITE_METADATA"

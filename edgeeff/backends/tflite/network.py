@@ -9,57 +9,19 @@ other operator stays float, with QUANTIZE and DEQUANTIZE where the two meet: no 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from edgeeff.backends.tflite.model import Model, Operator, Quantization, Tensor, Type
+from edgeeff.backends.tflite.model import Model, Operator
 from edgeeff.batch import ONE
 from edgeeff.errors import GraphError
 from edgeeff.graph.batch import of_graph, with_batch
-
-Array = npt.NDArray[Any]
+from edgeeff.graph.lowering import Array, Codes, Options, Quantization, Result, Tensor, Type, attribute
 
 # The fused clamps of the schema's ActivationFunctionType, by their bounds.
 _CLAMPS = {(0.0, np.inf): 1, (-1.0, 1.0): 2, (0.0, 6.0): 3}
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an operator is to produce.
-
-    Args:
-        name: The ONNX value after a fused clamp, before QuantizeLinear; names the TFLite tensor.
-        shape: In TFLite's layout.
-        quantization: None where the operator computes in float.
-        activation: The schema's ActivationFunctionType of the fused clamp, 0 without one.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    quantization: Quantization | None
-    activation: int
-
-
-@dataclass(frozen=True)
-class Codes:
-    """A constant of the hub as it is stored: integers and their scale, in ONNX's layout."""
-
-    values: Array
-    quantization: Quantization
-
-    def real(self) -> npt.NDArray[np.float32]:
-        """What DequantizeLinear makes of it."""
-        along = [1] * self.values.ndim
-        if self.quantization.scale.size > 1:
-            along[self.quantization.axis] = -1
-        zero = self.quantization.zero_point.reshape(along)
-        scale = self.quantization.scale.reshape(along)
-        return ((self.values.astype(np.int64) - zero).astype(np.float32) * scale).astype(np.float32)
 
 
 class Network:
@@ -182,11 +144,18 @@ class Network:
         return tensor
 
     def add(
-        self, code: str, inputs: Sequence[Tensor], output: Tensor, options: Mapping[str, Any] | None = None
+        self,
+        code: str,
+        inputs: Sequence[Tensor],
+        output: Tensor,
+        options: Options | None = None,
+        *,
+        version: int | None = None,
     ) -> Tensor:
         """Append an operator; its output comes back."""
         names = tuple(tensor.name for tensor in inputs)
-        self.operators.append(Operator(code, names, (output.name,), options or {}))
+        version = version or (2 if inputs[0].type == "int8" else 1)
+        self.operators.append(Operator(code, names, (output.name,), options, version))
         return output
 
     def result(self, node: onnx.NodeProto, operands: Sequence[str], *, clamps: bool = True) -> Result:
@@ -245,7 +214,8 @@ class Network:
         name = name or f"{tensor.name}/float"
         if name in self.tensors:
             return self.tensors[name]
-        return self.add("DEQUANTIZE", [tensor], self.tensor(name, tensor.shape, "float32"))
+        target = self.tensor(name, tensor.shape, "float32")
+        return self.add("DEQUANTIZE", [tensor], target, Options("DequantizeOptions"))
 
     def integers(self, name: str, values: Sequence[int] | Array) -> Tensor:
         """A constant of shape, axes or paddings."""
@@ -270,14 +240,6 @@ class Network:
     def model(self, name: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Model:
         """What has grown, as data."""
         return Model(name, self.tensors, self.operators, inputs, outputs, self.any_batch)
-
-
-def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """An attribute's value, or ``default`` where the node has none of that name."""
-    for candidate in node.attribute:
-        if candidate.name == name:
-            return onnx.helper.get_attribute_value(candidate)
-    return default
 
 
 def nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -36,8 +36,8 @@ from edgeeff.graph.importing import (
 )
 from edgeeff.graph.importing.ending import Ending
 from edgeeff.graph.importing.signature import DType, Layout, Signature
-from edgeeff.graph.importing.writer import Writer
 from edgeeff.graph.model import drop_unused_constants
+from edgeeff.graph.writer import Writer
 from edgeeff.preprocess import Channels
 
 IR_VERSION = 8

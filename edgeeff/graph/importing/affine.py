@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgeeff.graph.importing.tensors import float32
-from edgeeff.graph.model import add_constant, constant, remove
+from edgeeff.graph.model import add_constant, constant, float32, remove
 
 Vector = npt.NDArray[np.float64]
 

@@ -10,6 +10,7 @@ from itertools import chain
 import onnx
 
 from edgeeff.errors import GraphError
+from edgeeff.graph.model import node_label
 
 #: Between them the operators of an EfficientNet differ in form, not in meaning. Before, Clip and Pad had
 #: their constants as attributes; opset 24 gave Swish an operator of its own.
@@ -59,12 +60,6 @@ def _refuse_broken_text(model: onnx.ModelProto) -> None:
         raise GraphError(
             f"a name in it is no text: {broken[0]!r}", mend="the file is damaged: export it again"
         )
-
-
-def node_label(node: onnx.NodeProto) -> str:
-    """How messages call a node."""
-    name = node.name or next(iter(node.output), "")
-    return f"{node.op_type} {name!r}" if name else f"a {node.op_type} without a name"
 
 
 def needed(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.importing.checks import node_label
 from edgeeff.graph.importing.lookup import Lookup
-from edgeeff.graph.importing.views import CHANNEL, View
+from edgeeff.graph.model import node_label
+from edgeeff.graph.views import CHANNEL, View
 
 #: What chooses among the classes, or names what was chosen; the input of that number is the image's.
 CHOICES: Mapping[str, int] = {

@@ -16,8 +16,8 @@ import onnx
 
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing import choices
-from edgeeff.graph.importing.checks import node_label
 from edgeeff.graph.importing.lookup import SAME, Lookup
+from edgeeff.graph.model import node_label
 
 _ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 _EMBEDDING = "features are not built yet: export the classifier, whose output is [N, classes]"

@@ -7,46 +7,15 @@ Each node is evaluated by onnx's own reference implementation. A small file coul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, prod
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
 from edgeeff.errors import GraphError
+from edgeeff.graph import operators
 from edgeeff.graph.importing import tensors
-from edgeeff.graph.importing.checks import node_label
-from edgeeff.graph.model import Array
-
-_ELEMENTWISE = frozenset(
-    {
-        *(
-            "Abs",
-            "Add",
-            "And",
-            "Ceil",
-            "Clip",
-            "Div",
-            "Equal",
-            "Exp",
-            "Floor",
-            "Greater",
-            "Less",
-            "Max",
-            "Min",
-        ),
-        *("Mod", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "Round", "Sign", "Sqrt", "Sub", "Where"),
-    }
-)
-_REARRANGING = frozenset(
-    {
-        *("Concat", "Flatten", "Gather", "Identity", "ReduceProd", "Reshape", "Shape", "Size", "Slice"),
-        *("Squeeze", "Transpose", "Unsqueeze"),
-    }
-)
-_GROWING = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})
-#: What can be computed of constants.
-OPERATORS = _ELEMENTWISE | _REARRANGING | _GROWING | {"Cast", "CastLike", "Constant"}
+from edgeeff.graph.model import Array, float32, node_label
 
 _MOST_GROWTH = 2**24  # elements that operators may make out of fewer, all together
 
@@ -59,6 +28,12 @@ class Folder:
     def __init__(self, opset: int) -> None:
         self._opset = opset
         self._growth = 0
+        self._table = operators.discover()
+
+    def folds(self, node: onnx.NodeProto) -> bool:
+        """Whether a node of constants alone is computed here."""
+        operator = self._table.get(node.op_type)
+        return operator is not None and operator.most is not None
 
     def fold(self, node: onnx.NodeProto, inputs: Sequence[Array | None]) -> list[Array]:
         """The outputs of a node.
@@ -79,7 +54,7 @@ class Folder:
                 f"{node_label(node)} cannot be computed: {error}", mend="the file is damaged: export it again"
             ) from None
         return [
-            tensors.float32(value, f"what {node_label(node)} computes") if value.dtype.kind == "f" else value
+            float32(value, f"what {node_label(node)} computes") if value.dtype.kind == "f" else value
             for value in outputs
         ]
 
@@ -98,8 +73,10 @@ class Folder:
 
     def _bound(self, node: onnx.NodeProto, inputs: Sequence[Array | None]) -> None:
         present = [value for value in inputs if value is not None]
+        most = self._table[node.op_type].most
+        assert most is not None
         try:
-            elements = _elements(node.op_type, present)
+            elements = most(present)
         except (ValueError, IndexError, OverflowError, ZeroDivisionError) as error:
             raise GraphError(
                 f"{node_label(node)} cannot be computed: {error}", mend="the file is damaged: export it again"
@@ -110,34 +87,6 @@ class Folder:
                 f"{node_label(node)} would make a constant of {elements} elements",
                 mend="this is no EfficientNet, or the file is damaged",
             )
-
-
-def _elements(operator: str, inputs: list[Array]) -> int:
-    """How many elements come of a node, at most."""
-    if operator == "ConstantOfShape":
-        return prod(int(size) for size in inputs[0].reshape(-1))
-    if operator == "Expand":
-        wanted = [int(size) for size in inputs[1].reshape(-1)]
-        rank = max(len(wanted), inputs[0].ndim)
-        pairs = zip(_aligned(wanted, rank), _aligned(list(inputs[0].shape), rank), strict=True)
-        return prod(max(a, b) for a, b in pairs)
-    if operator == "Tile":
-        return inputs[0].size * prod(int(times) for times in inputs[1].reshape(-1))
-    if operator == "Range":
-        start, limit, delta = (float(value.reshape(-1)[0]) for value in inputs)
-        return max(ceil((limit - start) / delta), 0)
-    if operator == "Gather":
-        return inputs[0].size * inputs[1].size
-    if operator in _ELEMENTWISE:
-        rank = max(value.ndim for value in inputs)
-        return prod(
-            max(sizes) for sizes in zip(*(_aligned(list(v.shape), rank) for v in inputs), strict=True)
-        )
-    return sum(value.size for value in inputs)
-
-
-def _aligned(shape: list[int], rank: int) -> list[int]:
-    return [1] * (rank - len(shape)) + shape
 
 
 def _target(node: onnx.NodeProto) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.importing.writer import OUTPUT, Hint
 from edgeeff.graph.model import add_constant, constant
+from edgeeff.graph.writer import OUTPUT, Hint
 
 _ON_VECTORS = frozenset({"Conv", "Relu", "Clip", "Sigmoid", "Mul", "Add"})
 

@@ -17,7 +17,7 @@ from itertools import takewhile
 
 import onnx_ir as ir
 
-from edgeeff.graph.importing.writer import Hint
+from edgeeff.graph.writer import Hint
 
 _LAYERS = frozenset({"Conv", "Gemm"})
 _LONGEST = 80

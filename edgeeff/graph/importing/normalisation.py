@@ -19,9 +19,8 @@ import onnx_ir as ir
 
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing.affine import next_affine
-from edgeeff.graph.importing.tensors import float32
-from edgeeff.graph.importing.writer import Hint
-from edgeeff.graph.model import add_constant, constant, remove
+from edgeeff.graph.model import add_constant, constant, float32, remove
+from edgeeff.graph.writer import Hint
 from edgeeff.preprocess import Channels
 
 _Numbers = npt.NDArray[np.float64]

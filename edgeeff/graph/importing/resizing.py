@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.importing.writer import Padding, Writer
 from edgeeff.graph.padding import same_padding
+from edgeeff.graph.writer import Padding, Writer
 
 
 def translate(

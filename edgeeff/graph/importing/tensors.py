@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.model import Array
+from edgeeff.graph.model import Array, float32
 
 _FLOATS = frozenset(
     {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
@@ -69,23 +69,6 @@ def array(tensor: onnx.TensorProto) -> Array:
         )
     values = np.asarray(numpy_helper.to_array(tensor))
     return float32(values, label(tensor)) if kind in _FLOATS else values
-
-
-def float32(values: Array, what: str) -> Array:
-    """Floating-point values as float32.
-
-    Raises:
-        GraphError: One is NaN, or infinite where it is not a single value: that may be the bound of a clamp.
-    """
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32, copy=False)
-    if np.isnan(values).any() or (values.size > 1 and np.isinf(values).any()):
-        kind = "NaN" if np.isnan(values).any() else "infinite"
-        raise GraphError(
-            f"{what} holds {kind} values",
-            mend="the training diverged, or float16 did not suffice: export another checkpoint",
-        )
-    return values
 
 
 def byte_size(tensor: onnx.TensorProto) -> int:

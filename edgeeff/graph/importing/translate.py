@@ -1,39 +1,22 @@
 """The walk over a file's nodes: each becomes nodes of our own graph, another view of a tensor, or a constant.
 
-How an operator is translated stands in ``operators/``, in the file whose table names it.
+How an operator is translated stands in its file of :mod:`edgeeff.graph.operators`.
 """
 
 from __future__ import annotations
 
-import pkgutil
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 
 from edgeeff.errors import EdgeeffError, GraphError
-from edgeeff.graph.importing import operators
-from edgeeff.graph.importing.checks import node_label
-from edgeeff.graph.importing.folding import OPERATORS as FOLDED
 from edgeeff.graph.importing.folding import Folder
 from edgeeff.graph.importing.signature import Signature
-from edgeeff.graph.importing.views import View, nchw, transposed
-from edgeeff.graph.importing.writer import OUTPUT, Step, Writer
-from edgeeff.graph.model import Array
-
-#: What translates a node: into the view of its output, those of several, or a constant.
-Operator = Callable[[Step], View | Array | list[View]]
-
-
-@cache
-def discover() -> Mapping[str, Operator]:
-    """The translation of each operator, from the tables of the files in ``operators/``."""
-    table: dict[str, Operator] = {}
-    for module in pkgutil.iter_modules(operators.__path__):
-        table |= import_module(f"{operators.__name__}.{module.name}").OPERATORS
-    return table
+from edgeeff.graph.model import Array, node_label
+from edgeeff.graph.operators import Operator, discover
+from edgeeff.graph.views import View, nchw, transposed
+from edgeeff.graph.writer import OUTPUT, Step, Writer
 
 
 def translate(
@@ -69,7 +52,7 @@ def translate(
     for node in nodes:
         inputs = tuple(known[name] if name else None for name in node.input)
         weights = tuple(origins.get(name, "") for name in node.input[1:2])
-        if not any(isinstance(value, View) for value in inputs) and node.op_type in FOLDED:
+        if not any(isinstance(value, View) for value in inputs) and folder.folds(node):
             arrays = [value for value in inputs if not isinstance(value, View)]
             outputs: Sequence[View | Array] = folder.fold(node, arrays)
             origin = next((origins[name] for name in node.input if name in origins), "")
@@ -89,13 +72,14 @@ def translate(
 
 def _translated(step: Step, table: Mapping[str, Operator]) -> View | Array | list[View]:
     operator = table.get(step.node.op_type)
-    if operator is None:
+    if operator is None or operator.translate is None:
+        known = sorted(name for name, operator in table.items() if operator.translate is not None)
         raise GraphError(
             f"operator {step.node.op_type} of {node_label(step.node)} is not supported",
-            mend=f"EfficientNets are made of {', '.join(sorted(table))}",
+            mend=f"EfficientNets are made of {', '.join(known)}",
         )
     try:
-        return operator(step)
+        return operator.translate(step)
     except EdgeeffError:
         raise
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError) as error:

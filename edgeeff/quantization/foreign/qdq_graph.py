@@ -23,6 +23,7 @@ from onnx import helper, numpy_helper
 
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing import checks, functions, source, tensors
+from edgeeff.graph.model import node_label
 from edgeeff.quantization.foreign._ranges import ForeignRanges, Range, affine
 
 _Floats = npt.NDArray[Any]
@@ -94,7 +95,7 @@ def _read(model: onnx.ModelProto) -> ForeignRanges:
     for node in nodes:
         if node.op_type.startswith("QLinear") or node.op_type in _OTHER_FORMS:
             raise GraphError(
-                f"{checks.node_label(node)} computes on integers",
+                f"{node_label(node)} computes on integers",
                 mend="quantise to a Q/DQ graph (onnxruntime: quant_format=QuantFormat.QDQ)",
             )
         if node.op_type == "QuantizeLinear" and node.domain in _DOMAINS:
@@ -144,7 +145,7 @@ def _quantize(node: onnx.NodeProto, found: _Walk) -> None:
     if tensor in found.constants or tensor in found.weights:
         return
     if not (scale > 0).all():
-        raise GraphError(f"{checks.node_label(node)} has no positive scale", mend=_AGAIN)
+        raise GraphError(f"{node_label(node)} has no positive scale", mend=_AGAIN)
     found.types[tensor] = scale.dtype
     levels = int(info.max) - int(info.min) + 1
     found.spans.setdefault(tensor, set()).update(
@@ -164,9 +165,7 @@ def _dequantize(node: onnx.NodeProto, found: _Walk) -> None:
     elif name in found.codes:
         found.same[node.output[0]] = found.same.get(name, name)
     else:
-        raise GraphError(
-            f"{checks.node_label(node)} reads {name!r}, which no QuantizeLinear made", mend=_AGAIN
-        )
+        raise GraphError(f"{node_label(node)} reads {name!r}, which no QuantizeLinear made", mend=_AGAIN)
 
 
 def _weights(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> _Floats:
@@ -178,7 +177,7 @@ def _weights(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) ->
     if scale.size > 1:
         if scale.ndim != 1 or not -codes.ndim <= axis < codes.ndim or codes.shape[axis] != scale.size:
             raise GraphError(
-                f"{checks.node_label(node)} has {scale.size} scales on axis {axis} of {list(codes.shape)}",
+                f"{node_label(node)} has {scale.size} scales on axis {axis} of {list(codes.shape)}",
                 mend="quantise weights per tensor or per channel",
             )
         shape[axis] = scale.size
@@ -186,7 +185,7 @@ def _weights(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) ->
     with np.errstate(over="ignore"):
         weights = centred.astype(scale.dtype) * scale.reshape(shape if scale.size > 1 else [])
     if not np.isfinite(weights).all():
-        raise GraphError(f"{checks.node_label(node)} gives infinite weights", mend=_AGAIN)
+        raise GraphError(f"{node_label(node)} gives infinite weights", mend=_AGAIN)
     return weights
 
 
@@ -194,7 +193,7 @@ def _parameters(
     node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
 ) -> tuple[str, _Floats, _Integers]:
     """What a Q or DQ node reads: tensor, scale and zero point."""
-    label = checks.node_label(node)
+    label = node_label(node)
     names = [*node.input, ""]
     if len(names) < 3 or len(node.output) != 1:
         raise GraphError(f"{label} lacks its scale", mend=_AGAIN)

@@ -24,6 +24,7 @@ import onnx
 from edgeeff.backends.tensorrt.repair._draft import Draft, Left, control_flow
 from edgeeff.errors import GraphError
 from edgeeff.graph.importing import checks
+from edgeeff.graph.model import node_label
 
 __all__ = ["Left", "Repair", "remaining", "repair", "repairs"]
 
@@ -94,7 +95,7 @@ def _begin(model: onnx.ModelProto) -> Draft:
     for node in model.graph.node:
         if node.op_type.startswith("QLinear") or node.op_type in _OTHER_FORMS:
             raise GraphError(
-                f"{checks.node_label(node)} computes on integers: TensorRT reads QuantizeLinear and "
+                f"{node_label(node)} computes on integers: TensorRT reads QuantizeLinear and "
                 "DequantizeLinear around float operators",
                 mend="quantise to a Q/DQ graph (onnxruntime: quant_format=QuantFormat.QDQ)",
             )

@@ -11,10 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.importing.checks import node_label
-from edgeeff.graph.importing.tensors import float32
-from edgeeff.graph.importing.views import NO_PADS, Pads, View
-from edgeeff.graph.model import Array, add_constant
+from edgeeff.graph.model import Array, add_constant, float32, node_label
+from edgeeff.graph.views import NO_PADS, Pads, View
 
 INPUT, OUTPUT = "input", "logits"
 _LARGEST_TENSOR = 2**30  # elements; L2 at 800 pixels has 220 million in one

@@ -1,75 +1,25 @@
 """Sums and products: of two tensors, or with a constant for each channel.
 
 With constants they are most of what tf2onnx and Keras leave of batch normalisation, and of the normalisation
-of the input. They are written as Mul and Add, for :mod:`affine` and :mod:`normalisation` to take up.
+of the input. They are written as Mul and Add, for the importer's ``affine`` and ``normalisation`` to take up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
+import onnx
 
-from edgeeff.graph.importing.affine import Vector
-from edgeeff.graph.importing.views import CHANNEL, View, broadcast
-from edgeeff.graph.importing.writer import Step
+from edgeeff.errors import GraphError
+from edgeeff.graph.lowering import Builder, Options, Tensor
 from edgeeff.graph.model import Array
+from edgeeff.graph.views import CHANNEL, View, broadcast
+from edgeeff.graph.writer import Step
 
-
-def add(step: Step) -> View:
-    """Add."""
-    return _combined(step, "Add") or _with_constant(step, lambda k: (1.0, k))
-
-
-def mul(step: Step) -> View:
-    """Mul."""
-    return _combined(step, "Mul") or _with_constant(step, lambda k: (k, 0.0))
-
-
-def sub(step: Step) -> View:
-    """Sub of a constant, or from one."""
-    if isinstance(step.inputs[0], View):
-        return _with_constant(step, lambda k: (1.0, -k))
-    return _with_constant(step, lambda k: (-1.0, k))
-
-
-def div(step: Step) -> View:
-    """Div by a constant."""
-    if not isinstance(step.inputs[0], View):
-        step.refuse("it divides by a tensor that depends on the image")
-    with np.errstate(divide="ignore"):  # what is infinite is refused when it is written
-        return _with_constant(step, lambda k: (1 / k, 0.0))
-
-
-def neg(step: Step) -> View:
-    """Neg."""
-    return affine(step, step.unpadded(0), -np.ones(1), np.zeros(1))
-
-
-def batch_normalization(step: Step) -> View:
-    """BatchNormalization at inference."""
-    x = step.unpadded(0)
-    if step.attribute("training_mode", 0):
-        step.refuse("it normalises by each batch: the network was exported in training mode")
-    channels = x.dims[CHANNEL]
-    operands = [step.required(i) for i in range(1, 5)]
-    if len(x.shape) < 2 or not x.runs_over(1, CHANNEL) or any(a.shape != (channels,) for a in operands):
-        step.refuse(f"its statistics are of {[list(a.shape) for a in operands]} for {channels} channels")
-    gamma, beta, mean, variance = (a.astype(np.float64) for a in operands)
-    epsilon = step.attribute("epsilon", 1e-5)
-    if not (variance + epsilon > 0).all():
-        step.refuse("a variance is negative")
-    producer = x.value.producer()
-    if producer is None or producer.op_type != "Conv" or x.is_vector:
-        gain = gamma / np.sqrt(variance + epsilon)
-        return affine(step, x, gain, beta - mean * gain)
-    # The passes fold it: one place holds that arithmetic, for our own networks and for others.
-    constants = [step.writer.constant(step.finite(a)) for a in operands]
-    value = step.write(
-        "BatchNormalization", [x.value, *constants], channels, (x.dims[2], x.dims[3]), {"epsilon": epsilon}
-    )
-    return replace(x, value=value)
+Vector = npt.NDArray[np.float64]
 
 
 def affine(step: Step, x: View, scale: Array, shift: Array) -> View:
@@ -82,7 +32,7 @@ def affine(step: Step, x: View, scale: Array, shift: Array) -> View:
     return replace(x, value=value)
 
 
-def _combined(step: Step, operator: str) -> View | None:
+def combined(step: Step, operator: str) -> View | None:
     """Two tensors that both depend on the image."""
     if not all(isinstance(value, View) for value in step.inputs):
         return None
@@ -94,7 +44,7 @@ def _combined(step: Step, operator: str) -> View | None:
     return View(value, (batch, channels, height, width), shape, axes)
 
 
-def _with_constant(step: Step, of: Callable[[Vector], tuple[Vector | float, Vector | float]]) -> View:
+def with_constant(step: Step, of: Callable[[Vector], tuple[Vector | float, Vector | float]]) -> View:
     """A tensor, and the scale and shift that ``of`` makes of a constant."""
     index = 0 if isinstance(step.inputs[0], View) else 1
     x, constant = step.view(index), step.required(1 - index)
@@ -126,11 +76,19 @@ def _per_channel(step: Step, x: View, constant: Array) -> Array:
     return values.reshape(-1)
 
 
-OPERATORS = {
-    "Add": add,
-    "BatchNormalization": batch_normalization,
-    "Div": div,
-    "Mul": mul,
-    "Neg": neg,
-    "Sub": sub,
-}
+def lower(
+    node: onnx.NodeProto,
+    builder: Builder,
+    version: Callable[[Sequence[Tensor], Tensor], int | None] = lambda _operands, _made: None,
+) -> None:
+    """ADD, MUL, SUB: with broadcasting from either side, each tensor at its own scale."""
+    result = builder.result(node, node.input)
+    operands = [builder.operand(value, result) for value in node.input]
+    if any(len(operand.shape) != len(result.shape) for operand in operands):
+        raise GraphError(
+            f"{node.op_type} {node.name!r} broadcasts over ranks {[len(o.shape) for o in operands]}",
+            mend="reshape both operands to one rank: NCHW and NHWC broadcast differently",
+        )
+    tensor = builder.produce(result)
+    options = Options(f"{node.op_type}Options", {"fusedActivationFunction": result.activation})
+    builder.add(node.op_type.upper(), operands, tensor, options, version=version(operands, tensor))

@@ -1,6 +1,7 @@
 """Matrix products: on channels they are 1×1 convolutions, wherever the file keeps the channels.
 
-The classifier becomes a Gemm again in :mod:`head`; in a squeeze-excite branch a convolution is our form.
+The classifier becomes a Gemm again in the importer's ``head``; in a squeeze-excite branch a convolution is
+our form.
 """
 
 from __future__ import annotations
@@ -9,29 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeeff.graph.importing.views import CHANNEL, View
-from edgeeff.graph.importing.writer import Step
 from edgeeff.graph.model import Array
+from edgeeff.graph.views import CHANNEL, View
+from edgeeff.graph.writer import Step
 
 
-def matmul(step: Step) -> View:
-    """MatMul with constant weights [inputs, outputs] on the right."""
-    weight = step.required(1)
-    return _dense(step, step.unpadded(0), weight, None)
-
-
-def gemm(step: Step) -> View:
-    """Gemm with constant weights."""
-    weight, bias = step.required(1), step.constant(2)
-    if step.attribute("transA", 0):
-        step.refuse("it transposes its input")
-    scaled = step.attribute("alpha", 1.0) * weight.astype(np.float64)
-    if bias is not None:
-        bias = step.attribute("beta", 1.0) * bias.astype(np.float64)
-    return _dense(step, step.unpadded(0), scaled.T if step.attribute("transB", 0) else scaled, bias)
-
-
-def _dense(step: Step, x: View, weight: Array, bias: Array | None) -> View:
+def dense(step: Step, x: View, weight: Array, bias: Array | None) -> View:
+    """A product with weights [inputs, outputs], and a bias of one value or one for each output."""
     if weight.ndim != 2 or not x.shape or weight.shape[0] != x.shape[-1]:
         step.refuse(f"it multiplies {list(x.shape)} with weights of {list(weight.shape)}")
     inputs, outputs = weight.shape
@@ -62,6 +47,3 @@ def _dense(step: Step, x: View, weight: Array, bias: Array | None) -> View:
         shape=(*x.shape[:-1], outputs),
         axes=(*x.axes[:-1], axis),
     )
-
-
-OPERATORS = {"Gemm": gemm, "MatMul": matmul}

@@ -1,0 +1,21 @@
+"""Functions of one tensor, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from edgeeff.graph.views import CHANNEL, View
+from edgeeff.graph.writer import Step
+
+
+def of(operator: str) -> Callable[[Step], View]:
+    """The translation of an operator that we have by the same name."""
+    return lambda step: written(step, operator)
+
+
+def written(step: Step, operator: str, **attributes: int) -> View:
+    """A node of this operator on the first input."""
+    x = step.unpadded(0)
+    value = step.write(operator, [x.value], x.dims[CHANNEL], (x.dims[2], x.dims[3]), attributes)
+    return replace(x, value=value)

@@ -1,0 +1,15 @@
+"""Relu."""
+
+from __future__ import annotations
+
+from edgeeff.graph.operators import Operator, Traits, _clamping, _unary, always
+
+OPERATORS = (
+    Operator(
+        "Relu",
+        translate=_unary.of("Relu"),
+        execute=lambda _, x: x[0].relu(),
+        traits=Traits(clamp=True, nonnegative=always, lopsided=True),
+        lower=_clamping.lower,
+    ),
+)
