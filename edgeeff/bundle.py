@@ -7,7 +7,6 @@ A bundle is a folder: ``manifest.json`` seals every other file by its SHA-256, e
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from edgeeff import backends, tasks, text
+from edgeeff import backends, digests, tasks, text
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OutputError
 from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import held
@@ -370,7 +369,7 @@ def write_bundle(
             f"{folder} is there and is not a bundle of ours",
             mend="move it away, or choose another folder with -o",
         )
-    seals = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    seals = {name: digests.of_bytes(content) for name, content in files.items()}
     manifest = Manifest(**{**vars(manifest), "files": seals})
     with scratch_folder(folder.parent) as scratch:
         staged = scratch / folder.name
@@ -427,16 +426,7 @@ def _is_fidelity(found: Any) -> bool:
 
 
 def _seal(path: Path) -> str:
-    try:
-        if not path.is_file():  # a pipe would be waited for, a device may have no end
-            return "missing"
-        whole = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
-        return whole.hexdigest()
-    except (OSError, ValueError):  # also a name that no file can have
-        return "missing"
+    return digests.of_regular_file(path) or "missing"
 
 
 def _inside(name: str) -> bool:

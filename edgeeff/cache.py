@@ -21,6 +21,7 @@ from typing import Any
 
 import platformdirs
 
+from edgeeff import digests
 from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import TEMPORARY, replacing
 from edgeeff.progress import Recorder
@@ -176,7 +177,7 @@ def kept(
 
 def key_of(**parts: Any) -> str:
     """The digest of what a result depends on: plain data, sorted by name."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digests.of_bytes(json.dumps(parts, sort_keys=True).encode())
 
 
 def versions(*distributions: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from edgeeff import backends, foreign_ends
+from edgeeff import backends, digests, foreign_ends
 from edgeeff.backends import Emission, input_preprocess
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
@@ -47,7 +47,6 @@ from edgeeff.target import Target
 from edgeeff.tasks import Meaning, checked_threshold
 from edgeeff.watched import Watched
 from edgeeff.zoo.sources import Identity
-from edgeeff.zoo.sources._content import sha256
 
 #: The largest input, the most classes and the largest tensor (values) that anything is allocated for.
 _LARGEST, _MOST_CLASSES, _MOST_VALUES = 4096, 1 << 20, 1 << 29
@@ -286,7 +285,7 @@ def _measure(
 
 
 def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, str]:
-    hub = sha256(source.files(path))
+    hub = digests.of_files(source.files(path))
     return {
         "hub": hub,
         "inputs": key_of(hub=hub, target=target_facts(target), preprocess=preprocess.to_json()),

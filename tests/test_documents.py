@@ -33,7 +33,15 @@ DOCUMENTS = [
 ]
 #: Folders whose files are found by being there, so that no document lists them.
 OPEN_FOLDERS = (
-    *("graph/passes", "graph/importing", "zoo/families", "zoo/formats", "zoo/namings", "zoo/sources"),
+    *(
+        "graph/passes",
+        "graph/importing",
+        "zoo/families",
+        "zoo/formats",
+        "zoo/namings",
+        "zoo/sources",
+        "pipeline/stages",
+    ),
     *("quantization/rewrites", "quantization/steps", "quantization/estimators", "quantization/foreign"),
     *("tasks", "graph/operators", "cli", "backends/tensorrt/deployment", "backends/tensorrt/repair"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),

@@ -13,7 +13,9 @@ import edgeeff
 from edgeeff.cache import Cache
 from edgeeff.calibration.readings import Comparison, compare, observe
 from edgeeff.images import open_images
-from edgeeff.pipeline import doubts, steps
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages import doubts
+from edgeeff.pipeline.stages.identity import identify
 from edgeeff.progress import Silent
 from edgeeff.zoo.sources import Asked
 
@@ -64,10 +66,10 @@ def settled(folder, checkpoint, images="images.npz", cache=None, **asked):
     heard = Listener()
     asked = Asked(str(folder / checkpoint), size=(SIZE, SIZE), **asked)
     cache = cache or Cache(folder / "cache")
-    identity, _ = steps.identify(asked, cache, Silent())
-    preprocess = replace(identity.preprocess.resized((SIZE, SIZE)), crop=1.0)
+    source = identify(asked, Context.of(cache, Silent()))
+    preprocess = replace(source.identity.preprocess.resized((SIZE, SIZE)), crop=1.0)
     pictures = open_images(folder / images) if images else None
-    doubts.settle(asked, identity, preprocess, pictures, cache, heard)
+    doubts.settle(source, preprocess, pictures, Context.of(cache, heard))
     return heard
 
 

@@ -17,8 +17,9 @@ import edgeeff
 from edgeeff import recipes
 from edgeeff.cache import Cache
 from edgeeff.errors import CalibrationError, LabelsError, OptionError
-from edgeeff.pipeline import request, steps
-from edgeeff.progress import Recorder
+from edgeeff.pipeline import request
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages.identity import identify
 
 TARGETS = ["cpu-int8", "mobile-int8", "jetson-int8"]
 LABELS = ["nut", "bolt", "washer"]
@@ -324,7 +325,7 @@ def test_what_a_file_says_and_an_option_settles(inputs, tmp_path):
     named = {"--size", "--mean, --std", "--channels"}
     for settled in ({}, {"size": 32}, {"mean": (127.0,) * 3, "std": (128.0,) * 3}, {"channels": "bgr"}):
         asked = request.resolve_source(None, options["checkpoint"], None, None)
-        identity, _ = steps.identify(asked, inputs["cache"], Recorder())
+        identity = identify(asked, Context.of(inputs["cache"])).identity
         left = request.unsettled(identity.warnings, settled)
         gone = {", ".join(f"--{key}" for key in settled)} if settled else set()
         assert {text.rpartition("(")[2].rstrip(")") for text in left} == named - gone

@@ -20,6 +20,7 @@ ROOT = Path(edgeeff.__file__).parent
 FLOORS = {
     "edgeeff.batch": (1, "device"),
     "edgeeff.errors": (1, "device"),
+    "edgeeff.digests": (1, "device"),
     "edgeeff.installing": (1, "device"),
     "edgeeff.toml": (1, "device"),
     "edgeeff.text": (1, "device"),

@@ -101,7 +101,7 @@ def at_sight(
 def judge(
     model: ir.Model,
     statistics: Statistics,
-    examination: content.Examination,
+    seen: ContentReport,
     tried: TrialReport,
     told_apart: Callable[[], float | None] = lambda: None,
 ) -> Judgement:
@@ -109,11 +109,8 @@ def judge(
 
     ``told_apart`` asks the network's head (:func:`transfer.told_apart`), where images lie outside the domain
     and no other preprocessing comes nearer: wrong preprocessing may well leave the head decided.
-
-    Raises:
-        CalibrationError: More than half of the images are blank or noise, and it is not forced.
     """
     found = domain.judge(domain.expected(model), statistics)
     if found.beyond and tried.suits:
         found = replace(found, told_apart=told_apart())
-    return Judgement(examination.report(), tried, found)
+    return Judgement(seen, tried, found)

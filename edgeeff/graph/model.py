@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +44,6 @@ def from_bytes(data: bytes) -> ir.Model:
     """The reverse of :func:`to_bytes`."""
     model: ir.Model = ir.from_proto(onnx.load_model_from_string(data))
     return model
-
-
-def digest(data: bytes) -> str:
-    """The SHA-256 of some bytes, in hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def constant(value: ir.Value | None) -> Array | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import digests
 from edgeeff.errors import ImageError, LabelsError
 from edgeeff.images.classes import Labelling, find, from_one, refuse_numbers
 from edgeeff.images.decoding import try_decode
@@ -119,11 +119,11 @@ class ImageSet:
 
     def digest(self) -> str:
         """SHA-256 over the bytes of the files, the rows and the crops: what was looked at, not its path."""
-        whole = hashlib.sha256()
-        for picture in self.pictures:
-            whole.update(file_digest(picture.path, stamp(picture.path)).encode())
-            whole.update(repr((picture.index, picture.crop)).encode())
-        return whole.hexdigest()
+        seen = [
+            file_digest(picture.path, stamp(picture.path)) + repr((picture.index, picture.crop))
+            for picture in self.pictures
+        ]
+        return digests.of_bytes("".join(seen).encode())
 
     def batches(
         self, preprocess: Preprocess, size: int = 8

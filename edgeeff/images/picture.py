@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeeff import digests
 from edgeeff.watched import Stamp
 
 UNLABELLED = -1
@@ -59,13 +59,4 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
 def file_digest(path: Path, stamp: Stamp) -> str:
     """SHA-256 of a file's bytes."""
     del stamp  # part of the cache's key
-    try:
-        if not path.is_file():  # a pipe would be waited for
-            return "unreadable"
-        with path.open("rb") as file:
-            whole = hashlib.sha256()
-            while block := file.read(1 << 20):
-                whole.update(block)
-            return whole.hexdigest()
-    except (OSError, ValueError):
-        return "unreadable"
+    return digests.of_regular_file(path) or "unreadable"

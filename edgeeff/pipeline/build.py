@@ -9,7 +9,7 @@ only what is new. Nothing is written until it is whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,16 @@ from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.images.survey import survey
 from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
-from edgeeff.pipeline import doubts, mixed, request, steps
+from edgeeff.pipeline import mixed, request, stages, steps
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages import doubts
+from edgeeff.pipeline.stages.identity import identify
 from edgeeff.pipeline.verifying import verify_bundle
 from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget
 from edgeeff.target import Target
 from edgeeff.tasks import checked_threshold
-from edgeeff.watched import Watched
 
 #: Distributions whose version can change a bundle's bytes, beside those of its runtime.
 TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "onnxruntime", "numpy", "pillow")
@@ -236,7 +238,7 @@ def build(
     judged = work.classes_named(images.validation)
     work.cache.watched.refuse_changed()
     inputs = {
-        "source": work.source_digest,
+        "source": work.source.digest,
         "model": identity.model,
         "conventions": vars(identity.conventions) if identity.conventions else None,
         "chosen": [work.asked.prefix, work.asked.head],
@@ -255,6 +257,7 @@ def build(
             "tuning": dict(work.options.tuning.choices) if work.options.tuning else None,
         },
         "version": steps.VERSION,
+        "stages": stages.versions(),
     }
     keys = {
         target.name: key_of(**inputs, tools=tool_versions(target), target=steps.target_facts(target))
@@ -269,7 +272,6 @@ def build(
         with work.cache.watched, progress.recording(general) as warned:
             if (size := _replaced_size(folder)) not in (None, preprocess.size):
                 progress.warn(_REPLACED.format(*size, *preprocess.size), about=folder.name)
-            network = work.network()
             target = work.served(target)
             hub = work.hub(target)
             progress.stage(f"{folder.name}: {target.summary}")
@@ -284,7 +286,7 @@ def build(
                 cpu_class=cpu,
                 preprocess=backends.input_preprocess(target, preprocess),
                 labels=names,
-                classes=network.classes,
+                classes=identity.classes,
                 runtime_properties=target.runtime_properties,
                 digests={"inputs": keys[target.name], **work.digests(hub)},
                 tools=tool_versions(target),
@@ -347,8 +349,9 @@ def prepare(
     changed = request.resolve_preprocess(
         mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash, exif=exif, white=white
     )
-    cache = replace(cache or Cache.default(), watched=Watched())
-    identity, source_digest = steps.identify(asked, cache, progress)
+    context = Context.of(cache, progress)
+    source = identify(asked, context)
+    identity = source.identity
     request.refuse_second_normalisation(identity, changed)
     own = request.prepared(identity.preprocess, asked.size, changed)
     preprocess, turned = request.in_rgb(own, asked.channels)
@@ -371,23 +374,20 @@ def prepare(
         calibrates=quantises,
     )
     pictures = [*images.calibration.pictures, *images.validation.pictures]
-    cache.watched.add(picture.path for picture in pictures)
+    context.watched.add(picture.path for picture in pictures)
     found = survey(pictures, preprocess)
     preprocess = found.preprocess
     for line in dict.fromkeys((*images.calibration.notes, *images.validation.notes, *found.lines)):
         progress.tell(line)
     progress.warn_again(found.warnings)
     at_hand = quantises or calibration is not None
-    doubts.settle(asked, identity, preprocess, images.calibration if at_hand else None, cache, progress)
+    doubts.settle(source, preprocess, images.calibration if at_hand else None, context)
     if images.warning and (quantises or images.noise):
         progress.warn(images.warning)
     if not at_hand and validation is None and not images.noise:
         progress.tell(request.photos_line(len(images.validation.pictures)))
     progress.warn_again((*images.calibration.warnings, *images.validation.warnings))
-    return steps.Work(
-        *(asked, identity, source_digest, preprocess, images, options, cache, progress, force_calibration),
-        meaning=meaning,
-    )
+    return steps.Work(source, preprocess, images, options, context, force_calibration, meaning=meaning)
 
 
 def tool_versions(target: Target) -> dict[str, str]:

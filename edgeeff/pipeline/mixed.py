@@ -84,7 +84,7 @@ def floating(work: Work, target: Target, raw: bool, facts: dict[str, object]) ->
         return Floating()
     from edgeeff.quantization import precision
 
-    named = precision.matching(options.keep_float, precision.layer_names(work.float_graph()))
+    named = precision.matching(options.keep_float, precision.layer_names(work.network.model()))
     if options.budget is None:
         return Floating(named)
     search = halves(work.images.validation, options.budget)[0]

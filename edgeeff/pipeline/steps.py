@@ -6,7 +6,6 @@ in the cache never loads it.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import backends
+from edgeeff import backends, digests
 from edgeeff.backends import Emission, Logits
 from edgeeff.cache import Cache, kept, key_of, versions
 from edgeeff.calibration.judgement import Judgement
@@ -30,16 +29,18 @@ from edgeeff.images.image_set import skipped
 from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
 from edgeeff.pipeline import mixed
-from edgeeff.pipeline.calibrated import Calibrated
+from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.mixed import Floating, Known
+from edgeeff.pipeline.stages.calibration import Calibration
+from edgeeff.pipeline.stages.identity import Source
+from edgeeff.pipeline.stages.network import Network
 from edgeeff.preprocess import Pixels, Preprocess
-from edgeeff.progress import Progress, Recorder
+from edgeeff.progress import Recorder
 from edgeeff.quantization.budget import Budget
 from edgeeff.readme import readme
-from edgeeff.target import Activation, Scheme, Target
+from edgeeff.target import Scheme, Target
 from edgeeff.tasks import Meaning
 from edgeeff.watched import refusal
-from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
 if TYPE_CHECKING:
@@ -81,15 +82,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Network:
-    """The base graph by its SHA-256, and what the checkpoint says of its classes."""
-
-    digest: str
-    classes: int
-    labels: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
 class Hub:
     """What a backend lowers: a Q/DQ graph with its plan, or for a float target the float graph.
 
@@ -103,41 +95,6 @@ class Hub:
     floating: Floating = field(default_factory=Floating)
 
 
-def identify(asked: Asked, cache: Cache, progress: Progress) -> tuple[Identity, str]:
-    """What is known of the network that was asked for, and the digest of what it is made from.
-
-    Raises:
-        EdgeeffError: There is no such source, or it is damaged, unsafe to load, or no EfficientNet, or it
-            changed while it was read.
-    """
-    kind, source = sources.locate(asked, progress)
-    room = sources.room(kind)
-    progress.stage(f"reading {Path(source).name}")
-    cache.watched.add(room.files(source))
-    with cache.watched:
-        return _identified(asked, cache, kind, source)
-
-
-def _identified(asked: Asked, cache: Cache, kind: str, source: str) -> tuple[Identity, str]:
-    room = sources.room(kind)
-    digest: str = room.digest(asked, source)
-    key = key_of(
-        source=digest,
-        name=Path(source).name,  # a file's name and its folder's say what the file does not
-        folder=Path(source).expanduser().resolve().parent.name,
-        asked={**vars(asked), "source": None, "weights": None},
-        kind=kind,
-        tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "safetensors", "h5py"),
-        version=VERSION,
-    )
-    entry = cache.get("identity", key)
-    if entry is None:
-        entry = {"identity.json": room.identify(asked, source).to_json().encode()}
-        cache.put("identity", key, entry)
-    identity = replace(Identity.from_json(entry["identity.json"].decode()), source=source)
-    return sources.with_imagenet_labels(asked, identity), digest
-
-
 @dataclass
 class Work:
     """One build's steps. Each is done at most once, and only if a target asks for it.
@@ -146,52 +103,62 @@ class Work:
     are 1.6 GB.
     """
 
-    asked: Asked
-    identity: Identity
-    source_digest: str
+    source: Source
     preprocess: Preprocess
     images: Selection
     options: Options
-    cache: Cache
-    progress: Recorder
+    context: Context
     force_calibration: bool = False
     labels: tuple[str, ...] | None = None
     meaning: Meaning = field(default_factory=Meaning)
     _done: dict[str, Any] = field(default_factory=dict)
     _raised: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
 
-    def network(self) -> Network:
-        """checkpoint ─▶ float graph."""
-        network: Network = self._once("network", self._network)
-        return network
+    @property
+    def asked(self) -> Asked:
+        """What the user says of the network."""
+        return self.source.asked
+
+    @property
+    def identity(self) -> Identity:
+        """What is known of it."""
+        return self.source.identity
+
+    @property
+    def cache(self) -> Cache:
+        """Where results are kept."""
+        return self.context.cache
+
+    @property
+    def progress(self) -> Recorder:
+        """Hears of long work."""
+        return self.context.progress
 
     @cached_property
-    def calibrated(self) -> Calibrated:
+    def network(self) -> Network:
+        """checkpoint ─▶ float graph."""
+        return Network(self.source, self.preprocess.size, self.context)
+
+    @cached_property
+    def calibrated(self) -> Calibration:
         """What the calibration images told."""
-        return Calibrated(
-            self._graph,
-            lambda: self.network().digest,
-            *(self.preprocess, self.images, self.cache, self.progress, self.force_calibration, VERSION),
+        return Calibration(
+            *(self.network, self.preprocess, self.images, self.context),
+            force=self.force_calibration,
             exclusive=self.meaning.exclusive,
         )
-
-    def activation(self) -> Activation:
-        """Whether the network's activation has an upper bound: ReLU6 has, Swish has not."""
-        found: Activation = self._once("activation", self._activation)
-        return found
 
     def served(self, target: Target) -> Target:
         """The target as the variant has it that suits the processor and the network, or that was tuned."""
         if target.scheme is None or not target.variants:
             return target.served(None)
-        activation, tuning = self.activation(), self.options.tuning
+        activation, tuning = self.network.activation, self.options.tuning
         rule = target.variant(self.options.cpu_class, activation)
         tuned = tuning.variant(target, activation) if tuning else None
         chosen = rule if tuned is None else None if tuned == "plain" else tuned
         if chosen is not None:
             why = "as it was tuned" if tuned else f"the rule for {self.options.cpu_class} CPUs"
-            self.tell(f"variant  {target.name}: {chosen.name} ({why})")
+            self.context.say_once(f"variant  {target.name}: {chosen.name} ({why})")
         return target.served(chosen)
 
     def tune(self, targets: Sequence[Target], file: Path) -> None:
@@ -205,10 +172,9 @@ class Work:
 
     def hub(self, target: Target) -> Hub:
         """float graph and statistics ─▶ plan ─▶ Q/DQ graph; for a float target the float graph itself."""
-        network = self.network()
         raw = backends.runtime(target.runtime).holds_pixels(target.input)
         facts = {
-            "graph": network.digest,
+            "graph": self.network.digest,
             "preprocess": self.preprocess.to_json(),
             "raw": raw,
             "scheme": vars(target.scheme) if target.scheme else None,
@@ -222,7 +188,6 @@ class Work:
         }
         floating = Floating()
         if target.scheme:
-            self.calibrated.refuse_noise()
             floating = mixed.floating(self, target, raw, facts)
         key = key_of(**facts, floating=sorted(floating.layers))
         entry = kept(
@@ -261,7 +226,7 @@ class Work:
         target, runtime = emission.target, backends.runtime(emission.target.runtime)
         if backends.input_preprocess(target, self.preprocess) != self.preprocess:
             why = runtime.one_normalisation
-            self.tell(f"input    {target.name}: float pixels of 0…255, normalised inside ({why})")
+            self.context.say_once(f"input    {target.name}: float pixels of 0…255, normalised inside ({why})")
         usage = runtime.usage()
         if usage is not None and hasattr(usage, "cautions"):
             for caution in usage.cautions(emission):
@@ -269,10 +234,10 @@ class Work:
 
     def digests(self, hub: Hub) -> dict[str, str]:
         """What a manifest says the bundle was made from."""
-        found = {"graph": self.network().digest, "hub": hashlib.sha256(hub.graph).hexdigest()}
+        found = {"graph": self.network.digest, "hub": digests.of_bytes(hub.graph)}
         if hub.plan is not None:
             found |= {
-                "plan": hashlib.sha256(hub.plan.encode()).hexdigest(),
+                "plan": digests.of_bytes(hub.plan.encode()),
                 "statistics": self.calibrated.key,
             }
         return found
@@ -280,6 +245,8 @@ class Work:
     # The work behind the steps.
 
     def _hub(self, target: Target, raw: bool, floating: frozenset[str]) -> dict[str, bytes]:
+        if target.scheme:
+            self.calibrated.judgement()  # before anything large is held
         graph, plan = self.quantised(target, raw, floating)
         made = {"graph.onnx": graph, "plan.json": plan.encode()}
         if target.scheme:
@@ -293,12 +260,6 @@ class Work:
 
         return onnx.load_model_from_string(self.hub(replace(target, precision="fp32", scheme=None)).graph)
 
-    def tell(self, line: str) -> None:
-        """Tell something once a build: several targets may have the same to say."""
-        if line not in self._told:
-            self._told.add(line)
-            self.progress.tell(line)
-
     def _once(self, name: str, work: Any) -> Any:
         """A step's result; its warnings are raised again for each target that asks for it."""
         if name not in self._done:
@@ -309,56 +270,6 @@ class Work:
         else:
             self.progress.warn_again(self._raised[name])
         return self._done[name]
-
-    def _activation(self) -> Activation:
-        from edgeeff.quantization.draft import is_bounded
-
-        return "bounded" if is_bounded(self.float_graph()) else "unbounded"
-
-    def _network(self) -> Network:
-        digest = hashlib.sha256(self._graph()).hexdigest()
-        return Network(digest, self.identity.classes, self.identity.labels)
-
-    def _graph(self) -> bytes:
-        conventions = self.identity.conventions
-        key = key_of(
-            source=self.source_digest,
-            model=self.asked.model,
-            chosen=[self.asked.prefix, self.asked.head],
-            conventions=vars(conventions) if conventions else None,
-            size=self.preprocess.size,
-            channels=self.asked.channels,
-            tools=versions("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim"),
-            version=VERSION,
-        )
-        return kept(self.cache, self.progress, "graph", key, self._exported)["graph.onnx"]
-
-    def _exported(self) -> dict[str, bytes]:
-        self.progress.stage("exporting the float graph")
-        from edgeeff.graph import order
-        from edgeeff.graph.model import to_bytes
-
-        model = sources.room(self.identity.kind).graph(self.asked, self.identity, self.preprocess.size)
-        if self.asked.channels == "bgr":
-            order.turn_around(model)
-        content = to_bytes(model)
-        self._refuse_changed()
-        return {"graph.onnx": content}
-
-    def _refuse_changed(self) -> None:
-        """Refuse a graph of other files than were identified, a file more in their folder among them."""
-        room, source = sources.room(self.identity.kind), self.identity.source
-        self.cache.watched.refuse_changed()
-        files = room.files(source)  # a callable's digest costs an export, and its code was imported once
-        again = files and Path(source).expanduser().exists()
-        if again and room.digest(self.asked, source) != self.source_digest:
-            raise refusal([Path(source)])
-
-    def float_graph(self) -> ir.Model:
-        """The base graph."""
-        from edgeeff.graph.model import from_bytes
-
-        return from_bytes(self._graph())
 
     @property
     def asks_top_1(self) -> bool:
@@ -407,11 +318,11 @@ class Work:
 
         assert target.scheme is not None
         recipe = self.recipe
-        statistics = self.calibrated.statistics()
-        if recipe.asks_gain(self.activation() == "bounded", target.scheme.swish):
+        statistics = self.calibrated.observed().statistics
+        if recipe.asks_gain(self.network.activation == "bounded", target.scheme.swish):
             del statistics  # a V2-XL's are 0.8 GB: the gains are measured before anything large is held
             self.calibrated.gain()
-            statistics = self.calibrated.statistics()
+            statistics = self.calibrated.observed().statistics
         model, statistics = self._base(raw, statistics)
         draft = begin(
             model,
@@ -435,10 +346,9 @@ class Work:
     def _base(self, raw: bool, statistics: Statistics) -> tuple[ir.Model, Statistics]:
         """The base graph as a target's input wants it, with its statistics."""
         from edgeeff.graph import expectations
-        from edgeeff.graph.model import from_bytes
         from edgeeff.quantization.rewrites import fold_preprocessing
 
-        model = from_bytes(self._graph())
+        model = self.network.model()
         expectations.strip(model)
         return fold_preprocessing.rewrite(model, statistics, self.preprocess) if raw else (model, statistics)
 
@@ -448,7 +358,7 @@ class Work:
         from edgeeff.graph.importing import source
         from edgeeff.quantization import foreign, placement
 
-        model, calibration = self.float_graph(), self.images.calibration
+        model, calibration = self.network.model(), self.images.calibration
         sites = placement.place(model, scheme).sites
         wanted = [
             name for name, site in sites.items() if not site.fixed and name != model.graph.inputs[0].name
@@ -503,7 +413,7 @@ class Work:
             )
         )
         self.name_skipped(self.images.validation, few.bad)
-        logits = self.infer(self._graph(), batches, raw=False)
+        logits = self.infer(self.network.graph(), batches, raw=False)
         if len(logits) < FEW:
             self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
         self._done["known"] = mixed.known(few, numbers, self.options.budget)
@@ -535,7 +445,7 @@ class Work:
         pictures = self.images.calibration.pictures
         if not self.force_calibration:
             judged.content.refuse(pictures)
-        self.tell(judged.line)
+        self.context.say_once(judged.line)
         self.progress.warn_again(judged.warnings(pictures))
 
     def name_skipped(self, images: ImageSet, bad: Mapping[str, str]) -> None:
@@ -551,9 +461,8 @@ class Work:
 def plan_digest(path: Path) -> str:
     """SHA-256 of the file of another tool's ranges, and of those that its weights lie in."""
     from edgeeff.graph.importing import source
-    from edgeeff.zoo.sources._content import sha256
 
-    return sha256(source.files(path) if path.suffix.lower() == ".onnx" else [path])
+    return digests.of_files(source.files(path) if path.suffix.lower() == ".onnx" else [path])
 
 
 def target_facts(target: Target) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
         )
     found: dict[str, _Entry] = {}
     for target in targets:
-        activation = work.activation()
+        activation = work.network.activation
         if (
             target.scheme is None
             or not target.choices(activation)

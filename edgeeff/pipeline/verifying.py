@@ -120,10 +120,10 @@ def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:
     part = backends.runtime(bundle.manifest.runtime).part("examine")
     found: Examination = part.examine(bundle, evidence)
     for line in found.lines:
-        work.tell(line)
+        work.context.say_once(line)
     return found
 
 
 def _largest(work: Work) -> dict[str, float]:
     """The largest |value| that each tensor of the float graph reached on the calibration images."""
-    return {name: max(-s.low, s.high) for name, s in work.calibrated.statistics().items()}
+    return {name: max(-s.low, s.high) for name, s in work.calibrated.observed().statistics.items()}

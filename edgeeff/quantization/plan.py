@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from edgeeff import digests
 
 IntegerType = Literal["int8", "uint8"]
 
@@ -85,7 +86,7 @@ class Plan:
                 name: {
                     "precision": "int8",
                     "scale": [float(s) for s in layer.scale],
-                    "codes_sha256": hashlib.sha256(layer.codes.tobytes()).hexdigest(),
+                    "codes_sha256": digests.of_bytes(layer.codes.tobytes()),
                 }
                 for name, layer in self.layers.items()
             }

@@ -34,7 +34,7 @@ def judged(network, images, graph=None, force=False):
             examination.add(pixels, numbers)
             yield pixels
 
-    return judgement.judge(model, collect(model, network.preprocess, batches()), examination, tried)
+    return judgement.judge(model, collect(model, network.preprocess, batches()), examination.report(), tried)
 
 
 def test_noise_is_refused_before_calibration_begins(b0, a_set):

@@ -52,11 +52,12 @@ def test_same_network_same_bytes(make_module, lite0):
 SCRIPT = """
 import torch
 from edgeeff.graph.export import base_graph
-from edgeeff.graph.model import digest, to_bytes
+from edgeeff import digests
+from edgeeff.graph.model import to_bytes
 torch.manual_seed(0)
 module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.SiLU(),
                              torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4))
-found = digest(to_bytes(base_graph(module, (16, 16))))
+found = digests.of_bytes(to_bytes(base_graph(module, (16, 16))))
 """
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeeff import digests
 from edgeeff.errors import GraphError, MissingFileError
-from edgeeff.graph.model import add_constant, constant, digest, drop_unused_constants, load_graph, to_bytes
+from edgeeff.graph.model import add_constant, constant, drop_unused_constants, load_graph, to_bytes
 
 
 def test_reads_what_was_written(graph_of, tmp_path):
@@ -58,4 +59,4 @@ def test_added_constants_are_replaced_and_dropped(graph_of):
 
 
 def test_digest_is_sha256():
-    assert digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digests.of_bytes(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

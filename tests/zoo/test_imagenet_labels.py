@@ -8,7 +8,8 @@ import pytest
 
 from edgeeff.cache import Cache
 from edgeeff.labels import imagenet
-from edgeeff.pipeline import steps
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages.identity import identify as identified
 from edgeeff.progress import Silent
 from edgeeff.zoo import catalog
 from edgeeff.zoo.checkpoints import wheel
@@ -18,7 +19,7 @@ from edgeeff.zoo.sources import Asked, with_imagenet_labels
 @pytest.fixture(scope="module")
 def identify(tmp_path_factory):
     cache = Cache(tmp_path_factory.mktemp("cache"))
-    return lambda asked: steps.identify(asked, cache, Silent())[0]
+    return lambda asked: identified(asked, Context.of(cache, Silent())).identity
 
 
 def test_the_weights_of_a_wheel_are_imagenet_s(identify):

@@ -7,7 +7,6 @@ An engine cannot be deserialised without a GPU, so the plan is read from the bui
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,11 +151,6 @@ def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
         [sources for _, sources in read],
         bytes(engine),
     )
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal: what a kept plan is of."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _builder(trt: Any) -> tuple[Any, Any]:

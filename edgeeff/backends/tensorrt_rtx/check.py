@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeeff import digests
 from edgeeff.backends import CheckReport
 from edgeeff.backends.tensorrt import ladder, rtx
 from edgeeff.backends.tensorrt.rtx import Plan
@@ -55,7 +56,7 @@ def _plan(folder: Path, graph: Path, made: dict[str, bytes], capability: str) ->
         "compiler": f"TensorRT-RTX {rtx.version()}",
         "compute_capability": capability,
         "graph": graph.name,
-        "graph_sha256": rtx.digest(graph),
+        "graph_sha256": digests.of_file(graph),
     }
     kept = _kept(folder / MEASURED / f"{name}.plan.json", seal)
     if kept is not None:

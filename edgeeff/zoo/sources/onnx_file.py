@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff import digests
 from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 from edgeeff.zoo.origin import for_channels, guessed_channels
 from edgeeff.zoo.sources import Asked, Identity
-from edgeeff.zoo.sources._content import sha256
 from edgeeff.zoo.spec import IMAGENET
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def files(source: str) -> list[Path]:
 
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the file, and of the side files that its weights may lie in."""
-    return sha256(files(source))
+    return digests.of_files(files(source))
 
 
 def identify(asked: Asked, source: str) -> Identity:

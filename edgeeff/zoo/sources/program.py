@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff import digests
 from edgeeff.errors import GraphError
 from edgeeff.zoo import archives, catalog
 from edgeeff.zoo.sources import Asked, Identity
-from edgeeff.zoo.sources._content import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,10 +44,10 @@ def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the archive; of a callable, whose code may lie anywhere, that of the graph it makes."""
     path = Path(source).expanduser()
     if path.is_file():
-        return sha256([path])
+        return digests.of_file(path)
     from edgeeff.graph.model import to_bytes
 
-    return hashlib.sha256(to_bytes(_imported(asked, source, _size(asked))[1].model)).hexdigest()
+    return digests.of_bytes(to_bytes(_imported(asked, source, _size(asked))[1].model))
 
 
 def identify(asked: Asked, source: str) -> Identity:

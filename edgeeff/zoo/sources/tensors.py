@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff import digests
 from edgeeff.zoo import checkpoint_options
 from edgeeff.zoo.conventions import Conventions, Size
 from edgeeff.zoo.origin import Doubt, Origin
 from edgeeff.zoo.sources import Asked, Identity
-from edgeeff.zoo.sources._content import sha256
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -42,7 +42,7 @@ def files(source: str) -> list[Path]:
 
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 over the content of the file, or of all files of the folder with their names."""
-    return sha256(files(source))
+    return digests.of_files(files(source))
 
 
 def identify(asked: Asked, source: str) -> Identity:

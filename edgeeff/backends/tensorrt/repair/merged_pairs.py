@@ -9,12 +9,12 @@ several tensors where there is one, and requantises a residual branch for itself
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import onnx
 
 from edgeeff.backends.tensorrt.repair._draft import DEQUANTIZE, QUANTIZE, Draft, plural
+from edgeeff.digests import of_bytes
 
 AFTER = frozenset({"float_bias", "float_weights", "int8_activations", "int8_weights"})
 
@@ -45,6 +45,6 @@ def _key(draft: Draft, node: onnx.NodeProto, digests: dict[str, str]) -> Any:
             nameless = onnx.TensorProto()
             nameless.CopyFrom(draft.constants[name])
             nameless.name = ""
-            digests[name] = hashlib.sha256(nameless.SerializeToString(deterministic=True)).hexdigest()
+            digests[name] = of_bytes(nameless.SerializeToString(deterministic=True))
     attributes = tuple(sorted(a.SerializeToString(deterministic=True) for a in node.attribute))
     return node.input[0], tuple(digests.get(name, name) for name in node.input[1:]), node.domain, attributes

@@ -1,0 +1,116 @@
+"""All that a plan is made from, of one network and its calibration images, each computed once and kept.
+
+The images are run for statistics once, whatever the targets; what the outputs make of noise is one look at a
+few of them; and the steps that look at activations stream them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from edgeeff.calibration.content import ContentReport
+from edgeeff.calibration.judgement import Judgement
+from edgeeff.calibration.selection import Selection, pixels
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages import judgement, sensitivity, statistics
+from edgeeff.pipeline.stages.network import Network
+from edgeeff.pipeline.stages.sensitivity import Gain
+from edgeeff.pipeline.stages.stage import Stage, run
+from edgeeff.pipeline.stages.statistics import Observed
+from edgeeff.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A network's calibration.
+
+    Args:
+        network: The float graph.
+        preprocess: From a photo to its input.
+        images: Those that calibrate, and those that judge.
+        context: Where results are kept, and who hears of long work.
+        force: Whether images that are blank or noise are taken too.
+        exclusive: Whether the network's classes exclude each other.
+    """
+
+    network: Network
+    preprocess: Preprocess
+    images: Selection
+    context: Context
+    force: bool = False
+    exclusive: bool = True
+
+    @property
+    def key(self) -> str:
+        """What the statistics are kept by."""
+        return self._observed.key
+
+    def observed(self) -> Observed:
+        """float graph and images ─▶ statistics, and what was seen on the way.
+
+        Raises:
+            CalibrationError: The images are mostly blank or noise, or cannot be decoded.
+        """
+        found = run(self._observed, self.context)
+        self.refuse_noise(found.content)
+        self.images.calibration.bad.update(found.skipped)
+        return found
+
+    def judgement(self) -> Judgement:
+        """What is said of the calibration images, which are run for it if they have not been.
+
+        Raises:
+            CalibrationError: As for :meth:`observed`.
+        """
+        stage = judgement.stage(
+            self.network, self.preprocess, self.images.calibration, self.key, self.observed
+        )
+        found = run(stage, self.context)
+        self.refuse_noise(found.content)
+        return found
+
+    def gain(self) -> Gain:
+        """float graph and images ─▶ what the outputs make of noise, by tensor and channel."""
+        stage = sensitivity.stage(
+            *(self.network, self.key, self.observed, partial(self.inputs, False)),
+            *(len(self.images.calibration), self.exclusive, self.context),
+        )
+        return run(stage, self.context).gain
+
+    def inputs(self, raw: bool, count: int) -> Iterator[Tensor]:
+        """The first calibration images as inputs of a graph, float32 [N, C, H, W].
+
+        Args:
+            raw: Whether the graph takes pixels of 0…255, and not normalised ones.
+            count: How many.
+        """
+        import torch
+
+        left = count
+        rest = self.images.rest(self.images.validation)
+        for batch in pixels(self.images.calibration, self.preprocess, rest=rest):
+            batch = batch[:left]
+            left -= len(batch)
+            values = self.preprocess.raw(batch) if raw else self.preprocess.normalise(batch)
+            yield torch.from_numpy(values)
+            if left == 0:
+                return
+
+    def refuse_noise(self, content: ContentReport) -> None:
+        """Refuse images that an earlier build was forced to take, unless this one is too.
+
+        Raises:
+            CalibrationError: More than half of them are blank or noise.
+        """
+        if not self.force:
+            content.refuse(self.images.calibration.pictures)
+
+    @cached_property
+    def _observed(self) -> Stage[Observed]:
+        return statistics.stage(self.network, self.preprocess, self.images, self.context, force=self.force)
