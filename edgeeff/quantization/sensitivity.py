@@ -2,8 +2,8 @@
 
 With z what decides in the outputs (:mod:`centring`: logits without their mean; several outputs, each by its
 power), noise of variance σ² on channel c of a tensor moves ‖z‖² by σ²·G[c] to first order, G[c] = Σ over
-positions and elements of z of (∂z/∂x)². The sum over z is taken as the expectation over random directions v of
-(∂(v·z)/∂x)², which one backward pass estimates (Hutchinson 1990).
+positions and elements of z of (∂z/∂x)². The sum over z is taken as the expectation over random directions v
+of (∂(v·z)/∂x)², which one backward pass estimates (Hutchinson 1990).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Sensitivity:
     """What the outputs make of noise.
 
     Args:
-        gain: For each tensor and channel, energy of the change of what decides for each unit of variance, [C].
+        gain: For each tensor and channel, energy of the change of what decides, for each unit of variance,
+            [C].
         signal: Energy of what decides, for each image.
     """
 
