@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ LARGEST = 1024
 #: Of ``dynamic`` where nobody says another number.
 MOST = 8
 DYNAMIC = "dynamic"
+#: What a runtime may take: single images alone, runs of a fixed number, runs of 1 to a number.
+BatchKind = Literal["one", "fixed", "dynamic"]
 
 _DYNAMIC = re.compile(rf"{DYNAMIC}(?::(\d+))?", re.ASCII)
 
@@ -53,6 +55,16 @@ class Batch:
                 f"or {DYNAMIC}:16, which takes 1 to 16",
             )
         return cls(int(digits), dynamic is not None)
+
+    @property
+    def kind(self) -> BatchKind:
+        """Which facts of a runtime hold for it."""
+        return "dynamic" if self.dynamic else "one" if self.size == 1 else "fixed"
+
+    @property
+    def example(self) -> int:
+        """A number of images that a run takes, for an example of one."""
+        return min(self.size, 2) if self.dynamic else self.size
 
     def to_json(self) -> int | str:
         """As :meth:`read` takes it."""

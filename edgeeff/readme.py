@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from edgeeff import backends
 from edgeeff.backends import Emission
+from edgeeff.batch import ONE, Batch
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.target import InputType
 
@@ -27,19 +28,23 @@ def readme(emission: Emission) -> str:
         return text
     channels_first = usage.channels_first(target.input)
     emission = replace(emission, preprocess=backends.input_preprocess(target, emission.preprocess))
-    made = python_input(emission.preprocess, target.input, channels_first)
+    made = python_input(emission.preprocess, target.input, channels_first, emission.batch)
     return (
         f"{text}\n## In a product\n\n{_input(emission, channels_first)} {_output(emission)}\n\n"
         f"{usage.text(emission, made)}"
     )
 
 
-def python_input(preprocess: Preprocess, input_type: InputType, channels_first: bool) -> str:
-    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [1, H, W, C]."""
+def python_input(
+    preprocess: Preprocess, input_type: InputType, channels_first: bool, batch: Batch = ONE
+) -> str:
+    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [N, H, W, C]."""
     height, width = preprocess.size
     called = CHANNELS[preprocess.channels]
+    number = "" if batch == ONE else f"{batch} images, "
     pixels = (
-        f"np.zeros((1, {height}, {width}, {preprocess.channels}), np.uint8)  # {called}, resized and cropped"
+        f"np.zeros(({batch.example}, {height}, {width}, {preprocess.channels}), np.uint8)"
+        f"  # {number}{called}, resized and cropped"
     )
     lines = [f"image = {pixels}"] if input_type == "uint8" else [f"pixels = {pixels}"]
     if input_type == "int8":
@@ -57,11 +62,11 @@ def python_input(preprocess: Preprocess, input_type: InputType, channels_first: 
 def _input(emission: Emission, channels_first: bool) -> str:
     preprocess, kind = emission.preprocess, emission.target.input
     height, width = preprocess.size
-    count = preprocess.channels
+    count, images = preprocess.channels, emission.batch
     shape = (
-        f"[1, {count}, {height}, {width}] (NCHW)"
+        f"[{images}, {count}, {height}, {width}] (NCHW)"
         if channels_first
-        else f"[1, {height}, {width}, {count}] (NHWC)"
+        else f"[{images}, {height}, {width}, {count}] (NHWC)"
     )
     called = CHANNELS[count]
     holds = {
@@ -74,9 +79,13 @@ def _input(emission: Emission, channels_first: bool) -> str:
     made = " Grey is 0.299 R + 0.587 G + 0.114 B." if count == 1 else ""
     turned = " It is turned by its EXIF orientation first." if preprocess.exif else ""
     how = "resized, whatever the ratio of its sides," if preprocess.squash else "resized"
+    if images.dynamic:
+        many = f" A run takes 1 to {images.size} images."
+    else:
+        many = "" if images == ONE else f" A run takes {images} images, no more and no fewer."
     return (
         f"Input: {kind} {shape}, {holds}. A photo is {how} by {preprocess.interpolation} interpolation with "
-        f"antialiasing so that the input is the middle {preprocess.crop:.3f} of it.{made}{turned}"
+        f"antialiasing so that the input is the middle {preprocess.crop:.3f} of it.{made}{turned}{many}"
     )
 
 
@@ -84,7 +93,7 @@ def _output(emission: Emission) -> str:
     integers = backends.runtime(emission.target.runtime).integer_outputs
     kind = emission.target.input if integers else "float32"
     exclusive, of = emission.meaning.exclusive, "class" if emission.meaning.exclusive else "label"
-    output = f"Output: {kind} [1, {len(emission.labels)}], a"
+    output = f"Output: {kind} [{emission.batch}, {len(emission.labels)}], a"
     if emission.softmax:
         output = f"{output} probability for each {of}"
     else:

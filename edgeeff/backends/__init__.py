@@ -21,7 +21,8 @@ import numpy.typing as npt
 from edgeeff.backends.runtime import Part as Part
 from edgeeff.backends.runtime import Runtime as Runtime
 from edgeeff.backends.runtime import problem
-from edgeeff.errors import UnknownTargetError
+from edgeeff.batch import ONE, Batch
+from edgeeff.errors import OptionError, UnknownTargetError
 from edgeeff.plugins import Finder
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
@@ -58,7 +59,8 @@ class Emission:
     ``softmax`` says that the artifact ends in probabilities, which ``meaning`` makes of the logits;
     ``ends_in_probabilities`` that the graph does so already, as one that somebody else quantised may.
     ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
-    None where there is none, as for a graph that somebody else quantised.
+    None where there is none, as for a graph that somebody else quantised. ``batch`` says how many images the
+    artifact takes in one run; the graphs say so already.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Emission:
     task: str = CLASSIFICATION
     threshold: float = THRESHOLD
     ends_in_probabilities: bool = False
+    batch: Batch = ONE
 
     @property
     def added(self) -> str | None:
@@ -243,6 +246,25 @@ def runtime(name: str) -> Runtime:
         raise UnknownTargetError(
             f"no runtime named {name!r}", mend=f"the runtimes are {', '.join(runtime_names())}"
         ) from None
+
+
+def refuse_batch(targets: Sequence[Target], batch: Batch) -> None:
+    """Refuse a batch that the runtime of a target does not take, before any work.
+
+    Raises:
+        OptionError: There is such a target; the message names the runtimes that take it.
+    """
+    others = sorted(
+        {target.runtime for target in targets if batch.kind not in runtime(target.runtime).batches}
+    )
+    if not others:
+        return
+    able = [name for name in runtime_names() if RUNTIMES.get(name).offers("emit")]
+    taking = ", ".join(name for name in able if batch.kind in RUNTIMES.get(name).batches) or "none"
+    raise OptionError(
+        f"--batch {batch.to_json()}: {', '.join(others)} takes no such batch",
+        mend=f"build those targets with --batch 1; the runtimes that take it are {taking}",
+    )
 
 
 def input_preprocess(target: Target, preprocess: Preprocess) -> Preprocess:

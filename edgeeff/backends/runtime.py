@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from edgeeff import toml
+from edgeeff.batch import BatchKind
 from edgeeff.errors import MissingRuntimeError, PluginError, UnknownTargetError
 from edgeeff.target import InputType, Precision
 
@@ -57,6 +58,8 @@ class Runtime:
             they know one for each. A float input whose channels differ then holds plain pixels, and ``emit``
             puts the normalisation inside.
         float_inputs: Input types of a float artifact; None: all of ``inputs``.
+        batches: Which numbers of images in a run its artifacts can have: ``one``, ``fixed`` (any one number),
+            ``dynamic`` (1 to a number).
         integer_outputs: Whether an artifact with an integer input gives integers too.
         properties: The runtime properties there are, each with its values or a pattern. A bundle's manifest
             is anybody's: none may name a file or a command.
@@ -78,6 +81,7 @@ class Runtime:
     normalises_input: bool = False
     one_normalisation: str = ""
     float_inputs: tuple[InputType, ...] | None = None
+    batches: tuple[BatchKind, ...] = ("one",)
     integer_outputs: bool = False
     properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
     refuse: Callable[[Mapping[str, str]], None] | None = None

@@ -11,6 +11,7 @@ RUNTIME = Runtime(
     install=_INSTALL,
     inputs=("float32", "uint8", "int8"),
     precisions=("int8", "fp16", "bf16", "fp32"),
+    batches=("one", "fixed", "dynamic"),
     artifact=("model.xml", "model.bin"),
     run=f"{_INSTALL} && edgeeff run . photo.jpg",
     tools=("openvino",),

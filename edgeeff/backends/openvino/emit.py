@@ -12,6 +12,7 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
+from edgeeff.batch import Batch
 from edgeeff.errors import GraphError, OutputError
 
 MODEL = "model.xml"
@@ -34,6 +35,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
             f"OpenVINO does not read the graph: {_last_line(error)}",
             mend="EfficientNets exported by this tool are read; report the operator that is named",
         ) from None
+    if emission.batch.dynamic:
+        _bound(model, emission.batch)
     model = _with_input(model, emission)
     if emission.added:
         model = _with_probabilities(model, emission.added)
@@ -50,6 +53,12 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
             ) from None
         files = {name: (Path(folder) / name).read_bytes() for name in (MODEL, "model.bin")}
     return {**files, "labels.txt": "".join(f"{label}\n" for label in emission.labels).encode()}
+
+
+def _bound(model: Any, batch: Batch) -> None:
+    """Let the IR say how many images a run takes at most: OpenVINO refuses more."""
+    _, *rest = model.input(0).partial_shape
+    model.reshape(ov.PartialShape([ov.Dimension(1, batch.size), *rest]))
 
 
 def _with_input(model: Any, emission: Emission) -> Any:

@@ -84,24 +84,34 @@ def text(emission: Emission, image: str) -> str:
     """
     target, (height, width) = emission.target, emission.preprocess.size
     properties = {name: json.dumps(value) for name, value in target.runtime_properties.items()}
-    channels = emission.preprocess.channels
-    shape = [1, channels, height, width] if channels_first(target.input) else [1, height, width, channels]
+    channels, images = emission.preprocess.channels, emission.batch.example
+    shape = [channels, height, width] if channels_first(target.input) else [height, width, channels]
     type_, element, ctype, celement = _TYPES[target.input]
     common = {
-        "size": f"{height} * {width} * {channels}",
-        "shape": ", ".join(map(str, shape)),
+        "size": f"{images} * " * (images > 1) + f"{height} * {width} * {channels}",
+        "shape": ", ".join(map(str, (images, *shape))),
         "result": "probabilities" if emission.softmax else "logits",
     }
     cpp = "".join(f'properties["{name}"] = {value};\n' for name, value in properties.items())
     c = "".join(f',\n                                "{name}", {value}' for name, value in properties.items())
     return (
         f"The properties belong to the bundle: {lost(target.runtime_properties)} "
-        "Threads are the product's to choose: INFERENCE_NUM_THREADS, else all cores.\n\n"
+        f"Threads are the product's to choose: INFERENCE_NUM_THREADS, else all cores.{_open(emission)}\n\n"
         + _PYTHON.format(properties=json.dumps(dict(target.runtime_properties)), image=image, **common)
         + "\n"
         + _CPP.format(properties=cpp, type=type_, element=element, **common)
         + "\n"
         + _C.format(properties=c, count=2 * len(properties), ctype=ctype, celement=celement, **common)
+    )
+
+
+def _open(emission: Emission) -> str:
+    """What becomes of a graph whose batch is open: OpenVINO 2026 joins no elementwise operators there."""
+    if not emission.batch.dynamic:
+        return ""
+    return (
+        " Of a graph of open batch OpenVINO makes fewer and slower kernels than of one of fixed batch: where "
+        "the number of images is always the same, build with it (`--batch 4`)."
     )
 
 

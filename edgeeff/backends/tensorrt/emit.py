@@ -33,6 +33,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     files |= deployment.beside(files, emission, f"{own}.onnx")
     if emission.target.precision == "int8" and emission.float_graph is not None:
         files |= graphs.pair(emission.float_graph(), emission, graphs.FLOAT)
+    if emission.batch.dynamic:
+        files |= graphs.profile(files[f"{own}.onnx"], emission)
     scripts = Path(device.__file__).parent
     files |= {name: (scripts / name).read_bytes() for name in device.FILES}
     if emission.labels:

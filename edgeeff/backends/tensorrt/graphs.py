@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edgeeff.backends import Emission
+from edgeeff.backends.tensorrt.device.onboard import profiles
 from edgeeff.backends.tensorrt.fp16 import fp16_from_fp32
 from edgeeff.backends.tensorrt.lint import VERSIONS, Version, lint
 from edgeeff.errors import GraphError, OptionError
@@ -65,6 +66,18 @@ def pair(graph: onnx.ModelProto, emission: Emission, name: str) -> dict[str, byt
 def strongly_typed(graph: onnx.ModelProto, emission: Emission, name: str) -> dict[str, bytes]:
     """``<name>.fp16.onnx`` alone; see :func:`pair`."""
     return _half(_full(graph, emission, name), name)
+
+
+def profile(content: bytes, emission: Emission) -> dict[str, bytes]:
+    """``profile.json`` beside a graph that leaves its batch open: for what ``build_engine.py`` builds it.
+
+    The kernels are chosen for full runs: who sends single images builds another with ``--profile 1,1,8``.
+    """
+    source = onnx.load_from_string(content).graph.input[0]
+    _, *image = (dimension.dim_value for dimension in source.type.tensor_type.shape.dim)
+    most = emission.batch.size
+    found = profiles.Profile(source.name, tuple(image), 1, most, most)
+    return {profiles.FILE: found.text().encode()}
 
 
 def _half(full: onnx.ModelProto, name: str) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ RUNTIME = Runtime(
     inputs=("float32", "uint8", "int8"),
     float_inputs=("float32",),  # an integer input comes with integers throughout
     precisions=("int8", "fp32"),
+    batches=("one", "fixed", "dynamic"),
     artifact=("model.tflite",),
     run=f"{_INSTALL} && edgeeff run . photo.jpg",
     tools=("ai-edge-litert", "flatbuffers"),

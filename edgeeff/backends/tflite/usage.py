@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeeff.backends import Emission
+from edgeeff.batch import ONE
 from edgeeff.target import InputType
 
 _PYTHON = """\
@@ -16,7 +17,7 @@ interpreter = Interpreter("model.tflite", num_threads=1)
 interpreter.allocate_tensors()
 source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
-{image}interpreter.set_tensor(source["index"], image)
+{image}{resize}interpreter.set_tensor(source["index"], image)
 interpreter.invoke()
 {result} = interpreter.get_tensor(target["index"])
 {dequantise}```
@@ -43,6 +44,14 @@ _REFUSED = (
     "or --io float32"
 )
 
+_ONE_IMAGE = "MediaPipe Tasks takes files of one image in a run: for MediaPipe build with --batch 1"
+
+#: Of a file of open batch, whenever the number of images changes.
+_RESIZE = """\
+interpreter.resize_tensor_input(source["index"], image.shape, strict=True)
+interpreter.allocate_tensors()
+"""
+
 _DEQUANTISE = """\
 scale, zero_point = target["quantization"]
 {result} = ({result}.astype(np.float32) - zero_point) * np.float32(scale)
@@ -63,18 +72,21 @@ def text(emission: Emission, image: str) -> str:
         image: Lines of Python that make the input, ``image``.
     """
     result = "probabilities" if emission.softmax else "logits"
+    resize = _RESIZE if emission.batch.dynamic else ""
     dequantise = "" if emission.target.input == "float32" else _DEQUANTISE.format(result=result)
     return (
         f"XNNPACK is the interpreter's own choice: {lost(emission.target.runtime_properties)} "
         "Threads are the product's to choose: `num_threads`, else one.\n\n"
-        + _PYTHON.format(image=image, result=result, dequantise=dequantise)
-        + (f"\n{_REFUSED}.\n" if emission.target.input == "int8" else _mediapipe(emission))
+        + _PYTHON.format(image=image, resize=resize, result=result, dequantise=dequantise)
+        + "".join(f"\n{sentence}.\n" for sentence in cautions(emission))
+        + ("" if cautions(emission) else _mediapipe(emission))
     )
 
 
 def cautions(emission: Emission) -> tuple[str, ...]:
     """What whoever builds this must know beforehand, a sentence each."""
-    return (_REFUSED,) if emission.target.input == "int8" else ()
+    batch = () if emission.batch == ONE else (_ONE_IMAGE,)
+    return (*((_REFUSED,) if emission.target.input == "int8" else ()), *batch)
 
 
 def _mediapipe(emission: Emission) -> str:

@@ -17,6 +17,7 @@ import onnx
 
 from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt.deployment._raw_pixels import only_input, raw_pixels_to_probabilities
+from edgeeff.batch import Batch
 from edgeeff.errors import GraphError
 
 FOLDER = "deploy"
@@ -34,7 +35,7 @@ class Deployment:
 
     Args:
         emission: Names, target, preprocessing, labels, whether the graph ends in probabilities.
-        shape: Of the input: 1, channels, height, width.
+        shape: Of the input, for one image: 1, channels, height, width.
         classes: How many there are.
         graph: The FP32-typed ONNX file's name below the bundle; TensorRT 8.5 to 10.16 build from it.
         input_name: Of the graph.
@@ -47,6 +48,11 @@ class Deployment:
     graph: str
     input_name: str
     output_name: str
+
+    @property
+    def batch(self) -> Batch:
+        """How many images a run of the graph takes."""
+        return self.emission.batch
 
     @property
     def title(self) -> str:
@@ -85,7 +91,7 @@ def files(
 
     Args:
         emission: As the artifact was emitted.
-        shape: Of its input: 1, channels, height, width.
+        shape: Of its input, for one image: 1, channels, height, width.
         classes: How many there are.
         graph: Its FP32-typed ONNX file, such as ``model.qdq.onnx``.
         input_name: Of that graph.
@@ -109,18 +115,21 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
         graph: The FP32-typed ONNX file, such as ``model.qdq.onnx``.
 
     Raises:
-        GraphError: The graph has not one input [1, C, H, W] and one output [1, classes].
+        GraphError: The graph has not one input [N, C, H, W] and one output [N, classes], N as ``batch`` says.
     """
     model = onnx.load_from_string(sealed[graph])
     source, output = only_input(model.graph), model.graph.output[0]
     dimensions = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in (source, output)]
+    images = 0 if emission.batch.dynamic else emission.batch.size
     match dimensions:
-        case [[1, (1 | 3 | 4) as channels, height, width], [1, classes]] if min(height, width, classes) > 0:
+        case [[first, (1 | 3 | 4) as channels, height, width], [last, classes]] if (
+            first == last == images and min(height, width, classes) > 0
+        ):
             pass
         case _:
             raise GraphError(
                 f"{graph}: input and output are {dimensions}",
-                mend="export one input [1, C, H, W] and one output [1, classes], with static shapes",
+                mend="export one input [N, C, H, W] and one output [N, classes], all but N fixed",
             )
     deployment = Deployment(emission, (1, channels, height, width), classes, graph, source.name, output.name)
     found = files(

@@ -19,7 +19,7 @@ from edgeeff.preprocess import Preprocess
 
 
 def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> onnx.ModelProto:
-    """A copy that takes raw pixels float32 [1, C, H, W], 0…255, and gives probabilities [1, classes].
+    """A copy that takes raw pixels float32 [N, C, H, W], 0…255, and gives probabilities [N, classes].
 
     Args:
         model: An FP32-typed graph as it was emitted; it is left as it was, and the input keeps its name.

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from edgeeff.backends.tensorrt.deployment import CLASSIFIER, FOLDER, NVINFER_CHANNELS, Deployment
 from edgeeff.backends.tensorrt.device.onboard import recipes
+from edgeeff.batch import Batch
 
 NAME = f"{FOLDER}/deepstream/config_infer_primary.txt"
 LABELS = f"{FOLDER}/deepstream/labels.txt"
@@ -62,7 +63,7 @@ def _config(deployment: Deployment) -> str:
         "process-mode": 1,
         "network-type": 1,
         "network-mode": _NETWORK_MODE[emission.target.precision],
-        "batch-size": 1,
+        "batch-size": deployment.batch.size,
         "model-engine-file": f"{_UP}{_ENGINE}",
         "infer-dims": f"{channels};{height};{width}",
         "model-color-format": NVINFER_CHANNELS[channels],
@@ -88,8 +89,8 @@ def _heading(deployment: Deployment) -> list[str]:
         "",
         "1. Build its engine where it will run, in the bundle's folder (JetPack has trtexec in",
         "   /usr/src/tensorrt/bin). TensorRT 8.5 to 10.16 take this line; DeepStream 9.2 has 10.16.",
-        f"   trtexec --onnx={graph} {flags} --saveEngine={_ENGINE}",
-        "2. Run it: sh deploy/deepstream/run.sh file clip.mp4 (it has other sources, too).",
+        f"   trtexec --onnx={graph} {flags} {_shapes(deployment)}--saveEngine={_ENGINE}",
+        *_run(deployment.batch),
         "",
         "There is no onnx-file line: nvinfer builds INT8 from a calibration file only, so it could not build",
         "this network, and an engine of another TensorRT is to be an error.",
@@ -98,6 +99,25 @@ def _heading(deployment: Deployment) -> list[str]:
         f"nvinfer stretches the whole frame to {width}x{height}. What the network was trained to see of it,",
         "run.sh cuts out before; and neither antialiases as the training did. Look at the accuracy there.",
         *_answer(deployment),
+    ]
+
+
+def _shapes(deployment: Deployment) -> str:
+    """What trtexec is to be told of a graph that leaves its batch open."""
+    if not deployment.batch.dynamic:
+        return ""
+    most = deployment.batch.size
+    return "".join(
+        f"{word} " for word in recipes.shapes(deployment.input_name, deployment.shape[1:], (1, most, most))
+    )
+
+
+def _run(batch: Batch) -> list[str]:
+    if batch.dynamic or batch.size == 1:
+        return ["2. Run it: sh deploy/deepstream/run.sh file clip.mp4 (it has other sources, too)."]
+    return [
+        f"2. Put it behind an nvstreammux of batch-size={batch.size} with {batch.size} sources: of an engine",
+        "   of fixed batch nvinfer refuses fewer frames. A build with --batch dynamic takes any number.",
     ]
 
 

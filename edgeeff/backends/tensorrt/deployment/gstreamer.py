@@ -79,9 +79,9 @@ else
 
 
 def files(deployment: Deployment) -> dict[str, str]:
-    """``run.sh``, beside the configuration that it names, if there is one."""
-    preprocess = deployment.emission.preprocess
-    if deployment.shape[1] not in NVINFER_CHANNELS:
+    """``run.sh``, beside the configuration that it names, if there is one and one source is enough for it."""
+    preprocess, batch = deployment.emission.preprocess, deployment.batch
+    if deployment.shape[1] not in NVINFER_CHANNELS or (batch.size > 1 and not batch.dynamic):
         return {}
     height, width = deployment.shape[2:]
     common = gcd(width, height)

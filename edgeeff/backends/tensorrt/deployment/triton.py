@@ -1,12 +1,17 @@
 """Triton Inference Server: two model repositories, of the TensorRT engine and of the ONNX file.
 
 The fields and their meaning were read in Triton's ``model_config.proto`` and manual; nothing here was run
-on a server. A ``max_batch_size`` of 0 says that the dimensions are whole, with the batch of 1 among them.
+on a server. A ``max_batch_size`` of 0 says that the dimensions are whole, with the fixed batch among them.
+Another number wants a graph that leaves its first dimension open: Triton then adds that dimension, and may
+put requests together (``dynamic_batching``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgeeff.backends.tensorrt.deployment import FOLDER, Deployment
+from edgeeff.batch import ONE, Batch
 from edgeeff.preprocess import CHANNELS
 
 _TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
@@ -22,6 +27,15 @@ _REPOSITORIES = (
     ),
     ("onnxruntime_onnx", "onnxruntime", "model.onnx", "{graph}, to be run on the CPU", "CPU"),
 )
+
+
+#: Requests are held back for a run that is not full, a tenth of a millisecond at most.
+_DYNAMIC = """\
+dynamic_batching {{
+  preferred_batch_size: [ {size} ]
+  max_queue_delay_microseconds: 100
+}}
+"""
 
 
 def files(deployment: Deployment) -> dict[str, str]:
@@ -52,35 +66,39 @@ def _input(deployment: Deployment) -> list[str]:
     preprocess = deployment.emission.preprocess
     called = CHANNELS[preprocess.channels]
     resize = f"{preprocess.interpolation}, antialiased, centre crop {preprocess.crop:.3g}"
+    batch = deployment.batch
+    number = [] if batch == ONE else [f"A request holds {batch} images."]
     if deployment.emission.target.input != "float32":
-        return [f"The client sends raw {called} pixels, resized ({resize}), channels first."]
+        return [f"The client sends raw {called} pixels, resized ({resize}), channels first.", *number]
     mean, std = (" ".join(f"{v:g}" for v in values) for values in (preprocess.mean, preprocess.std))
     return [
         f"The client sends {called} pixels, resized ({resize}), channels first,",
         f"normalised: (pixel - mean) / std, with mean {mean} and std {std} on 0...255.",
+        *number,
     ]
 
 
 def _config(deployment: Deployment, platform: str, kind: str, heading: list[str]) -> str:
+    batch = deployment.batch
     labels = '    label_filename: "labels.txt"\n' if deployment.emission.labels else ""
     return (
         "".join(f"# {line}".rstrip() + "\n" for line in heading)
         + f"""
 name: {_quoted(deployment.emission.name)}
 platform: "{platform}"
-max_batch_size: 0
+max_batch_size: {batch.size if batch.dynamic else 0}
 input [
   {{
     name: {_quoted(deployment.input_name)}
     data_type: {_TYPES[deployment.emission.target.input]}
-    dims: [ {", ".join(map(str, deployment.shape))} ]
+    dims: [ {_dims(batch, deployment.shape[1:])} ]
   }}
 ]
 output [
   {{
     name: {_quoted(deployment.output_name)}
     data_type: TYPE_FP32
-    dims: [ 1, {deployment.classes} ]
+    dims: [ {_dims(batch, (deployment.classes,))} ]
 {labels}  }}
 ]
 instance_group [
@@ -90,7 +108,13 @@ instance_group [
   }}
 ]
 """
+        + (_DYNAMIC.format(size=batch.size) if batch.dynamic else "")
     )
+
+
+def _dims(batch: Batch, of_one: Sequence[int]) -> str:
+    """Dimensions as Triton wants them: without the first where it batches itself."""
+    return ", ".join(map(str, of_one if batch.dynamic else (batch.size, *of_one)))
 
 
 def _quoted(text: str) -> str:

@@ -8,6 +8,7 @@ FILES = (
     "onboard/engines.py",
     "onboard/golden.py",
     "onboard/hardware.py",
+    "onboard/profiles.py",
     "onboard/recipes.py",
     "onboard/rule.py",
     "onboard/running.py",

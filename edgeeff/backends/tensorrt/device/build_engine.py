@@ -8,6 +8,9 @@ board. It lands in measured/, under a name that holds all three, with a timing c
 Two engines are built: the INT8 one, and an FP16 control of the float network to measure it against.
 TensorRT below 10.12 builds model.qdq.onnx and model.float.onnx with the INT8 and FP16 flags; 10.12 and later
 build model.qdq.fp16.onnx and model.float.fp16.onnx as strongly typed networks.
+
+Of a bundle of --batch dynamic the engine takes 1 to so many images as profile.json says, and is fastest at
+the middle one of its three numbers; --profile MIN,OPT,MAX builds it for others.
 """
 
 from __future__ import annotations
@@ -18,34 +21,39 @@ from pathlib import Path
 
 # In a bundle this lies beside onboard/; in edgeeff both are of one package.
 if __package__:
-    from .onboard import engines, hardware, recipes, sealed
+    from .onboard import engines, hardware, profiles, recipes, sealed
 else:
     sys.dont_write_bytecode = True  # a bundle holds what was sealed, and measured/
-    from onboard import engines, hardware, recipes, sealed  # type: ignore[import-not-found,no-redef]
+    from onboard import engines, hardware, profiles, recipes, sealed  # type: ignore[import-not-found,no-redef]
 
 
-def build(folder: Path, wanted: str, workspace: int, verbose: bool) -> None:
+def build(folder: Path, wanted: str, workspace: int, verbose: bool, asked: str | None) -> None:
     """Build the engines of the wanted precisions, saying so."""
     trt = hardware.import_tensorrt()
     here = hardware.identify(trt, hardware.load_cudart())
     files = sealed.read_bundle(folder)["files"]
+    profile = profiles.read(folder, files, asked)
     for precision in recipes.offered(files, recipes.parse_version(here.tensorrt), wanted):
         print(f"building {precision} for {here.key()}; this can take minutes", file=sys.stderr)
-        engine = engines.build(folder, trt, here, precision, workspace=workspace, verbose=verbose)
+        engine = engines.build(
+            folder, trt, here, precision, profile=profile, workspace=workspace, verbose=verbose
+        )
         print(f"built {engine}")
     print("verify.py is next")
 
 
-def print_trtexec(folder: Path, version: str | None, wanted: str, workspace: int) -> None:
+def print_trtexec(folder: Path, version: str | None, wanted: str, workspace: int, asked: str | None) -> None:
     """Print the lines of one version, or of all."""
     files = sealed.read_bundle(folder)["files"]
+    profile = profiles.read(folder, files, asked)
+    shapes = profile.shapes() if profile else []
     if version is None:
         precisions = recipes.offered(files, recipes.RANGE[0], wanted)
-        print("\n".join(recipes.every_trtexec(precisions, workspace)))
+        print("\n".join(recipes.every_trtexec(precisions, workspace, shapes)))
         return
     known = recipes.parse_version(version)
     for precision in recipes.offered(files, known, wanted):
-        print(" ".join(recipes.trtexec(known, precision, workspace)))
+        print(" ".join(recipes.trtexec(known, precision, workspace, shapes)))
 
 
 def main() -> int:
@@ -58,6 +66,11 @@ def main() -> int:
     )
     parser.add_argument(
         "--workspace", type=int, default=1024, metavar="MIB", help="memory for tactics [1024]"
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="MIN,OPT,MAX",
+        help="images in a run, of a bundle of --batch dynamic [profile.json]",
     )
     parser.add_argument("--verbose", action="store_true", help="everything that TensorRT says")
     parser.add_argument(
@@ -74,9 +87,11 @@ def main() -> int:
                 "--tensorrt-version goes with --print-trtexec; a build uses the version it finds"
             )
         if options.print_trtexec:
-            print_trtexec(folder, options.tensorrt_version, options.precision, options.workspace)
+            print_trtexec(
+                folder, options.tensorrt_version, options.precision, options.workspace, options.profile
+            )
         else:
-            build(folder, options.precision, options.workspace, options.verbose)
+            build(folder, options.precision, options.workspace, options.verbose, options.profile)
     except (sealed.RefusedError, OSError) as refusal:
         print(f"build_engine.py: {refusal}", file=sys.stderr)
         return 2

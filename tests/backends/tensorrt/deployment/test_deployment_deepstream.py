@@ -15,7 +15,9 @@ from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt import deployment
 from edgeeff.backends.tensorrt.deployment import CLASSIFIER, deepstream
 from edgeeff.backends.tensorrt.lint import VERSIONS, lint
+from edgeeff.batch import Batch
 from edgeeff.errors import GraphError
+from edgeeff.graph.batch import with_batch
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 
@@ -86,6 +88,20 @@ def test_the_line_that_builds_the_engine_has_the_flags_of_its_precision(precisio
         "--saveEngine=measured/deepstream.engine",
     ]
     assert read(files)["network-mode"] == {"int8": "1", "fp16": "2"}[precision]
+
+
+@pytest.mark.parametrize("batch", [Batch(4), Batch(6, True)])
+def test_frames_come_as_the_engine_takes_them(batch, deployed, imagenet, lite_hub):
+    _, files = deployed(replace(imagenet, batch=batch), with_batch(lite_hub, batch))
+    assert read(files)["batch-size"] == str(batch.size)
+    text = files[deepstream.NAME].decode()
+    (line,) = [x for x in text.splitlines() if "trtexec --onnx" in x]
+    shapes = ["--minShapes=input:1x3x32x32", "--optShapes=input:6x3x32x32", "--maxShapes=input:6x3x32x32"]
+    assert [word for word in line.split() if "Shapes" in word] == (shapes if batch.dynamic else [])
+    # One source gives one frame at a time, which an engine of fixed batch refuses.
+    assert ("deploy/deepstream/run.sh" in files) == batch.dynamic == ("sh deploy" in text)
+    first = onnx.load_from_string(files[CLASSIFIER]).graph.input[0].type.tensor_type.shape.dim[0]
+    assert (first.dim_value or first.dim_param) == ("batch" if batch.dynamic else 4)
 
 
 @given(

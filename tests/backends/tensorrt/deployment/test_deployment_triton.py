@@ -10,6 +10,9 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from edgeeff.backends.tensorrt import deployment
+from edgeeff.batch import ONE, Batch
+from edgeeff.errors import GraphError
+from edgeeff.graph.batch import with_batch
 
 PLATFORMS = {"tensorrt": "tensorrt_plan", "onnxruntime": "onnxruntime_onnx"}
 TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8"}  # onnx.TensorProto.FLOAT and UINT8
@@ -22,15 +25,24 @@ _MESSAGES: dict[str, list[tuple[str, Any, bool]]] = {
         *(("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)),
         ("label_filename", "string", False),
     ],
+    "ModelDynamicBatching": [
+        *(("preferred_batch_size", "int32", True), ("max_queue_delay_microseconds", "uint64", False)),
+    ],
     "ModelInstanceGroup": [("count", "int32", False), ("kind", "Kind", False)],
     "ModelConfig": [
         *(("name", "string", False), ("platform", "string", False), ("max_batch_size", "int32", False)),
         *(("input", "ModelInput", True), ("output", "ModelOutput", True)),
+        ("dynamic_batching", "ModelDynamicBatching", False),
         ("instance_group", "ModelInstanceGroup", True),
     ],
 }
 _ENUMS = {"DataType": ["TYPE_INVALID", *TYPES.values()], "Kind": ["KIND_AUTO", "KIND_GPU", "KIND_CPU"]}
-_SCALARS = {"string": _FIELD.TYPE_STRING, "int32": _FIELD.TYPE_INT32, "int64": _FIELD.TYPE_INT64}
+_SCALARS = {
+    "string": _FIELD.TYPE_STRING,
+    "int32": _FIELD.TYPE_INT32,
+    "int64": _FIELD.TYPE_INT64,
+    "uint64": _FIELD.TYPE_UINT64,
+}
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +128,33 @@ def test_the_layout_of_the_repository_is_told(deployed, imagenet):
     assert "mean 123.675 116.28 103.53 and std 58.395 57.12 57.375" in plan
     onnxruntime = files["deploy/triton/onnxruntime/tiny/config.pbtxt"].decode()
     assert "1/model.onnx" in onnxruntime and "model.qdq.onnx" in onnxruntime
+
+
+@pytest.mark.parametrize("repository", PLATFORMS)
+@pytest.mark.parametrize("batch", [Batch(4), Batch(6, True)])
+def test_a_server_batches_where_the_graph_leaves_it_open(
+    repository, batch, deployed, emission, lite_hub, model_config
+):
+    sealed, files = deployed(replace(emission, batch=batch), with_batch(lite_hub, batch))
+    text = files[f"deploy/triton/{repository}/{emission.name}/config.pbtxt"].decode()
+    config = text_format.Parse(text, model_config())
+    graph = onnx.load_from_string(sealed["model.qdq.onnx"]).graph
+    for said, value in ((config.input[0], graph.input[0]), (config.output[0], graph.output[0])):
+        first, *rest = (d.dim_value for d in value.type.tensor_type.shape.dim)
+        # With a max_batch_size Triton puts the first dimension before those that are said.
+        assert list(said.dims) == (rest if batch.dynamic else [batch.size, *rest])
+        assert first == (0 if batch.dynamic else batch.size)
+    assert config.max_batch_size == (6 if batch.dynamic else 0)
+    assert list(config.dynamic_batching.preferred_batch_size) == ([6] if batch.dynamic else [])
+    assert config.HasField("dynamic_batching") == batch.dynamic
+
+
+def test_a_graph_of_another_batch_than_the_bundle_is_refused(deployed, emission, lite_hub):
+    for said, graph in (
+        (Batch(4), ONE),
+        (ONE, Batch(4)),
+        (Batch(4), Batch(4, True)),
+        (Batch(4, True), Batch(4)),
+    ):
+        with pytest.raises(GraphError, match="input and output are"):
+            deployed(replace(emission, batch=said), with_batch(lite_hub, graph))

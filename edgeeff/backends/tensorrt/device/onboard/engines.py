@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .hardware import Identity
+from .profiles import Profile, give
 from .recipes import Recipe, parse_version, recipe
 from .sealed import MEASURED, RefusedError, digest, write, write_json
 
@@ -22,7 +23,14 @@ def engine_name(here: Identity, precision: str) -> str:
 
 
 def build(
-    folder: Path, trt: Any, here: Identity, precision: str, *, workspace: int = 1024, verbose: bool = False
+    folder: Path,
+    trt: Any,
+    here: Identity,
+    precision: str,
+    *,
+    profile: Profile | None = None,
+    workspace: int = 1024,
+    verbose: bool = False,
 ) -> Path:
     """Build an engine and write it to measured/ with its record; returns its path.
 
@@ -33,6 +41,7 @@ def build(
         trt: The tensorrt module.
         here: What the engine will belong to.
         precision: ``int8`` or ``fp16``.
+        profile: How many images a run is to take; None: as many as the graph says.
         workspace: Memory for tactics, MiB.
         verbose: Print everything that TensorRT says.
     """
@@ -50,6 +59,7 @@ def build(
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace << 20)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    give(profile, builder, network, config)
     for name in chosen.flags:
         flag = getattr(trt.BuilderFlag, name, None)  # gone in 11, which is given none
         if flag is None:
@@ -73,6 +83,8 @@ def build(
         "strongly_typed": chosen.strongly_typed,
         "engine_sha256": hashlib.sha256(plan).hexdigest(),
     }
+    if profile is not None:
+        record["profile"] = list(profile.images)
     write_json(engine.with_suffix(".json"), record)
     return engine
 

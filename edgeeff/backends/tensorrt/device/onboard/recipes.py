@@ -57,8 +57,26 @@ def offered(files: object, version: tuple[int, int], wanted: str) -> list[str]:
     return chosen
 
 
-def trtexec(version: tuple[int, int], precision: str, workspace: int) -> list[str]:
+def shapes(name: str, image: Sequence[int], profile: Sequence[int]) -> list[str]:
+    """What trtexec is told of a network that takes several numbers of images in a run.
+
+    Args:
+        name: Of the input.
+        image: Its dimensions for one image.
+        profile: The least, the best and the greatest number of images.
+    """
+    return [
+        f"--{word}Shapes={name}:{'x'.join(map(str, (images, *image)))}"
+        for word, images in zip(("min", "opt", "max"), profile)  # noqa: B905 (Python 3.8)
+    ]
+
+
+def trtexec(
+    version: tuple[int, int], precision: str, workspace: int, shapes: Sequence[str] = ()
+) -> list[str]:
     """The trtexec line that builds the same engine, to be run in the bundle's folder (``workspace`` in MiB).
+
+    ``shapes`` is what :func:`shapes` says, where the network takes several numbers of images.
 
     Read in trtexec's own source: 8.5 says --buildOnly for what 8.6 and later call --skipInference, and
     --stronglyTyped, which excludes --int8 and --fp16, has no effect from 11 on.
@@ -69,6 +87,7 @@ def trtexec(version: tuple[int, int], precision: str, workspace: int) -> list[st
         "trtexec",
         f"--onnx={chosen.onnx}",
         *([] if version >= (11, 0) else types),
+        *shapes,
         f"--memPoolSize=workspace:{workspace}",
         f"--timingCacheFile={MEASURED}/trtexec.timing",
         f"--saveEngine={MEASURED}/trtexec-{precision}.engine",
@@ -76,9 +95,9 @@ def trtexec(version: tuple[int, int], precision: str, workspace: int) -> list[st
     ]
 
 
-def every_trtexec(precisions: Sequence[str], workspace: int) -> Iterator[str]:
+def every_trtexec(precisions: Sequence[str], workspace: int, shapes: Sequence[str] = ()) -> Iterator[str]:
     """The lines for all versions, under a comment that names them."""
     for version, name in _LINES:
         yield f"# TensorRT {name}"
         for precision in precisions:
-            yield " ".join(trtexec(version, precision, workspace))
+            yield " ".join(trtexec(version, precision, workspace, shapes))

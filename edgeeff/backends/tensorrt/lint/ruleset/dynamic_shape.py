@@ -10,7 +10,7 @@ IDENTIFIER = "TRT106"
 SEVERITY = "warning"
 TITLE = "a dimension without a value"
 WHY = "The builder then needs an optimisation profile, and DLA takes no such network (TensorRT, DLA)."
-MEND = "export with fixed dimensions, batch 1"
+MEND = "export with fixed dimensions, or give the builder a profile (trtexec --minShapes, --maxShapes)"
 
 
 def check(view: View) -> Iterator[tuple[str, str]]:
