@@ -1,9 +1,9 @@
-# make demo · make test · make fuzz · make test-parity · make test-bindings · make lint · make bench: each makes the environment it needs.
+# make demo · make test · make fuzz · make test-parity · make test-bindings · make lint · make floors · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fuzz test-all test-parity test-bindings lint bench clean
+.PHONY: demo test fuzz test-all test-parity test-bindings lint floors bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -36,6 +36,10 @@ test-bindings: $(VENV)/.installed
 
 lint: $(VENV)/.installed
 	scripts/lint $(VENV)
+
+# The table of docs/architecture.md, from docs/floors.toml.
+floors: $(VENV)/.installed
+	$(BIN)/python scripts/floors.py
 
 $(VENV)-peers/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV)-peers peers

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import edgeeff
 from edgeeff import errors
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
@@ -30,7 +29,7 @@ def start(
     # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
     # subprocess.run kills the process on Ctrl-C.
     finished = subprocess.run(
-        command, cwd=Path(edgeeff.__file__).parent.parent, capture_output=True, text=True, errors="replace"
+        command, cwd=Path(errors.__file__).parent.parent, capture_output=True, text=True, errors="replace"
     )
     events = [json.loads(line) for line in finished.stdout.splitlines() if line.endswith("}")]
     for event in events:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from edgeeff import __version__
 from edgeeff.backends.tensorrt.lint import Finding, Rule, rules
+from edgeeff.cache import versions
 
 VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -36,7 +36,7 @@ def log(linted: Mapping[Path, Sequence[Finding]]) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "edgeeff lint",
-                        "version": __version__,
+                        "version": versions("edgeeff").get("edgeeff", "unknown"),
                         "rules": [_rule(rule) for rule in listed],
                     }
                 },
