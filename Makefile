@@ -1,9 +1,9 @@
-# make demo · make test · make fuzz · make test-parity · make test-bindings · make lint · make floors · make bench: each makes the environment it needs.
+# make demo · make test · make fuzz · make test-parity · make test-bindings · make lint · make floors · make options · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fuzz test-all test-parity test-bindings lint floors bench clean
+.PHONY: demo test fuzz test-all test-parity test-bindings lint floors options bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -40,6 +40,10 @@ lint: $(VENV)/.installed
 # The table of docs/architecture.md, from docs/floors.toml.
 floors: $(VENV)/.installed
 	$(BIN)/python scripts/floors.py
+
+# What is written from the declarations of options.
+options: $(VENV)/.installed
+	$(BIN)/python -m edgeeff.pipeline.request.writing
 
 $(VENV)-peers/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV)-peers peers

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,10 +36,17 @@ from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.labels import given as given_labels
 from edgeeff.metrics import json_number, sqnr
-from edgeeff.pipeline import request
 from edgeeff.pipeline.build import tool_versions
+from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
+from edgeeff.pipeline.request import parts as request_parts
+from edgeeff.pipeline.resolve.folders import resolve_output
+from edgeeff.pipeline.resolve.labels import resolve_labels, sides
+from edgeeff.pipeline.resolve.meaning import resolve_meaning, resolve_task, task_warnings
+from edgeeff.pipeline.resolve.preprocessing import prepared, resolve_preprocess
+from edgeeff.pipeline.resolve.quantise import resolve_cpu_class
+from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.pipeline.steps import Options, golden_files, target_facts
-from edgeeff.preprocess import Channels, Preprocess
+from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.readme import readme
 from edgeeff.recipes import open_source
@@ -47,6 +54,11 @@ from edgeeff.target import Target
 from edgeeff.tasks import Meaning, checked_threshold
 from edgeeff.watched import Watched
 from edgeeff.zoo.sources import Identity
+
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
+
+    from edgeeff.pipeline.request.keywords import BuildKeywords
 
 #: The largest input, the most classes and the largest tensor (values) that anything is allocated for.
 _LARGEST, _MOST_CLASSES, _MOST_VALUES = 4096, 1 << 20, 1 << 29
@@ -81,16 +93,9 @@ def emit(
     path: Path,
     *,
     target: str,
-    mean: Channels,
-    std: Channels,
     images: Path | None = None,
-    output: Path = Path("dist"),
-    name: str | None = None,
-    labels: Path | str | None = None,
-    task: str | None = None,
-    threshold: float | None = None,
-    golden: int = verify.GOLDEN_IMAGES,
     progress: Progress | None = None,
+    **keywords: Unpack[BuildKeywords],
 ) -> Bundle:
     """Lower a Q/DQ ONNX graph for one target and write its bundle.
 
@@ -100,24 +105,23 @@ def emit(
     Args:
         path: The ONNX file; its input is normalised with ``mean`` and ``std`` on pixels of 0…255.
         target: An int8 target.
-        mean: Per channel, or one value for all.
-        std: Likewise.
         images: To verify with; None: the artifact is not run.
-        output: The bundle is written to ``<output>/<name>-<target>/``.
-        name: Instead of the file's.
-        labels: A text, CSV or JSON file of the classes' names, or ``imagenet``.
-        task: What the outputs mean; None: what the graph's end says. See :func:`edgeeff.build`.
-        threshold: Of a label's probability, for multilabel; None: 0.5.
-        golden: How many golden inputs the bundle carries.
         progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.
+        keywords: Those of a build that have a meaning here; ``mean`` and ``std`` are needed.
 
     Raises:
         GraphError: The graph breaks a rule of the hub or of the target that cannot be repaired, or holds an
             operator that no backend knows.
         VerificationError: The repaired graph or the artifact does not compute what the graph says.
     """
+    request = BuildRequest.of(**keywords)
+    refuse_other_verbs(request, "emit")
+    changed = resolve_preprocess(request.preprocess)
+    if not {"mean", "std"} <= changed.keys():
+        raise OptionError("the preprocessing is not clear", mend="pass both mean and std")
+    output, name, labels = request.output.output, request.output.name, request.meaning.labels
     progress = Recorder.of(progress)
-    wanted = request.resolve_targets([target], io=None)[0]
+    wanted = resolve_targets([target], io=None)[0]
     runtime = backends.runtime(wanted.runtime)
     if wanted.scheme is None:
         raise OptionError(f"{target} is a float target", mend="choose an int8 target")
@@ -130,13 +134,13 @@ def emit(
     graph, repairs = _repaired(given, path, wanted)
     channels, size, classes = _hub_shape(graph, path)
     own = Preprocess(size=size, mean=(0.0,) * channels, std=(1.0,) * channels)
-    preprocess = request.prepared(own, None, {"mean": mean, "std": std})
+    preprocess = prepared(own, None, changed)
     stem = _name(path)
-    folder = request.resolve_output(output, stem if name is None else name, [wanted])[0]
-    sides, negative = request.sides(given_labels(labels), classes)
-    names = request.resolve_labels(sides, None, classes, labels)
+    folder = resolve_output(output, stem if name is None else name, [wanted])[0]
+    given_names, negative = sides(given_labels(labels), classes)
+    names = resolve_labels(given_names, None, classes, labels)
     progress.warn_again(foreign_ends.warnings(graph, preprocess))
-    meaning, already = _meaning(graph, path, preprocess, classes, task, threshold, progress)
+    meaning, already = _meaning(graph, path, preprocess, classes, request.meaning, progress)
     if not meaning.exclusive:
         progress.tell(
             f"task     {meaning.task}: a label is there if its sigmoid is {meaning.threshold:g} or more"
@@ -152,8 +156,8 @@ def emit(
     usage = runtime.usage()
     if usage is not None and hasattr(usage, "cautions"):
         progress.warn_again(usage.cautions(emission))
-    if images is not None and golden:
-        chosen = open_source(images, count=golden)
+    if images is not None and request.output.golden:
+        chosen = open_source(images, count=request.output.golden)
         watched.add(picture.path for picture in chosen.pictures)
         looked = survey(chosen.pictures, preprocess)
         for line in (*chosen.notes, *looked.lines):
@@ -171,7 +175,7 @@ def emit(
         precision=wanted.precision,
         input=wanted.input,
         softmax=meaning.probable,
-        cpu_class=request.resolve_cpu_class("auto"),
+        cpu_class=resolve_cpu_class("auto"),
         preprocess=input_preprocess(wanted, preprocess),
         labels=names,
         classes=classes,
@@ -308,8 +312,7 @@ def _meaning(
     path: Path,
     preprocess: Preprocess,
     classes: int,
-    task: str | None,
-    threshold: float | None,
+    said: request_parts.Meaning,
     progress: Recorder,
 ) -> tuple[Meaning, bool]:
     """What the outputs mean, and whether the graph itself makes probabilities at its end.
@@ -319,13 +322,13 @@ def _meaning(
     """
     ends_in = foreign_ends.made(graph, str(path))
     options = Options(
-        task=request.resolve_task(task),
-        threshold=None if threshold is None else checked_threshold(threshold),
+        task=resolve_task(said.task),
+        threshold=None if said.threshold is None else checked_threshold(said.threshold),
         probabilities=bool(ends_in),
     )
     identity = Identity("foreign", str(path), path.stem, "", preprocess, classes, ends_in=ends_in)
-    meaning = request.resolve_meaning(options, identity)
-    progress.warn_again(request.task_warnings(meaning, identity, task))
+    meaning = resolve_meaning(options, identity)
+    progress.warn_again(task_warnings(meaning, identity, said.task))
     if ends_in == "sigmoid" and meaning.exclusive:
         raise OptionError(f"--task {meaning.task}, and {path} ends in a sigmoid", mend="leave out --task")
     return meaning, bool(ends_in)

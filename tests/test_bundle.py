@@ -17,7 +17,7 @@ from PIL import Image
 from edgeeff import backends
 from edgeeff.bundle import MANIFEST, Bundle, Manifest, is_ours, read_manifest, write_bundle
 from edgeeff.errors import BundleError, EdgeeffError, ImageError, MissingFileError, OutputError
-from edgeeff.pipeline import request
+from edgeeff.pipeline.resolve.folders import resolve_output
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 
@@ -425,7 +425,7 @@ def test_a_link_in_the_place_of_a_bundle_is_refused_at_once(bundle, tmp_path):
     place.symlink_to(bundle.folder)
     before = content(bundle.folder)
     with pytest.raises(OutputError, match="symbolic link"):
-        request.resolve_output(place.parent, "b0", [load_target("cpu-int8")])
+        resolve_output(place.parent, "b0", [load_target("cpu-int8")])
     with pytest.raises(OutputError, match="symbolic link"):
         write_bundle(place, manifest(), FILES)
     assert place.is_symlink() and content(bundle.folder) == before

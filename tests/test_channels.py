@@ -17,7 +17,7 @@ from edgeeff.graph.model import expand_functions
 from edgeeff.graph.order import turn_around
 from edgeeff.images import decode
 from edgeeff.metrics import sqnr
-from edgeeff.pipeline.request import order_warning
+from edgeeff.pipeline.resolve.preprocessing import order_warning
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import checkpoints
 from edgeeff.zoo.sources import Asked, onnx_file

@@ -43,7 +43,14 @@ OPEN_FOLDERS = (
         "pipeline/stages",
     ),
     *("quantization/rewrites", "quantization/steps", "quantization/estimators", "quantization/foreign"),
-    *("tasks", "graph/operators", "cli", "backends/tensorrt/deployment", "backends/tensorrt/repair"),
+    *(
+        "tasks",
+        "pipeline/resolve",
+        "graph/operators",
+        "cli",
+        "backends/tensorrt/deployment",
+        "backends/tensorrt/repair",
+    ),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

@@ -16,7 +16,7 @@ from edgeeff.cache import Cache
 from edgeeff.cli import application
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.metrics import sqnr
-from edgeeff.pipeline import request
+from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_warnings
 from edgeeff.pipeline.steps import Options
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
@@ -181,19 +181,16 @@ def test_an_onnx_file_that_ends_in_sigmoid(build, folder, make_module, reference
 def test_one_class_of_a_sigmoid_is_warned_of():
     identity = Identity("onnx_file", "net.onnx", "b0", "", Preprocess((8, 8), (0,) * 3, (1,) * 3), 3)
     ended = replace(identity, ends_in="sigmoid", threshold=0.3)
-    asked = request.resolve_meaning(Options(task="classification"), ended)
-    assert (
-        asked.exclusive
-        and "not those of the source" in request.task_warnings(asked, ended, "classification")[0]
-    )
-    own = request.resolve_meaning(Options(), ended)
-    assert (own.task, own.threshold) == ("multilabel", 0.3) and not request.task_warnings(own, ended, None)
-    assert request.resolve_meaning(Options(threshold=0.6), ended).threshold == 0.6
+    asked = resolve_meaning(Options(task="classification"), ended)
+    assert asked.exclusive and "not those of the source" in task_warnings(asked, ended, "classification")[0]
+    own = resolve_meaning(Options(), ended)
+    assert (own.task, own.threshold) == ("multilabel", 0.3) and not task_warnings(own, ended, None)
+    assert resolve_meaning(Options(threshold=0.6), ended).threshold == 0.6
     for name in ("softmax", "log_softmax"):
         with pytest.raises(OptionError, match="ends in a softmax"):
-            request.resolve_meaning(Options(task="multilabel"), replace(identity, ends_in=name))
+            resolve_meaning(Options(task="multilabel"), replace(identity, ends_in=name))
         with pytest.raises(OptionError, match="always 1"):
-            request.resolve_meaning(Options(), replace(identity, classes=1, ends_in=name))
+            resolve_meaning(Options(), replace(identity, classes=1, ends_in=name))
 
 
 @pytest.mark.parametrize(
@@ -203,8 +200,8 @@ def test_one_output_of_unknown_meaning_is_warned_of(ends_in, task, warned):
     """It may be a measure, an age or a score, of which a sigmoid says nothing."""
     preprocess = Preprocess((8, 8), (0,) * 3, (1,) * 3)
     identity = Identity("onnx_file", "net.onnx", "b0", "", preprocess, 1, ends_in=ends_in)
-    meaning = request.resolve_meaning(Options(task=task), identity)
-    assert any("a measure" in text for text in request.task_warnings(meaning, identity, task)) == warned
+    meaning = resolve_meaning(Options(task=task), identity)
+    assert any("a measure" in text for text in task_warnings(meaning, identity, task)) == warned
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ import edgeeff
 from edgeeff import recipes
 from edgeeff.cache import Cache
 from edgeeff.errors import CalibrationError, LabelsError, OptionError
-from edgeeff.pipeline import request
 from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.source import resolve_source, unsettled
 from edgeeff.pipeline.stages.identity import identify
 
 TARGETS = ["cpu-int8", "mobile-int8", "jetson-int8"]
@@ -324,9 +325,9 @@ def test_what_a_file_says_and_an_option_settles(inputs, tmp_path):
     options = inputs | {"checkpoint": tmp_path / "best.pt", "size": None}
     named = {"--size", "--mean, --std", "--channels"}
     for settled in ({}, {"size": 32}, {"mean": (127.0,) * 3, "std": (128.0,) * 3}, {"channels": "bgr"}):
-        asked = request.resolve_source(None, options["checkpoint"], None, None)
+        asked = resolve_source(BuildRequest.of(checkpoint=options["checkpoint"]))
         identity = identify(asked, Context.of(inputs["cache"])).identity
-        left = request.unsettled(identity.warnings, settled)
+        left = unsettled(identity.warnings, settled)
         gone = {", ".join(f"--{key}" for key in settled)} if settled else set()
         assert {text.rpartition("(")[2].rstrip(")") for text in left} == named - gone
 

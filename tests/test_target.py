@@ -7,7 +7,7 @@ import pytest
 from edgeeff import backends
 from edgeeff.backends import openvino
 from edgeeff.errors import EdgeeffError, OptionError, UnknownTargetError
-from edgeeff.pipeline.request import resolve_targets
+from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.target import load_scheme, load_target, resources, target_names
 
 GOOD = {"summary": '"A board"', "runtime": '"openvino"', "precision": '"fp32"', "input": '"uint8"'}

@@ -13,7 +13,7 @@ from edgeeff.cache import Cache
 from edgeeff.errors import OptionError
 from edgeeff.graph import expectations
 from edgeeff.graph.model import expand_functions
-from edgeeff.pipeline import request
+from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.quantization import quantize, recipe
 from edgeeff.quantization.rewrites import fold_preprocessing
 from edgeeff.target import Target, load_target, target_names
@@ -56,10 +56,10 @@ def graph_for(lite0):
 def test_it_is_made_or_refused_before_any_work(name, io, graph_for, lite0):
     if (name, io) in IMPOSSIBLE:
         with pytest.raises(OptionError, match=f"{name} cannot take {io} input") as caught:
-            request.resolve_targets(["cpu-int8" if name != "cpu-int8" else "cpu-fp32", name], io)
+            resolve_targets(["cpu-int8" if name != "cpu-int8" else "cpu-fp32", name], io)
         assert " or " in caught.value.mend or "float32" in caught.value.mend
         return
-    (target,) = request.resolve_targets([name], io)
+    (target,) = resolve_targets([name], io)
     target = target.served(None)
     emission = Emission(f"lite0-{name}", target, lite0.preprocess, tuple("abcdefghij"), True, None)
     files = backends.runtime(target.runtime).part("emit").emit(graph_for(target), emission)
@@ -70,7 +70,7 @@ def test_it_is_made_or_refused_before_any_work(name, io, graph_for, lite0):
 @pytest.mark.parametrize(("name", "io"), sorted(IMPOSSIBLE)[:4])
 def test_a_target_that_itself_asks_for_the_impossible_is_refused_too(name, io):
     with pytest.raises(OptionError, match="cannot take"):
-        request.resolve_targets([replace(load_target(name), input=io)], None)
+        resolve_targets([replace(load_target(name), input=io)], None)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_property_that_the_runtime_does_not_have_is_refused(target, properties
     if target.startswith("rtx"):
         pytest.importorskip("tensorrt_rtx", reason="the tensorrt-rtx extra is not installed")
     with pytest.raises(OptionError, match=said):
-        request.resolve_targets([replace(load_target(target), runtime_properties=properties)], None)
+        resolve_targets([replace(load_target(target), runtime_properties=properties)], None)
 
 
 def test_nothing_was_built_when_one_of_many_is_refused(tmp_path):

@@ -79,12 +79,12 @@ KINDS = (
         "^the head is taken to be own_head, the one Linear layer",
     ),
     Kind(
-        "pipeline/request.py label_warnings",
+        "pipeline/resolve/labels.py label_warnings",
         "network",
         "labels of the checkpoint stand for more than one class",
     ),
     Kind("images/folders.py _Walk.warnings", "images", ": skipped 1 hidden file"),
-    Kind("pipeline/request.py order_warning", "defaults", "(?i)order"),
+    Kind("pipeline/resolve/preprocessing.py order_warning", "defaults", "(?i)order"),
     Kind("backends/tflite/usage.py cautions", "defaults", "MediaPipe"),
     Kind("calibration/selection.py select", "defaults", "^no calibration images were passed"),
 )
@@ -148,10 +148,10 @@ ELSEWHERE = {
     "video.py Tally.warnings": "tests/test_video.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
     "pipeline/stages/doubts.py settle": "tests/test_doubts.py",
-    "pipeline/request.py task_warnings": "tests/test_multilabel.py",
+    "pipeline/resolve/meaning.py task_warnings": "tests/test_multilabel.py",
     "zoo/origin.py Doubt.warning": "tests/test_doubts.py",
     "graph/importing/ending.py read": "tests/graph/importing/test_endings.py",
-    "pipeline/build.py build": "tests/test_pipeline.py",
+    "pipeline/build.py run": "tests/test_pipeline.py",
     "zoo/sources/onnx_file.py described": "tests/test_channels.py",
 }
 

@@ -21,7 +21,7 @@ from edgeeff.cli import console, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
-_HELPERS = frozenset({"console", "options", "streams", "tables", "values"})
+_HELPERS = frozenset({"console", "options", "streams", "tables"})
 BAD_INPUT = 2
 INTERRUPTED = 130
 

@@ -3,141 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, options, tables, values
+from edgeeff.cli import console, options, tables
+from edgeeff.pipeline import request
+from edgeeff.pipeline.request.declaring import declared
+from edgeeff.pipeline.request.parts import Run
 
 if TYPE_CHECKING:
     from edgeeff.board import Board
     from edgeeff.pipeline.build import Built
+    from edgeeff.target import Target
+
+RUN = declared(Run)[0].group
 
 
+@options.declared(*request.options("build"), *declared(Run))
 def command(
-    target: Annotated[
-        list[str],
-        typer.Option("--target", "-t", metavar="<str>", help="A target, or its TOML file; repeatable."),
-    ],
-    model: options.Model = None,
-    checkpoint: options.Checkpoint = None,
-    weights: options.Weights = None,
-    calibration: options.Calibration = None,
-    validation: options.Validation = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder; a bundle is its NAME-TARGET.")
-    ] = Path("dist"),
-    name: Annotated[str | None, typer.Option(help="Name of the bundles. Default: the model's.")] = None,
-    size: options.Size = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    crop: options.Crop = None,
-    interpolation: options.Interpolation = None,
-    squash: options.Squash = None,
-    exif: options.Exif = None,
-    white: options.White = None,
-    channels: options.Channels = None,
-    padding: options.Padding = None,
-    bn_epsilon: options.BnEpsilon = None,
-    prefix: options.Prefix = None,
-    head: options.Head = None,
-    trust_checkpoint: options.TrustCheckpoint = False,
-    labels: options.Labels = None,
-    io: options.Io = None,
-    task: options.Task = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Of a label's probability, for multilabel. Default: 0.5.")
-    ] = None,
-    softmax: Annotated[
-        bool, typer.Option("--softmax", help="End in probabilities instead of logits, by softmax.")
-    ] = False,
-    probabilities: Annotated[
-        bool,
-        typer.Option(
-            "--probabilities", help="The same by softmax, or by sigmoid where the task is multilabel."
-        ),
-    ] = False,
-    count: options.Count = None,
-    seed: options.Seed = None,
-    effort: options.Effort = "balanced",
-    ranges: options.Ranges = None,
-    keep_float: options.KeepFloat = None,
-    min_sqnr: Annotated[
-        float | None, typer.Option(help="Keep the cheapest layers float that bring the logits to so many dB.")
-    ] = None,
-    max_drop: Annotated[
-        str | None, typer.Option(help="Likewise, to lose at most so many points of top-1: 0.3pt.")
-    ] = None,
-    max_latency_cost: Annotated[
-        str | None, typer.Option(help="The latency that float layers may add at most: 3%.")
-    ] = None,
-    plan: options.Plan = None,
-    board: options.Board = None,
-    cpu_class: options.CpuClass = "auto",
-    tuning: Annotated[
-        Path | None, typer.Option(help="Variants that --autotune found to be the fastest.")
-    ] = None,
-    autotune: Annotated[
-        bool, typer.Option("--autotune", help="Time the targets' variants here, and take the fastest.")
-    ] = False,
-    golden: Annotated[
-        int, typer.Option(callback=options.at_least(0), help="Golden inputs that a bundle carries.")
-    ] = 8,
-    force_calibration: options.ForceCalibration = False,
-    strict: options.Strict = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    said: dict[str, Any],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=RUN)] = False,
 ) -> int:
     """Build a trained EfficientNet for one or several targets, from one calibration."""
     from edgeeff.pipeline.build import build
 
-    named = _board(board, target) if board else None
+    own = {one.name: said.pop(one.name, one.default) for one in declared(Run)}
+    asked = request.BuildRequest.of(**said)
+    named = _board(own["board"], asked.output.targets) if own["board"] else None
     with console.ConsoleProgress() as progress:
-        built = build(
-            model,
-            targets=target,
-            checkpoint=checkpoint,
-            weights=weights,
-            calibration=calibration,
-            validation=validation,
-            output=output,
-            name=name,
-            size=values.size(size) if size else None,
-            mean=values.channels(mean) if mean else None,
-            std=values.channels(std) if std else None,
-            crop=crop,
-            interpolation=interpolation,
-            squash=squash,
-            exif=exif,
-            white=white,
-            channels=channels,
-            padding=padding,
-            bn_epsilon=bn_epsilon,
-            prefix=prefix,
-            head=head,
-            trust_checkpoint=trust_checkpoint,
-            labels=labels,
-            io=io,
-            task=task,
-            threshold=threshold,
-            softmax=softmax,
-            probabilities=probabilities,
-            count=count,
-            seed=seed,
-            effort=effort,
-            ranges=ranges,
-            plan=plan,
-            cpu_class=cpu_class,
-            tuning=tuning,
-            autotune=autotune,
-            golden=golden,
-            keep_float=values.names(keep_float) if keep_float else (),
-            min_sqnr=min_sqnr,
-            max_drop=max_drop,
-            max_latency_cost=max_latency_cost,
-            force_calibration=force_calibration,
-            progress=progress,
-        )
+        built = build(asked, progress=progress)
     found = [_on_board(b, named) if named else {} for b in built]
     if json:
         console.as_json([tables.built_json(b) | f for b, f in zip(built, found, strict=True)])
@@ -145,10 +40,10 @@ def command(
         console.table(tables.built_table(built))
         if named:
             _show_board(named, built, found)
-    return 1 if strict and any(b.warnings for b in built) else 0
+    return 1 if own["strict"] and any(b.warnings for b in built) else 0
 
 
-def _board(name: str, targets: list[str]) -> Board:
+def _board(name: str, targets: Sequence[str | Target]) -> Board:
     """The board, before anything is built: it is known, and every target suits it."""
     from edgeeff.backends.tensorrt.builds import builds
     from edgeeff.board import load_board, require_suited
@@ -157,7 +52,7 @@ def _board(name: str, targets: list[str]) -> Board:
     board = load_board(name)
     builds(board)
     for target in targets:
-        require_suited(board, load_target(target))
+        require_suited(board, load_target(target) if isinstance(target, str) else target)
     return board
 
 

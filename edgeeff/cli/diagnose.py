@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from edgeeff.cli import console, options, tables, values
+from edgeeff.cli import console, options, tables
 from edgeeff.errors import OutputError
+from edgeeff.pipeline import request
 
 if TYPE_CHECKING:
     from edgeeff.diagnosis.findings import Diagnosis, Finding
 
 
+@options.declared(*request.options("diagnose"))
 def command(
+    said: dict[str, Any],
     target: Annotated[str, typer.Option("--target", "-t", help="An int8 target, or its TOML file.")],
-    model: options.Model = None,
-    checkpoint: options.Checkpoint = None,
-    weights: options.Weights = None,
-    calibration: options.Calibration = None,
-    validation: options.Validation = None,
-    size: options.Size = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    crop: options.Crop = None,
-    interpolation: options.Interpolation = None,
-    squash: options.Squash = None,
-    exif: options.Exif = None,
-    white: options.White = None,
-    channels: options.Channels = None,
-    padding: options.Padding = None,
-    bn_epsilon: options.BnEpsilon = None,
-    prefix: options.Prefix = None,
-    head: options.Head = None,
-    trust_checkpoint: options.TrustCheckpoint = False,
-    task: options.Task = None,
-    io: options.Io = None,
-    count: options.Count = None,
-    seed: options.Seed = None,
-    effort: options.Effort = "balanced",
-    ranges: options.Ranges = None,
-    keep_float: options.KeepFloat = None,
-    plan: options.Plan = None,
-    cpu_class: options.CpuClass = "auto",
-    force_calibration: options.ForceCalibration = False,
     images: Annotated[
         int, typer.Option(callback=options.at_least(1), help="Held-out images to look at.")
     ] = 32,
@@ -70,41 +44,7 @@ def command(
     from edgeeff.diagnosis import diagnose, page  # it brings torch
 
     with console.ConsoleProgress() as progress:
-        found = diagnose(
-            target,
-            model=model,
-            checkpoint=checkpoint,
-            weights=weights,
-            calibration=calibration,
-            validation=validation,
-            size=values.size(size) if size else None,
-            mean=values.channels(mean) if mean else None,
-            std=values.channels(std) if std else None,
-            crop=crop,
-            interpolation=interpolation,
-            squash=squash,
-            exif=exif,
-            white=white,
-            channels=channels,
-            padding=padding,
-            bn_epsilon=bn_epsilon,
-            prefix=prefix,
-            head=head,
-            trust_checkpoint=trust_checkpoint,
-            task=task,
-            io=io,
-            count=count,
-            seed=seed,
-            effort=effort,
-            ranges=ranges,
-            keep_float=values.names(keep_float) if keep_float else (),
-            plan=plan,
-            cpu_class=cpu_class,
-            force_calibration=force_calibration,
-            images=images,
-            kernels=kernels,
-            progress=progress,
-        )
+        found = diagnose(target, images=images, kernels=kernels, progress=progress, **said)
     if html is not None:
         write_file(html, page.write(found).encode())
     if json:

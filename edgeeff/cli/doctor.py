@@ -21,14 +21,14 @@ def command(
     from edgeeff.cache import Cache
     from edgeeff.harness import machine
     from edgeeff.installing import install_line
-    from edgeeff.pipeline import request
+    from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
 
     named = load_board(board) if board else None
     planned = builds(named) if named else []
     here = machine.describe()
     rows: list[dict[str, Any]] = []
-    absent = request.missing_for_build()
-    rows.append({"part": "build bundles", "missing": absent, "install": request.INSTALL_BUILD_WING})
+    absent = missing_for_build()
+    rows.append({"part": "build bundles", "missing": absent, "install": INSTALL_BUILD_WING})
     for name in backends.runtime_names():
         runtime = backends.runtime(name)
         missing = runtime.missing_to_run()

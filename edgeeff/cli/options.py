@@ -1,12 +1,32 @@
-"""Options that several verbs share: of the network, its images and its recipe."""
+"""Options that several verbs share, made from their declarations in :mod:`edgeeff.pipeline.request.parts`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from edgeeff.pipeline.request.declaring import Option
+
+White = Annotated[
+    float | None,
+    typer.Option(help="Value that is white in 16-bit, 32-bit or float images: 4095, 65535, 1."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="Names of the classes: a text (one a line), CSV or JSON file, or imagenet."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there was a warning.")]
+Board = Annotated[
+    str | None,
+    typer.Option(help="An NVIDIA board: orin-nano, agx-orin, thor …, or a TOML file of your own."),
+]
+
+Command = Callable[..., int]
 
 
 def at_least(least: int) -> Callable[[int | None], int | None]:
@@ -24,111 +44,75 @@ def at_least(least: int) -> Callable[[int | None], int | None]:
     return check
 
 
-Model = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="A network of `edgeeff models`. Default: the checkpoint says it."),
-]
-Checkpoint = Annotated[
-    str | None,
-    typer.Option(help="Trained weights (.pt .safetensors .h5 .keras …), a .onnx, or module:callable."),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(help="Instead of --checkpoint: imagenet, or a repository of the Hugging Face hub."),
-]
-Calibration = Annotated[
-    Path | None, typer.Option(help="Images of your domain: folder, list file, .npz or recipe .toml.")
-]
-Validation = Annotated[
-    Path | None, typer.Option(help="Images to judge by. Default: a fifth of the calibration images.")
-]
-Size = Annotated[str | None, typer.Option(help="Input size, 224 or 192x256 (height x width).")]
-Mean = Annotated[
-    str | None,
-    typer.Option(help="Of the training, on pixels 0…255, if not the model's own: 127 or 124,116,104."),
-]
-Std = Annotated[str | None, typer.Option(help="Likewise: 128 or 58,57,57.")]
-Crop = Annotated[float | None, typer.Option(help="Share of the resized photo that the centre crop keeps.")]
-Interpolation = Annotated[str | None, typer.Option(help="Of the resize: bicubic or bilinear.")]
-Squash = Annotated[
-    bool | None, typer.Option("--squash/--keep-ratio", help="Whether the resize may change the ratio.")
-]
-Exif = Annotated[
-    bool | None,
-    typer.Option("--exif/--no-exif", help="Turn photos as their EXIF orientation says. Default: no."),
-]
-White = Annotated[
-    float | None,
-    typer.Option(help="Value that is white in 16-bit, 32-bit or float images: 4095, 65535, 1."),
-]
-Channels = Annotated[
-    str | None,
-    typer.Option(help="Order in which the network takes colours: rgb, or bgr (OpenCV's). Default: rgb."),
-]
-Padding = Annotated[
-    str | None,
-    typer.Option(
-        help="same (TensorFlow's), symmetric, static:SIZE (SAME as for images of SIZE, whatever the input) "
-        "or edgetpu (the authors'). Default: the checkpoint's origin's."
-    ),
-]
-BnEpsilon = Annotated[float | None, typer.Option(help="Of batch normalisation. Default: likewise.")]
-Prefix = Annotated[
-    str | None,
-    typer.Option(
-        help="Take what lies under this name in the checkpoint alone, of several networks: student."
-    ),
-]
-Head = Annotated[
-    str | None,
-    typer.Option(help="What the head computes, if no name says it: linear,bn,linear or fc2:linear."),
-]
-TrustCheckpoint = Annotated[
-    bool,
-    typer.Option(
-        "--trust-checkpoint",
-        help="Run a checkpoint that is code: TorchScript, torch.export, module:callable.",
-    ),
-]
-Task = Annotated[
-    str | None,
-    typer.Option(
-        help="classification, or multilabel (sigmoid). Default: the network's; one logit: multilabel."
-    ),
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option(help="Names of the classes: a text (one a line), CSV or JSON file, or imagenet."),
-]
-Io = Annotated[str | None, typer.Option(help="Input type: float32, uint8 or int8. Default: the target's.")]
-Count = Annotated[
-    int | None,
-    typer.Option(
-        callback=at_least(1), help="Images to use at most, a fifth of them to judge by. Default: 256."
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Of the choice of calibration images.")]
-Effort = Annotated[
-    str, typer.Option(help="Recipe of quantisation: fast, balanced, max, or a TOML file of your own.")
-]
-Ranges = Annotated[
-    str | None,
-    typer.Option(help="Instead of the recipe's: minmax, percentile, mse, weighted or entropy."),
-]
-KeepFloat = Annotated[
-    str | None, typer.Option(help="Layers that stay float, by name or pattern: stem*,blocks.0.")
-]
-Plan = Annotated[
-    Path | None,
-    typer.Option(help="Ranges of another tool: AIMET encodings, a TensorRT cache, or a Q/DQ .onnx."),
-]
-CpuClass = Annotated[str, typer.Option(help="auto, avx2, vnni, bf16 or arm.")]
-ForceCalibration = Annotated[
-    bool,
-    typer.Option("--force-calibration", help="Calibrate even with images that are mostly blank or noise."),
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there was a warning.")]
-Board = Annotated[
-    str | None,
-    typer.Option(help="An NVIDIA board: orin-nano, agx-orin, thor …, or a TOML file of your own."),
-]
+def declared(*shared: Option) -> Callable[[Command], Command]:
+    """Give a verb options that are declared elsewhere, before those of its own signature.
+
+    The verb's first parameter is ``said``: of those options, the ones that stand on the command line, by
+    their names, as they were written.
+    """
+
+    def decorate(command: Command) -> Command:
+        own = inspect.signature(command, eval_str=True)
+        hints = get_type_hints(command, include_extras=True)
+        kept = [p.replace(annotation=hints[p.name]) for p in list(own.parameters.values())[1:]]
+        made = [parameter for one in shared for parameter in _parameters(one)]
+        names = {one.name: one for one in shared}
+
+        @wraps(command)
+        def called(context: typer.Context, **values: Any) -> int:
+            said: dict[str, Any] = {}
+            for name in [*names, *(_switched_off(name) for name in names)]:
+                value = values.pop(name, None)
+                source = context.get_parameter_source(name)
+                if source is not None and source.name == "COMMANDLINE":
+                    said[name.removeprefix(_OFF)] = value != name.startswith(_OFF) if value is True else value
+            return command(said, **values)
+
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        signature = own.replace(parameters=[context, *made, *_keyword_only(kept)])
+        called.__signature__ = signature  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        del called.__wrapped__  # its signature is not this one's
+        return called
+
+    return decorate
+
+
+_OFF = "_off_"
+
+
+def _switched_off(name: str) -> str:
+    return f"{_OFF}{name}"
+
+
+def _keyword_only(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+
+
+def _parameters(one: Option) -> list[inspect.Parameter]:
+    """An option as Typer's parameters: one; and a hidden one that switches it off."""
+    flags = [one.flag, *([one.declared.short] if one.declared.short else [])]
+    shown_off = one.switch and one.default is None
+    if shown_off:
+        flags[0] = f"{one.flag}/{one.off}"
+    said = typer.Option(
+        *flags,
+        help=one.help,
+        metavar=one.declared.shown,
+        rich_help_panel=one.group,
+        show_default=one.default not in (None, False, ()),
+    )
+    made = [_parameter(one.name, one.kind.cli, one.default, said)]
+    if one.switch and not shown_off:
+        off = typer.Option(one.off, hidden=True)
+        made.append(_parameter(_switched_off(one.name), bool, False, off))
+    return made
+
+
+def _parameter(name: str, kind: Any, default: Any, said: Any) -> inspect.Parameter:
+    if kind == list[str]:
+        default = list(default)
+    elif default is None or isinstance(default, tuple):
+        kind, default = kind | None, None
+    annotation = Annotated[kind, said]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

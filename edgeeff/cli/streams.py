@@ -97,7 +97,7 @@ def _lenient(stream: TextIO | None, number: int) -> tuple[TextIO, _Lenient]:
 
 
 def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What stands in a text for characters that an encoding has not: ``->`` for an arrow, else ``\\uXXXX``."""
+    """What stands in a text for characters that an encoding lacks: ``->`` for an arrow, else ``\\uXXXX``."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end].translate(_SPELLINGS)

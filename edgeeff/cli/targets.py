@@ -12,7 +12,7 @@ from edgeeff.cli import console, tables
 def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the targets: runtime, precision, input type, and whether this machine can build them."""
     from edgeeff import backends
-    from edgeeff.pipeline import request
+    from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
     from edgeeff.target import load_target, target_names
 
     found = [load_target(name) for name in target_names()]
@@ -26,7 +26,7 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
                     "precision": t.precision,
                     "input": t.input,
                     "scheme": t.scheme.name if t.scheme else None,
-                    "missing": [*request.missing_for_build(), *backends.runtime(t.runtime).missing()],
+                    "missing": [*missing_for_build(), *backends.runtime(t.runtime).missing()],
                 }
                 for t in found
             ]
@@ -34,8 +34,8 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         return
     made = tables.new("target", "precision", "runtime", "input", "can be built here", "what it is")
     for t in found:
-        if request.missing_for_build():
-            here = f"no: {request.INSTALL_BUILD_WING}"
+        if missing_for_build():
+            here = f"no: {INSTALL_BUILD_WING}"
         else:
             absent = backends.runtime(t.runtime).missing()
             here = f"no: {backends.runtime(t.runtime).install}" if absent else "yes"

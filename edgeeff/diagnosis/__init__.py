@@ -6,11 +6,9 @@ on held-out images ─▶ findings ─▶ advice. ``page`` writes it all as HTML
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -25,9 +23,11 @@ from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
 from edgeeff.harness.verify import FEW
 from edgeeff.memory import give_back
-from edgeeff.pipeline import mixed, request, steps
+from edgeeff.pipeline import mixed, steps
 from edgeeff.pipeline.build import build, prepare
-from edgeeff.preprocess import Channels
+from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
+from edgeeff.pipeline.resolve.quantise import resolve_options
+from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.progress import Progress, Recorder, Silent, recorded
 from edgeeff.quantization import recipe
 from edgeeff.target import Target
@@ -35,42 +35,10 @@ from edgeeff.target import Target
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
 
+    from edgeeff.pipeline.request.keywords import BuildKeywords
+
 #: Held-out images that are looked at if not told otherwise.
 IMAGES = 32
-
-
-class Asked(TypedDict, total=False):
-    """What may be asked of network, images and recipe: as in :func:`edgeeff.pipeline.build.build`."""
-
-    model: str | None
-    checkpoint: Path | str | None
-    weights: str | None
-    calibration: Path | str | None
-    validation: Path | str | None
-    size: int | tuple[int, int] | None
-    mean: Channels | None
-    std: Channels | None
-    crop: float | None
-    interpolation: str | None
-    squash: bool | None
-    exif: bool | None
-    white: float | None
-    channels: str | None
-    padding: str | None
-    bn_epsilon: float | None
-    prefix: str | None
-    head: str | None
-    trust_checkpoint: bool
-    task: str | None
-    io: str | None
-    count: int | None
-    seed: int | None
-    effort: str
-    ranges: str | None
-    plan: Path | str | None
-    keep_float: Sequence[str]
-    cpu_class: str
-    force_calibration: bool
 
 
 @recorded
@@ -81,7 +49,7 @@ def diagnose(
     kernels: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
-    **asked: Unpack[Asked],
+    **keywords: Unpack[BuildKeywords],
 ) -> Diagnosis:
     """Find what the quantised network loses, tensor by tensor and layer by layer.
 
@@ -91,7 +59,7 @@ def diagnose(
         kernels: Also build the bundle, in a temporary folder, and ask its runtime which kernels it takes.
         cache: Where stage results are kept; None: the user's.
         progress: Told what is going on.
-        asked: As of a build.
+        keywords: Those of a build that have a meaning here.
 
     Raises:
         EdgeeffError: One of its kinds, for bad input.
@@ -99,13 +67,15 @@ def diagnose(
     progress = Recorder.of(progress)
     if images < 1:
         raise OptionError(f"--images {images}", mend="look at one image at least, 32 say more")
-    (wanted,) = request.resolve_targets([target], asked.get("io"))
+    asked = BuildRequest.of(**keywords)
+    refuse_other_verbs(asked, "diagnose")
+    (wanted,) = resolve_targets([target], asked.output.io)
     if wanted.scheme is None:
         raise OptionError(
             f"{wanted.name} is a float target: nothing is quantised",
             mend="choose an int8 one of `edgeeff targets`",
         )
-    work = _work(asked, cache or Cache.default(), progress)
+    work = prepare(asked, resolve_options(asked), cache=cache or Cache.default(), progress=progress)
     wanted = work.served(wanted)
     raw = backends.runtime(wanted.runtime).holds_pixels(wanted.input)
     draft = work.draft(wanted, raw, mixed.floating(work, wanted, raw, {}).layers)
@@ -124,21 +94,6 @@ def diagnose(
     return replace(found, warnings=progress.warnings)
 
 
-def _work(asked: Asked, cache: Cache, progress: Recorder) -> steps.Work:
-    """The steps of a build that was asked for in these words."""
-    options = steps.Options(
-        task=request.resolve_task(asked.get("task")),
-        effort=request.resolve_effort(asked.get("effort", "balanced")),
-        ranges=request.resolve_ranges(asked.get("ranges")),
-        plan=request.resolve_plan(asked.get("plan")),
-        keep_float=tuple(asked.get("keep_float", ())),
-        cpu_class=request.resolve_cpu_class(asked.get("cpu_class", "auto")),
-    )
-    decided = ("task", "effort", "ranges", "plan", "keep_float", "cpu_class", "io")
-    rest: Any = {name: value for name, value in asked.items() if name not in decided}
-    return prepare(**rest, options=options, cache=cache, progress=progress)
-
-
 def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
     """Held-out images as inputs of the graph, in batches."""
     validation = work.images.validation
@@ -155,12 +110,12 @@ def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
 
 
 def _with_kernels(
-    found: Diagnosis, target: Target, asked: Asked, cache: Cache, progress: Recorder
+    found: Diagnosis, target: Target, asked: BuildRequest, cache: Cache, progress: Recorder
 ) -> Diagnosis:
     """The same with the kernels that the runtime takes, if it is here: of a bundle that is gone then."""
     progress.stage("building it, to ask its runtime for kernels")
     with TemporaryDirectory(prefix=TEMPORARY) as folder:
-        (built,) = build(targets=[target], output=folder, golden=0, cache=cache, progress=Silent(), **asked)
+        (built,) = build(asked, targets=[target], output=folder, golden=0, cache=cache, progress=Silent())
         progress.warn_again(built.warnings)
         try:
             check = built.bundle.check()

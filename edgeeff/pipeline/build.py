@@ -8,10 +8,10 @@ only what is new. Nothing is written until it is whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeeff import backends
 from edgeeff.bundle import Bundle, Manifest, write_bundle
@@ -19,20 +19,38 @@ from edgeeff.cache import Cache, key_of, versions
 from edgeeff.calibration.selection import select
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.harness.record import record
-from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.images.survey import survey
 from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
-from edgeeff.pipeline import mixed, request, stages, steps
+from edgeeff.pipeline import mixed, stages, steps
 from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
+from edgeeff.pipeline.resolve.images import photos_line
+from edgeeff.pipeline.resolve.labels import label_warnings, no_labels_line, resolve_labels, sides
+from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_line, task_warnings
+from edgeeff.pipeline.resolve.preprocessing import (
+    in_rgb,
+    order_warning,
+    prepared,
+    preprocess_line,
+    refuse_second_normalisation,
+    resolve_preprocess,
+)
+from edgeeff.pipeline.resolve.quantise import resolve_options
+from edgeeff.pipeline.resolve.source import network_line, resolve_source, unsettled, whose
+from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.pipeline.stages import doubts
 from edgeeff.pipeline.stages.identity import identify
 from edgeeff.pipeline.verifying import verify_bundle
-from edgeeff.preprocess import Channels
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget
 from edgeeff.target import Target
-from edgeeff.tasks import checked_threshold
+
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
+
+    from edgeeff.pipeline.request.keywords import BuildKeywords
 
 #: Distributions whose version can change a bundle's bytes, beside those of its runtime.
 TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "onnxruntime", "numpy", "pillow")
@@ -67,174 +85,61 @@ class Built:
 
 @recorded
 def build(
-    model: str | None = None,
+    request: BuildRequest | str | None = None,
+    /,
     *,
-    targets: Sequence[str | Target],
-    checkpoint: Path | str | None = None,
-    weights: str | None = None,
-    calibration: Path | str | None = None,
-    validation: Path | str | None = None,
-    output: Path | str = "dist",
-    name: str | None = None,
-    size: int | tuple[int, int] | None = None,
-    mean: Channels | None = None,
-    std: Channels | None = None,
-    crop: float | None = None,
-    interpolation: str | None = None,
-    squash: bool | None = None,
-    exif: bool | None = None,
-    white: float | None = None,
-    channels: str | None = None,
-    padding: str | None = None,
-    bn_epsilon: float | None = None,
-    prefix: str | None = None,
-    head: str | None = None,
-    trust_checkpoint: bool = False,
-    labels: Path | str | Sequence[str] | Mapping[Any, Any] | None = None,
-    io: str | None = None,
-    task: str | None = None,
-    threshold: float | None = None,
-    softmax: bool = False,
-    probabilities: bool = False,
-    count: int | None = None,
-    seed: int | None = None,
-    effort: str = "balanced",
-    ranges: str | None = None,
-    plan: Path | str | None = None,
-    cpu_class: str = "auto",
-    tuning: Path | str | None = None,
-    autotune: bool = False,
-    golden: int = GOLDEN_IMAGES,
-    keep_float: Sequence[str] = (),
-    min_sqnr: float | None = None,
-    max_drop: float | str | None = None,
-    max_latency_cost: float | str | None = None,
-    force_calibration: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
+    **keywords: Unpack[BuildKeywords],
 ) -> list[Built]:
     """Build a trained network for one or several targets, from one calibration.
 
     Args:
-        model: The network's name, ours or another library's; None: the checkpoint says it.
-        targets: Targets by name, or the paths of TOML files.
-        checkpoint: Trained weights: a file or folder, an ONNX file, or ``module:callable``; None:
-            ``weights``.
-        weights: ``imagenet``, or a repository of the Hugging Face hub; None: ImageNet's, those an installed
-            package carries first.
-        calibration: Folder of images, list file, .npz or recipe; None: photos of installed packages.
-        validation: Images to judge by; None: every fifth calibration image is held out.
-        output: Bundles are written to ``<output>/<name>-<target>/``.
-        name: Instead of the model's name.
-        size: Input height and width, pixels; None: the model's own.
-        mean: Of each RGB channel, on pixels of 0…255, or one value for all; None: the model's own.
-        std: Likewise.
-        crop: The share of the resized photo that the centre crop keeps, 0…1; None: the checkpoint's origin's.
-        interpolation: Filter of the resize, bicubic or bilinear; None: likewise.
-        squash: Whether a photo is resized without keeping its ratio of sides; None: likewise.
-        exif: Whether photos are turned as their EXIF orientation says; None: no, as in timm, torchvision and
-            Keras.
-        white: The value that is white in images of more than 8 bits which do not declare it; None: what their
-            container holds, or a guess that is warned of.
-        channels: rgb or bgr: in which order the network takes three colours, and ``mean`` and ``std`` are
-            given; None: rgb. A bundle takes RGB whatever its network takes.
-        padding: same, symmetric, static:SIZE or edgetpu; None: the checkpoint's origin's.
-        bn_epsilon: Of batch normalisation; None: likewise.
-        prefix: Take only the tensors whose names begin so, of a checkpoint with several networks.
-        head: What the head computes, where no name says it: ``linear,bn,relu,linear``; ``fc2:linear`` of the
-            layers under a name.
-        trust_checkpoint: Run a checkpoint that is code: TorchScript, torch.export, ``module:callable``.
-        labels: Names of the classes, a mapping to or from their numbers, a text, CSV or JSON file of them,
-            or ``imagenet``; None: those of the checkpoint.
-        io: Input type instead of the targets' own: float32, uint8 or int8.
-        task: What the outputs mean: classification (one class an image) or multilabel (any number of
-            labels, each by its sigmoid); None: what the source says; one logit is multilabel.
-        threshold: Of a label's probability, for multilabel; None: 0.5.
-        softmax: End in probabilities instead of logits, by softmax.
-        probabilities: Likewise, by softmax or sigmoid as the task is.
-        count: How many calibration images to use at most.
-        seed: Of their choice.
-        effort: The recipe of quantisation: fast, balanced, max, or a TOML file of the user's own.
-        ranges: Instead of the recipe's: how activation ranges are chosen, minmax, percentile, mse, ….
-        plan: Ranges that another tool chose: AIMET encodings, a TensorRT calibration cache, a Q/DQ .onnx.
-        cpu_class: auto, avx2, vnni, bf16 or arm; avx2 keeps weights to seven bits.
-        tuning: A file that ``autotune`` wrote: the variants that this network's product runs fastest.
-        autotune: Time the targets' variants on this machine, take the fastest, and write the tuning to
-            ``<output>/<name>-tuning.json``.
-        golden: How many golden inputs a bundle carries.
-        keep_float: Layers that stay float: names, their beginnings up to a dot, or patterns with ``*``.
-        min_sqnr: Keep the cheapest layers float that bring the logits to so many dB.
-        max_drop: Likewise that lose at most so many points of top-1 (0.3, ``"0.3pt"``); needs labels.
-        max_latency_cost: The latency that float layers may add at most, per cent (3, ``"3%"``).
-        force_calibration: Calibrate even with images that are mostly blank or noise.
-        cache: Where stage results are kept; None: the user's.
-        progress: Told what is going on; None: warnings go to Python's ``warnings``, as
+        request: All that is said of the build, or ``model``'s value; None: the keywords say it all.
+        cache: Where the results of stages are kept; None: the user's.
+        progress: Hears what is going on; None: warnings go to Python's ``warnings``, as
             :class:`~edgeeff.errors.EdgeeffWarning`, each once. They are in ``Built.warnings`` either way.
+        keywords: Of :class:`BuildRequest`, instead of what ``request`` says.
 
     Raises:
         EdgeeffError: One of its kinds, for bad input; nothing half-written is left. Its ``warnings`` are what
             had been warned of by then.
     """
     progress = Recorder.of(progress)
-    cpu = request.resolve_cpu_class(cpu_class)
-    options = steps.Options(
-        task=request.resolve_task(task),
-        threshold=None if threshold is None else checked_threshold(threshold),
-        softmax=softmax,
-        probabilities=probabilities,
-        effort=request.resolve_effort(effort),
-        ranges=request.resolve_ranges(ranges),
-        plan=request.resolve_plan(plan),
-        golden=request.resolve_golden(golden),
-        cpu_class=cpu,
-        keep_float=tuple(keep_float),
-        budget=budget.read(min_sqnr, max_drop, max_latency_cost),
-        tuning=request.resolve_tuning(tuning, autotune),
-    )
-    request.refuse_output(Path(output), name)
-    wanted = request.resolve_targets(targets, io)
-    named = given(labels)
+    if isinstance(request, str):
+        keywords["model"] = request
+        request = None
+    return run((request or BuildRequest()).changed(**keywords), cache=cache, progress=progress)
+
+
+def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> list[Built]:
+    """The story of :func:`build`, of a request that is whole."""
+    options = resolve_options(request)
+    output, name = request.output.output, request.output.name
+    refuse_output(output, name)
+    wanted = resolve_targets(request.output.targets, request.output.io)
+    labels, golden, autotune = request.meaning.labels, request.output.golden, request.quantise.autotune
+    cpu, named = options.cpu_class, given(labels)
     work = prepare(
-        model,
-        checkpoint=checkpoint,
-        weights=weights,
-        calibration=calibration,
-        validation=validation,
-        size=size,
-        mean=mean,
-        std=std,
-        crop=crop,
-        interpolation=interpolation,
-        squash=squash,
-        exif=exif,
-        white=white,
-        channels=channels,
-        padding=padding,
-        bn_epsilon=bn_epsilon,
-        prefix=prefix,
-        head=head,
-        trust_checkpoint=trust_checkpoint,
-        count=count,
-        seed=seed,
-        force_calibration=force_calibration,
-        options=options,
+        request,
+        options,
         quantises=any(target.scheme for target in wanted),
         cache=cache,
         progress=progress,
     )
     identity, preprocess, images = work.identity, work.preprocess, work.images
-    sides, negative = request.sides(named or identity.labels, identity.classes)
-    work.labels = tuple(sides) if sides else None
-    if negative and sides:
-        progress.tell(f"labels   the logit is {sides[0]!r}, the second of two; without it {negative!r}")
-    names = request.resolve_labels(sides, identity.labels, identity.classes, labels)
+    given_names, negative = sides(named or identity.labels, identity.classes)
+    work.labels = tuple(given_names) if given_names else None
+    if negative and given_names:
+        progress.tell(f"labels   the logit is {given_names[0]!r}, the second of two; without it {negative!r}")
+    names = resolve_labels(given_names, identity.labels, identity.classes, labels)
     if not are_known(names):
-        progress.tell(request.no_labels_line(identity.classes))
-    progress.warn_again(request.label_warnings(names))
+        progress.tell(no_labels_line(identity.classes))
+    progress.warn_again(label_warnings(names))
     name = identity.model if name is None else name
-    folders = request.resolve_output(Path(output), name, wanted)
+    folders = resolve_output(output, name, wanted)
     if autotune:
-        work.tune(wanted, Path(output) / f"{name}-tuning.json")
+        work.tune(wanted, output / f"{name}-tuning.json")
     judged = work.classes_named(images.validation)
     work.cache.watched.refuse_changed()
     inputs = {
@@ -291,7 +196,7 @@ def build(
                 digests={"inputs": keys[target.name], **work.digests(hub)},
                 tools=tool_versions(target),
                 files={},
-                origin=request.whose(identity),
+                origin=whose(identity),
                 task=work.meaning.task,
                 threshold=work.meaning.threshold,
                 negative=negative,
@@ -305,72 +210,47 @@ def build(
 
 
 def prepare(
-    model: str | None = None,
-    *,
-    checkpoint: Path | str | None = None,
-    weights: str | None = None,
-    calibration: Path | str | None = None,
-    validation: Path | str | None = None,
-    size: int | tuple[int, int] | None = None,
-    mean: Channels | None = None,
-    std: Channels | None = None,
-    crop: float | None = None,
-    interpolation: str | None = None,
-    squash: bool | None = None,
-    exif: bool | None = None,
-    white: float | None = None,
-    channels: str | None = None,
-    padding: str | None = None,
-    bn_epsilon: float | None = None,
-    prefix: str | None = None,
-    head: str | None = None,
-    trust_checkpoint: bool = False,
-    count: int | None = None,
-    seed: int | None = None,
-    force_calibration: bool = False,
+    request: BuildRequest,
     options: steps.Options,
+    *,
     quantises: bool = True,
     cache: Cache | None = None,
     progress: Recorder,
 ) -> steps.Work:
     """The steps of a build, ready to be taken: the network is known, the images are chosen.
 
-    Args are those of :func:`build`; ``quantises`` says whether any target needs calibration.
+    Args:
+        request: What is built.
+        options: What it says of every target (:func:`~edgeeff.pipeline.resolve.quantise.resolve_options`).
+        quantises: Whether any target needs calibration.
+        cache: Where the results of steps are kept; None: the user's.
+        progress: Hears what is going on.
     """
-    asked = request.resolve_source(
-        *(model, checkpoint, weights, size),
-        padding=padding,
-        epsilon=bn_epsilon,
-        prefix=prefix,
-        head=head,
-        trust=trust_checkpoint,
-        channels=channels,
-    )
-    changed = request.resolve_preprocess(
-        mean=mean, std=std, crop=crop, interpolation=interpolation, squash=squash, exif=exif, white=white
-    )
+    asked = resolve_source(request)
+    changed = resolve_preprocess(request.preprocess)
+    calibration, validation = request.images.calibration, request.images.validation
     context = Context.of(cache, progress)
     source = identify(asked, context)
     identity = source.identity
-    request.refuse_second_normalisation(identity, changed)
-    own = request.prepared(identity.preprocess, asked.size, changed)
-    preprocess, turned = request.in_rgb(own, asked.channels)
-    progress.tell(request.network_line(identity))
+    refuse_second_normalisation(identity, changed)
+    own = prepared(identity.preprocess, asked.size, changed)
+    preprocess, turned = in_rgb(own, asked.channels)
+    progress.tell(network_line(identity))
     by_option = changed | ({"size": asked.size} if asked.size else {})
     settling = by_option | ({"channels": asked.channels} if asked.channels else {})
-    progress.warn_again(request.unsettled(identity.warnings, settling))
-    if doubt := request.order_warning(own, asked.channels):
+    progress.warn_again(unsettled(identity.warnings, settling))
+    if doubt := order_warning(own, asked.channels):
         progress.warn(doubt)
     if turned:
         progress.tell(turned)
-    meaning = request.resolve_meaning(options, identity)
-    progress.warn_again(request.task_warnings(meaning, identity, options.task))
+    meaning = resolve_meaning(options, identity)
+    progress.warn_again(task_warnings(meaning, identity, options.task))
     if not meaning.exclusive:
-        progress.tell(request.task_line(meaning, identity))
+        progress.tell(task_line(meaning, identity))
         budget.refuse_drop(options.budget, meaning.task)
-    progress.tell(request.preprocess_line(preprocess, by_option, identity.said))
+    progress.tell(preprocess_line(preprocess, by_option, identity.said))
     images = select(
-        *(Path(calibration) if calibration else None, Path(validation) if validation else None, count, seed),
+        *(calibration, validation, request.images.count, request.images.seed),
         calibrates=quantises,
     )
     pictures = [*images.calibration.pictures, *images.validation.pictures]
@@ -385,9 +265,10 @@ def prepare(
     if images.warning and (quantises or images.noise):
         progress.warn(images.warning)
     if not at_hand and validation is None and not images.noise:
-        progress.tell(request.photos_line(len(images.validation.pictures)))
+        progress.tell(photos_line(len(images.validation.pictures)))
     progress.warn_again((*images.calibration.warnings, *images.validation.warnings))
-    return steps.Work(source, preprocess, images, options, context, force_calibration, meaning=meaning)
+    forced = request.images.force_calibration
+    return steps.Work(source, preprocess, images, options, context, forced, meaning=meaning)
 
 
 def tool_versions(target: Target) -> dict[str, str]:

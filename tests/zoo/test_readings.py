@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from edgeeff.errors import OptionError
-from edgeeff.pipeline.request import resolve_source
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.source import resolve_source
 from edgeeff.progress import Silent
 from edgeeff.zoo import catalog, sources
 from edgeeff.zoo.conventions import EDGETPU, TENSORFLOW, TORCH, Conventions, is_option
@@ -86,7 +87,7 @@ def test_the_users_word_ends_the_doubt(padding, conventions, lukes_b0):
 def test_paddings_that_make_no_sense(text):
     assert not is_option(text)
     with pytest.raises(OptionError, match="static:SIZE") as caught:
-        resolve_source(None, "w.pt", None, None, padding=text)
+        resolve_source(BuildRequest.of(checkpoint="w.pt", padding=text))
     assert "same, symmetric" in caught.value.mend
 
 

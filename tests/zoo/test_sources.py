@@ -15,7 +15,7 @@ from torch import nn
 
 from edgeeff.errors import CheckpointError, EdgeeffError, GraphError, MissingFileError, OptionError
 from edgeeff.graph import execute
-from edgeeff.pipeline import request
+from edgeeff.pipeline.resolve.preprocessing import refuse_second_normalisation
 from edgeeff.progress import Silent
 from edgeeff.zoo import catalog, efficientnet, sources
 from edgeeff.zoo.conventions import TORCH
@@ -98,7 +98,7 @@ def test_a_graphs_own_normalisation_is_not_replaced(network, tmp_path, changed, 
     assert (identity.preprocess.mean, identity.said) == ((127.5,) * 3, ("mean", "std"))
     reason = pytest.raises(OptionError, match="normalises its input itself") if refused else nullcontext()
     with reason:
-        request.refuse_second_normalisation(identity, changed)
+        refuse_second_normalisation(identity, changed)
 
 
 def test_model_says_whose_preprocessing_an_onnx_file_has(network, tmp_path):

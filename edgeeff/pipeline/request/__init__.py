@@ -1,0 +1,101 @@
+"""A build as data: :class:`BuildRequest`, made from keywords, from the command line or from ``edgeeff.toml``.
+
+Nothing here looks at a file or a network: that is :mod:`edgeeff.pipeline.resolve`'s. It is light, so that the
+command line starts at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.errors import OptionError
+from edgeeff.pipeline.request.declaring import Option, declared, nearest
+from edgeeff.pipeline.request.parts import Images, Meaning, Output, Preprocessing, Quantise, Source
+
+if TYPE_CHECKING:
+    from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
+
+    from edgeeff.pipeline.request.keywords import BuildKeywords
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """All that a user says of a build: plain data that can be compared and pickled.
+
+    Args:
+        source: The network.
+        output: Targets, and where their bundles go.
+        images: What calibrates and what is judged by.
+        preprocess: How images are prepared.
+        meaning: What the outputs mean.
+        quantise: How the network is quantised.
+    """
+
+    source: Source = field(default_factory=Source)
+    output: Output = field(default_factory=Output)
+    images: Images = field(default_factory=Images)
+    preprocess: Preprocessing = field(default_factory=Preprocessing)
+    meaning: Meaning = field(default_factory=Meaning)
+    quantise: Quantise = field(default_factory=Quantise)
+
+    @classmethod
+    def of(cls, **keywords: Unpack[BuildKeywords]) -> BuildRequest:
+        """A request of these keywords; None stands for a keyword's default.
+
+        Raises:
+            OptionError: A value that its option cannot have.
+            TypeError: No option of that name.
+        """
+        return cls().changed(**keywords)
+
+    def changed(self, **keywords: Unpack[BuildKeywords]) -> BuildRequest:
+        """The same with other values for these keywords.
+
+        Raises:
+            OptionError: A value that its option cannot have.
+            TypeError: No option of that name.
+        """
+        given: dict[str, Any] = {**keywords}
+        parts: dict[str, Any] = {}
+        for part in fields(self):
+            own = getattr(self, part.name)
+            names = {one.name for one in declared(type(own))}
+            named = {name: given.pop(name) for name in sorted(names & given.keys())}
+            parts[part.name] = replace(own, **named)
+        for name in given:
+            known = [one.name for one in options()]
+            meant = " ".join(filter(None, (f"no option of a build is called {name!r}", nearest(name, known))))
+            raise TypeError(meant)
+        return replace(self, **parts)
+
+    def keywords(self) -> BuildKeywords:
+        """What :meth:`of` makes this request from again: the values that are not the default."""
+        found: Any = {}
+        for part in fields(self):
+            own = getattr(self, part.name)
+            for one in declared(type(own)):
+                value = getattr(own, one.name)
+                if value is not one.default and value != one.default:
+                    found[one.name] = value
+        return found  # type: ignore[no-any-return]
+
+
+#: The parts of a request, in the order in which help and documents show them.
+PARTS = (Source, Output, Images, Preprocessing, Meaning, Quantise)
+
+
+def options(verb: str | None = None) -> list[Option]:
+    """All options that a request holds, those of one verb if it is named."""
+    return [one for part in PARTS for one in declared(part, verb)]
+
+
+def refuse_other_verbs(request: BuildRequest, verb: str) -> None:
+    """Refuse what a verb that takes less than a build has no use for.
+
+    Raises:
+        OptionError: Such an option is given.
+    """
+    own = {one.name for one in options(verb)}
+    if other := [one.flag for one in options() if one.name in request.keywords().keys() - own]:
+        raise OptionError(f"{', '.join(other)} has no meaning for {verb}", mend="leave that out")

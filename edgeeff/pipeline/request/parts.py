@@ -1,0 +1,313 @@
+"""The parts of a request, and every option of a build: each is declared here and nowhere else.
+
+To add an option: one field with its :func:`option`, and ``make options``, which writes what is made from the
+declarations (the types of the Python keywords, the tables of docs/options.md). The first words of a part's
+docstring, up to the colon, are the title of its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeeff.pipeline.request.declaring import Part, option
+from edgeeff.pipeline.request.kinds import (
+    CHANNELS,
+    CHECKPOINT,
+    FILE_OR_NAME,
+    FLAG,
+    LABELS,
+    MAYBE,
+    MEASURE,
+    NAMES,
+    NUMBER,
+    PATH,
+    SIZE,
+    TARGETS,
+    WHOLE,
+    WORD,
+)
+
+if TYPE_CHECKING:
+    from edgeeff.target import Target
+
+#: The verbs that have an option: :func:`option`'s own are build and diagnose.
+BUILD = ("build",)
+EMIT = ("build", "emit")
+ALL = ("build", "diagnose", "emit")
+
+
+@dataclass(frozen=True)
+class Source(Part):
+    """Network: where it comes from, and what its source leaves open."""
+
+    model: str | None = option(
+        WORD,
+        "A network of `edgeeff models`, by our name or another library's. Default: the checkpoint says it.",
+        example="b0",
+        short="-m",
+    )
+    checkpoint: str | None = option(
+        CHECKPOINT,
+        "Trained weights: a file (.pt .safetensors .h5 .keras …) or a folder, a .onnx, or module:callable.",
+        example="best.pt",
+    )
+    weights: str | None = option(
+        WORD,
+        "Instead of --checkpoint: imagenet, or a repository of the Hugging Face hub. Default: ImageNet's, "
+        "those of an installed package first.",
+        example="imagenet",
+    )
+    trust_checkpoint: bool = option(
+        FLAG,
+        "Run a checkpoint that is code: TorchScript, torch.export, module:callable.",
+        default=False,
+    )
+    prefix: str | None = option(
+        WORD,
+        "Of a checkpoint with several networks, take the tensors whose names begin so.",
+        example="student",
+    )
+    head: str | None = option(
+        WORD,
+        "What the head computes, where no name says it: linear,bn,relu,linear or fc2:linear.",
+        example="linear,bn,relu,linear",
+    )
+    channels: str | None = option(
+        WORD,
+        "Order in which the network takes three colours, and in which mean and std are given: rgb, or bgr "
+        "(OpenCV's). A bundle always takes RGB. Default: rgb.",
+        example="rgb",
+    )
+    padding: str | None = option(
+        WORD,
+        "same (TensorFlow's), symmetric, static:SIZE (SAME as for images of SIZE, whatever the input) or "
+        "edgetpu (the authors'). Default: that of the checkpoint's origin.",
+        example="same",
+    )
+    bn_epsilon: float | None = option(
+        NUMBER,
+        "Epsilon of batch normalisation. Default: that of the checkpoint's origin.",
+        example=1e-3,
+    )
+
+
+@dataclass(frozen=True)
+class Output(Part):
+    """Bundles: what is built, for which targets, and where it goes."""
+
+    targets: tuple[str | Target, ...] = option(
+        TARGETS,
+        "A target of `edgeeff targets`, or a TOML file of your own. On the command line repeatable.",
+        default=(),
+        example=["cpu-int8"],
+        flag="--target",
+        short="-t",
+        shown="<str>",
+        verbs=BUILD,
+    )
+    output: Path = option(
+        PATH,
+        "Folder that bundles are written to; a bundle is its NAME-TARGET.",
+        default=Path("dist"),
+        short="-o",
+        verbs=EMIT,
+    )
+    name: str | None = option(WORD, "Name of the bundles. Default: the model's.", example="doors", verbs=EMIT)
+    io: str | None = option(
+        WORD, "Input type: float32, uint8 or int8. Default: the target's.", example="uint8"
+    )
+    golden: int = option(WHOLE, "How many golden inputs a bundle carries.", default=8, least=0, verbs=EMIT)
+
+
+@dataclass(frozen=True)
+class Images(Part):
+    """Images: what calibrates, and what the result is judged by."""
+
+    calibration: Path | None = option(
+        PATH,
+        "Images of your domain, without labels: a folder, a list file, an .npz or a recipe .toml. Default: "
+        "photos of installed packages, with a warning.",
+        example="photos/",
+    )
+    validation: Path | None = option(
+        PATH,
+        "Images to judge by. Default: every fifth calibration image is held out.",
+        example="held-out/",
+    )
+    count: int | None = option(
+        WHOLE,
+        "How many images to use at most, a fifth of them to judge by. Default: 256, or the recipe's.",
+        example=256,
+        least=1,
+    )
+    seed: int | None = option(WHOLE, "Seed of the choice of images. Default: 0, or the recipe's.", example=0)
+    force_calibration: bool = option(
+        FLAG, "Calibrate even with images that are mostly blank or noise.", default=False
+    )
+
+
+@dataclass(frozen=True)
+class Preprocessing(Part):
+    """Preprocessing: how images were prepared in training, where the checkpoint's origin is not right."""
+
+    size: tuple[int, int] | None = option(
+        SIZE,
+        "Input size in pixels: 224, or 192x256 (height x width). Default: the model's own.",
+        example="192x256",
+    )
+    mean: tuple[float, ...] | None = option(
+        CHANNELS,
+        "Mean of each RGB channel on pixels of 0…255, or one value for all: 127 or 124,116,104. Default: "
+        "the model's own.",
+        example=[124, 116, 104],
+        verbs=ALL,
+    )
+    std: tuple[float, ...] | None = option(
+        CHANNELS,
+        "Standard deviation of each RGB channel on pixels of 0…255, or one for all: 128 or 58,57,57. "
+        "Default: the model's own.",
+        example=[58, 57, 57],
+        verbs=ALL,
+    )
+    crop: float | None = option(
+        NUMBER,
+        "Share of the resized photo that the centre crop keeps, 0.1 to 1. Default: that of the "
+        "checkpoint's origin.",
+        example=0.875,
+    )
+    interpolation: str | None = option(
+        WORD,
+        "Filter of the resize: bicubic or bilinear. Default: that of the checkpoint's origin.",
+        example="bicubic",
+    )
+    squash: bool | None = option(
+        MAYBE,
+        "Whether the resize may change a photo's ratio of sides. Default: that of the checkpoint's origin.",
+        example=False,
+        off="--keep-ratio",
+    )
+    exif: bool | None = option(
+        MAYBE,
+        "Turn photos as their EXIF orientation says. Default: no, as in timm, torchvision and Keras.",
+        example=False,
+        off="--no-exif",
+    )
+    white: float | None = option(
+        NUMBER,
+        "Value that is white in 16-bit, 32-bit or float images: 4095, 65535, 1. Default: what the file "
+        "declares, else a guess with a warning.",
+        example=4095,
+    )
+
+
+@dataclass(frozen=True)
+class Meaning(Part):
+    """Outputs: what they mean and what they are called."""
+
+    task: str | None = option(
+        WORD,
+        "classification (one class an image), or multilabel (any number of labels, each by its sigmoid). "
+        "Default: what the network says; one logit is multilabel.",
+        example="classification",
+        verbs=ALL,
+    )
+    labels: Path | str | Sequence[str] | Mapping[Any, Any] | None = option(
+        LABELS,
+        "Names of the classes: a text (one a line), CSV or JSON file, or imagenet. Default: the "
+        "checkpoint's.",
+        example="labels.txt",
+        verbs=EMIT,
+    )
+    threshold: float | None = option(
+        NUMBER, "Of a label's probability, for multilabel. Default: 0.5.", example=0.5, verbs=EMIT
+    )
+    softmax: bool = option(
+        FLAG, "End in probabilities instead of logits, by softmax.", default=False, verbs=BUILD
+    )
+    probabilities: bool = option(
+        FLAG,
+        "End in probabilities by softmax, or by sigmoid where the task is multilabel.",
+        default=False,
+        verbs=BUILD,
+    )
+
+
+@dataclass(frozen=True)
+class Quantise(Part):
+    """Quantisation: how much is done for fidelity, and what may stay float."""
+
+    effort: str = option(
+        FILE_OR_NAME,
+        "Recipe of quantisation: fast, balanced, max, or a TOML file of your own.",
+        default="balanced",
+    )
+    ranges: str | None = option(
+        WORD,
+        "How activation ranges are chosen, instead of the recipe's way: minmax, percentile, mse, weighted or "
+        "entropy.",
+        example="mse",
+    )
+    plan: Path | None = option(
+        PATH,
+        "Ranges that another tool chose: AIMET encodings, a TensorRT calibration cache, or a Q/DQ .onnx.",
+        example="ranges.encodings",
+    )
+    keep_float: tuple[str, ...] = option(
+        NAMES,
+        "Layers that stay float: names, their beginnings up to a dot, or patterns: stem*,blocks.0.",
+        default=(),
+        example=["stem*", "blocks.0"],
+    )
+    min_sqnr: float | None = option(
+        NUMBER,
+        "Keep the cheapest layers float that bring the logits to so many dB.",
+        example=26,
+        verbs=BUILD,
+    )
+    max_drop: float | str | None = option(
+        MEASURE,
+        "Keep the cheapest layers float that lose at most so many points of top-1: 0.3pt. Needs labelled "
+        "images.",
+        example="0.3pt",
+        verbs=BUILD,
+    )
+    max_latency_cost: float | str | None = option(
+        MEASURE, "The latency that float layers may add at most: 3%.", example="3%", verbs=BUILD
+    )
+    cpu_class: str = option(
+        WORD,
+        "CPU to plan for: auto (this machine's), avx2, vnni, bf16 or arm. avx2 keeps weights to seven bits.",
+        default="auto",
+    )
+    tuning: Path | None = option(
+        PATH, "Variants that --autotune found to be the fastest.", example="b0-tuning.json", verbs=BUILD
+    )
+    autotune: bool = option(
+        FLAG,
+        "Time the targets' variants on this machine, take the fastest, and write OUTPUT/NAME-tuning.json.",
+        default=False,
+        verbs=BUILD,
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run: what the command line does beside the build; no part of a request."""
+
+    board: str | None = option(
+        FILE_OR_NAME,
+        "An NVIDIA board to build engines for: orin-nano, agx-orin, thor …, or a TOML file of your own.",
+        example="orin-nano",
+        verbs=BUILD,
+        python=False,
+    )
+    strict: bool = option(
+        FLAG, "Exit with status 1 if there was a warning.", default=False, verbs=EMIT, python=False
+    )
+
+
+#: What the networks of two options are: of two such options only one may be given.
+INSTEAD = (("checkpoint", "weights"), ("tuning", "autotune"))

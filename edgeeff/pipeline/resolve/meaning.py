@@ -1,0 +1,82 @@
+"""What the outputs mean."""
+
+from __future__ import annotations
+
+from edgeeff import tasks
+from edgeeff.errors import OptionError
+from edgeeff.pipeline.steps import Options
+from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
+from edgeeff.zoo.sources import Identity
+
+
+def resolve_task(task: str | None) -> str | None:
+    """A task's name, if there is one of it."""
+    if task is not None:
+        tasks.room(task)
+    return task
+
+
+def resolve_meaning(options: Options, identity: Identity) -> Meaning:
+    """What the outputs mean: what the user says, else what the source says, else one class an image.
+
+    A network with one logit can only be multilabel: a softmax of one value is always 1.
+
+    Raises:
+        OptionError: No such task, or one that cannot be what the network was trained for.
+    """
+    task, threshold = options.task, options.threshold
+    single, competing = identity.classes == 1, identity.ends_in.endswith("softmax")
+    if task is None:
+        task = MULTILABEL if single or identity.ends_in == "sigmoid" else CLASSIFICATION
+    exclusive = tasks.room(task).EXCLUSIVE
+    if single and (exclusive or competing):
+        raise OptionError(
+            f"{identity.model} has one output, and a softmax of one value is always 1",
+            mend="one logit is a label that is there or not (--task multilabel): pass the network that ends "
+            "in the logit or its sigmoid",
+        )
+    if competing and not exclusive:
+        raise OptionError(
+            f"--task {task}, and {identity.source} ends in a softmax: it was trained for one class an image",
+            mend="leave out --task; or pass the network that ends in logits",
+        )
+    if exclusive and threshold is not None:
+        raise OptionError(
+            f"--threshold has no meaning for {task}, which names the likeliest class",
+            mend="leave it out, or say --task multilabel",
+        )
+    if options.softmax and not exclusive:
+        raise OptionError(
+            "--softmax would let the labels of a multilabel network compete",
+            mend="pass --probabilities: the artifact ends in a sigmoid then",
+        )
+    if threshold is None:
+        threshold = THRESHOLD if exclusive or identity.threshold is None else identity.threshold
+    return Meaning(task, threshold, options.softmax or options.probabilities)
+
+
+def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tuple[str, ...]:
+    """What an option, or the default where there is none, makes of the outputs that their source does not."""
+    if identity.classes == 1 and not identity.ends_in and task is None:
+        return (
+            "the network has one output, which is taken for a label's logit, and its sigmoid for the label's "
+            "probability: an output that is a measure (an age, a score) has no task yet (--task)",
+        )
+    if meaning.exclusive and identity.ends_in == "sigmoid":
+        return (
+            "the network's source ends in a sigmoid, and it is built for one class an image: probabilities "
+            "are a softmax of its logits, and not those of the source",
+        )
+    return ()
+
+
+def task_line(meaning: Meaning, identity: Identity) -> str:
+    """What the outputs are taken to mean, and why: shown at every build where it is not one class."""
+    why = "by option"
+    if identity.classes == 1:
+        why = "one logit"
+    elif identity.ends_in == "sigmoid":
+        why = "its source ends in a sigmoid"
+    return (
+        f"task     {meaning.task} ({why}): a label is there if its sigmoid is {meaning.threshold:g} or more"
+    )
