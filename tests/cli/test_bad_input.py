@@ -62,9 +62,6 @@ def test_options_that_make_no_sense(arguments, says, refused_build):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["build"],
-        ["build", "--target=cpu-int8", "--count=0"],
-        ["build", "--target=cpu-int8", "--golden=-1"],
         ["build", "--target=cpu-int8", "--count=many"],
         ["build", "--target=cpu-int8", "surplus"],
         ["unbuild"],
