@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from edgeeff.harness.accuracy import evaluate
     from edgeeff.harness.latency import benchmark
     from edgeeff.pipeline.build import build
+    from edgeeff.pipeline.request import BuildRequest
     from edgeeff.target import Target
 
-__all__ = ["Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
+__all__ = ["BuildRequest", "Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
 __version__ = "0.1.0"
 
 _HOME = {
+    "BuildRequest": "edgeeff.pipeline.request",
     "Bundle": "edgeeff.bundle",
     "EdgeeffWarning": "edgeeff.errors",
     "Target": "edgeeff.target",

@@ -14,7 +14,8 @@ HEAVY = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "o
 
 
 def test_public_names():
-    assert edgeeff.__all__ == ["Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
+    names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
+    assert edgeeff.__all__ == names
     assert dir(edgeeff) == sorted([*edgeeff.__all__, "__version__"])
     for name in edgeeff.__all__:
         found = getattr(edgeeff, name)

@@ -71,7 +71,9 @@ def _misused(error: Any, *, json: bool) -> int:
 
 def application() -> typer.Typer:
     """The Typer application with all verbs."""
+    help_too = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(
+        context_settings=help_too,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -81,7 +83,7 @@ def application() -> typer.Typer:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name not in _HELPERS:
             command = import_module(f"{__name__}.{module.name}").command
-            app.command(module.name.replace("_", "-"))(_guarded(command))
+            app.command(module.name.replace("_", "-"), context_settings=help_too)(_guarded(command))
     return app
 
 

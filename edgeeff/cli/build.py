@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeeff.cli import console, options, tables
-from edgeeff.pipeline import request
+from edgeeff.errors import OptionError
+from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.request.declaring import declared
 from edgeeff.pipeline.request.parts import Run
 
@@ -17,19 +19,35 @@ if TYPE_CHECKING:
     from edgeeff.pipeline.build import Built
     from edgeeff.target import Target
 
-RUN = declared(Run)[0].group
 
-
-@options.declared(*request.options("build"), *declared(Run))
+@options.of_verb("build")
 def command(
     said: dict[str, Any],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=RUN)] = False,
+    config: options.Config = None,
+    write_config: Annotated[
+        bool,
+        typer.Option(
+            "--write-config",
+            help="Build nothing; write what is said here to edgeeff.toml or --config, the rest as comments.",
+            rich_help_panel=options.RUN,
+        ),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=options.RUN)] = False,
 ) -> int:
     """Build a trained EfficientNet for one or several targets, from one calibration."""
     from edgeeff.pipeline.build import build
 
+    if write_config:
+        return _write_config(said, config, json=json)
+    said = options.with_config(said, config, "build")
     own = {one.name: said.pop(one.name, one.default) for one in declared(Run)}
-    asked = request.BuildRequest.of(**said)
+    asked = BuildRequest.of(**said)
+    if not asked.output.targets:
+        raise OptionError(
+            "no target was named",
+            mend="pass --target, one of `edgeeff targets`; or keep in a file what is built here: "
+            "`edgeeff build --write-config` writes edgeeff.toml",
+        )
     named = _board(own["board"], asked.output.targets) if own["board"] else None
     with console.ConsoleProgress() as progress:
         built = build(asked, progress=progress)
@@ -41,6 +59,18 @@ def command(
         if named:
             _show_board(named, built, found)
     return 1 if own["strict"] and any(b.warnings for b in built) else 0
+
+
+def _write_config(said: dict[str, Any], named: str | None, *, json: bool) -> int:
+    from edgeeff.pipeline.request import config
+
+    path = Path(config.FILE if named is None else named).expanduser()
+    config.write(path, said)
+    if json:
+        console.as_json({"config": str(path), "keys": [*said]})
+    else:
+        console.plain(f"{path}: {', '.join(said) or 'comments alone'}")
+    return 0
 
 
 def _board(name: str, targets: Sequence[str | Target]) -> Board:

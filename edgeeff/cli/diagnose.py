@@ -9,17 +9,16 @@ import typer
 from rich.table import Table
 
 from edgeeff.cli import console, options, tables
-from edgeeff.errors import OutputError
-from edgeeff.pipeline import request
+from edgeeff.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from edgeeff.diagnosis.findings import Diagnosis, Finding
 
 
-@options.declared(*request.options("diagnose"))
+@options.of_verb("diagnose")
 def command(
     said: dict[str, Any],
-    target: Annotated[str, typer.Option("--target", "-t", help="An int8 target, or its TOML file.")],
+    config: options.Config = None,
     images: Annotated[
         int, typer.Option(callback=options.at_least(1), help="Held-out images to look at.")
     ] = 32,
@@ -41,10 +40,16 @@ def command(
             raise OutputError(f"{html} is a folder", mend="name a file, such as diagnosis.html")
         refuse_unwritable(html.parent)
 
+    said = options.with_config(said, config, "diagnose")
+    targets = said.pop("targets", [])
+    if len(targets) != 1:
+        named = f"{len(targets)} targets are named" if targets else "no target was named"
+        raise OptionError(named, mend="pass --target, an int8 one of `edgeeff targets`")
+
     from edgeeff.diagnosis import diagnose, page  # it brings torch
 
     with console.ConsoleProgress() as progress:
-        found = diagnose(target, images=images, kernels=kernels, progress=progress, **said)
+        found = diagnose(targets[0], images=images, kernels=kernels, progress=progress, **said)
     if html is not None:
         write_file(html, page.write(found).encode())
     if json:

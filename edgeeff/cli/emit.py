@@ -9,12 +9,9 @@ import typer
 
 from edgeeff.cli import console, options, tables
 from edgeeff.errors import OptionError
-from edgeeff.pipeline import request
-from edgeeff.pipeline.request.declaring import declared
-from edgeeff.pipeline.request.parts import Run
 
 
-@options.declared(*request.options("emit"), *declared(Run, "emit"))
+@options.of_verb("emit")
 def command(
     said: dict[str, Any],
     graph: Annotated[

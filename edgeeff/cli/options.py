@@ -5,25 +5,31 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
-from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from edgeeff.pipeline.request.declaring import Option
+from edgeeff.cli import console
+from edgeeff.pipeline.request.declaring import Option, declared
+from edgeeff.pipeline.request.parts import Run, options
 
-White = Annotated[
-    float | None,
-    typer.Option(help="Value that is white in 16-bit, 32-bit or float images: 4095, 65535, 1."),
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option(help="Names of the classes: a text (one a line), CSV or JSON file, or imagenet."),
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there was a warning.")]
-Board = Annotated[
+_HELP = {one.name: one.help for one in (*options(), *declared(Run))}
+#: Of verbs that build nothing.
+White = Annotated[float | None, typer.Option(help=_HELP["white"])]
+Strict = Annotated[bool, typer.Option("--strict", help=_HELP["strict"])]
+Board = Annotated[str | None, typer.Option(help=_HELP["board"])]
+
+#: The group of what is no part of a request.
+RUN = declared(Run)[0].group
+
+Config = Annotated[
     str | None,
-    typer.Option(help="An NVIDIA board: orin-nano, agx-orin, thor …, or a TOML file of your own."),
+    typer.Option(
+        "--config",
+        help="File that says what the command line does not. Default: edgeeff.toml of this folder, if there "
+        "is one; none: no file. --no-… switches off what it switches on.",
+        rich_help_panel=RUN,
+    ),
 ]
 
 Command = Callable[..., int]
@@ -44,8 +50,22 @@ def at_least(least: int) -> Callable[[int | None], int | None]:
     return check
 
 
-def declared(*shared: Option) -> Callable[[Command], Command]:
-    """Give a verb options that are declared elsewhere, before those of its own signature.
+def with_config(said: dict[str, Any], config: str | None, verb: str) -> dict[str, Any]:
+    """What the command line says, and for the rest ``edgeeff.toml``, which is named to the user.
+
+    Raises:
+        OptionError: The file cannot be understood, or is not trusted in what it says.
+    """
+    from edgeeff.pipeline.request.config import merged
+
+    found = merged(said, config, verb)
+    if found.line is not None:
+        console.note(found.line)
+    return found.values
+
+
+def of_verb(verb: str) -> Callable[[Command], Command]:
+    """Give a verb the options that are declared for it, before those of its own signature.
 
     The verb's first parameter is ``said``: of those options, the ones that stand on the command line, by
     their names, as they were written.
@@ -55,17 +75,20 @@ def declared(*shared: Option) -> Callable[[Command], Command]:
         own = inspect.signature(command, eval_str=True)
         hints = get_type_hints(command, include_extras=True)
         kept = [p.replace(annotation=hints[p.name]) for p in list(own.parameters.values())[1:]]
-        made = [parameter for one in shared for parameter in _parameters(one)]
-        names = {one.name: one for one in shared}
+        shared = {one.name: one for one in (*options(verb), *declared(Run, verb))}
+        made = [parameter for one in shared.values() for parameter in _parameters(one)]
 
         @wraps(command)
         def called(context: typer.Context, **values: Any) -> int:
-            said: dict[str, Any] = {}
-            for name in [*names, *(_switched_off(name) for name in names)]:
-                value = values.pop(name, None)
+            def stands(name: str) -> bool:
                 source = context.get_parameter_source(name)
-                if source is not None and source.name == "COMMANDLINE":
-                    said[name.removeprefix(_OFF)] = value != name.startswith(_OFF) if value is True else value
+                return source is not None and source.name == "COMMANDLINE"
+
+            given = {name: values.pop(name) for name in shared}
+            said = {name: value for name, value in given.items() if stands(name)}
+            for name in shared:
+                if values.pop(_OFF + name, False):
+                    said[name] = False
             return command(said, **values)
 
         context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -78,11 +101,8 @@ def declared(*shared: Option) -> Callable[[Command], Command]:
     return decorate
 
 
+#: Before the name of an option, for the hidden parameter that switches it off.
 _OFF = "_off_"
-
-
-def _switched_off(name: str) -> str:
-    return f"{_OFF}{name}"
 
 
 def _keyword_only(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -105,7 +125,7 @@ def _parameters(one: Option) -> list[inspect.Parameter]:
     made = [_parameter(one.name, one.kind.cli, one.default, said)]
     if one.switch and not shown_off:
         off = typer.Option(one.off, hidden=True)
-        made.append(_parameter(_switched_off(one.name), bool, False, off))
+        made.append(_parameter(_OFF + one.name, bool, False, off))
     return made
 
 

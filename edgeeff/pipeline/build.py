@@ -24,7 +24,7 @@ from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
 from edgeeff.pipeline import mixed, stages, steps
 from edgeeff.pipeline.context import Context
-from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.request import BuildRequest, takes_options
 from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
 from edgeeff.pipeline.resolve.images import photos_line
 from edgeeff.pipeline.resolve.labels import label_warnings, no_labels_line, resolve_labels, sides
@@ -83,6 +83,7 @@ class Built:
     warnings: tuple[str, ...]
 
 
+@takes_options
 @recorded
 def build(
     request: BuildRequest | str | None = None,

@@ -6,12 +6,24 @@ command line starts at once.
 
 from __future__ import annotations
 
+import inspect
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeeff.errors import OptionError
-from edgeeff.pipeline.request.declaring import Option, declared, nearest
-from edgeeff.pipeline.request.parts import Images, Meaning, Output, Preprocessing, Quantise, Source
+from edgeeff.pipeline.request.declaring import declared, nearest
+from edgeeff.pipeline.request.parts import (
+    Images,
+    Meaning,
+    Output,
+    Preprocessing,
+    Quantise,
+    Source,
+    options,
+)
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
@@ -49,6 +61,18 @@ class BuildRequest:
         """
         return cls().changed(**keywords)
 
+    @classmethod
+    def read(cls, path: Path | str) -> BuildRequest:
+        """A request of a file such as ``edgeeff.toml``: docs/options.md says what it holds.
+
+        Raises:
+            OptionError: The file cannot be read, or holds what no option has.
+        """
+        from edgeeff.pipeline.request import config  # it brings pydantic
+
+        values = config.read(Path(path).expanduser()).values
+        return cls.of(**{one.name: values[one.name] for one in options() if one.name in values})
+
     def changed(self, **keywords: Unpack[BuildKeywords]) -> BuildRequest:
         """The same with other values for these keywords.
 
@@ -81,13 +105,27 @@ class BuildRequest:
         return found  # type: ignore[no-any-return]
 
 
-#: The parts of a request, in the order in which help and documents show them.
-PARTS = (Source, Output, Images, Preprocessing, Meaning, Quantise)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def options(verb: str | None = None) -> list[Option]:
-    """All options that a request holds, those of one verb if it is named."""
-    return [one for part in PARTS for one in declared(part, verb)]
+def takes_options(function: Function) -> Function:
+    """Give a function that takes an option's value by its name, as ``**keywords``, its signature and help."""
+    own = inspect.signature(function)
+    kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    made = [
+        inspect.Parameter(
+            one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.kind.keyword
+        )
+        for one in options()
+    ]
+    function.__signature__ = own.replace(parameters=[*kept, *made])  # type: ignore[attr-defined]
+    helps = (
+        textwrap.fill(f"{one.name}: {one.help}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
+        for one in options()
+    )
+    described = inspect.cleandoc(function.__doc__ or "")
+    function.__doc__ = "\n".join([described, "", "Keywords:", *helps])
+    return function
 
 
 def refuse_other_verbs(request: BuildRequest, verb: str) -> None:

@@ -6,6 +6,7 @@ and gives the one form that a request holds. To add a kind: one more ``Kind(...)
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -79,9 +80,12 @@ def _number(value: Any, flag: str) -> float:
     try:
         if isinstance(value, (bool, str)):
             raise TypeError
-        return float(value)
+        found = float(value)
+        if not math.isfinite(found):
+            raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise refuse(value, flag, "a number") from None
+    return found
 
 
 def _measure(value: Any, flag: str) -> float | str:
@@ -138,6 +142,8 @@ def _channels(value: Any, flag: str) -> tuple[float, ...]:
         if isinstance(value, str):
             value = value.split(",")
         found = tuple(map(float, value)) if not isinstance(value, (int, float)) else (float(value),)
+        if not all(map(math.isfinite, found)):
+            found = ()
     except (TypeError, ValueError, OverflowError):
         found = ()
     if not found:

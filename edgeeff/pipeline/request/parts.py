@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeeff.pipeline.request.declaring import Part, option
+from edgeeff.pipeline.request.declaring import Option, Part, declared, option
 from edgeeff.pipeline.request.kinds import (
     CHANNELS,
     CHECKPOINT,
@@ -106,7 +106,6 @@ class Output(Part):
         flag="--target",
         short="-t",
         shown="<str>",
-        verbs=BUILD,
     )
     output: Path = option(
         PATH,
@@ -311,3 +310,11 @@ class Run:
 
 #: What the networks of two options are: of two such options only one may be given.
 INSTEAD = (("checkpoint", "weights"), ("tuning", "autotune"))
+
+#: The parts of a request, in the order in which help and documents show them.
+PARTS = (Source, Output, Images, Preprocessing, Meaning, Quantise)
+
+
+def options(verb: str | None = None) -> list[Option]:
+    """All options that a request holds, those of one verb if it is named."""
+    return [one for part in PARTS for one in declared(part, verb)]

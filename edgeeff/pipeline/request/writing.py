@@ -8,9 +8,8 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from edgeeff.pipeline.request import options
 from edgeeff.pipeline.request.declaring import Option, declared
-from edgeeff.pipeline.request.parts import Run
+from edgeeff.pipeline.request.parts import Run, options
 
 _HEAD = '''"""The keywords of :func:`edgeeff.build`, for editors and type checkers.
 
