@@ -102,7 +102,7 @@ def test_help_is_in_groups_and_its_lines_fit():
     shown = CliRunner().invoke(application(), ["build", "-h"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
     for group in dict.fromkeys(one.group for one in (*options(), *declared(Run))):
         assert f"╭─ {group} ─" in shown.output
-    assert "--no-softmax" not in shown.output  # it is there, and hidden
+    assert "--no-autotune" not in shown.output  # it is there, and hidden
 
 
 # Requests

@@ -27,7 +27,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         help="File that says what the command line does not. Default: edgeeff.toml of this folder, if there "
-        "is one; none: no file. --no-… switches off what it switches on.",
+        "is one; none: no file. --no-softmax and the like switch off what it switches on.",
         rich_help_panel=RUN,
     ),
 ]
