@@ -12,29 +12,46 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeeff import backends, digests, tasks, text
-from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OutputError
+from edgeeff.batch import ONE, Batch
+from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import held
 from edgeeff.images.held import Held
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import PythonWarnings
 from edgeeff.target import InputType, Precision
-from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
+from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning, Output, only
 
-SCHEMA = 1
+SCHEMA = 2
+#: Read as well. Its only output has no name: ``golden/hub.npy``, and whatever the artifact calls it.
+OLDEST = 1
 MANIFEST = "manifest.json"
 MEASURED = "measured"
 VERIFICATION = "verification.json"
 _LARGEST_MEASURED = 64 << 20  # bytes; the largest has the names of some thousand layers and images
 #: Bytes of the largest manifest that is read.
 _LARGEST = 64 << 20
+
+
+class _Version(BaseModel):
+    """What every schema has."""
+
+    schema_version: int
+
+
+class _OutputFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=1 << 30)]], Field(min_length=2, max_length=8)]
+    meaning: Literal["scores", "features", "embedding"]
 
 
 class _ManifestFile(BaseModel):
@@ -59,6 +76,8 @@ class _ManifestFile(BaseModel):
     task: str = CLASSIFICATION
     threshold: float = THRESHOLD
     negative: str = ""
+    outputs: list[_OutputFile] = []
+    batch: int | Annotated[str, Field(max_length=20)] = 1
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,9 @@ class Manifest:
         task: What the outputs mean: a file of ``edgeeff.tasks``.
         threshold: Of a label's probability, where the task has one.
         negative: What an image is called that has not the only label, if it has a name of its own.
+        outputs: Those of the artifact, by its own names; none where it has one and its name is not known,
+            as in a bundle of schema 1.
+        batch: Images of one run.
     """
 
     name: str
@@ -107,6 +129,8 @@ class Manifest:
     task: str = CLASSIFICATION
     threshold: float = THRESHOLD
     negative: str = ""
+    outputs: tuple[Output, ...] = ()
+    batch: Batch = ONE
 
     @property
     def meaning(self) -> Meaning:
@@ -117,8 +141,10 @@ class Manifest:
         """The text of ``manifest.json``."""
         data = {
             "schema_version": SCHEMA,
-            **{k: v for k, v in vars(self).items() if k != "preprocess"},
+            **{k: v for k, v in vars(self).items() if k not in ("preprocess", "outputs", "batch")},
             "preprocess": self.preprocess.to_json(),
+            "outputs": [vars(output) for output in self.outputs],
+            "batch": self.batch.to_json(),
         }
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -182,7 +208,13 @@ class Bundle:
         self._refuse_altered()
         part = backends.runtime("onnxruntime").part("run")
         preprocess, content = self.manifest.preprocess, (self.folder / graphs[0]).read_bytes()
-        return graphs[0], part.session_of(content, preprocess, self.manifest.input, threads, literal=True)
+        session = part.session_of(
+            *(content, preprocess, self.manifest.input, threads),
+            literal=True,
+            outputs=self.output_names,
+            path=self.folder / graphs[0],
+        )
+        return graphs[0], session
 
     def profiled_session(self, threads: int = 1) -> backends.ProfiledSession:
         """The same, with the time of each layer.
@@ -224,7 +256,13 @@ class Bundle:
             input_type=self.manifest.input,
             properties=self.manifest.runtime_properties,
             threads=threads,
+            outputs=self.output_names,
         )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Of the artifact; none where it has one whose name is not known."""
+        return tuple(output.name for output in self.manifest.outputs)
 
     def check(self) -> backends.CheckReport:
         """Ask the runtime what it made of the artifact: precisions, kernels, fallbacks.
@@ -240,6 +278,8 @@ class Bundle:
     def predict(self, images: Held, *, threads: int = 1) -> backends.Logits:
         """Logits float32 [N, classes] of raw pixels, Pillow's images, files, folders, or a list of them.
 
+        Of a network with one output, whatever it is, [N, …].
+
         Args:
             images: Raw pixels uint8 [N, H, W, C] or [H, W, C], RGB and of the network's size; or what is
                 fitted to it: a Pillow image, the path of an image, a folder or a list; or a list of these.
@@ -248,11 +288,17 @@ class Bundle:
         Raises:
             ImageError: An image cannot be decoded, or pixels are not uint8 or not of the network's size.
             MissingFileError: There is no such file.
+            OptionError: The bundle has several outputs.
         """
+        if len(self.manifest.outputs) > 1:
+            raise OptionError(
+                f"{self.name} has the outputs {', '.join(self.output_names)}, and predict gives one array",
+                mend="take them by name: bundle.session().infer(pixels)",
+            )
         batches = held.batches(images, self.manifest.preprocess, PythonWarnings().warn)
         first = next(batches)  # bad input is refused before the artifact is loaded
         session = self.session(threads)
-        return np.concatenate([session.infer(first), *(session.infer(pixels) for pixels in batches)])
+        return np.concatenate([only(session.infer(pixels)) for pixels in chain([first], batches)])
 
     def read_measured(self, name: str) -> dict[str, Any] | None:
         """A file of ``measured/`` as JSON; None where there is none, or it is no JSON object."""
@@ -304,15 +350,22 @@ def read_manifest(folder: Path) -> Manifest:
     if len(data) > _LARGEST:
         raise BundleError(f"{path} is larger than {_LARGEST} bytes", mend="build the bundle again")
     try:
-        content = _ManifestFile.model_validate_json(data)
-        if content.schema_version != SCHEMA:
+        version = _Version.model_validate_json(data).schema_version
+        if version > SCHEMA:
             raise BundleError(
-                f"{path} has schema {content.schema_version}, this version reads {SCHEMA}",
-                mend="build the bundle again, or install the version that wrote it",
+                f"{path} has schema {version}, this version of edgeeff reads up to {SCHEMA}",
+                mend="update edgeeff",
             )
+        if version < OLDEST:
+            raise ValueError(f"schema {version}")
+        content = _ManifestFile.model_validate_json(data)
+        names = [output.name for output in content.outputs]
+        if (version == OLDEST and content.outputs) or len({*names}) < len(names):
+            raise ValueError(f"outputs {', '.join(names)} of schema {version}")
         preprocess = Preprocess.from_json(content.preprocess)
         if content.task not in tasks.names() or not 0 < content.threshold < 1:
             raise ValueError(f"task {content.task!r} with the threshold {content.threshold}")
+        batch = Batch.read(content.batch)
         if content.classes != len(content.labels):
             raise ValueError(f"{content.classes} classes and {len(content.labels)} labels")
     except (
@@ -321,12 +374,17 @@ def read_manifest(folder: Path) -> Manifest:
         TypeError,
         IndexError,
         OverflowError,
+        OptionError,
     ) as error:  # pydantic's errors are ValueErrors
-        raise BundleError(f"{path} cannot be understood: {error}", mend="build the bundle again") from None
+        why = error.what if isinstance(error, OptionError) else error
+        raise BundleError(f"{path} cannot be understood: {why}", mend="build the bundle again") from None
     if unsafe := [name for name in content.files if not _inside(name)]:
         raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
-    fields = content.model_dump(exclude={"schema_version", "preprocess", "labels"})
-    return Manifest(**fields, preprocess=preprocess, labels=tuple(content.labels))
+    fields = content.model_dump(exclude={"schema_version", "preprocess", "labels", "outputs", "batch"})
+    outputs = tuple(Output(o.name, tuple(o.shape), o.meaning) for o in content.outputs)
+    return Manifest(
+        **fields, preprocess=preprocess, labels=tuple(content.labels), outputs=outputs, batch=batch
+    )
 
 
 def is_ours(folder: Path) -> bool:
@@ -415,12 +473,13 @@ def _is_report(found: Mapping[str, Any]) -> bool:
 
 
 def _is_fidelity(found: Any) -> bool:
-    """None, or images, SQNR (infinite ones are text) and agreement."""
+    """None, or images, SQNR (infinite ones are text) and agreement, where the task has one."""
     if found is None:
         return True
-    if not isinstance(found, dict) or not isinstance(found.get("agreement"), dict):
+    if not isinstance(found, dict) or not isinstance(found.get("agreement"), dict | None):
         return False
-    share, images, level = found["agreement"].get("value"), found.get("images"), found.get("sqnr_db")
+    agreement, images, level = found.get("agreement"), found.get("images"), found.get("sqnr_db")
+    share = 1 if agreement is None else agreement.get("value")
     numbers = type(images) is int and images >= 0 and type(share) in (int, float) and 0 <= share <= 1
     return numbers and type(level) in (int, float, str, type(None))
 

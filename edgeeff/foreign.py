@@ -30,6 +30,7 @@ from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.importing import source, tensors
+from edgeeff.graph.outputs import outputs_of
 from edgeeff.harness import verify
 from edgeeff.harness.record import record
 from edgeeff.images.image_set import skipped
@@ -45,7 +46,7 @@ from edgeeff.pipeline.resolve.meaning import resolve_meaning, resolve_task, task
 from edgeeff.pipeline.resolve.preprocessing import prepared, resolve_preprocess
 from edgeeff.pipeline.resolve.quantise import resolve_cpu_class
 from edgeeff.pipeline.resolve.targets import resolve_targets
-from edgeeff.pipeline.steps import Options, golden_files, target_facts
+from edgeeff.pipeline.steps import Options, target_facts
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.readme import readme
@@ -150,7 +151,9 @@ def emit(
         task=meaning.task,
         threshold=meaning.threshold,
         ends_in_probabilities=already,
+        outputs=outputs_of(graph, meaning.task),
     )
+    outputs = backends.artifact_outputs(emission)
     files: dict[str, bytes] = dict(runtime.part("emit").emit(graph, emission))
     files["README.md"] = readme(emission).encode()
     usage = runtime.usage()
@@ -165,8 +168,9 @@ def emit(
         progress.warn_again((*chosen.warnings, *looked.warnings))
         inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))
         progress.warn_again(skipped(chosen.bad))
-        hub = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
-        files |= golden_files({"inputs": inputs, "hub": hub, "float": hub})
+        found = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
+        hub = dict(zip([output.name for output in outputs], found.values(), strict=True))
+        files |= verify.golden_files(inputs, hub, hub)
     manifest = Manifest(
         name=folder.name,
         model="foreign",
@@ -186,6 +190,7 @@ def emit(
         task=meaning.task,
         threshold=meaning.threshold,
         negative=negative,
+        outputs=outputs,
     )
     told = {
         "repairs": repairs,

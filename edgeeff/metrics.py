@@ -59,11 +59,11 @@ def json_number(value: float) -> float | str:
 
 
 def sqnr(reference: Array, test: Array, *, per_image_mean: bool = False) -> float:
-    """Signal to quantisation noise, dB: 10·log10(Σref² / Σ(test − ref)²), pooled over all logits.
+    """Signal to quantisation noise, dB: 10·log10(Σref² / Σ(test − ref)²), pooled over all values.
 
     Args:
-        reference: Float logits [N, classes].
-        test: The logits that are judged, same shape.
+        reference: An output of the float graph, [N, …].
+        test: The values that are judged, same shape.
         per_image_mean: Remove each image's mean logit from both first (research calls it cdB): a shift
             of all logits of an image changes no prediction, and counts for nothing.
 
@@ -71,44 +71,54 @@ def sqnr(reference: Array, test: Array, *, per_image_mean: bool = False) -> floa
         Infinity where the two are equal, NaN where either holds a NaN.
 
     Raises:
-        ValueError: The shapes differ or are not [N, classes].
+        ValueError: The shapes differ, or have no dimension behind the batch.
     """
-    accumulator = SqnrAccumulator(per_image_mean=per_image_mean)
-    accumulator.update(reference, test)
-    return accumulator.value
+    return Noise.of(reference, test, per_image_mean=per_image_mean).sqnr
 
 
-class SqnrAccumulator:
-    """:func:`sqnr` batch by batch."""
+@dataclass(frozen=True)
+class Noise:
+    """The two sums behind an SQNR; those of batches add up.
 
-    def __init__(self, *, per_image_mean: bool = False) -> None:
-        self._per_image_mean = per_image_mean
-        self._signal = 0.0
-        self._noise = 0.0
+    Args:
+        signal: Σ reference².
+        noise: Σ (test − reference)².
+    """
 
-    def update(self, reference: Array, test: Array) -> None:
-        """Add a batch of logits, both [N, classes]."""
-        _check_pair(reference, test)
+    signal: float = 0.0
+    noise: float = 0.0
+
+    @classmethod
+    def of(cls, reference: Array, test: Array, *, per_image_mean: bool = False) -> Noise:
+        """Of a batch of one output, both [N, …]; see :func:`sqnr`.
+
+        Raises:
+            ValueError: The shapes differ, or have no dimension behind the batch.
+        """
+        if np.ndim(reference) < 2 or np.shape(reference) != np.shape(test):
+            raise ValueError(f"outputs {np.shape(reference)} and {np.shape(test)}: want two of one [N, …]")
         ref = np.asarray(reference, np.float64)
         # Equal infinities differ by NaN, which is right: nothing can be said of such logits.
         with np.errstate(invalid="ignore"):
             error = np.asarray(test, np.float64) - ref
-            if self._per_image_mean:
+            if per_image_mean:
                 ref = ref - ref.mean(axis=1, keepdims=True)
                 error = error - error.mean(axis=1, keepdims=True)
-        self._signal += float(np.square(ref).sum())
-        self._noise += float(np.square(error).sum())
+        return cls(float(np.square(ref).sum()), float(np.square(error).sum()))
+
+    def __add__(self, other: Noise) -> Noise:
+        return Noise(self.signal + other.signal, self.noise + other.noise)
 
     @property
-    def value(self) -> float:
-        """The SQNR so far, dB."""
-        if math.isnan(self._signal) or math.isnan(self._noise):
+    def sqnr(self) -> float:
+        """dB; infinity without noise, NaN where either sum is none."""
+        if math.isnan(self.signal) or math.isnan(self.noise):
             return math.nan
-        if self._noise == 0.0:
+        if self.noise == 0.0:
             return math.inf
-        if self._signal == 0.0:
+        if self.signal == 0.0:
             return -math.inf
-        return 10.0 * (math.log10(self._signal) - math.log10(self._noise))
+        return 10.0 * (math.log10(self.signal) - math.log10(self.noise))
 
 
 def hits(logits: Array, labels: Array, k: int) -> npt.NDArray[np.bool_]:

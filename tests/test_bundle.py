@@ -156,7 +156,13 @@ GOOD = PREPROCESS.to_json()
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema_version": 2},
+        {"schema_version": 0},
+        {"schema_version": 1, "outputs": [{"name": "a", "shape": [1, 2], "meaning": "scores"}]},
+        {"outputs": [{"name": "a", "shape": [1, 2], "meaning": "scores"}] * 2},
+        {"outputs": [{"name": "a", "shape": [1, 0], "meaning": "scores"}]},
+        {"outputs": [{"name": "a", "shape": [1, 2], "meaning": "magic"}]},
+        {"batch": 0},
+        {"batch": "any"},
         {"schema_version": "one"},
         {"name": ...},
         {"extra": 1},

@@ -168,7 +168,7 @@ def test_what_a_graph_makes_of_its_logits_is_not_made_twice(
     )
     assert (bundle.manifest.task, bundle.manifest.softmax) == (task, True)
     shares = bundle.predict(tmp_path / "images.npz")
-    hub = np.load(bundle.folder / "golden/hub.npy")
+    hub = np.load(bundle.folder / "golden/hub/made.npy")
     np.testing.assert_allclose(shares, hub, atol=0.1)
     assert np.allclose(shares.sum(1), 1, atol=1e-3) == (task == "classification")
     assert "a probability for each" in (bundle.folder / "README.md").read_text()

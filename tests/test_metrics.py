@@ -12,8 +12,8 @@ from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_scor
 
 from edgeeff.metrics import (
     ClassificationAccumulator,
+    Noise,
     Proportion,
-    SqnrAccumulator,
     agreement,
     bootstrap_ratio,
     hits,
@@ -68,11 +68,11 @@ def test_sqnr_is_scale_free_and_streams(reference, factor, split):
     whole = sqnr(reference, test)
     assert sqnr(reference * 4, test * 4) == pytest.approx(whole)
     for centred in (False, True):
-        stream = SqnrAccumulator(per_image_mean=centred)
+        stream = Noise()
         noisy = reference * np.float32(factor) + np.arange(reference.shape[1], dtype=np.float32)
         for part in np.array_split(np.arange(len(reference)), split):
-            stream.update(reference[part], noisy[part])
-        assert stream.value == pytest.approx(sqnr(reference, noisy, per_image_mean=centred), abs=1e-9)
+            stream += Noise.of(reference[part], noisy[part], per_image_mean=centred)
+        assert stream.sqnr == pytest.approx(sqnr(reference, noisy, per_image_mean=centred), abs=1e-9)
 
 
 def test_hits_breaks_ties_as_argmax_does():

@@ -20,6 +20,7 @@ from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_warnings
 from edgeeff.pipeline.steps import Options
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
+from edgeeff.tasks import only
 from edgeeff.zoo.sources import Identity
 
 
@@ -210,7 +211,9 @@ def test_jetson_bundles(build, folder, reference):
     images, expected = reference
     (b,) = build(1, ["jetson-int8"], probabilities=True, output=folder / "jetson", effort="balanced")
     manifest = b.bundle.manifest
-    found = session_of((b.bundle.folder / "model.float.onnx").read_bytes(), manifest.preprocess).infer(images)
+    found = only(
+        session_of((b.bundle.folder / "model.float.onnx").read_bytes(), manifest.preprocess).infer(images)
+    )
     np.testing.assert_allclose(found, sigmoid(expected), atol=1e-5)
     # It ends in the sigmoid that nvinfer reads, so it needs no graph of its own.
     graph = (b.bundle.folder / "model.qdq.onnx").read_bytes()

@@ -19,6 +19,7 @@ from edgeeff.graph.model import expand_functions
 from edgeeff.quantization import quantize, recipe
 from edgeeff.readme import readme
 from edgeeff.target import load_target
+from edgeeff.tasks import only
 
 LABELS = tuple(f"class {i}" for i in range(10))
 OPENVINO = Path(ov.__file__).parent
@@ -56,17 +57,14 @@ def block(emission, language):
 
 def expected(emission, pixels):
     target = emission.target
-    return (
-        backends.runtime(target.runtime)
-        .part("run")
-        .load(
-            Path(),
-            preprocess=emission.preprocess,
-            input_type=target.input,
-            properties=target.runtime_properties,
-        )
-        .infer(pixels)
+    part = backends.runtime(target.runtime).part("run")
+    session = part.load(
+        Path(),
+        preprocess=emission.preprocess,
+        input_type=target.input,
+        properties=target.runtime_properties,
     )
+    return only(session.infer(pixels))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from edgeeff.bundle import Bundle, Manifest
 from edgeeff.errors import BundleError, OptionError
 from edgeeff.harness.verify import judge
 from edgeeff.preprocess import Preprocess
-from edgeeff.tasks import Meaning
+from edgeeff.tasks import Meaning, only
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_logits_and_probabilities_decide_alike(threshold):
     meaning = Meaning("multilabel", threshold)
     decided = meaning.decisions(logits)
     probable = Meaning("multilabel", threshold, probable=True)
-    np.testing.assert_array_equal(decided, probable.decisions(probable.outputs(logits)))
+    np.testing.assert_array_equal(decided, probable.decisions(only(probable.outputs({"logits": logits}))))
     assert 0 < decided.mean() < 1
     assert decided[7].nonzero()[0].tolist() == sorted(meaning.answers(meaning.probabilities(logits)[7]))
 
@@ -76,17 +76,31 @@ def test_agreement_is_of_labels_not_of_the_largest():
     """One logit has always the same largest; of two labels the order means nothing."""
     reference = np.array([[3.0], [-2.0], [0.5], [-0.5]])
     test = np.array([[3.1], [-2.0], [-0.1], [-0.4]])
-    found = judge(test, float_logits=reference, meaning=Meaning("multilabel"))
+    found = judge({"logits": test}, float_outputs={"logits": reference}, meaning=Meaning("multilabel"))
     assert (found.agreement.successes, found.agreement.total) == (3, 4)
     assert found.sqnr_centred == found.sqnr and found.sqnr < 20
-    both = judge(np.array([[1.0, 2.0]]), float_logits=np.array([[2.0, 1.0]]), meaning=Meaning("multilabel"))
+    both = judge(
+        {"logits": np.array([[1.0, 2.0]])},
+        float_outputs={"logits": np.array([[2.0, 1.0]])},
+        meaning=Meaning("multilabel"),
+    )
     assert both.agreement.value == 1
 
 
 def test_a_threshold_moves_agreement():
     reference, test = np.array([[1.0], [3.0]]), np.array([[1.1], [2.0]])
-    assert judge(test, float_logits=reference, meaning=Meaning("multilabel", 0.9)).agreement.successes == 1
-    assert judge(test, float_logits=reference, meaning=Meaning("multilabel", 0.5)).agreement.successes == 2
+    assert (
+        judge(
+            {"logits": test}, float_outputs={"logits": reference}, meaning=Meaning("multilabel", 0.9)
+        ).agreement.successes
+        == 1
+    )
+    assert (
+        judge(
+            {"logits": test}, float_outputs={"logits": reference}, meaning=Meaning("multilabel", 0.5)
+        ).agreement.successes
+        == 2
+    )
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.5, float("nan")])

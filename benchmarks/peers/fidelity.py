@@ -24,8 +24,10 @@ import torch
 from benchmarks.peers.contenders import PEERS, Task, hub_in_onnxruntime, ours
 from benchmarks.table import arguments, show, write_json
 from edgeeff import metrics
+from edgeeff.backends import Session
 from edgeeff.images import open_images
 from edgeeff.preprocess import Pixels
+from edgeeff.tasks import only
 from edgeeff.zoo import catalog, checkpoints
 
 Logits = npt.NDArray[np.float32]
@@ -53,6 +55,11 @@ def library_reference(task: Task) -> Infer | None:
             return network(torch.from_numpy(task.preprocess.normalise(pixels))).numpy()
 
     return infer
+
+
+def _scores(session: Session) -> Infer:
+    """A session's only output."""
+    return lambda pixels: only(session.infer(pixels))
 
 
 def run(infer: Infer, path: Path, task: Task) -> tuple[Logits, npt.NDArray[np.int64] | None]:
@@ -101,11 +108,11 @@ class Judge:
 def measure(task: Task, images: Path, labelled: Path, without: Sequence[str]) -> list[dict[str, Any]]:
     """All rows: the float network, ours, the peers."""
     library = library_reference(task)
-    reference = library or task.float_session.infer
+    reference = library or _scores(task.float_session)
     judge = Judge(task, images, run(reference, images, task)[0], labelled)
     rows = [judge.row("float", reference)]
     if library is not None:
-        rows.append(judge.row("our float graph", task.float_session.infer))
+        rows.append(judge.row("our float graph", _scores(task.float_session)))
 
     start = time.perf_counter()
     bundles = ours(task, *OURS)
@@ -114,14 +121,14 @@ def measure(task: Task, images: Path, labelled: Path, without: Sequence[str]) ->
     bundles["jetson-int8"] = hub_in_onnxruntime(task, bundles["jetson-int8"])
     for target, name in OURS.items():
         told = seconds if target == "cpu-int8" else None
-        rows.append(judge.row(name, bundles[target].session().infer, told))
+        rows.append(judge.row(name, _scores(bundles[target].session()), told))
 
     for name, quantise in PEERS.items():
         if not any(part.lower() in name.lower() for part in without):
             start = time.perf_counter()
             bundle = quantise(task)
             seconds = time.perf_counter() - start
-            rows.append(judge.row(name, bundle.session().infer, seconds))
+            rows.append(judge.row(name, _scores(bundle.session()), seconds))
     return rows
 
 

@@ -11,8 +11,9 @@ that builds it, ``examine.py`` (what can be said of it there; build wing). No ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -22,11 +23,11 @@ from edgeeff.backends.runtime import Part as Part
 from edgeeff.backends.runtime import Runtime as Runtime
 from edgeeff.backends.runtime import problem
 from edgeeff.batch import ONE, Batch
-from edgeeff.errors import OptionError, UnknownTargetError
+from edgeeff.errors import BundleError, OptionError, UnknownTargetError
 from edgeeff.plugins import Finder
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
-from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning
+from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning, Output, Outputs
 
 if TYPE_CHECKING:
     import onnx
@@ -58,6 +59,7 @@ class Emission:
 
     ``softmax`` says that the artifact ends in probabilities, which ``meaning`` makes of the logits;
     ``ends_in_probabilities`` that the graph does so already, as one that somebody else quantised may.
+    ``outputs`` are the graph's.
     ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
     None where there is none, as for a graph that somebody else quantised. ``batch`` says how many images the
     artifact takes in one run; the graphs say so already.
@@ -73,6 +75,7 @@ class Emission:
     threshold: float = THRESHOLD
     ends_in_probabilities: bool = False
     batch: Batch = ONE
+    outputs: tuple[Output, ...] = ()
 
     @property
     def added(self) -> str | None:
@@ -85,11 +88,37 @@ class Emission:
         return Meaning(self.task, self.threshold, self.softmax)
 
 
+def output_places(held: Sequence[Collection[str]], wanted: Sequence[str], artifact: Path) -> dict[str, int]:
+    """Where an artifact has each of a bundle's outputs, by their names and never by their order.
+
+    Args:
+        held: The names of each output of the artifact.
+        wanted: The manifest's outputs; none of a bundle of schema 1, which has one output.
+        artifact: The file, for the message.
+
+    Raises:
+        BundleError: One is not there, or the artifact has several and the manifest names none.
+    """
+    if not wanted and len(held) == 1:
+        return {min(held[0]): 0}
+    found = {name: i for name in wanted for i, names in enumerate(held) if name in names}
+    if not wanted or len(found) < len(wanted):
+        has = ", ".join(min(names) for names in held)
+        raise BundleError(
+            f"{artifact} has the outputs {has}; the manifest names {', '.join(wanted) or 'none'}",
+            mend="copy the whole bundle, or build it again",
+        )
+    return found
+
+
 class Session(Protocol):
     """A loaded artifact."""
 
-    def infer(self, pixels: Pixels) -> Logits:
-        """Raw pixels uint8 [N, H, W, 3], whatever input type the artifact has, to float32 [N, classes]."""
+    def infer(self, pixels: Pixels) -> Outputs:
+        """Raw pixels uint8 [N, H, W, C], whatever input type the artifact has, to its outputs.
+
+        Each is float32 [N, …] in a layout of channels first, by its name in the artifact.
+        """
 
     def prepare(self, pixels: Pixels) -> Any:
         """The native input of one image uint8 [1, H, W, 3]."""
@@ -183,14 +212,14 @@ class Evidence:
 
     Args:
         images: Raw pixels, uint8 [N, H, W, 3].
-        float_outputs: The float graph's outputs of them (logits, or probabilities), [N, classes].
+        float_outputs: The float graph's outputs of them, as the artifact has them (logits, or probabilities).
         hub_outputs: The hub graph's, computed as it is written; None for a float target.
         largest: Makes the largest |value| that each tensor of the float graph reached in calibration.
     """
 
     images: Pixels
-    float_outputs: Logits
-    hub_outputs: Logits | None
+    float_outputs: Outputs
+    hub_outputs: Outputs | None
     largest: Callable[[], Mapping[str, float]]
 
 
@@ -277,3 +306,12 @@ def input_preprocess(target: Target, preprocess: Preprocess) -> Preprocess:
     one = runtime(target.runtime).one_normalisation
     inside = one and target.input == "float32" and preprocess.per_channel
     return preprocess.unnormalised() if inside else preprocess
+
+
+def artifact_outputs(emission: Emission) -> tuple[Output, ...]:
+    """The artifact's outputs, by the names that it has for them: the graph's own.
+
+    Where ``emit`` makes probabilities of logits, a runtime may call them otherwise.
+    """
+    renamed = runtime(emission.target.runtime).probabilities if emission.added else ""
+    return tuple(replace(output, name=renamed or output.name) for output in emission.outputs)

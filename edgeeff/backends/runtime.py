@@ -58,6 +58,8 @@ class Runtime:
             they know one for each. A float input whose channels differ then holds plain pixels, and ``emit``
             puts the normalisation inside.
         float_inputs: Input types of a float artifact; None: all of ``inputs``.
+        probabilities: What ``emit`` calls the output where it makes probabilities of logits; empty: as the
+            graph calls its logits.
         batches: Which numbers of images in a run its artifacts can have: ``one``, ``fixed`` (any one number),
             ``dynamic`` (1 to a number).
         integer_outputs: Whether an artifact with an integer input gives integers too.
@@ -83,6 +85,7 @@ class Runtime:
     float_inputs: tuple[InputType, ...] | None = None
     batches: tuple[BatchKind, ...] = ("one",)
     integer_outputs: bool = False
+    probabilities: str = ""
     properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
     refuse: Callable[[Mapping[str, str]], None] | None = None
     tensorrt_rules: bool = False

@@ -47,6 +47,7 @@ def command(
     """
     from edgeeff import video
     from edgeeff.bundle import Bundle
+    from edgeeff.tasks import only
 
     loaded = Bundle.load(bundle)
     manifest = loaded.manifest
@@ -55,7 +56,7 @@ def command(
     preprocess = manifest.preprocess.with_white(white)
 
     def answer(pixels: Any) -> tuple[str, dict[str, Any]]:
-        probabilities = meaning.probabilities(session.infer(pixels[None]))[0]
+        probabilities = meaning.probabilities(only(session.infer(pixels[None])))[0]
         return _line(manifest, meaning, probabilities, top), _json(manifest, meaning, probabilities, top)
 
     if video.is_video(source):

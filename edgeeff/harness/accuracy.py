@@ -16,7 +16,7 @@ from edgeeff.errors import ImageError, LabelsError, OptionError
 from edgeeff.harness import multilabel
 from edgeeff.harness.multilabel import MultilabelAccumulator, MultilabelScores
 from edgeeff.harness.record import Record, record
-from edgeeff.harness.verify import FEW, FidelityAccumulator, fidelity_warnings
+from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
@@ -24,7 +24,7 @@ from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, 
 from edgeeff.preprocess import CHANNELS
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
-from edgeeff.tasks import Meaning
+from edgeeff.tasks import Fidelity, Meaning, Outputs, only
 
 _Accumulator = ClassificationAccumulator | MultilabelAccumulator
 
@@ -62,25 +62,28 @@ class ReferenceScores:
     Args:
         name: The reference's.
         agreement: Decisions that are the same: the class of an image; where labels do not exclude each
-            other, whether a label is there, for each image and label.
-        sqnr: Pooled over all logits, dB.
+            other, whether a label is there, for each image and label. None where the task decides nothing.
+        sqnr: Pooled over all values, dB; of several outputs the lowest.
         sqnr_centred: The same without each image's mean logit, dB ("cdB").
         scores: Those of the reference itself, where there are labels: what quantisation started from.
         warnings: An agreement under 95 %, an SQNR under 15 dB, logits that are not numbers.
+        outputs: The SQNR of each output, by name, dB.
     """
 
     name: str
-    agreement: Proportion
+    agreement: Proportion | None
     sqnr: float
     sqnr_centred: float
     scores: LabelScores | MultilabelScores | None
     warnings: tuple[str, ...]
+    outputs: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "name": self.name,
-            "agreement": self.agreement.to_json(),
+            "agreement": self.agreement.to_json() if self.agreement else None,
+            "outputs": {name: {"sqnr_db": json_number(level)} for name, level in self.outputs.items()},
             "sqnr_db": json_number(self.sqnr),
             "sqnr_centred_db": json_number(self.sqnr_centred),
             "scores": self.scores.to_json() if self.scores else None,
@@ -227,26 +230,20 @@ def evaluate(
 
     scores: _Accumulator | None = None
     float_scores: _Accumulator | None = None
-    fidelity = FidelityAccumulator(meaning)
+    fidelity = Fidelity()
     done = 0
     for pixels, numbers in images.batches(preprocess):
-        logits = session.infer(pixels)
+        found = session.infer(pixels)
         truth = None if known is None else known[numbers]
         if truth is not None:
-            scores = scores or _accumulator(meaning, logits.shape[1])
-            _update(scores, logits, truth, bundle.name)
+            scores = scores or _accumulator(meaning, bundle.manifest.classes)
+            _update(scores, only(found), truth, bundle.name)
         if float_session is not None and floating is not None:
-            float_logits = float_session.infer(pixels)
-            if float_logits.shape != logits.shape:
-                raise OptionError(
-                    f"{bundle.name} knows {logits.shape[1]} classes, the reference {floating.name}"
-                    f" {float_logits.shape[1]}",
-                    mend="name a reference that was built from the same checkpoint",
-                )
-            fidelity.update(float_logits, logits)
+            expected = _as_named(floating, float_session.infer(pixels), bundle, found)
+            fidelity += meaning.fidelity(expected, found)
             if truth is not None:
-                float_scores = float_scores or _accumulator(meaning, logits.shape[1])
-                _update(float_scores, float_logits, truth, floating.name)
+                float_scores = float_scores or _accumulator(meaning, bundle.manifest.classes)
+                _update(float_scores, only(expected), truth, floating.name)
         done += len(pixels)
         if progress is not None:
             progress(done + len(images.bad), len(images))
@@ -380,14 +377,29 @@ def _scores(accumulator: _Accumulator | None) -> LabelScores | MultilabelScores 
     return LabelScores(accumulator.top_1, accumulator.top_5, accumulator.macro)
 
 
-def _against(
-    name: str, fidelity: FidelityAccumulator, scores: LabelScores | MultilabelScores | None
-) -> ReferenceScores:
+def _against(name: str, fidelity: Fidelity, scores: LabelScores | MultilabelScores | None) -> ReferenceScores:
     return ReferenceScores(
         name=name,
         agreement=fidelity.agreement,
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,
         scores=scores,
-        warnings=fidelity_warnings(fidelity.agreement, fidelity.sqnr),
+        warnings=fidelity_warnings(fidelity),
+        outputs=fidelity.outputs,
     )
+
+
+def _as_named(floating: Bundle, expected: Outputs, bundle: Bundle, found: Outputs) -> Outputs:
+    """The reference's outputs by the bundle's names: two runtimes may call a single output differently."""
+    if len(expected) == len(found) == 1:
+        expected = dict(zip(found, expected.values(), strict=True))
+    shapes = [{name: values.shape[1:] for name, values in outputs.items()} for outputs in (found, expected)]
+    if shapes[0] == shapes[1]:
+        return expected
+    if len(found) == len(expected) == 1:
+        (own, *_), (other, *_) = (next(iter(each.values())) for each in shapes)
+        what = f"{bundle.name} knows {own} classes, the reference {floating.name} {other}"
+    else:
+        own, other = (", ".join(f"{n} {list(s)}" for n, s in each.items()) for each in shapes)
+        what = f"{bundle.name} gives {own}, the reference {floating.name} {other}"
+    raise OptionError(what, mend="name a reference that was built from the same checkpoint")

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, MissingRuntimeError
-from edgeeff.harness.verify import read_golden
+from edgeeff.harness.verify import golden_inputs
 from edgeeff.preprocess import Pixels
 
 WINDOW = 10
@@ -133,7 +133,7 @@ def inference(session: Any, pixels: Pixels) -> Inference:
 def benchmark_image(bundle: Bundle, seed: int) -> Pixels:
     """Raw pixels uint8 [1, H, W, 3]: the first golden image, or noise where the bundle carries none."""
     if (bundle.folder / "golden" / "inputs.npy").is_file():
-        return np.ascontiguousarray(read_golden(bundle, "inputs")[:1])
+        return np.ascontiguousarray(golden_inputs(bundle)[:1])
     preprocess = bundle.manifest.preprocess
     return np.random.default_rng(seed).integers(0, 256, (1, *preprocess.size, preprocess.channels), np.uint8)
 

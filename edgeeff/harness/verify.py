@@ -7,8 +7,10 @@ optimisation levels of one, differ by some steps of the quantiser on one and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,9 +20,9 @@ from edgeeff import unpacking
 from edgeeff.backends import Session
 from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.errors import BundleError, MissingRuntimeError
-from edgeeff.metrics import Array, Proportion, SqnrAccumulator, json_number, sqnr
+from edgeeff.metrics import Proportion, json_number, sqnr
 from edgeeff.preprocess import Pixels
-from edgeeff.tasks import Meaning
+from edgeeff.tasks import Fidelity, Meaning, Outputs, compared, joined, lowest
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
@@ -39,35 +41,39 @@ GOLDEN = "golden"
 
 @dataclass(frozen=True)
 class Verification:
-    """An artifact's logits against the float graph's and the hub graph's, on the same images.
+    """An artifact's outputs against the float graph's and the hub graph's, on the same images.
 
     Args:
         images: How many were compared.
         agreement: With the float graph's decisions: the class of an image; where labels do not exclude
-            each other, whether a label is there, for each image and label.
-        sqnr: Against the float logits, dB.
+            each other, whether a label is there, for each image and label. None where the task decides
+            nothing.
+        sqnr: Against the float graph, dB; of several outputs the lowest.
         sqnr_centred: The same without what changes no decision, dB: each image's mean logit, where an image
             has exactly one class.
-        hub_sqnr: Against the hub graph's logits, dB: what lowering and the runtime changed. None where no
-            hub logits were given.
+        hub_sqnr: Against the hub graph, dB: what lowering and the runtime changed; of several outputs the
+            lowest. None where no hub outputs were given.
+        outputs: Of each output, by name, its SQNR against the float graph and, where given, the hub, dB.
         warnings: What the reader must not miss; empty when all is well.
     """
 
     images: int
-    agreement: Proportion
+    agreement: Proportion | None
     sqnr: float
     sqnr_centred: float
     hub_sqnr: float | None
+    outputs: Mapping[str, tuple[float, float | None]]
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "images": self.images,
-            "agreement": self.agreement.to_json(),
+            "agreement": self.agreement.to_json() if self.agreement else None,
             "sqnr_db": json_number(self.sqnr),
             "sqnr_centred_db": json_number(self.sqnr_centred),
             "hub_sqnr_db": None if self.hub_sqnr is None else json_number(self.hub_sqnr),
+            "outputs": {name: _pair("sqnr_db", *found) for name, found in self.outputs.items()},
             "warnings": list(self.warnings),
         }
 
@@ -80,8 +86,9 @@ class GoldenCheck:
         status: ``ok``, ``failed``, or ``NOT RUN`` (no golden vectors, or no such runtime here).
         summary: One line for a person, with the reason where it was not run.
         images: How many golden inputs were run.
-        hub_sqnr: Against the hub's outputs, dB; it decides.
+        hub_sqnr: Against the hub's outputs, dB; it decides. Of several outputs the lowest.
         float_sqnr: Against the float graph's outputs, dB; for information.
+        outputs: Of each output, by name, both of these.
     """
 
     status: Literal["ok", "failed", "NOT RUN"]
@@ -89,6 +96,7 @@ class GoldenCheck:
     images: int = 0
     hub_sqnr: float | None = None
     float_sqnr: float | None = None
+    outputs: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -98,53 +106,29 @@ class GoldenCheck:
             "images": self.images,
             "hub_sqnr_db": None if self.hub_sqnr is None else json_number(self.hub_sqnr),
             "float_sqnr_db": None if self.float_sqnr is None else json_number(self.float_sqnr),
+            "outputs": {name: _pair("float_sqnr_db", *found) for name, found in self.outputs.items()},
         }
 
 
-class FidelityAccumulator:
-    """Agreement and SQNR against reference outputs, batch by batch."""
-
-    def __init__(self, meaning: Meaning | None = None) -> None:
-        self._meaning = meaning or Meaning()
-        self._agreeing = 0
-        self._total = 0
-        self._sqnr = SqnrAccumulator()
-        self._centred = SqnrAccumulator(per_image_mean=self._meaning.exclusive)
-
-    def update(self, reference: Array, test: Array) -> None:
-        """Add a batch of logits, both [N, classes]."""
-        self._sqnr.update(reference, test)
-        self._centred.update(reference, test)
-        same = self._meaning.decisions(reference) == self._meaning.decisions(test)
-        self._agreeing += int(same.sum())
-        self._total += same.size
-
-    @property
-    def agreement(self) -> Proportion:
-        """Decisions that are the same: one for each image, or one for each image and label."""
-        return Proportion(self._agreeing, self._total)
-
-    @property
-    def sqnr(self) -> float:
-        """Pooled over all logits, dB."""
-        return self._sqnr.value
-
-    @property
-    def sqnr_centred(self) -> float:
-        """The same without what changes no decision, dB."""
-        return self._centred.value
+def _pair(first: str, one: float, hub: float | None) -> dict[str, Any]:
+    return {first: json_number(one), "hub_sqnr_db": None if hub is None else json_number(hub)}
 
 
-def fidelity_warnings(agreement: Proportion, sqnr: float) -> tuple[str, ...]:
+def fidelity_warnings(found: Fidelity) -> tuple[str, ...]:
     """What to warn of: an agreement under 95 %, an SQNR under 15 dB, or what is no comparison."""
-    if not agreement.total:
+    if not found.images:
         return ("no image was compared with the float graph",)
     warnings = []
-    if np.isnan(sqnr):
-        warnings.append("some logits are not numbers (NaN)")
-    elif sqnr < SQNR_FLOOR_DB:
-        warnings.append(f"SQNR against the float graph is {sqnr:.1f} dB, under {SQNR_FLOOR_DB:g} dB")
-    if agreement.value < AGREEMENT_FLOOR:
+    for name, level in found.outputs.items():
+        which = f" of {name}" if len(found.outputs) > 1 else ""
+        if np.isnan(level):
+            warnings.append(f"some {f'values of {name}' if which else 'logits'} are not numbers (NaN)")
+        elif level < SQNR_FLOOR_DB:
+            warnings.append(
+                f"SQNR{which} against the float graph is {level:.1f} dB, under {SQNR_FLOOR_DB:g} dB"
+            )
+    agreement = found.agreement
+    if agreement is not None and agreement.value < AGREEMENT_FLOOR:
         warnings.append(
             f"agreement with the float graph is {agreement.value:.1%}"
             f" ({agreement.successes} of {agreement.total}), under {AGREEMENT_FLOOR:.0%}"
@@ -153,32 +137,33 @@ def fidelity_warnings(agreement: Proportion, sqnr: float) -> tuple[str, ...]:
 
 
 def judge(
-    artifact: Array,
+    artifact: Outputs,
     *,
-    float_logits: Array,
-    hub_logits: Array | None = None,
+    float_outputs: Outputs,
+    hub_outputs: Outputs | None = None,
     meaning: Meaning | None = None,
 ) -> Verification:
-    """Compare an artifact's logits with the float graph's and, where given, the hub graph's.
+    """Compare an artifact's outputs with the float graph's and, where given, the hub graph's.
 
     Args:
-        artifact: What the runtime computed, [N, classes].
-        float_logits: Of the float graph on the same images, same shape.
-        hub_logits: Of the hub graph on the same images, same shape.
+        artifact: What the runtime computed, [N, …] each, by name.
+        float_outputs: Of the float graph on the same images, by the same names.
+        hub_outputs: Of the hub graph on the same images, by the same names.
         meaning: What all of these are; None: logits of exclusive classes.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: Names or shapes differ.
     """
-    fidelity = FidelityAccumulator(meaning)
-    fidelity.update(float_logits, artifact)
+    found = (meaning or Meaning()).fidelity(float_outputs, artifact)
+    hub = None if hub_outputs is None else compared(hub_outputs, artifact).outputs
     return Verification(
-        images=len(artifact),
-        agreement=fidelity.agreement,
-        sqnr=fidelity.sqnr,
-        sqnr_centred=fidelity.sqnr_centred,
-        hub_sqnr=None if hub_logits is None else sqnr(hub_logits, artifact),
-        warnings=fidelity_warnings(fidelity.agreement, fidelity.sqnr),
+        images=found.images,
+        agreement=found.agreement,
+        sqnr=found.sqnr,
+        sqnr_centred=found.sqnr_centred,
+        hub_sqnr=None if hub is None else lowest(hub.values()),
+        outputs={name: (level, hub[name] if hub else None) for name, level in found.outputs.items()},
+        warnings=fidelity_warnings(found),
     )
 
 
@@ -186,22 +171,22 @@ def verify(
     session: Session,
     batches: Iterable[Pixels],
     *,
-    float_logits: Array,
-    hub_logits: Array | None = None,
+    float_outputs: Outputs,
+    hub_outputs: Outputs | None = None,
 ) -> Verification:
     """Run an artifact on raw pixels and :func:`judge` what it says.
 
     Args:
         session: The loaded artifact, ``bundle.session()``.
-        batches: uint8 [N, H, W, 3] each; together the images that the reference logits belong to.
-        float_logits: [images, classes], in the order of the batches.
-        hub_logits: The same of the hub graph.
+        batches: uint8 [N, H, W, C] each; together the images that the reference outputs belong to.
+        float_outputs: [images, …] each, in the order of the batches.
+        hub_outputs: The same of the hub graph.
 
     Raises:
-        ValueError: The batches and the reference logits are not of as many images.
+        ValueError: The batches and the reference outputs are not of as many images.
     """
-    artifact = np.concatenate([session.infer(batch) for batch in batches])
-    return judge(artifact, float_logits=float_logits, hub_logits=hub_logits)
+    artifact = joined(session.infer(batch) for batch in batches)
+    return judge(artifact, float_outputs=float_outputs, hub_outputs=hub_outputs)
 
 
 def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
@@ -214,52 +199,101 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
     if not folder.is_dir():
         return GoldenCheck("NOT RUN", "the bundle carries no golden vectors")
     inputs, hub, of_float = (
-        read_golden(bundle, "inputs"),
-        read_golden(bundle, "hub"),
-        read_golden(bundle, "float"),
+        golden_inputs(bundle),
+        golden_outputs(bundle, "hub"),
+        golden_outputs(bundle, "float"),
     )
-    if inputs.dtype != np.uint8 or inputs.ndim != 4 or hub.shape != of_float.shape or hub.ndim != 2:
+    shapes = [{name: values.shape for name, values in found.items()} for found in (hub, of_float)]
+    if inputs.dtype != np.uint8 or inputs.ndim != 4 or shapes[0] != shapes[1]:
         raise BundleError(
-            f"{folder}: inputs {inputs.dtype} {inputs.shape}, hub {hub.shape}, float {of_float.shape}"
+            f"{folder}: inputs {inputs.dtype} {inputs.shape}, hub {shapes[0]}, float {shapes[1]}"
             " are no golden vectors",
             mend="build the bundle again",
         )
-    if len(inputs) != len(hub) or not len(inputs):
-        raise BundleError(
-            f"{folder}: {len(inputs)} golden inputs and {len(hub)} outputs", mend="build the bundle again"
-        )
+    for values in hub.values():
+        if len(inputs) != len(values) or not len(inputs) or values.ndim < 2:
+            raise BundleError(
+                f"{folder}: {len(inputs)} golden inputs and {len(values)} outputs {values.shape}",
+                mend="build the bundle again",
+            )
     try:
-        logits = bundle.session(threads=threads).infer(inputs)
+        found = bundle.session(threads=threads).infer(inputs)
     except MissingRuntimeError as error:
         return GoldenCheck("NOT RUN", error.what)
-    if logits.shape != hub.shape:
-        raise BundleError(
-            f"{bundle.folder}: the artifact gives logits {logits.shape}, the golden ones are {hub.shape}",
-            mend="build the bundle again",
-        )
-    found = rule.compare("fp16" if bundle.manifest.precision == "fp16" else "int8", logits, hub, of_float)
+    if not bundle.manifest.outputs:  # of schema 1: the only output, which has no name in the bundle
+        found = dict(zip(hub, found.values(), strict=True))
+    for name, values in found.items():
+        if values.shape != hub[name].shape:
+            raise BundleError(
+                f"{bundle.folder}: the artifact gives {name or 'logits'} {values.shape}, the golden ones are "
+                f"{hub[name].shape}",
+                mend="build the bundle again",
+            )
+    meanings = {output.name: output.meaning for output in bundle.manifest.outputs}
+    judged = rule.compare_all(
+        "fp16" if bundle.manifest.precision == "fp16" else "int8", found, hub, of_float, meanings
+    )
+    each = {name: (sqnr(of_float[name], found[name]), sqnr(hub[name], found[name])) for name in hub}
     return GoldenCheck(
-        "ok" if found["passed"] else "failed",
-        _told(found),
+        "ok" if judged["passed"] else "failed",
+        _told(judged),
         images=len(inputs),
-        hub_sqnr=sqnr(hub, logits),
-        float_sqnr=sqnr(of_float, logits),
+        hub_sqnr=lowest(to_hub for _, to_hub in each.values()),
+        float_sqnr=lowest(to_float for to_float, _ in each.values()),
+        outputs={name: found for name, found in each.items() if name},
     )
 
 
 def _told(found: dict[str, Any]) -> str:
+    """Of several outputs, what decides."""
     reached, least = found["sqnr_hub_db"], found["tolerance_db"]
     asked = f"{'at least' if found['passed'] else 'must be at least'} {least:.3g}"
     if found["passed"] and reached < least:
         asked = f"under {least:.3g}, by unlucky images: it is as near to the float graph as the hub"
-    return f"{reached:.1f} dB to the hub's outputs on {found['images']} golden inputs ({asked})"
+    each = found.get("outputs", {})
+    failed = [name for name, figures in each.items() if not figures["passed"]]
+    of = "" if len(each) < 2 else f"{', '.join(failed)}: " if failed else f"{len(each)} outputs, the worst "
+    return f"{of}{reached:.1f} dB to the hub's outputs on {found['images']} golden inputs ({asked})"
 
 
-def read_golden(bundle: Bundle, name: Literal["inputs", "hub", "float"]) -> npt.NDArray[Any]:
-    """One of a bundle's golden arrays: raw pixels uint8 [N, H, W, 3], or logits [N, classes].
+def golden_inputs(bundle: Bundle) -> npt.NDArray[Any]:
+    """A bundle's golden inputs, raw pixels uint8 [N, H, W, C].
 
     Raises:
         BundleError: The file is missing or no array.
     """
-    path = bundle.folder / GOLDEN / f"{name}.npy"
+    return _read(bundle.folder / GOLDEN / "inputs.npy")
+
+
+def golden_outputs(bundle: Bundle, kind: Literal["hub", "float"]) -> dict[str, npt.NDArray[Any]]:
+    """The golden outputs of hub or float graph, [N, …] by name.
+
+    A bundle of schema 1 has one, in ``golden/hub.npy``, which no name is given: it is called "".
+
+    Raises:
+        BundleError: A file is missing or no array.
+    """
+    folder = bundle.folder / GOLDEN
+    if not bundle.manifest.outputs:
+        return {"": _read(folder / f"{kind}.npy")}
+    return {o.name: _read(folder / kind / rule.file_of(o.name)) for o in bundle.manifest.outputs}
+
+
+def _read(path: Path) -> npt.NDArray[Any]:
     return unpacking.npy(path, BundleError, "build the bundle again")
+
+
+def golden_files(
+    inputs: Pixels, hub: Mapping[str, npt.NDArray[Any]], of_float: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, bytes]:
+    """Golden inputs and outputs as the files of a bundle: ``golden/hub/<output>.npy`` and so on."""
+    arrays = {f"{GOLDEN}/inputs.npy": inputs}
+    for kind, outputs in (("hub", hub), ("float", of_float)):
+        arrays |= {f"{GOLDEN}/{kind}/{rule.file_of(name)}": values for name, values in outputs.items()}
+    return {name: _npy(array) for name, array in arrays.items()}
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

@@ -181,6 +181,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
             target = work.served(target)
             hub = work.hub(target)
             progress.stage(f"{folder.name}: {target.summary}")
+            emission = work.emission(target, hub, names, folder.name)
             manifest = Manifest(
                 name=folder.name,
                 model=identity.model,
@@ -201,8 +202,9 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
                 task=work.meaning.task,
                 threshold=work.meaning.threshold,
                 negative=negative,
+                outputs=backends.artifact_outputs(emission),
             )
-            files = work.emit(target, hub, names, folder.name)
+            files = work.emit(emission, hub)
             built.append(_write(folder, manifest, files, work, hub, warned))
             del files, hub  # before the next target makes its own
             give_back()

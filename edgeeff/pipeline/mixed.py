@@ -26,6 +26,7 @@ from edgeeff.pipeline import scratch
 from edgeeff.preprocess import Pixels
 from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, asked, curve_line, judge, meets
 from edgeeff.target import Target
+from edgeeff.tasks import only
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +163,7 @@ class _Trial:
 
         def confirm(layers: tuple[str, ...]) -> Judged:
             graph, _ = self.work.quantised(self.target, self.raw, self.named | frozenset(layers))
-            logits = [self.work.infer(graph, [batch], self.raw) for batch in self._batches()]
+            logits = [only(self.work.infer(graph, [batch], self.raw)) for batch in self._batches()]
             return judge(float_logits, np.concatenate(logits), *self._known)
 
         def cost(layers: tuple[str, ...]) -> Cost:

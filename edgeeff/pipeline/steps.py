@@ -6,7 +6,6 @@ in the cache never loads it.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -14,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeeff import backends, digests
-from edgeeff.backends import Emission, Logits
+from edgeeff.backends import Emission
 from edgeeff.cache import Cache, kept, key_of, versions
 from edgeeff.calibration.judgement import Judgement
 from edgeeff.calibration.selection import Selection, bad_from_json, bad_to_json, pixels
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.files import write_file
-from edgeeff.harness.verify import FEW, GOLDEN_IMAGES
+from edgeeff.harness.verify import FEW, GOLDEN_IMAGES, golden_files
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.labels import placeholders
@@ -39,7 +37,7 @@ from edgeeff.progress import Recorder
 from edgeeff.quantization.budget import Budget
 from edgeeff.readme import readme
 from edgeeff.target import Scheme, Target
-from edgeeff.tasks import Meaning
+from edgeeff.tasks import Meaning, Output, Outputs, joined
 from edgeeff.watched import refusal
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -86,13 +84,14 @@ class Hub:
     """What a backend lowers: a Q/DQ graph with its plan, or for a float target the float graph.
 
     ``raw`` says that the graph's input is raw pixels, not normalised ones; ``floating`` which layers the
-    user or a budget kept from INT8.
+    user or a budget kept from INT8; ``outputs`` what the graph gives.
     """
 
     graph: bytes
     plan: str | None
     raw: bool
     floating: Floating = field(default_factory=Floating)
+    outputs: tuple[Output, ...] = ()
 
 
 @dataclass
@@ -172,6 +171,10 @@ class Work:
 
     def hub(self, target: Target) -> Hub:
         """float graph and statistics ─▶ plan ─▶ Q/DQ graph; for a float target the float graph itself."""
+        import onnx
+
+        from edgeeff.graph.outputs import outputs_of
+
         raw = backends.runtime(target.runtime).holds_pixels(target.input)
         facts = {
             "graph": self.network.digest,
@@ -197,27 +200,33 @@ class Work:
             images = self.images.calibration
             self.name_skipped(images, bad_from_json(images, entry["bad.json"].decode()))
             self.tell_judgement(Judgement.from_bytes(entry["judgement.json"]))
+        outputs = outputs_of(onnx.load_model_from_string(entry["graph.onnx"]), self.meaning.task)
         give_back()
-        return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw, floating)
+        return Hub(entry["graph.onnx"], entry["plan.json"].decode() or None, raw, floating, outputs)
 
-    def emit(self, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> dict[str, bytes]:
-        """hub graph ─▶ everything that a bundle seals: artifact, plan, golden vectors, a README."""
-        import onnx
-
+    def emission(self, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> Emission:
+        """What the artifact is written from, besides the graph."""
         control = partial(self._control, target)
-        emission = Emission(
+        return Emission(
             *(name, target, self.preprocess, labels, self.meaning.probable, control),
             task=self.meaning.task,
             threshold=self.meaning.threshold,
+            outputs=hub.outputs,
         )
+
+    def emit(self, emission: Emission, hub: Hub) -> dict[str, bytes]:
+        """hub graph ─▶ everything that a bundle seals: artifact, plan, golden vectors, a README."""
+        import onnx
+
         self._caution(emission)
         graph = onnx.load_model_from_string(hub.graph)
-        files: dict[str, bytes] = dict(backends.runtime(target.runtime).part("emit").emit(graph, emission))
+        part = backends.runtime(emission.target.runtime).part("emit")
+        files: dict[str, bytes] = dict(part.emit(graph, emission))
         del graph
         give_back()
         if hub.plan is not None:
             files["plan.json"] = hub.plan.encode()
-        files |= golden_files(self._golden(hub))
+        files |= self._golden(hub, backends.artifact_outputs(emission))
         files["README.md"] = readme(emission).encode()
         return files
 
@@ -388,9 +397,9 @@ class Work:
         found = recipe.load(self.options.effort)
         return found if self.options.ranges is None else found.with_ranges(self.options.ranges)
 
-    def judged(self) -> tuple[list[Pixels], Logits]:
-        """The held-out images, and the float graph's logits of them."""
-        judged: tuple[list[Pixels], Logits] = self._once("judged", self._judge)
+    def judged(self) -> tuple[list[Pixels], Outputs]:
+        """The held-out images, and the float graph's outputs of them."""
+        judged: tuple[list[Pixels], Outputs] = self._once("judged", self._judge)
         return judged
 
     def known(self) -> Known:
@@ -399,7 +408,7 @@ class Work:
         found: Known = self._done["known"]
         return found
 
-    def _judge(self) -> tuple[list[Pixels], Logits]:
+    def _judge(self) -> tuple[list[Pixels], Outputs]:
         validation = self.classes_named(self.images.validation)
         few = mixed.halves(validation, self.options.budget)[1]
         self.progress.stage("judging the float graph on held-out images")
@@ -413,28 +422,30 @@ class Work:
             )
         )
         self.name_skipped(self.images.validation, few.bad)
-        logits = self.infer(self.network.graph(), batches, raw=False)
-        if len(logits) < FEW:
-            self.progress.warn(f"only {len(logits)} images to judge by: pass more with --validation")
+        outputs = self.infer(self.network.graph(), batches, raw=False)
+        images = sum(map(len, batches))
+        if images < FEW:
+            self.progress.warn(f"only {images} images to judge by: pass more with --validation")
         self._done["known"] = mixed.known(few, numbers, self.options.budget)
-        return batches, logits
+        return batches, outputs
 
-    def _golden(self, hub: Hub) -> Mapping[str, npt.NDArray[Any]]:
-        batches, float_logits = self.judged()
-        count = min(self.options.golden, len(float_logits))
+    def _golden(self, hub: Hub, named: Sequence[Output]) -> dict[str, bytes]:
+        """Golden inputs and outputs, by the names that the artifact has for them."""
+        batches, float_outputs = self.judged()
+        count = min(self.options.golden, sum(map(len, batches)))
         if count == 0:
             return {}
         inputs = np.concatenate(batches)[:count]
-        hub_logits = self.infer(hub.graph, [inputs], hub.raw, literal=True)
-        outputs = {"hub": hub_logits, "float": float_logits[:count]}
-        return {"inputs": inputs, **{name: self.meaning.outputs(x) for name, x in outputs.items()}}
+        hub_outputs = self.infer(hub.graph, [inputs], hub.raw, literal=True)
+        few = {name: values[:count] for name, values in float_outputs.items()}
+        return golden_files(inputs, *(self.meaning.outputs(found, named) for found in (hub_outputs, few)))
 
-    def infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Logits:
-        """A graph's logits in onnxruntime, float32 [N, classes]."""
+    def infer(self, graph: bytes, batches: list[Pixels], raw: bool, literal: bool = False) -> Outputs:
+        """A graph's outputs in onnxruntime, float32 [N, …] each."""
         from edgeeff.backends.onnxruntime.run import session_of
 
         session = session_of(graph, self.preprocess, "uint8" if raw else "float32", literal=literal)
-        return np.concatenate([session.infer(batch) for batch in batches])
+        return joined(session.infer(batch) for batch in batches)
 
     def tell_judgement(self, judged: Judgement) -> None:
         """What is known of the calibration images, for each target that they calibrate.
@@ -472,14 +483,3 @@ def target_facts(target: Target) -> dict[str, Any]:
         "scheme": vars(target.scheme) if target.scheme else None,
         "variants": [vars(variant) for variant in target.variants],
     }
-
-
-def golden_files(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, bytes]:
-    """Golden inputs and outputs as the files of a bundle."""
-    return {f"golden/{name}.npy": _npy(array) for name, array in arrays.items()}
-
-
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

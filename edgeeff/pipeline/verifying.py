@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeeff import backends
-from edgeeff.backends import Evidence, Examination, Logits
+from edgeeff.backends import Evidence, Examination
 from edgeeff.bundle import Bundle
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
 from edgeeff.pipeline import mixed
 from edgeeff.quantization.budget import judge
+from edgeeff.tasks import Outputs, joined, only
 
 if TYPE_CHECKING:
     from edgeeff.pipeline.steps import Hub, Work
@@ -33,12 +34,12 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
     Raises:
         VerificationError: The artifact does not compute what its hub graph says.
     """
-    batches, float_logits = work.judged()
-    report: dict[str, Any] = {"images": len(float_logits), "bad_images": work.bad_images()}
+    batches, float_outputs = work.judged()
+    report: dict[str, Any] = {"images": sum(map(len, batches)), "bad_images": work.bad_images()}
     if hub.plan is not None:
-        hub_logits = work.infer(hub.graph, batches, hub.raw)
+        hub_outputs = work.infer(hub.graph, batches, hub.raw)
         report["hub"] = verify.judge(
-            hub_logits, float_logits=float_logits, meaning=replace(work.meaning, probable=False)
+            hub_outputs, float_outputs=float_outputs, meaning=replace(work.meaning, probable=False)
         ).to_json()
     check = bundle.check()
     report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
@@ -55,7 +56,7 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         examined = _examined(work, bundle, hub)
         report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
         _warn(work, bundle, examined.warnings)
-    logits: Logits | None = None
+    outputs: Outputs | None = None
     try:
         session = bundle.session()
     except MissingRuntimeError as error:
@@ -64,9 +65,9 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
         if judged is not None:
             _warn(work, bundle, judged["warnings"])
     else:
-        expected = work.meaning.outputs(float_logits)
-        logits = np.concatenate([session.infer(batch) for batch in batches])
-        found = verify.judge(logits, float_logits=expected, meaning=work.meaning)
+        expected = work.meaning.outputs(float_outputs, bundle.manifest.outputs)
+        outputs = joined(session.infer(batch) for batch in batches)
+        found = verify.judge(outputs, float_outputs=expected, meaning=work.meaning)
         report["artifact"] = found.to_json()
         _warn(work, bundle, found.warnings)
         golden = verify.check_golden(bundle)
@@ -76,8 +77,8 @@ def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any],
     budget, choice = work.options.budget, hub.floating.choice
     if budget is not None and choice is not None:
         # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
-        shown = hub_logits if logits is None or work.meaning.probable else logits
-        judged = judge(float_logits, shown, *work.known())
+        shown = hub_outputs if outputs is None or work.meaning.probable else outputs
+        judged = judge(only(float_outputs), only(shown), *work.known())
         _warn(work, bundle, mixed.hold(budget, choice, judged, bundle.name))
         report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
     return report, check.files
@@ -110,13 +111,15 @@ def _warn(work: Work, bundle: Bundle, texts: Iterable[str]) -> None:
 
 def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:
     """What is said of an artifact that cannot run here, on a few held-out images."""
-    batches, float_logits = work.judged()
+    batches, float_outputs = work.judged()
     images = np.concatenate(batches[:EXAMINED])[:EXAMINED]
-    outputs = float_logits[: len(images)]
-    hub_outputs = work.infer(hub.graph, [images], hub.raw, literal=True) if hub.plan is not None else None
-    outputs = work.meaning.outputs(outputs)
-    hub_outputs = None if hub_outputs is None else work.meaning.outputs(hub_outputs)
-    evidence = Evidence(images, outputs, hub_outputs, partial(_largest, work))
+    named = bundle.manifest.outputs
+    outputs = {name: values[: len(images)] for name, values in float_outputs.items()}
+    quantised = None
+    if hub.plan is not None:
+        found_by_hub = work.infer(hub.graph, [images], hub.raw, literal=True)
+        quantised = work.meaning.outputs(found_by_hub, named)
+    evidence = Evidence(images, work.meaning.outputs(outputs, named), quantised, partial(_largest, work))
     part = backends.runtime(bundle.manifest.runtime).part("examine")
     found: Examination = part.examine(bundle, evidence)
     for line in found.lines:

@@ -6,9 +6,12 @@ A task's file holds
 - ``ACTIVATION``: the ONNX operator that makes probabilities of logits;
 - ``EXCLUSIVE``: whether an image has exactly one class, so that adding one number to all logits of an image
   changes no answer;
+- ``outputs(shapes)``: what the outputs of a graph mean, by their names and shapes;
 - ``probabilities(logits)``: float32 [N, classes];
 - ``decisions(outputs, cut)``: what is decided for each image, an array whose elements are compared for
   agreement; ``cut`` is the threshold in the unit of the outputs;
+- ``fidelity(reference, test, cut)``: how near two batches of outputs are, output by output, and on how many
+  decisions both agree;
 - ``answers(probabilities, top, threshold)``: the classes to name for one image, best first.
 
 numpy alone is needed here: a device reads its bundles with it.
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -27,6 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import OptionError
+from edgeeff.tasks._fidelity import Fidelity as Fidelity
+from edgeeff.tasks._fidelity import compared as compared
+from edgeeff.tasks._fidelity import lowest as lowest
 
 Array = npt.NDArray[Any]
 Probabilities = npt.NDArray[np.float32]
@@ -59,14 +65,56 @@ class Output:
     meaning: str = SCORES
 
 
+def joined(parts: Iterable[Outputs]) -> dict[str, Array]:
+    """Batches as one: the same outputs, their images one after another.
+
+    Raises:
+        ValueError: There is no part.
+    """
+    found = list(parts)
+    if len(found) == 1:
+        return dict(found[0])
+    if not found:
+        raise ValueError("no outputs to join")
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def only(outputs: Outputs) -> Array:
+    """The single output of a network that has no other.
+
+    Raises:
+        ValueError: It has several.
+    """
+    (found,) = outputs.values()
+    return found
+
+
+def only_scores(task: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Output, ...]:
+    """The outputs of a task that has one, of scores [1, classes].
+
+    Raises:
+        OptionError: There are others.
+    """
+    match [*shapes.items()]:
+        case [(name, (1, classes) as shape)] if classes > 0:
+            return (Output(name, shape, SCORES),)
+    listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+    raise OptionError(
+        f"{task} means one output [1, classes], and the graph has {listed}",
+        mend=f"choose another --task; there are {', '.join(names())}",
+    )
+
+
 class Task(Protocol):
     """A task's file."""
 
     SUMMARY: str
     ACTIVATION: str
     EXCLUSIVE: bool
+    outputs: Callable[[Mapping[str, tuple[int, ...]]], tuple[Output, ...]]
     probabilities: Callable[[Array], Probabilities]
     decisions: Callable[[Array, float], Array]
+    fidelity: Callable[[Outputs, Outputs, float], Fidelity]
     answers: Callable[[Array, int | None, float], list[int]]
 
 
@@ -131,9 +179,16 @@ class Meaning:
             )
         return replace(self, threshold=checked_threshold(value))
 
-    def outputs(self, logits: Array) -> Array:
-        """What the artifact gives for these logits, [N, classes]."""
-        return self.probabilities_of(logits) if self.probable else logits
+    def outputs(self, network: Outputs, named: Sequence[Output] = ()) -> Outputs:
+        """What the artifact gives where the network, ending in logits, gives this.
+
+        Args:
+            network: Its outputs, [N, …] each.
+            named: The artifact's outputs, where their names are others: in the order of the network's.
+        """
+        names = [output.name for output in named] or list(network)
+        values = [self.probabilities_of(x) for x in network.values()] if self.probable else network.values()
+        return dict(zip(names, values, strict=True))
 
     def probabilities(self, outputs: Array) -> Array:
         """The probabilities in the artifact's outputs, [N, classes]."""
@@ -143,10 +198,18 @@ class Meaning:
         """The probabilities of logits, [N, classes]."""
         return room(self.task).probabilities(logits)
 
+    @property
+    def cut(self) -> float:
+        """The threshold in the unit of the artifact's scores."""
+        return self.threshold if self.probable else math.log(self.threshold / (1 - self.threshold))
+
     def decisions(self, outputs: Array) -> Array:
         """What the artifact decides for each of N images: [N], or [N, classes]."""
-        odds = self.threshold / (1 - self.threshold)
-        return room(self.task).decisions(outputs, self.threshold if self.probable else math.log(odds))
+        return room(self.task).decisions(outputs, self.cut)
+
+    def fidelity(self, reference: Outputs, test: Outputs) -> Fidelity:
+        """How near a batch of the artifact's outputs is to a reference's."""
+        return room(self.task).fidelity(reference, test, self.cut)
 
     def answers(self, probabilities: Array, top: int | None = None) -> list[int]:
         """The classes to name for one image [classes], best first; ``top`` at most, None: the task's own."""

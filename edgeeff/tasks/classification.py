@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from edgeeff.tasks import Array, Probabilities
+from edgeeff.tasks import Array, Fidelity, Output, Outputs, Probabilities, compared, only, only_scores
 
+NAME = "classification"
 SUMMARY = "one class for each image, by softmax"
 ACTIVATION = "Softmax"
 EXCLUSIVE = True
@@ -22,6 +25,17 @@ def decisions(outputs: Array, cut: float) -> Array:
     """The class of each image, integers [N]: of equal outputs the first."""
     del cut
     return np.asarray(np.argmax(outputs, axis=1))
+
+
+def outputs(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Output, ...]:
+    """A score for each class: one output [1, classes]."""
+    return only_scores(NAME, shapes)
+
+
+def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
+    """Agreement is that of the classes; a number added to all of an image's logits counts for nothing."""
+    same = decisions(only(reference), cut) == decisions(only(test), cut)
+    return compared(reference, test, same=same, centred=True)
 
 
 def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from edgeeff.tasks import Array, Probabilities
+from edgeeff.tasks import Array, Fidelity, Output, Outputs, Probabilities, compared, only, only_scores
 
+NAME = "multilabel"
 SUMMARY = "any number of labels for each image, by sigmoid and a threshold"
 ACTIVATION = "Sigmoid"
 EXCLUSIVE = False
@@ -20,6 +23,17 @@ def probabilities(logits: Array) -> Probabilities:
 def decisions(outputs: Array, cut: float) -> Array:
     """Whether each label is there, bool [N, classes]; a NaN is never."""
     return np.asarray(outputs >= cut)
+
+
+def outputs(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Output, ...]:
+    """A score for each class: one output [1, classes]."""
+    return only_scores(NAME, shapes)
+
+
+def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
+    """Agreement is that of each image and label: whether it is there."""
+    same = decisions(only(reference), cut) == decisions(only(test), cut)
+    return compared(reference, test, same=same)
 
 
 def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:

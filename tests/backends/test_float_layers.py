@@ -17,6 +17,7 @@ from edgeeff.files import write_folder
 from edgeeff.quantization import quantize, recipe
 from edgeeff.quantization.rewrites import fold_preprocessing
 from edgeeff.target import load_target
+from edgeeff.tasks import only
 
 #: At the network's start, in its middle, and its end.
 KEPT = frozenset({"stem.conv", "blocks.0.depthwise.conv", "blocks.5.expand.conv", "classifier"})
@@ -95,13 +96,13 @@ def test_just_these_run_in_float(network, name, io, networks, tmp_path):
         )
     except MissingRuntimeError:
         return
-    found = session.infer(network.images)
+    found = only(session.infer(network.images))
 
     def sqnr(literal):
         session = session_of(
             hub.SerializeToString(), network.preprocess, "uint8" if raw else "float32", literal=literal
         )
-        meant = session.infer(network.images)
+        meant = only(session.infer(network.images))
         return 10 * np.log10((meant**2).sum() / ((found - meant) ** 2).sum())
 
     # So sensitive a network tells sums in another order: OpenVINO's are the graph's, XNNPACK's those of

@@ -166,7 +166,7 @@ def test_integer_inputs_take_raw_pixels(io, edgeeff, b0_arguments, b0_bundles, f
     bundle = Bundle.load(tmp_path / "b0-mobile-int8")
     assert bundle.manifest.input == io
     pixels = np.load(bundle.folder / "golden" / "inputs.npy")
-    ours, floats = bundle.predict(pixels), np.load(bundle.folder / "golden" / "float.npy")
+    ours, floats = bundle.predict(pixels), np.load(bundle.folder / "golden" / "float" / "logits.npy")
     theirs = Bundle.load(b0_bundles / "b0-mobile-int8").predict(pixels)
     assert ours.shape == theirs.shape == floats.shape
     noise = [float(np.square(x - floats).sum()) for x in (ours, theirs)]

@@ -13,6 +13,7 @@ from edgeeff.backends import Emission
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
+from edgeeff.tasks import Output
 
 SIZE = 8
 PREPROCESS = Preprocess(size=(SIZE, SIZE), mean=(0.0, 0.0, 0.0), std=(42.5, 42.5, 42.5))
@@ -81,17 +82,21 @@ def colours():
 
 @pytest.fixture
 def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
-    """A float bundle of the colour network by its name, target and classifier, with golden vectors."""
+    """A float bundle of the colour network by its name, target and classifier, with golden vectors.
 
-    def make(name="colour", target="mobile-fp32", classifier=None, golden=True, **overrides):
+    Without ``outputs`` it is laid out as those of schema 1 were.
+    """
+
+    def make(name="colour", target="mobile-fp32", classifier=None, golden=True, outputs=True, **overrides):
         classifier = np.eye(3) if classifier is None else classifier
         wanted = load_target(target)
         emission = Emission(name, wanted, PREPROCESS, COLOURS)
         files = dict(backends.runtime(wanted.runtime).part("emit").emit(colour_graph(classifier), emission))
         if golden:
             logits = npy(colour_logits(colours[0][:4], classifier))
-            files |= {"golden/inputs.npy": npy(colours[0][:4]), "golden/hub.npy": logits}
-            files |= {"golden/float.npy": logits}
+            end = "/logits.npy" if outputs else ".npy"
+            files |= {"golden/inputs.npy": npy(colours[0][:4]), f"golden/hub{end}": logits}
+            files |= {f"golden/float{end}": logits}
         manifest = Manifest(
             **{
                 "name": name,
@@ -109,6 +114,7 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
                 "digests": {},
                 "tools": {},
                 "files": {},
+                "outputs": (Output("logits", (1, len(classifier))),) if outputs else (),
                 **overrides,
             }
         )

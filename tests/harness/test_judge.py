@@ -17,6 +17,10 @@ def logits_at(reference, decibels, seed=0):
     return reference + noise
 
 
+def _one(logits):
+    return {"logits": logits}
+
+
 @pytest.fixture
 def reference():
     """100 images, 10 classes, each with one class far ahead: noise of 14 dB changes no choice."""
@@ -25,7 +29,7 @@ def reference():
 
 @pytest.mark.parametrize(("decibels", "count"), [(15.1, 0), (14.9, 1)])
 def test_an_sqnr_under_15_db_warns(reference, decibels, count):
-    verdict = judge(logits_at(reference, decibels), float_logits=reference)
+    verdict = judge(_one(logits_at(reference, decibels)), float_outputs=_one(reference))
     assert verdict.sqnr == pytest.approx(decibels)
     assert verdict.agreement.value == 1.0
     assert len(verdict.warnings) == count
@@ -36,7 +40,7 @@ def test_an_agreement_under_95_percent_warns(wrong, warned):
     reference = np.tile([100.0, 100.1, 0.0], (100, 1))
     test = reference.copy()
     test[:wrong, 0] += 0.2
-    verdict = judge(test, float_logits=reference)
+    verdict = judge(_one(test), float_outputs=_one(reference))
     assert verdict.agreement.successes == 100 - wrong
     assert bool(verdict.warnings) is warned
     assert all("agreement" in text for text in verdict.warnings)
@@ -45,21 +49,21 @@ def test_an_agreement_under_95_percent_warns(wrong, warned):
 def test_logits_that_are_not_numbers_warn(reference):
     broken = reference.copy()
     broken[3, 4] = math.nan
-    verdict = judge(broken, float_logits=reference)
+    verdict = judge(_one(broken), float_outputs=_one(reference))
     assert any("NaN" in text for text in verdict.warnings)
     json.dumps(verdict.to_json(), allow_nan=False)
 
 
 def test_nothing_compared_is_no_success():
-    assert judge(np.zeros((0, 3)), float_logits=np.zeros((0, 3))).warnings
+    assert judge(_one(np.zeros((0, 3))), float_outputs=_one(np.zeros((0, 3)))).warnings
 
 
 def test_the_hub_is_compared_apart_from_the_float_graph(reference):
     hub = logits_at(reference, 20.0)
-    verdict = judge(hub, float_logits=reference, hub_logits=hub)
+    verdict = judge(_one(hub), float_outputs=_one(reference), hub_outputs=_one(hub))
     assert verdict.hub_sqnr == math.inf
     assert verdict.sqnr == pytest.approx(20.0)
-    assert judge(hub, float_logits=reference).hub_sqnr is None
+    assert judge(_one(hub), float_outputs=_one(reference)).hub_sqnr is None
 
 
 def test_verify_keeps_the_order_of_the_batches(reference):
@@ -67,10 +71,12 @@ def test_verify_keeps_the_order_of_the_batches(reference):
         """A session whose first pixel names the image."""
 
         def infer(self, pixels):
-            return (reference[pixels[:, 0, 0, 0]]).astype(np.float32)
+            return _one(reference[pixels[:, 0, 0, 0]].astype(np.float32))
 
     pixels = np.zeros((100, 2, 2, 3), np.uint8)
     pixels[:, 0, 0, 0] = np.arange(100)
-    verdict = verify(Lookup(), [pixels[:30], pixels[30:]], float_logits=reference, hub_logits=reference)
+    verdict = verify(
+        Lookup(), [pixels[:30], pixels[30:]], float_outputs=_one(reference), hub_outputs=_one(reference)
+    )
     assert verdict.images == 100
     assert verdict.sqnr == sqnr(reference, reference) == math.inf

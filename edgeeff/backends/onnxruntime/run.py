@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from edgeeff.backends import Logits
+from edgeeff.backends import output_places
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
+from edgeeff.tasks import Outputs, joined
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class OnnxRuntimeSession:
 
     session: Any
     preprocess: Preprocess
+    outputs: tuple[str, ...]  # by name
     input_type: InputType = "float32"
 
-    def infer(self, pixels: Pixels) -> Logits:
-        """Raw pixels uint8 [N, H, W, 3] to float32 [N, classes]."""
-        return np.concatenate([self.execute(self.prepare(image[None])) for image in pixels])
+    def infer(self, pixels: Pixels) -> Outputs:
+        """Raw pixels uint8 [N, H, W, C] to the graph's outputs, by their names."""
+        return joined(self._named(self.execute(self.prepare(image[None]))) for image in pixels)
+
+    def _named(self, found: Any) -> Outputs:
+        return dict(zip(self.outputs, found, strict=True))
 
     def prepare(self, pixels: Pixels) -> Any:
         """The native input of one image."""
@@ -36,8 +41,8 @@ class OnnxRuntimeSession:
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(kind))
 
     def execute(self, prepared: Any) -> Any:
-        """Run the inference alone."""
-        return self.session.run(None, {self.session.get_inputs()[0].name: prepared})[0]
+        """Run the inference alone; the outputs stand in the order of :attr:`outputs`."""
+        return self.session.run(self.outputs, {self.session.get_inputs()[0].name: prepared})
 
 
 def load(
@@ -47,10 +52,16 @@ def load(
     input_type: InputType,
     properties: Mapping[str, str],
     threads: int = 1,
+    outputs: Sequence[str] = (),
 ) -> OnnxRuntimeSession:
-    """A session over a bundle's ``model.onnx``."""
+    """A session over a bundle's ``model.onnx``.
+
+    Raises:
+        BundleError: The graph has not the bundle's outputs.
+    """
     del properties
-    return session_of((folder / "model.onnx").read_bytes(), preprocess, input_type, threads)
+    path = folder / "model.onnx"
+    return session_of(path.read_bytes(), preprocess, input_type, threads, outputs=outputs, path=path)
 
 
 def session_of(
@@ -59,6 +70,9 @@ def session_of(
     input_type: InputType = "float32",
     threads: int = 1,
     literal: bool = False,
+    *,
+    outputs: Sequence[str] | None = None,
+    path: Path = Path("the graph"),
 ) -> OnnxRuntimeSession:
     """A session over a graph in memory.
 
@@ -68,6 +82,11 @@ def session_of(
         input_type: ``float32``: the input is normalised; else it is raw pixels.
         threads: Of one inference.
         literal: Compute a Q/DQ graph as it is written; onnxruntime's own fusions round elsewhere.
+        outputs: Those that a manifest names; None: all that the graph has.
+        path: Where the graph was read, for a message.
+
+    Raises:
+        BundleError: The graph has not those outputs.
     """
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
@@ -78,4 +97,7 @@ def session_of(
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return OnnxRuntimeSession(session, preprocess, input_type)
+    names = [output.name for output in session.get_outputs()]
+    if outputs is not None:
+        names = list(output_places([{name} for name in names], outputs, path))
+    return OnnxRuntimeSession(session, preprocess, tuple(names), input_type)

@@ -7,7 +7,7 @@ to about a microsecond where few inferences came before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from edgeeff.backends import LayerTime, Logits
+from edgeeff.backends import LayerTime
 from edgeeff.backends.openvino import structure
-from edgeeff.backends.openvino.run import OpenVinoSession, compile_model
+from edgeeff.backends.openvino.run import OpenVinoSession, compile_model, session_over
 from edgeeff.backends.openvino.structure import Operation
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
+from edgeeff.tasks import Outputs
 
 #: What ``peak`` computes: much work for each byte, and no padding.
 PEAK = "1×1 convolution 512 → 512 at 56×56"
@@ -42,9 +43,10 @@ class OpenVinoProfile:
     _read_runs: int = 0
     _read: dict[str, float] = field(default_factory=dict)
 
-    def infer(self, pixels: Pixels) -> Logits:
-        """Raw pixels uint8 [N, H, W, 3] to float32 [N, classes]."""
-        return np.concatenate([self.execute(self.prepare(image[None])).copy() for image in pixels])
+    def infer(self, pixels: Pixels) -> Outputs:
+        """As a run would."""
+        self._runs += len(pixels)
+        return self.session.infer(pixels)
 
     def prepare(self, pixels: Pixels) -> Any:
         """The native input of one image."""
@@ -99,14 +101,16 @@ def load(
     input_type: InputType,
     properties: Mapping[str, str],
     threads: int = 1,
+    outputs: Sequence[str] = (),
 ) -> OpenVinoProfile:
     """Compile the IR of a bundle as a run would, with OpenVINO's counters on.
 
     Raises:
-        BundleError: The IR is missing or broken.
+        BundleError: The IR is missing or broken, or has not the bundle's outputs.
     """
     compiled = compile_model(folder, {**properties, "PERF_COUNT": "YES"}, threads)
-    return _profile(compiled, ov.Core().read_model(folder / "model.xml"), preprocess, input_type)
+    session = session_over(compiled, folder, preprocess, input_type, outputs)
+    return _profile(session, compiled, ov.Core().read_model(folder / "model.xml"))
 
 
 def peak(threads: int = 1) -> tuple[OpenVinoProfile, Any]:
@@ -117,11 +121,14 @@ def peak(threads: int = 1) -> tuple[OpenVinoProfile, Any]:
     model = _peak_model()
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERF_COUNT": "YES", "INFERENCE_NUM_THREADS": threads}
     nothing = Preprocess(size=(_SIDE, _SIDE), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    session = _profile(ov.Core().compile_model(model, "CPU", settings), model, nothing, "uint8")
-    return session, np.random.default_rng(0).integers(0, 256, _PEAK_INPUT, np.uint8)
+    compiled = ov.Core().compile_model(model, "CPU", settings)
+    session = OpenVinoSession(compiled.create_infer_request(), nothing, "uint8", {"peak": 0})
+    return _profile(session, compiled, model), np.random.default_rng(0).integers(
+        0, 256, _PEAK_INPUT, np.uint8
+    )
 
 
-def _profile(compiled: Any, model: Any, preprocess: Preprocess, input_type: InputType) -> OpenVinoProfile:
+def _profile(session: OpenVinoSession, compiled: Any, model: Any) -> OpenVinoProfile:
     operators: dict[str, str] = {}
     executed: dict[str, list[str]] = {}
     for node in compiled.get_runtime_model().get_ordered_ops():
@@ -130,7 +137,6 @@ def _profile(compiled: Any, model: Any, preprocess: Preprocess, input_type: Inpu
         fused = info["originalLayersNames"].astype(str) if "originalLayersNames" in info else ""
         executed[name] = [part for part in fused.split(",") if part]
     ir = structure.operations(model)
-    session = OpenVinoSession(compiled.create_infer_request(), preprocess, input_type)
     return OpenVinoProfile(session, ir, operators, structure.computed(executed, ir))
 
 

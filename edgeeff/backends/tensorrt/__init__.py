@@ -10,6 +10,7 @@ RUNTIME = Runtime(
     on_device=("tensorrt",),
     inputs=("float32", "uint8"),
     precisions=("int8", "fp16"),
+    probabilities="probabilities",
     batches=("one", "fixed", "dynamic"),
     artifact=(("model.qdq.onnx", "model.float.fp16.onnx"),),
     run="python3 build_engine.py && python3 verify.py",

@@ -39,24 +39,36 @@ class EngineRecord(_Part):
     engine_sha256: Sha256
 
 
-class Golden(_Part):
-    """An engine on the bundle's golden inputs; SQNR in dB, agreement as a share of the images."""
+class GoldenOutput(_Part):
+    """One output on the bundle's golden inputs; SQNR in dB, agreement as a share of the images.
+
+    What decides nothing by itself, such as a feature map, has no agreement.
+    """
 
     images: Count
     sqnr_hub_db: Decibels
-    agreement_hub: Share
+    agreement_hub: Share | None
     sqnr_float_db: Decibels
-    agreement_float: Share
+    agreement_float: Share | None
     tolerance_db: Decibels
     typical_db: Decibels | None = None
     passed: bool
 
     @model_validator(mode="after")
-    def _counts_images(self) -> Golden:
+    def _counts_images(self) -> GoldenOutput:
         for share in (self.agreement_hub, self.agreement_float):
-            if abs(share * self.images - round(share * self.images)) > 1e-6 * self.images:
+            if (
+                share is not None
+                and abs(share * self.images - round(share * self.images)) > 1e-6 * self.images
+            ):
                 raise ValueError(f"an agreement of {share} is no share of {self.images} images")
         return self
+
+
+class Golden(GoldenOutput):
+    """An engine: the figures of its worst output, and of each by name (none of a bundle of schema 1)."""
+
+    outputs: Annotated[dict[Text, GoldenOutput], Field(max_length=1000)] = Field(default_factory=dict)
 
 
 class Percentiles(_Part):

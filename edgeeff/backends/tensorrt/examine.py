@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnx
 
-from edgeeff.backends import Evidence, Examination, Logits
+from edgeeff.backends import Evidence, Examination
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import graphs, ladder
 from edgeeff.backends.tensorrt.device.onboard import rule
@@ -23,6 +22,7 @@ from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.bundle import Bundle
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.preprocess import Pixels
+from edgeeff.tasks import Outputs, lowest
 
 LARGEST_FP16 = 65504.0
 #: The share of it beyond which another image, or a sum within a kernel, may well reach the rest.
@@ -37,7 +37,9 @@ def examine(bundle: Bundle, evidence: Evidence) -> Examination:
     |activation| that any tensor of the float graph reached on the calibration images.
     """
     names = [n for n in (*ladder.QUANTISED, *ladder.CONTROL) if n in bundle.manifest.files]
-    numerics = {name: _numerics(_run(bundle, name, evidence.images), evidence, name) for name in names}
+    numerics = {
+        name: _numerics(_run(bundle, name, evidence.images), evidence, name, bundle) for name in names
+    }
     warned = {name: _lint(bundle, name) for name in names}
     tensor, largest = max(evidence.largest().items(), key=lambda i: (math.isnan(i[1]), i[1]))
     share = largest / LARGEST_FP16
@@ -70,23 +72,34 @@ def examine(bundle: Bundle, evidence: Evidence) -> Examination:
     )
 
 
-def _run(bundle: Bundle, name: str, images: Pixels) -> Logits:
+def _run(bundle: Bundle, name: str, images: Pixels) -> Outputs:
     manifest = bundle.manifest
-    session = session_of(
-        (bundle.folder / name).read_bytes(), manifest.preprocess, manifest.input, literal=True
-    )
-    native = np.dtype(manifest.input)
-    return np.concatenate([session.execute(session.prepare(i[None]).astype(native)) for i in images])
+    content = (bundle.folder / name).read_bytes()
+    return session_of(content, manifest.preprocess, manifest.input, literal=True).infer(images)
 
 
-def _numerics(outputs: Logits, evidence: Evidence, name: str) -> dict[str, Any]:
+def _numerics(outputs: Outputs, evidence: Evidence, name: str, bundle: Bundle) -> dict[str, Any]:
+    """Of several outputs the figures of the worst, and of each."""
     reference, hub = evidence.float_outputs, evidence.hub_outputs
-    found: dict[str, Any] = {"images": len(outputs), "sqnr_float_db": json_number(sqnr(reference, outputs))}
-    if name in ladder.QUANTISED and hub is not None:
-        found["sqnr_hub_db"] = json_number(sqnr(hub, outputs))
-        judged = rule.compare("int8", outputs, hub, reference)
-    else:
-        judged = rule.compare("fp16", outputs, reference, reference)
+    quantised = name in ladder.QUANTISED and hub is not None
+    meanings = {output.name: output.meaning for output in bundle.manifest.outputs}
+    expected = hub if quantised and hub is not None else reference
+    judged = rule.compare_all("int8" if quantised else "fp16", outputs, expected, reference, meanings)
+    to_float = {output: sqnr(reference[output], outputs[output]) for output in reference}
+    to_hub = {output: sqnr(expected[output], outputs[output]) for output in expected}
+    found: dict[str, Any] = {
+        "images": judged["images"],
+        "sqnr_float_db": json_number(lowest(to_float.values())),
+    }
+    if quantised:
+        found["sqnr_hub_db"] = json_number(lowest(to_hub.values()))
+    if len(reference) > 1:
+        found["outputs"] = {
+            output: {"sqnr_float_db": json_number(to_float[output])}
+            | ({"sqnr_hub_db": json_number(to_hub[output])} if quantised else {})
+            | {"passed": judged["outputs"][output]["passed"]}
+            for output in reference
+        }
     return {**found, "tolerance_db": judged["tolerance_db"], "passed": judged["passed"]}
 
 

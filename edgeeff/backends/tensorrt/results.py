@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from edgeeff.backends.tensorrt.device.onboard import golden, recipes, rule, sealed
-from edgeeff.backends.tensorrt.device_result import DeviceResult
+from edgeeff.backends.tensorrt.device_result import DeviceResult, Golden, GoldenOutput
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.files import refuse_links, write_file
 
@@ -82,7 +83,7 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
         yield f"it leaves out {golden.artifact(manifest)}, which the bundle is for"
     try:
         version = recipes.parse_version(result.tensorrt)
-        inputs, hub, reference = golden.load(folder)
+        inputs, hub, reference = golden.load(folder, manifest)
     except sealed.RefusedError as refusal:
         yield str(refusal)
         return
@@ -93,18 +94,43 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
             yield f"TensorRT {result.tensorrt} builds {precision} of {chosen.onnx}, not of {record.onnx}"
         elif not isinstance(files, dict) or files.get(record.onnx) != record.onnx_sha256:
             yield f"the {precision} engine was built from another {record.onnx}"
-    for precision, found in result.golden.items():
-        least = rule.tolerance(precision, hub, reference)
-        reached = found.sqnr_hub_db if precision == "int8" else found.sqnr_float_db
-        if found.images != len(inputs):
-            yield f"{found.images} golden images, of which the bundle has {len(inputs)}"
-        if not np.isclose(found.tolerance_db, least, atol=0.011):
-            yield f"{precision} was held against {found.tolerance_db} dB, which is {least} dB here"
-        if found.passed != rule.passes(precision, found.model_dump(), hub, reference):
-            yield f"{precision} at {reached} dB is said to have {'passed' if found.passed else 'failed'}"
+    for precision, whole in result.golden.items():
+        each: dict[str, GoldenOutput] = {**whole.outputs} if "" not in hub else {"": whole}
+        if set(each) != set(hub):
+            yield f"{precision} has the outputs {', '.join(each) or 'none'}, the bundle {', '.join(hub)}"
+            continue
+        for name, found in each.items():
+            yield from _wrong(precision, name, found, len(inputs), hub[name], reference[name])
+        if whole.passed != all(found.passed for found in each.values()):
+            yield f"{precision} is said to have {_verdict(whole.passed)}, against its own outputs"
+        if not any(_same(whole, found) for found in each.values()):
+            yield f"{precision} has figures that are none of its outputs'"
     compared = {str(precision): found.model_dump() for precision, found in result.golden.items()}
     if result.passed != golden.passed(manifest, compared):
         yield f"it is said to have {'passed' if result.passed else 'failed'}, against its own figures"
+
+
+def _wrong(
+    precision: str, name: str, found: GoldenOutput, images: int, hub: Any, reference: Any
+) -> Iterator[str]:
+    """What cannot be in one output's figures."""
+    called = f"{precision}{' ' if name else ''}{name}"
+    least = rule.tolerance(precision, hub, reference)
+    reached = found.sqnr_hub_db if precision == "int8" else found.sqnr_float_db
+    if found.images != images:
+        yield f"{found.images} golden images, of which the bundle has {images}"
+    if not np.isclose(found.tolerance_db, least, atol=0.011):
+        yield f"{called} was held against {found.tolerance_db} dB, which is {least} dB here"
+    if found.passed != rule.passes(precision, found.model_dump(), hub, reference):
+        yield f"{called} at {reached} dB is said to have {_verdict(found.passed)}"
+
+
+def _same(whole: Golden, found: GoldenOutput) -> bool:
+    return whole.model_dump(exclude={"outputs"}) == found.model_dump(exclude={"outputs"})
+
+
+def _verdict(passed: bool) -> str:
+    return "passed" if passed else "failed"
 
 
 def enter(result: DeviceResult, folder: Path) -> tuple[Path, bool]:

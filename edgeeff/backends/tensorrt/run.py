@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.backends import Logits
+from edgeeff.backends import output_places
 from edgeeff.backends.tensorrt.device.onboard import engines, hardware, sealed
 from edgeeff.backends.tensorrt.device.onboard.golden import artifact
 from edgeeff.backends.tensorrt.device.onboard.running import Engine
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
+from edgeeff.tasks import Outputs, joined
 
 
 class EngineSession:
     """A deserialised engine of batch 1; it runs one image at a time, on one CUDA stream."""
 
-    def __init__(self, engine: Engine, preprocess: Preprocess, input_type: InputType) -> None:
+    def __init__(
+        self, engine: Engine, preprocess: Preprocess, input_type: InputType, outputs: Sequence[str]
+    ) -> None:
         self._engine = engine
+        self._outputs = outputs
         self._preprocess = preprocess
         self._input_type = input_type
 
-    def infer(self, pixels: Pixels) -> Logits:
-        """Raw pixels uint8 [N, H, W, 3] to logits float32 [N, classes]."""
-        return np.concatenate([self.execute(self.prepare(image)) for image in pixels])
+    def infer(self, pixels: Pixels) -> Outputs:
+        """Raw pixels uint8 [N, H, W, C] to the engine's outputs, by the names of its tensors."""
+        return joined(self._named(self.execute(self.prepare(image))) for image in pixels)
+
+    def _named(self, found: Outputs) -> Outputs:
+        return {name: found[name] for name in self._outputs}
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[Any]:
         """One image, uint8 [H, W, 3] or [1, H, W, 3], to the engine's own input [1, 3, H, W]."""
@@ -37,12 +44,12 @@ class EngineSession:
             return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         return self._preprocess.normalise(batch)
 
-    def execute(self, prepared: npt.NDArray[Any]) -> Logits:
+    def execute(self, prepared: npt.NDArray[Any]) -> Outputs:
         """Run what :meth:`prepare` returned; the copies to and from the device are part of it."""
         self._engine.upload(prepared)
         self._engine.execute()
-        logits: Logits = self._engine.download()
-        return logits
+        outputs: Outputs = self._engine.download()
+        return outputs
 
 
 def load(
@@ -52,6 +59,7 @@ def load(
     input_type: InputType,
     properties: Mapping[str, str],
     threads: int = 1,
+    outputs: Sequence[str] = (),
 ) -> EngineSession:
     """Load the engine that ``build_engine.py`` made of this bundle on this device.
 
@@ -61,8 +69,10 @@ def load(
         input_type: ``float32`` or ``uint8``.
         properties: None are known to TensorRT's runtime.
         threads: Without effect: the work is done on the GPU.
+        outputs: Those that the manifest names, as the engine's tensors.
 
     Raises:
+        BundleError: The engine has not these outputs.
         MissingRuntimeError: tensorrt, a CUDA device or the engine is absent, or the engine is not of this
             bundle, this TensorRT and this device.
     """
@@ -70,7 +80,9 @@ def load(
         trt, cudart = hardware.import_tensorrt(), hardware.load_cudart()
         manifest = sealed.read_bundle(folder)
         path, _ = engines.find_engine(folder, hardware.identify(trt, cudart), artifact(manifest))
-        return EngineSession(Engine(trt, cudart, path, input_type), preprocess, input_type)
+        engine = Engine(trt, cudart, path, input_type)
+        places = output_places([{name} for name in engine.output_shapes], outputs, path)
+        return EngineSession(engine, preprocess, input_type, tuple(places))
     except sealed.RefusedError as refusal:
         raise MissingRuntimeError(
             f"no TensorRT engine to run: {refusal}",

@@ -28,6 +28,7 @@ RUNTIME = Runtime(
     install=install_line("tensorrt-rtx"),
     inputs=("float32", "uint8"),
     precisions=("int8", "fp16"),
+    probabilities="probabilities",
     batches=("one", "fixed", "dynamic"),
     artifact=(("model.qdq.fp16.onnx", "model.float.fp16.onnx"),),
     run="tensorrt_rtx --loadEngine=measured/model.sm86.engine",  # the tool, with the engine of the GPU there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,13 +12,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.backends import Logits
+from edgeeff.backends import output_places
 from edgeeff.errors import BundleError, MissingRuntimeError, OptionError
 from edgeeff.installing import install_line
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
+from edgeeff.tasks import Outputs, joined
 
 FILE = "model.tflite"
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """One output of an interpreter: where it is, and what its integers mean."""
+
+    index: int
+    scale: np.float32
+    zero_point: int
+
+    def reals(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The values float32, channels first."""
+        if stored.dtype != np.float32:
+            stored = (stored.astype(np.int32) - self.zero_point).astype(np.float32) * self.scale
+        return np.ascontiguousarray(stored.transpose(0, 3, 1, 2)) if stored.ndim == 4 else stored
 
 
 @dataclass(frozen=True)
@@ -29,14 +45,18 @@ class TfliteSession:
     preprocess: Preprocess
     input_type: InputType
     source: int  # index of the input tensor
-    target: int  # index of the output tensor
-    scale: np.float32  # of an integer output
-    zero_point: int
+    outputs: Mapping[str, OutputTensor]
 
-    def infer(self, pixels: Pixels) -> Logits:
-        """Run raw pixels uint8 [N, H, W, 3] one by one; integer outputs come back as the reals they mean."""
-        logits = [self.execute(self.prepare(image[None])) for image in pixels]
-        return np.concatenate(logits)
+    def infer(self, pixels: Pixels) -> Outputs:
+        """Run raw pixels uint8 [N, H, W, C] one by one; integer outputs come back as the reals they mean.
+
+        Feature maps, which TFLite has as [1, H, W, C], come back as [N, C, H, W], as everywhere.
+        """
+        return joined(self._named(self.execute(self.prepare(image[None]))) for image in pixels)
+
+    def _named(self, found: Sequence[npt.NDArray[Any]]) -> Outputs:
+        pairs = zip(self.outputs.items(), found, strict=True)
+        return {name: tensor.reals(stored) for (name, tensor), stored in pairs}
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[Any]:
         """One image, uint8 [1, H, W, 3], as the artifact's input tensor."""
@@ -46,14 +66,11 @@ class TfliteSession:
             return (pixels.astype(np.int16) - 128).astype(np.int8)
         return np.ascontiguousarray(self.preprocess.normalise(pixels).transpose(0, 2, 3, 1))
 
-    def execute(self, prepared: npt.NDArray[Any]) -> Logits:
-        """Run one prepared input to float32 [1, classes]."""
+    def execute(self, prepared: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Run one prepared input to the output tensors as they are stored."""
         self.interpreter.set_tensor(self.source, prepared)
         self.interpreter.invoke()
-        stored: npt.NDArray[Any] = self.interpreter.get_tensor(self.target)
-        if stored.dtype == np.float32:
-            return stored
-        return (stored.astype(np.int32) - self.zero_point).astype(np.float32) * self.scale
+        return [self.interpreter.get_tensor(tensor.index) for tensor in self.outputs.values()]
 
 
 def load(
@@ -63,6 +80,7 @@ def load(
     input_type: InputType,
     properties: Mapping[str, str],
     threads: int = 1,
+    outputs: Sequence[str] = (),
 ) -> TfliteSession:
     """Load the artifact of a bundle.
 
@@ -72,9 +90,10 @@ def load(
         input_type: Type of the artifact's input.
         properties: ``delegate``: ``xnnpack`` (default) or ``none``, the builtin kernels, for comparisons.
         threads: Of the kernels.
+        outputs: Those that the manifest names, as the file's signature does.
 
     Raises:
-        BundleError: The file is missing, damaged, or of another input type or size.
+        BundleError: The file is missing, damaged, of another input type or size, or has other outputs.
         OptionError: An unknown property or value.
     """
     interpreter = make_interpreter(folder, properties=properties, threads=threads)
@@ -86,17 +105,25 @@ def load(
             f"the bundle says {input_type} {list(expected)}",
             mend="build the bundle again",
         )
-    target = interpreter.get_output_details()[0]
-    scale, zero_point = target["quantization"]
-    return TfliteSession(
-        interpreter,
-        preprocess,
-        input_type,
-        source=source["index"],
-        target=target["index"],
-        scale=np.float32(scale),
-        zero_point=zero_point,
-    )
+    held = _outputs(interpreter)
+    places = output_places([{name} for name in held], outputs, folder / FILE)
+    tensors = {name: list(held.values())[place] for name, place in places.items()}
+    return TfliteSession(interpreter, preprocess, input_type, source["index"], tensors)
+
+
+def _outputs(interpreter: Any) -> dict[str, OutputTensor]:
+    """The outputs by their names in the signature; of a file without one, by their tensors' names."""
+    signatures = interpreter.get_signature_list()
+    if signatures:
+        details = interpreter.get_signature_runner(next(iter(signatures))).get_output_details()
+    else:
+        details = {tensor["name"]: tensor for tensor in interpreter.get_output_details()}
+    return {
+        name: OutputTensor(
+            int(detail["index"]), np.float32(detail["quantization"][0]), int(detail["quantization"][1])
+        )
+        for name, detail in details.items()
+    }
 
 
 def make_interpreter(folder: Path, *, properties: Mapping[str, str], threads: int = 1) -> Any:

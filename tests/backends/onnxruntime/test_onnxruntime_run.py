@@ -5,25 +5,26 @@ import numpy as np
 from edgeeff.backends.onnxruntime.run import load, session_of
 from edgeeff.graph.model import expand_functions
 from edgeeff.quantization.rewrites import fold_preprocessing
+from edgeeff.tasks import only
 
 
 def test_normalises_for_a_float_input_and_not_for_a_raw_one(b0, run_onnx):
     images = b0.images[:3]
     graph = expand_functions(b0.graph)
     expected = run_onnx(graph, b0.preprocess.normalise(images))
-    found = session_of(graph.SerializeToString(), b0.preprocess).infer(images)
+    found = only(session_of(graph.SerializeToString(), b0.preprocess).infer(images))
     assert found.shape == (3, 10) and found.dtype == np.float32
     tolerance = 1e-4 * np.abs(expected).max()
     np.testing.assert_allclose(found, expected, atol=tolerance)
     raw, _ = fold_preprocessing.rewrite(b0.graph, b0.statistics, b0.preprocess)
     session = session_of(expand_functions(raw).SerializeToString(), b0.preprocess, "uint8")
     assert session.prepare(images[:1]).dtype == np.float32
-    np.testing.assert_allclose(session.infer(images), expected, atol=tolerance)
+    np.testing.assert_allclose(only(session.infer(images)), expected, atol=tolerance)
 
 
 def test_literal_computes_the_graph_as_it_is_written(b0, run_onnx):
     data = expand_functions(b0.graph).SerializeToString()
-    found = session_of(data, b0.preprocess, literal=True).infer(b0.images[:2])
+    found = only(session_of(data, b0.preprocess, literal=True).infer(b0.images[:2]))
     np.testing.assert_array_equal(found, run_onnx(b0.graph, b0.preprocess.normalise(b0.images[:2])))
 
 
@@ -31,5 +32,5 @@ def test_a_bundles_graph(lite0, tmp_path):
     data = expand_functions(lite0.graph).SerializeToString()
     (tmp_path / "model.onnx").write_bytes(data)
     facts = {"preprocess": lite0.preprocess, "input_type": "float32", "properties": {}}
-    expected = session_of(data, lite0.preprocess).infer(lite0.images[:1])
-    np.testing.assert_array_equal(load(tmp_path, **facts).infer(lite0.images[:1]), expected)
+    expected = only(session_of(data, lite0.preprocess).infer(lite0.images[:1]))
+    np.testing.assert_array_equal(only(load(tmp_path, **facts).infer(lite0.images[:1])), expected)

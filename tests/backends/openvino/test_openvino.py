@@ -18,6 +18,7 @@ from edgeeff.errors import BundleError, GraphError
 from edgeeff.graph.model import expand_functions
 from edgeeff.quantization import quantize, recipe
 from edgeeff.target import load_target
+from edgeeff.tasks import only
 
 NETWORKS = ["lite0", "b0"]
 LABELS = ("tabby cat", "dog", *(f"class {i}" for i in range(2, 10)))
@@ -107,7 +108,7 @@ def test_every_input_type_computes_what_the_float_input_does(name, networks, run
         prepared = loaded.prepare(n.images[:1])
         assert prepared.dtype == input_type
         assert prepared.shape == ((1, 3, 64, 64) if input_type == "float32" else (1, 64, 64, 3))
-        found = loaded.infer(n.images[:3])
+        found = only(loaded.infer(n.images[:3]))
         assert found.shape == (3, 10) and found.dtype == np.float32
         assert np.abs(found - expected).max() <= 2e-3 * np.abs(expected).max()
 
@@ -119,7 +120,7 @@ def test_int8_computes_what_the_hub_says(name, input_type, networks, hubs, run_o
     hub = hubs[name][1]
     expected = run_onnx(hub, n.preprocess.normalise(n.images))
     folder = write(emit(hub, emission(n, "cpu-int8", input=input_type)))
-    found = session(folder, n, input_type=input_type).infer(n.images)
+    found = only(session(folder, n, input_type=input_type).infer(n.images))
     reference = run_onnx(n.graph, n.preprocess.normalise(n.images))
     # Kernels round where the graph does not say how; they stay nearer to the hub than the hub to float.
     assert sqnr(found, expected) > sqnr(expected, reference)
@@ -128,19 +129,21 @@ def test_int8_computes_what_the_hub_says(name, input_type, networks, hubs, run_o
 def test_the_result_outlives_the_next_inference(networks, write):
     n = networks["lite0"]
     loaded = session(write(emit(expand_functions(n.graph), emission(n, "cpu-fp32"))), n, "cpu-fp32")
-    first = loaded.infer(n.images[:1])
+    first = only(loaded.infer(n.images[:1]))
     kept = first.copy()
     loaded.infer(n.images[1:2])
     np.testing.assert_array_equal(first, kept)
-    np.testing.assert_array_equal(loaded.execute(loaded.prepare(n.images[:1])), kept)
+    np.testing.assert_array_equal(loaded.execute(loaded.prepare(n.images[:1]))[0], kept)
 
 
 def test_softmax(networks, write):
     n = networks["lite0"]
     graph = expand_functions(n.graph)
-    logits = session(write(emit(graph, emission(n, "cpu-fp32")), "logits"), n, "cpu-fp32").infer(n.images)
+    logits = only(
+        session(write(emit(graph, emission(n, "cpu-fp32")), "logits"), n, "cpu-fp32").infer(n.images)
+    )
     files = emit(graph, emission(n, "cpu-fp32", softmax=True))
-    found = session(write(files, "softmax"), n, "cpu-fp32").infer(n.images)
+    found = only(session(write(files, "softmax"), n, "cpu-fp32").infer(n.images))
     powers = np.exp(logits - logits.max(1, keepdims=True))
     np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), rtol=1e-3, atol=1e-5)
 
@@ -148,9 +151,11 @@ def test_softmax(networks, write):
 def test_sigmoid(networks, write):
     n = networks["lite0"]
     graph = expand_functions(n.graph)
-    logits = session(write(emit(graph, emission(n, "cpu-fp32")), "logits"), n, "cpu-fp32").infer(n.images)
+    logits = only(
+        session(write(emit(graph, emission(n, "cpu-fp32")), "logits"), n, "cpu-fp32").infer(n.images)
+    )
     wanted = replace(emission(n, "cpu-fp32", softmax=True), task="multilabel")
-    found = session(write(emit(graph, wanted), "sigmoid"), n, "cpu-fp32").infer(n.images)
+    found = only(session(write(emit(graph, wanted), "sigmoid"), n, "cpu-fp32").infer(n.images))
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-3, atol=1e-5)
 
 

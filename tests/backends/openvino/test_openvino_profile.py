@@ -18,6 +18,7 @@ from edgeeff.graph.model import expand_functions
 from edgeeff.harness import machine
 from edgeeff.quantization import quantize, recipe
 from edgeeff.target import load_target
+from edgeeff.tasks import only
 from edgeeff.zoo import catalog
 
 LABELS = tuple(f"class {i}" for i in range(10))
@@ -147,7 +148,7 @@ def test_a_profiled_session_computes_the_same(sessions, folders):
         input_type="uint8",
         properties={"INFERENCE_PRECISION_HINT": "f32"},
     )
-    np.testing.assert_array_equal(session.infer(n.images[:2]), plain.infer(n.images[:2]))
+    np.testing.assert_array_equal(only(session.infer(n.images[:2])), only(plain.infer(n.images[:2])))
 
 
 def test_a_broken_ir_is_one_error(networks, tmp_path):

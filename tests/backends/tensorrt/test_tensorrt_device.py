@@ -323,7 +323,7 @@ def test_verify_judges_by_the_one_rule():
 
 def test_golden_vectors_that_are_not_there_are_named(bundle):
     with pytest.raises(sealed.RefusedError, match=r"float\.npy"):
-        golden.load(bundle)
+        golden.load(bundle, {})
 
 
 def test_the_ratio_is_of_pairs_and_its_interval_holds_it():

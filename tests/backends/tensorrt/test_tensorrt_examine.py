@@ -48,8 +48,8 @@ def examined(tmp_path, lite_hub, lite_float, emission, run_onnx, pixels):
             native = emission.preprocess.normalise(pixels)
         evidence = Evidence(
             pixels,
-            run_onnx(lite_float, native)[0],
-            run_onnx(shown or hub, native)[0] if chosen.target.precision == "int8" else None,
+            {"logits": run_onnx(lite_float, native)[0]},
+            {"logits": run_onnx(shown or hub, native)[0]} if chosen.target.precision == "int8" else None,
             lambda: largest or {"stem": 3.0, "head": 7.0},
         )
         return examine(bundle, evidence)

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 
 from edgeeff.backends.tflite.emit import emit
 from edgeeff.errors import GraphError
+from edgeeff.tasks import only
 
 NETWORKS = ["lite", "asymmetric", "odd_padding", "swish_se"]
 CODES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
@@ -192,7 +193,7 @@ def test_an_operator_whose_result_is_not_quantised_stays_float(examples, open_se
     model = parse(emit(graph, example.emission("float32"))["model.tflite"])
     types = [tensors(model)[name].type for name in ("add_0", "clip_3")]
     assert types == [schema.TensorType.FLOAT32] * 2
-    logits = open_session(example, graph=graph).infer(example.pixels)
+    logits = only(open_session(example, graph=graph).infer(example.pixels))
     np.testing.assert_allclose(logits, example.reference(graph), atol=0.2)
 
 

@@ -17,6 +17,7 @@ from edgeeff.backends.tflite.emit import emit
 from edgeeff.backends.tflite.metadata import read
 from edgeeff.backends.tflite.run import load
 from edgeeff.readme import readme
+from edgeeff.tasks import only
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 NORMALISATIONS = {
@@ -68,7 +69,7 @@ def test_a_float_input_is_taken_and_computes_the_same(examples, tmp_path, networ
         assert read(content).mean == pytest.approx(own.mean[:1])
         (tmp_path / "model.tflite").write_bytes(content)
         session = load(tmp_path, preprocess=own, input_type="float32", properties={})
-        found, expected = session.infer(example.pixels), example.reference(graph)
+        found, expected = only(session.infer(example.pixels)), example.reference(graph)
         assert np.abs(found - expected).max() <= close * np.abs(expected).max()
 
 
@@ -127,7 +128,7 @@ def test_mediapipe_gives_the_runners_own_scores(examples, tmp_path, name, input_
         base_options=BaseOptions(model_asset_path=str(tmp_path / "model.tflite"))
     )
     with vision.ImageClassifier.create_from_options(options) as classifier:
-        for pixels, expected in zip(example.pixels, session.infer(example.pixels), strict=True):
+        for pixels, expected in zip(example.pixels, only(session.infer(example.pixels)), strict=True):
             image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
             (head,) = classifier.classify(image).classifications
             scores = {category.index: category.score for category in head.categories}

@@ -11,6 +11,7 @@ from edgeeff.backends.tflite.emit import emit
 from edgeeff.backends.tflite.run import load
 from edgeeff.errors import BundleError, OptionError
 from edgeeff.metrics import sqnr
+from edgeeff.tasks import only
 
 NETWORKS = ["lite", "asymmetric", "odd_padding", "swish_se"]
 
@@ -19,17 +20,17 @@ NETWORKS = ["lite", "asymmetric", "odd_padding", "swish_se"]
 @pytest.mark.parametrize("delegate", ["xnnpack", "none"])
 def test_int8_agrees_with_the_hub(examples, open_session, name, delegate):
     example = examples(name)
-    logits = open_session(example, delegate=delegate).infer(example.pixels)
+    logits = only(open_session(example, delegate=delegate).infer(example.pixels))
     reference = example.reference(example.hub)
     assert sqnr(reference, logits) > 30
-    step = open_session(example, "int8").scale
+    step = open_session(example, "int8").outputs["logits"].scale
     assert np.abs(logits - reference).max() <= 4.01 * step
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float_equals_the_float_graph(examples, open_session, name):
     example = examples(name)
-    logits = open_session(example, graph=example.float_graph).infer(example.pixels)
+    logits = only(open_session(example, graph=example.float_graph).infer(example.pixels))
     np.testing.assert_allclose(logits, example.reference(example.float_graph), atol=1e-4)
 
 
@@ -38,7 +39,7 @@ def test_float_equals_the_float_graph(examples, open_session, name):
 def test_an_integer_input_takes_raw_pixels(examples, open_session, source, input_type):
     example = examples("asymmetric", source)
     session = open_session(example, input_type)
-    logits = session.infer(example.pixels)
+    logits = only(session.infer(example.pixels))
     assert logits.dtype == np.float32
     assert sqnr(example.reference(example.hub), logits) > 30
     assert session.prepare(example.pixels[:1]).dtype == np.dtype(input_type)
@@ -47,25 +48,25 @@ def test_an_integer_input_takes_raw_pixels(examples, open_session, source, input
 def test_integer_and_float_inputs_give_the_same_logits(examples, open_session):
     # Where one mean and std serve all channels, quantising the normalised pixels gives the pixels back.
     example = examples("lite")
-    float_logits = open_session(example, "float32").infer(example.pixels)
-    np.testing.assert_array_equal(open_session(example, "uint8").infer(example.pixels), float_logits)
-    np.testing.assert_array_equal(open_session(example, "int8").infer(example.pixels), float_logits)
+    float_logits = only(open_session(example, "float32").infer(example.pixels))
+    np.testing.assert_array_equal(only(open_session(example, "uint8").infer(example.pixels)), float_logits)
+    np.testing.assert_array_equal(only(open_session(example, "int8").infer(example.pixels)), float_logits)
 
 
 @pytest.mark.parametrize("input_type", ["float32", "uint8", "int8"])
 def test_softmax_turns_logits_into_probabilities(examples, open_session, input_type):
     example = examples("lite")
-    logits = open_session(example, input_type).infer(example.pixels)
+    logits = only(open_session(example, input_type).infer(example.pixels))
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    probabilities = open_session(example, input_type, softmax=True).infer(example.pixels)
+    probabilities = only(open_session(example, input_type, softmax=True).infer(example.pixels))
     np.testing.assert_allclose(probabilities, expected, atol=1e-5 if input_type == "float32" else 1.01 / 256)
 
 
 @pytest.mark.parametrize("input_type", ["float32", "uint8", "int8"])
 def test_sigmoid_turns_logits_into_probabilities(examples, open_session, input_type):
     example = examples("lite")
-    logits = open_session(example, input_type).infer(example.pixels)
-    found = open_session(example, input_type, softmax=True, task="multilabel").infer(example.pixels)
+    logits = only(open_session(example, input_type).infer(example.pixels))
+    found = only(open_session(example, input_type, softmax=True, task="multilabel").infer(example.pixels))
     expected, step = 1 / (1 + np.exp(-logits)), 1e-5 if input_type == "float32" else 1.01 / 256
     np.testing.assert_allclose(found, expected, atol=step)
 
@@ -73,8 +74,8 @@ def test_sigmoid_turns_logits_into_probabilities(examples, open_session, input_t
 def test_execute_runs_one_prepared_image(examples, open_session):
     example = examples("lite")
     session = open_session(example)
-    logits = session.execute(session.prepare(example.pixels[2:3]))
-    np.testing.assert_array_equal(logits, session.infer(example.pixels)[2:3])
+    (logits,) = session.execute(session.prepare(example.pixels[2:3]))
+    np.testing.assert_array_equal(logits, only(session.infer(example.pixels))[2:3])
 
 
 def test_a_damaged_or_missing_file_is_a_bundle_error(examples, tmp_path):

@@ -76,6 +76,13 @@ def tell(found: dict[str, Any]) -> None:
             f"{precision}: {golden['images']} golden images, {golden['sqnr_hub_db']} dB to the hub, "
             f"{golden['sqnr_float_db']} dB to float: {verdict}"
         )
+        each = golden.get("outputs", {})
+        for name, figures in each.items() if len(each) > 1 else ():
+            judged = "passed" if figures["passed"] else f"FAILED, below {figures['tolerance_db']} dB"
+            print(
+                f"  output {name}: {figures['sqnr_hub_db']} dB to the hub, {figures['sqnr_float_db']} dB to "
+                f"float: {judged}"
+            )
         for clock, name in (("host_ms", "latency"), ("gpu_ms", "GPU alone")):
             times = found["latency"][precision][clock]
             print(f"  {name} p50 {times['p50']} ms, p90 {times['p90']} ms, p99 {times['p99']} ms")

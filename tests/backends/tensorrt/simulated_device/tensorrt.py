@@ -17,6 +17,9 @@ _FLAGS = tuple(int(part) for part in __version__.split(".")[:2]) < (11, 0)
 _PLAN = b"plan of %s\n" % __version__.encode()
 
 
+float32 = "float32"
+
+
 class Logger:
     WARNING, VERBOSE = range(2)
 
@@ -138,8 +141,13 @@ class _Context:
         return np.frombuffer(memory, dtype).reshape(tensor.shape)
 
     def _compute(self):
-        source, result = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        self._array(result)[:] = self._session.run(None, {source.name: self._array(source)})[0]
+        source, results = self._session.get_inputs()[0], self._session.get_outputs()
+        # TensorRT numbers its tensors as it likes: who goes by their order is found out here.
+        names = [result.name for result in results]
+        values = self._session.run(names, {source.name: self._array(source)})
+        found = dict(zip(names, values, strict=True))
+        for result in results:
+            self._array(result)[:] = found[result.name]
 
 
 class _Engine:
@@ -148,7 +156,7 @@ class _Engine:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
+        self._tensors = [*self._session.get_inputs(), *reversed(self._session.get_outputs())]
         self.num_io_tensors = len(self._tensors)
 
     def create_execution_context(self):
@@ -160,6 +168,10 @@ class _Engine:
     def get_tensor_mode(self, name):
         inputs = [tensor.name for tensor in self._session.get_inputs()]
         return TensorIOMode.INPUT if name in inputs else TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name):
+        kind = next(tensor.type for tensor in self._tensors if tensor.name == name)
+        return float32 if kind == "tensor(float)" else kind
 
     def get_tensor_shape(self, name):
         return tuple(next(tensor.shape for tensor in self._tensors if tensor.name == name))

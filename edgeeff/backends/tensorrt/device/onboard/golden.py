@@ -7,22 +7,32 @@ from typing import Any
 
 import numpy as np
 
+from . import rule
 from .running import Engine
 from .sealed import RefusedError
 
 
-def load(folder: Path) -> tuple[Any, Any, Any]:
-    """The golden pixels uint8 [N, H, W, 3], and the outputs [N, classes] of hub and float graph."""
+def load(folder: Path, manifest: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The golden pixels uint8 [N, H, W, C], and hub and float graph's outputs [N, …] by their names."""
+    names = [output["name"] for output in manifest.get("outputs") or ()]
     try:
-        inputs, hub, reference = (
-            np.load(folder / "golden" / f"{name}.npy", allow_pickle=False)
-            for name in ("inputs", "hub", "float")
+        inputs = _read(folder / "golden" / "inputs.npy")
+        if not names:  # a bundle of schema 1, whose only output is not named
+            hub, reference = (_read(folder / "golden" / f"{kind}.npy") for kind in ("hub", "float"))
+            return inputs, {"": hub}, {"": reference}
+        hubs, references = (
+            {name: _read(folder / "golden" / kind / rule.file_of(name)) for name in names}
+            for kind in ("hub", "float")
         )
     except (OSError, ValueError) as error:
         raise RefusedError(
             f"the golden inputs cannot be read ({error}); build the bundle with --golden"
         ) from None
-    return inputs, hub, reference
+    return inputs, hubs, references
+
+
+def _read(path: Path) -> Any:
+    return np.load(path, allow_pickle=False)
 
 
 def native_input(pixels: Any, preprocess: dict[str, Any], input_type: str) -> Any:
@@ -33,14 +43,31 @@ def native_input(pixels: Any, preprocess: dict[str, Any], input_type: str) -> An
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
 
 
-def run(engine: Engine, inputs: Any, preprocess: dict[str, Any], input_type: str) -> Any:
-    """The engine's outputs, float32 [N, classes], of raw pixels uint8 [N, H, W, 3]."""
-    outputs = []
+def run(engine: Engine, inputs: Any, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The engine's outputs, float32 [N, …] by the manifest's names, of raw pixels uint8 [N, H, W, C]."""
+    names = [output["name"] for output in manifest.get("outputs") or ()]
+    rows: list[dict[str, Any]] = []
     for pixels in inputs:
-        engine.upload(native_input(pixels, preprocess, input_type))
+        engine.upload(native_input(pixels, manifest["preprocess"], manifest["input"]))
         engine.execute()
-        outputs.append(engine.download()[0])
-    return np.stack(outputs)
+        rows.append(engine.download())
+    held = list(engine.output_shapes)
+    if not names and len(held) == 1:  # a bundle of schema 1
+        return {"": np.concatenate([row[held[0]] for row in rows])}
+    if not names or set(names) - set(held):
+        raise RefusedError(
+            f"the engine has the outputs {', '.join(held)}, the manifest names {', '.join(names) or 'none'}; "
+            "run build_engine.py again"
+        )
+    return {name: np.concatenate([row[name] for row in rows]) for name in names}
+
+
+def compare(
+    precision: str, manifest: dict[str, Any], outputs: Any, hub: Any, reference: Any
+) -> dict[str, Any]:
+    """All outputs of an engine against the golden ones; see :func:`rule.compare_all`."""
+    meanings = {output["name"]: output["meaning"] for output in manifest.get("outputs") or ()}
+    return rule.compare_all(precision, outputs, hub, reference, meanings, rule.cut_of(manifest))
 
 
 def artifact(manifest: dict[str, Any]) -> str:

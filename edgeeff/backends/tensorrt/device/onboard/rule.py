@@ -18,7 +18,9 @@ or a layer without its bias all failed by both; with one layer's scale 10 % off 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -36,31 +38,79 @@ LOUDEST = 200.0
 """dB: what equal outputs are said to have, JSON having no infinity."""
 
 
-def compare(
-    precision: str, outputs: Any, hub: Any, reference: Any, cut: float | None = None
+def compare_all(
+    precision: str,
+    outputs: Mapping[str, Any],
+    hub: Mapping[str, Any],
+    reference: Mapping[str, Any],
+    meanings: Mapping[str, str],
+    cut: float | None = None,
 ) -> dict[str, Any]:
-    """The figures that say whether an artifact does what its bundle promises, and the verdict.
+    """:func:`compare` for each output; the artifact passes if all of them do.
+
+    Args:
+        precision: As there, and so on.
+        outputs: By name, [N, …].
+        hub: By name.
+        reference: By name.
+        meanings: ``scores``, ``features`` or ``embedding``, by name; scores where nothing is said.
+        cut: Of scores.
+
+    Returns:
+        The figures of the output that is furthest under its bound, or least above it; and ``outputs``, the
+        figures of each.
+    """
+    found = {
+        name: compare(precision, outputs[name], hub[name], reference[name], cut, meanings.get(name, "scores"))
+        for name in hub
+    }
+    decisive = "sqnr_float_db" if precision == "fp16" else "sqnr_hub_db"
+    worst = min(found.values(), key=lambda f: (f["passed"], f[decisive] - f["tolerance_db"]))
+    # A bundle of schema 1 does not name its only output.
+    return {**worst, "outputs": found} if "" not in found else worst
+
+
+def compare(
+    precision: str,
+    outputs: Any,
+    hub: Any,
+    reference: Any,
+    cut: float | None = None,
+    meaning: str = "scores",
+) -> dict[str, Any]:
+    """The figures that say whether one output is what its bundle promises, and the verdict.
 
     Args:
         precision: ``fp16`` is held against the float graph; ``int8``, and all else, against the hub graph.
-        outputs: The artifact's, [N, classes].
+        outputs: The artifact's, [N, …].
         hub: The hub graph's on the same images.
         reference: The float graph's.
-        cut: Of an output, where labels do not exclude each other (see :func:`cut_of`): images agree where
-            all labels lie on the same side of it. None: where the largest output is the same.
+        cut: Of scores, where labels do not exclude each other (see :func:`cut_of`): images agree where all
+            labels lie on the same side of it. None: where the largest score is the same.
+        meaning: What decides nothing by itself (``features``, ``embedding``) has no agreement: None.
     """
     found: dict[str, Any] = {"images": len(outputs)}
     for name, expected in (("hub", hub), ("float", reference)):
         found[f"sqnr_{name}_db"] = round(sqnr(expected, outputs), 2)
-        if cut is None:
-            same = outputs.argmax(axis=1) == expected.argmax(axis=1)
-        else:
-            same = ((outputs >= cut) == (expected >= cut)).all(axis=1)
-        found[f"agreement_{name}"] = float(same.mean())
+        found[f"agreement_{name}"] = _agreement(expected, outputs, cut) if meaning == "scores" else None
     found["typical_db"] = round(typical(outputs, hub, reference), 2)
     found["tolerance_db"] = tolerance(precision, hub, reference)
     found["passed"] = passes(precision, found, hub, reference)
     return found
+
+
+def file_of(name: str) -> str:
+    """The file of an output's golden values: the name, with what file names may not hold as %XX."""
+    return f"{quote(name, safe='')}.npy"
+
+
+def _agreement(expected: Any, outputs: Any, cut: float | None) -> float:
+    """The share of the images on which both decide the same."""
+    if cut is None:
+        same = outputs.argmax(axis=1) == expected.argmax(axis=1)
+    else:
+        same = ((outputs >= cut) == (expected >= cut)).all(axis=1)
+    return float(same.mean())
 
 
 def cut_of(manifest: dict[str, Any]) -> float | None:
@@ -121,4 +171,5 @@ def sqnr(reference: Any, outputs: Any) -> float:
 
 def _noise(expected: Any, found: Any) -> Any:
     """Of each image, float64 [N]."""
-    return ((found.astype(np.float64) - expected.astype(np.float64)) ** 2).sum(axis=1)
+    errors = (found.astype(np.float64) - expected.astype(np.float64)) ** 2
+    return errors.reshape(len(errors), -1).sum(axis=1)

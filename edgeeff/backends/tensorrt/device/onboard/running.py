@@ -1,4 +1,4 @@
-"""An engine with its input and output in CUDA memory, run as it is or as a CUDA graph."""
+"""An engine with its input and outputs in CUDA memory, run as it is or as a CUDA graph."""
 
 from __future__ import annotations
 
@@ -44,26 +44,34 @@ class Engine:
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         inputs = [n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
         outputs = [n for n in names if n not in inputs]
-        if len(inputs) != 1 or len(outputs) != 1:
+        if len(inputs) != 1 or not outputs:
             raise RefusedError(
-                f"{path.name} has tensors {', '.join(names)}; expected one input and one output"
+                f"{path.name} has tensors {', '.join(names)}; expected one input and some outputs"
             )
         self.input_shape = tuple(self._engine.get_tensor_shape(inputs[0]))
         self.input_dtype = np.dtype(input_type)
-        self._output = np.empty(tuple(self._engine.get_tensor_shape(outputs[0])), np.float32)
+        self.output_shapes = {name: tuple(self._engine.get_tensor_shape(name)) for name in outputs}
+        for name in outputs:
+            if self._engine.get_tensor_dtype(name) != trt.float32:
+                raise RefusedError(f"{path.name} gives {name} in another type than float32")
         self._input_bytes = int(np.prod(self.input_shape)) * self.input_dtype.itemsize
-        self._source, self._result, self._stream = (ctypes.c_void_p() for _ in range(3))
+        self._source, self._stream = ctypes.c_void_p(), ctypes.c_void_p()
+        self._results = {name: ctypes.c_void_p() for name in outputs}
         self._graph: ctypes.c_void_p | None = None
         self._call("cudaMalloc", ctypes.byref(self._source), ctypes.c_size_t(self._input_bytes))
-        self._call("cudaMalloc", ctypes.byref(self._result), ctypes.c_size_t(self._output.nbytes))
+        for name, result in self._results.items():
+            size = int(np.prod(self.output_shapes[name])) * np.dtype(np.float32).itemsize
+            self._call("cudaMalloc", ctypes.byref(result), ctypes.c_size_t(size))
         self._call("cudaStreamCreate", ctypes.byref(self._stream))
         self._start, self._end = (ctypes.c_void_p() for _ in range(2))
         for event in (self._start, self._end):
             self._call("cudaEventCreate", ctypes.byref(event))
         events = (self._start, self._end)
-        weakref.finalize(self, _release, cudart, (self._source, self._result), events, self._stream)
+        buffers = (self._source, *self._results.values())
+        weakref.finalize(self, _release, cudart, buffers, events, self._stream)
         self._context.set_tensor_address(inputs[0], self._source.value)
-        self._context.set_tensor_address(outputs[0], self._result.value)
+        for name, result in self._results.items():
+            self._context.set_tensor_address(name, result.value)
 
     def upload(self, values: Any) -> None:
         """Copy one native input, [1, 3, H, W], to the device."""
@@ -98,11 +106,14 @@ class Engine:
         self._call("cudaEventElapsedTime", ctypes.byref(elapsed), self._start, self._end)
         return float(elapsed.value)
 
-    def download(self) -> Any:
-        """The output of the last run, float32 [1, classes]."""
-        result = np.empty_like(self._output)
-        self._copy(result.ctypes.data_as(ctypes.c_void_p), self._result, result.nbytes, _FROM_DEVICE)
-        return result
+    def download(self) -> dict[str, Any]:
+        """The outputs of the last run, float32 [1, …] each, by name."""
+        found = {}
+        for name, result in self._results.items():
+            values = np.empty(self.output_shapes[name], np.float32)
+            self._copy(values.ctypes.data_as(ctypes.c_void_p), result, values.nbytes, _FROM_DEVICE)
+            found[name] = values
+        return found
 
     def capture(self) -> str:
         """From now on run as one CUDA graph; returns why that cannot be, and nothing where it can.

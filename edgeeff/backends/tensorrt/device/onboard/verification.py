@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from . import golden, hardware, rule, running, sensors, timing
+from . import golden, hardware, running, sensors, timing
 from .sealed import digest
 
 SCHEMA = 1
@@ -45,7 +45,7 @@ def verify(
         The content of ``verify.json``; ``edgeeff.backends.tensorrt.results`` says what it must hold.
     """
     spins = running.spin_while_waiting(cudart)
-    inputs, hub, reference = golden.load(folder)
+    inputs, hub, reference = golden.load(folder, manifest)
     engines = {
         precision: running.Engine(trt, cudart, path, manifest["input"])
         for precision, (path, _) in found_engines.items()
@@ -53,8 +53,8 @@ def verify(
     compared, graphs = {}, {}
     for precision, engine in engines.items():
         graphs[precision] = engine.capture() if cuda_graph else "not asked for"
-        outputs = golden.run(engine, inputs, manifest["preprocess"], manifest["input"])
-        compared[precision] = rule.compare(precision, outputs, hub, reference, rule.cut_of(manifest))
+        outputs = golden.run(engine, inputs, manifest)
+        compared[precision] = golden.compare(precision, manifest, outputs, hub, reference)
     before = sensors.conditions()
     latency = timing.interleave(engines, runs)
     after = sensors.conditions()
