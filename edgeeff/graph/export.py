@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import onnx
 import onnx.shape_inference
@@ -21,14 +22,18 @@ IR_VERSION = 8
 INPUT, OUTPUT = "input", "logits"
 
 
-def onnx_from_torch(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
-    """Export a network with a static input ``input`` float32 [1, C, H, W] and one output ``logits``.
+def onnx_from_torch(
+    module: torch.nn.Module, size: tuple[int, int], outputs: Sequence[str] = (OUTPUT,)
+) -> ir.Model:
+    """Export a network with a static input ``input`` float32 [1, C, H, W] and outputs of these names.
 
     Raises:
         GraphError: The exporter wrote another opset than was asked for.
     """
     # Without the weights, which the exporter would copy half a dozen times: they are put in afterwards.
-    proto = _export(module.eval(), (TRACED_SIDE, TRACED_SIDE), input_channels(module), export_params=False)
+    proto = _export(
+        module.eval(), (TRACED_SIDE, TRACED_SIDE), input_channels(module), outputs, export_params=False
+    )
     _resize(proto, size)
     proto.ir_version = IR_VERSION
     model: ir.Model = ir.from_proto(proto)
@@ -104,7 +109,12 @@ def _first(error: Exception) -> str:
 
 
 def _export(
-    module: torch.nn.Module, size: tuple[int, int], channels: int, *, export_params: bool = True
+    module: torch.nn.Module,
+    size: tuple[int, int],
+    channels: int,
+    outputs: Sequence[str] = (OUTPUT,),
+    *,
+    export_params: bool = True,
 ) -> onnx.ModelProto:
     buffer = io.BytesIO()
     example = torch.zeros(1, channels, *size)
@@ -117,7 +127,7 @@ def _export(
             buffer,  # type: ignore[arg-type]  # the TorchScript exporter writes to buffers
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=list(outputs),
             dynamo=False,
             export_params=export_params,
             # The exporter would fold batch normalisation on its own; the pass does it in double precision.
@@ -135,8 +145,10 @@ def _export(
     return proto
 
 
-def base_graph(module: torch.nn.Module, size: tuple[int, int]) -> ir.Model:
+def base_graph(
+    module: torch.nn.Module, size: tuple[int, int], outputs: Sequence[str] = (OUTPUT,)
+) -> ir.Model:
     """The float graph after all exact passes: what statistics are keyed on and every target starts from."""
-    model = onnx_from_torch(module, size)
+    model = onnx_from_torch(module, size, outputs)
     passes.run(model)
     return model

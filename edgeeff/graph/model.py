@@ -92,11 +92,17 @@ def node_label(node: onnx.NodeProto) -> str:
 
 
 def remove(node: ir.Node, replacement: ir.Value) -> None:
-    """Take a node with one output out of its graph; its consumers read ``replacement`` instead."""
+    """Take a node with one output out of its graph; its consumers read ``replacement`` instead.
+
+    An output of the graph keeps its name.
+    """
     output = node.outputs[0]
+    name = output.name if output.is_graph_output() else None
     ir.convenience.replace_all_uses_with(output, replacement, replace_graph_outputs=True)
     assert node.graph is not None
     node.graph.remove(node, safe=True)
+    if name is not None:
+        replacement.name = name
 
 
 def drop_unused_constants(model: ir.Model) -> None:

@@ -13,6 +13,9 @@ TFLite (``every_tensor = true``)
     σ(x) has the scale 1/256 and zero point −128 that the TFLite specification demands of LOGISTIC.
 
 A layer that stays float takes its Swish with it, and an output of the network that it makes itself.
+
+An output of the network that its layers read too, as features are, is put out as it was computed where the
+scheme leaves outputs float: it has no rounding of its own. Elsewhere it is what the layers read, dequantised.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ class Site:
         nonnegative: Whether it can hold no negative value.
         fixed: Scale and zero point, where a specification leaves no choice.
         symmetric: Whether its zero point must be 0.
-        output: Whether it is the graph's output, to be quantised although no node reads it.
+        output: Whether it is an output of the graph, to be quantised although no node need read it.
     """
 
     tensor: str
@@ -187,7 +190,8 @@ def _bias_takes_shift(reader: ir.Node) -> bool:
     It can where the layer reads no zeros beside the image.
     """
     if reader.op_type == "Flatten":
-        return all(after.op_type == "Gemm" for after in reader.outputs[0].consumers())
+        flat = reader.outputs[0]
+        return not flat.is_graph_output() and all(after.op_type == "Gemm" for after in flat.consumers())
     return reader.op_type == "Conv" and not any(reader.attributes.get_ints("pads", ()))
 
 
@@ -211,9 +215,9 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
     if traits(node).layer:
         return index == 0
     if node.op_type == "Flatten":  # the classifier's input is quantised where its statistics are: before it
-        return all(
-            reader.op_type == "Gemm" and not _stays_float(reader, scheme, floating)
-            for reader in node.outputs[0].consumers()
+        readers = list(node.outputs[0].consumers())
+        return bool(readers) and all(
+            reader.op_type == "Gemm" and not _stays_float(reader, scheme, floating) for reader in readers
         )
     return node.op_type == "Add" and index == skip_input(node)
 
@@ -264,7 +268,8 @@ def _is_fused(value: ir.Value, floating: Collection[str]) -> bool:
             and _single_value(readers[0].inputs[1])
             and not _read_in_float(readers[0].outputs[0], floating)
         )
-    return traits(producer).view or (len(readers) == 1 and traits(readers[0]).clamp)
+    clamped = len(readers) == 1 and traits(readers[0]).clamp and not value.is_graph_output()
+    return traits(producer).view or clamped
 
 
 def _fixed(value: ir.Value, scheme: Scheme) -> tuple[float, int] | None:

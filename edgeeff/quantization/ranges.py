@@ -115,7 +115,8 @@ def before_swish(model: ir.Model) -> dict[str, str]:
         output = node.outputs[0]
         readers = list(output.consumers())
         kinds = sorted(reader.op_type for reader in readers)
-        if kinds in (["Swish"], ["Mul", "Sigmoid"]):
+        alone = not output.is_graph_output()
+        if alone and kinds in (["Swish"], ["Mul", "Sigmoid"]):
             last = next(reader for reader in readers if reader.op_type in ("Swish", "Mul"))
             found[str(output.name)] = str(last.outputs[0].name)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, prod
@@ -131,6 +131,20 @@ class Architecture:
             stride *= block.stride
             found[stride] = index
         return {stride: index for stride, index in found.items() if stride in TAP_STRIDES}
+
+    def reach(self, taps: Collection[str]) -> tuple[int, bool]:
+        """How far some taps (:mod:`edgeeff.zoo.taps`) reach: how many blocks, and whether to the head."""
+        strides = self.taps()
+        ends = [strides[int(tap)] + 1 for tap in taps if tap.isdecimal()]
+        head = len(ends) < len(taps)
+        return (len(self.blocks) if head else max(ends)), head
+
+    def tensors_until(self, taps: Collection[str]) -> dict[str, Shape]:
+        """Every tensor that some taps depend on: as :meth:`tensors`, without what comes behind the last."""
+        count, head = self.reach(taps)
+        later = [f"blocks.{index}." for index in range(count, len(self.blocks))]
+        cut = ("classifier.", *later, *(() if head else ("head.",)))
+        return {name: shape for name, shape in self.tensors(0).items() if not name.startswith(cut)}
 
     def _layers(self) -> Iterator[_Layer]:
         """The convolutions, in the order in which they run."""

@@ -53,19 +53,22 @@ class Chosen:
     Args:
         prefix: Only tensors whose names begin so.
         head: What the head computes.
+        taps: The features that are put out; with any the head is not of use.
     """
 
     prefix: str | None = None
     head: HeadGiven | None = None
+    taps: tuple[str, ...] = ()
 
 
-def read(prefix: str | None = None, head: str | None = None) -> Chosen:
-    """What ``--prefix`` and ``--head`` say.
+def read(prefix: str | None = None, head: str | None = None, taps: tuple[str, ...] | None = None) -> Chosen:
+    """What ``--prefix``, ``--head`` and ``--taps`` say.
 
     Args:
         prefix: ``backbone.``, with or without the dot.
         head: ``linear,bn,relu,linear``; ``fc_layers:linear`` of layers whose names begin so;
             ``bn(0.001)`` and ``leaky_relu(0.2)`` with their epsilon and slope.
+        taps: Strides and ``embedding``.
 
     Raises:
         OptionError: A value makes no sense.
@@ -73,7 +76,9 @@ def read(prefix: str | None = None, head: str | None = None) -> Chosen:
     if prefix is not None and not prefix.strip():
         raise OptionError("--prefix is empty", mend="give the beginning of the network's names in the file")
     if head is None:
-        return Chosen(prefix)
+        return Chosen(prefix, taps=taps or ())
+    if taps is not None:
+        raise OptionError("--head with --task features, which has no head", mend="leave out --head")
     under, colon, text = head.rpartition(":")
     steps = tuple(_steps(text))
     if not any(step.kind == "linear" for step in steps):

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError, MissingFileError
-from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, origin
-from edgeeff.zoo.accounting import Accounted
+from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, origin, taps
+from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
@@ -36,6 +36,7 @@ class Checkpoint:
         activations: What stands after each hidden layer of its head.
         given: What the file says of preprocessing.
         ends_in: What stands after the logits, where the file says it: ``softmax``, ``sigmoid``.
+        taps: The features that are put out instead of logits.
     """
 
     spec: ModelSpec
@@ -46,11 +47,12 @@ class Checkpoint:
     activations: tuple[HiddenActivation, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     ends_in: str = ""
+    taps: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
-        """The classifier's outputs."""
-        return self.tensors["classifier.weight"].shape[0]
+        """The classifier's outputs; 0 without a classifier."""
+        return 0 if self.taps else self.tensors["classifier.weight"].shape[0]
 
     def taken_for(self, name: str | None) -> Origin:
         """The origin that it would have if it were said to be of this name."""
@@ -69,7 +71,8 @@ class Checkpoint:
         """The network in eval mode, for images of ``size`` (height, width) or its origin's."""
         size = size or self.origin.preprocess.size
         conventions = conventions or self.origin.conventions
-        return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations)
+        bare = [taps.bare(tap) for tap in self.taps]
+        return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations, bare)
 
 
 def read(path: Path | None, model: str | None = None, chosen: Chosen | None = None) -> Checkpoint:
@@ -89,12 +92,15 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     """
     if path is None:
         path = wheel(catalog.get(model or "b0"))
+    if chosen and chosen.taps:
+        taps.refuse_unknown(chosen.taps, catalog.get(model) if model else None)
     file = formats.read(path)
     accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
-    spec = catalog.get(model) if model else fitting.which(file.tensors, accounted, path)
-    fitted = fitting.fit(file.tensors, accounted, spec, path)
-    classes = fitted.tensors["classifier.weight"].shape[0]
-    if file.labels is not None and len(file.labels) != classes:
+    tapped = tuple(map(taps.bare, chosen.taps)) if chosen else ()
+    spec = catalog.get(model) if model else fitting.which(file.tensors, accounted, path, tapped)
+    fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)
+    classes = 0 if tapped else fitted.tensors["classifier.weight"].shape[0]
+    if file.labels is not None and len(file.labels) != classes and not tapped:
         raise CheckpointError(
             f"{path} names {len(file.labels)} classes, but its classifier has {classes} outputs",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
@@ -117,15 +123,25 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         found,
         conventions=conventions,
         doubt=None if _by_timm(fitted.naming, file) else found.doubt,
-        notes=(*file.lines, *accounted.notes),
+        notes=(*file.lines, *accounted.notes, *([headless.unused(fitted.unused)] if fitted.unused else [])),
         assumed=(*found.assumed, *accounted.assumed),
-        warnings=(*found.warnings, *file.warnings, *accounted.warnings, *_contradictions(file, spec, classes),
+        warnings=(*found.warnings, *file.warnings, *accounted.warnings,
+            *_contradictions(file, spec, None if tapped else classes),
             *_not_taken(file, found.said),
                   *_two_normalisations(file, accounted)),
     )  # fmt: skip
     return Checkpoint(
-        *(spec, fitted.tensors, fitted.naming, found, file.labels, fitted.activations, given),
-        ends_in=file.ends_in,
+        *(
+            spec,
+            fitted.tensors,
+            fitted.naming,
+            found,
+            None if tapped else file.labels,
+            fitted.activations,
+            given,
+        ),
+        ends_in="" if tapped else file.ends_in,
+        taps=chosen.taps if chosen else (),
     )
 
 
@@ -134,12 +150,12 @@ def _by_timm(naming: str, file: WeightsFile) -> bool:
     return naming == "timm" and file.said is not None and {"crop", "interpolation"} <= file.preprocess.keys()
 
 
-def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int) -> list[str]:
-    """What the file says of the network that its tensors do not bear out."""
+def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int | None) -> list[str]:
+    """What the file says of the network that its tensors do not bear out; without classes, of the rest."""
     found = [
         f"the file says {name} is {count}, and its classifier has {classes} outputs"
         for name, count in file.counts.items()
-        if count != classes
+        if classes is not None and count != classes
     ]
     other = catalog.understood(file.said) if file.said else None
     if other is not None and other != spec:

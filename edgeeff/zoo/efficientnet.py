@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ _ACTIVATIONS: dict[HiddenActivation, ActivationFunction] = {
 
 
 class EfficientNet(nn.Module):
-    """A classifier for inputs of one fixed ``size`` (height, width).
+    """A network for inputs of one fixed ``size`` (height, width): a classifier, or what gives features.
 
     Args:
         architecture: Its blocks.
@@ -43,6 +43,8 @@ class EfficientNet(nn.Module):
         size: Height and width of the images: SAME padding depends on it, unless the conventions fix it.
         conventions: Padding and batch normalisation's epsilon.
         hidden: Of each layer between pooling and classifier its features and its activation; none by default.
+        taps: The features that are put out instead of logits (:mod:`edgeeff.zoo.taps`); what comes behind
+            the last of them is not made.
     """
 
     def __init__(
@@ -53,9 +55,12 @@ class EfficientNet(nn.Module):
         size: Size,
         conventions: Conventions = TENSORFLOW,
         hidden: Sequence[tuple[int, HiddenActivation]] = (),
+        taps: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self._taps = {index: stride for stride, index in architecture.taps().items()}
+        self._strides = {index: stride for stride, index in architecture.taps().items()}
+        self._taps = tuple(taps)
+        count, headed = architecture.reach(taps) if taps else (len(architecture.blocks), True)
         size = conventions.static or size  # that SAME's zeros are counted for
         stem = PaddedConv2d(
             architecture.inputs, architecture.stem, STEM_KERNEL, STEM_STRIDE, size, conventions.padding
@@ -63,19 +68,25 @@ class EfficientNet(nn.Module):
         self.stem = ConvNorm(stem, conventions.epsilon, activation)
         size = strided(size, STEM_STRIDE)
         self.blocks = nn.Sequential()
-        for block in architecture.blocks:
+        for block in architecture.blocks[:count]:
             self.blocks.append(EfficientBlock(block, activation, size, conventions))
             size = strided(size, block.stride)
+        if not headed:
+            return
         head = nn.Conv2d(architecture.blocks[-1].outputs, architecture.head, 1, bias=False)
         self.head = ConvNorm(head, conventions.epsilon, activation)
         self.pool = nn.AdaptiveAvgPool2d(1)
+        if taps:
+            return
         widths = [architecture.head, *(features for features, _ in hidden)]
         self.hidden = nn.Sequential(*(nn.Linear(*pair) for pair in pairwise(widths)))
         self._between = [_ACTIVATIONS[activation] for _, activation in hidden]
         self.classifier = nn.Linear(widths[-1], classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised images [N, C, H, W] to logits [N, classes]."""
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Normalised images [N, C, H, W] to logits [N, classes]; with taps to the features of each."""
+        if self._taps:
+            return tuple(self._tapped(x))
         y = torch.flatten(self.pool(self.head(self.blocks(self.stem(x)))), 1)
         for layer, activation in zip(self.hidden, self._between, strict=True):
             y = activation(layer(y))
@@ -93,9 +104,19 @@ class EfficientNet(nn.Module):
         found = {}
         for index, block in enumerate(self.blocks):
             y = block(y)
-            if index in self._taps:
-                found[self._taps[index]] = y
+            if index in self._strides:
+                found[self._strides[index]] = y
         return found
+
+    def _tapped(self, x: Tensor) -> Iterator[Tensor]:
+        """The features of each tap, in their order: [N, C, H', W'] of a stride, [N, C] of the embedding."""
+        found: dict[str, Tensor] = {}
+        y: Tensor = self.stem(x)
+        for index, block in enumerate(self.blocks):
+            y = block(y)
+            found[str(self._strides.get(index, ""))] = y
+        for tap in self._taps:
+            yield found[tap] if tap in found else torch.flatten(self.pool(self.head(y)), 1)
 
 
 def build(
@@ -105,11 +126,12 @@ def build(
     conventions: Conventions = TENSORFLOW,
     hidden: Sequence[tuple[int, HiddenActivation]] = (),
     channels: int = 3,
+    taps: Sequence[str] = (),
 ) -> EfficientNet:
     """The untrained network of ``spec``, in eval mode, for images of ``size`` (height, width)."""
     activation = _ACTIVATIONS[spec.activation]
     architecture = replace(spec.architecture, inputs=channels)
-    return EfficientNet(architecture, activation, classes, size, conventions, hidden).eval()
+    return EfficientNet(architecture, activation, classes, size, conventions, hidden, taps).eval()
 
 
 def trained(
@@ -118,17 +140,19 @@ def trained(
     size: Size,
     conventions: Conventions = TENSORFLOW,
     activations: Sequence[HiddenActivation] = (),
+    taps: Sequence[str] = (),
 ) -> EfficientNet:
     """The network of ``spec`` that holds ``tensors`` (those of :meth:`Architecture.tensors`, float32).
 
     The tensors are taken, not copied; the number of classes is that of the classifier. Tensors named
     ``hidden.<i>.weight`` and ``hidden.<i>.bias`` make layers between pooling and classifier, each followed by
-    its one of ``activations``.
+    its one of ``activations``. With ``taps`` the tensors are those of :meth:`Architecture.tensors_until`.
     """
     hidden = [(tensors[f"hidden.{i}.weight"].shape[0], kind) for i, kind in enumerate(activations)]
     with torch.device("meta"):  # no time spent on initial values that are replaced at once
-        classes, channels = tensors["classifier.weight"].shape[0], tensors["stem.conv.weight"].shape[1]
-        network = build(spec, classes, size, conventions, hidden, channels)
+        classes = 0 if taps else tensors["classifier.weight"].shape[0]
+        channels = tensors["stem.conv.weight"].shape[1]
+        network = build(spec, classes, size, conventions, hidden, channels, taps)
     counters = {
         name: torch.zeros((), dtype=torch.int64)
         for name, _ in network.named_buffers()

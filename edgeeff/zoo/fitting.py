@@ -12,6 +12,7 @@ from edgeeff.errors import CheckpointError
 from edgeeff.preprocess import MODES
 from edgeeff.zoo import accounting, catalog, namings
 from edgeeff.zoo.accounting import Accounted
+from edgeeff.zoo.accounting.copies import is_head
 from edgeeff.zoo.architecture import Architecture, Shape
 from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.spec import ModelSpec
@@ -22,11 +23,12 @@ _SHOWN = 3  # tensors named in a message for each kind of misfit
 @dataclass(frozen=True)
 class Fitted:
     """A network's tensors by our names, float32; the naming that the file had; what follows each hidden layer
-    of its head."""
+    of its head; the network's tensors in the file that lie behind the last tap, by our names."""
 
     tensors: dict[str, Tensor]
     naming: str
     activations: tuple[HiddenActivation, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,28 @@ class _Match:
     keys: dict[str, str]  # our name → the file's, without the head
     misfits: tuple[str, ...]
     wrong: int  # tensors that do not fit
+    cut: int = 0  # tensors behind the last tap that the file has not
 
 
-def which(tensors: Mapping[str, Tensor], accounted: Accounted, path: object) -> ModelSpec:
+def which(
+    tensors: Mapping[str, Tensor], accounted: Accounted, path: object, taps: tuple[str, ...] = ()
+) -> ModelSpec:
     """The network that a checkpoint's tensors are of.
 
     Args:
         tensors: By the names they have in the file.
         accounted: Each in its place.
         path: Of the file, for messages.
+        taps: The features that are put out: of what lies behind them any part may be missing.
 
     Raises:
         CheckpointError: They are of none, or there are some that nothing is known of.
     """
-    matches = [_match(tensors, accounted, catalog.get(name)) for name in catalog.names()]
-    for match in matches:
-        if not match.misfits:
-            accounting.refuse_strays(accounted, path)
-            return match.spec
+    matches = [_match(tensors, accounted, catalog.get(name), taps) for name in catalog.names()]
+    fitting = [match for match in matches if not match.misfits]
+    if fitting:
+        accounting.refuse_strays(accounted, path)
+        return min(fitting, key=lambda match: match.cut).spec
     nearest = min(matches, key=lambda match: match.wrong)
     raise CheckpointError(
         f"{path} fits no network of the zoo; the nearest is {nearest.spec.name}: "
@@ -63,7 +69,13 @@ def which(tensors: Mapping[str, Tensor], accounted: Accounted, path: object) -> 
     )
 
 
-def fit(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec, path: object) -> Fitted:
+def fit(
+    tensors: Mapping[str, Tensor],
+    accounted: Accounted,
+    spec: ModelSpec,
+    path: object,
+    taps: tuple[str, ...] = (),
+) -> Fitted:
     """Translate a checkpoint's tensors to the network's, all of them and nothing else.
 
     Args:
@@ -71,32 +83,37 @@ def fit(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec, pa
         accounted: Each in its place.
         spec: The network they should be of, with any number of classes and any head that can be kept.
         path: Of the file, for messages.
+        taps: The features that are put out; what lies behind them is not taken, and may be missing.
 
     Raises:
         CheckpointError: Of another architecture, quantised, or not finite; or there are some that nothing is
             known of.
     """
-    match = _match(tensors, accounted, spec)
+    match = _match(tensors, accounted, spec, taps)
     if match.misfits:
         raise CheckpointError(
             f"{path} is not a checkpoint of {spec.name}: {'; '.join(_with_strays(match, accounted))}",
-            mend=_nearest(tensors, accounted)
-            or f"pass a checkpoint of {spec.name}, whole and with its classifier",
+            mend=_nearest(tensors, accounted, taps)
+            or f"pass a checkpoint of {spec.name}, whole{'' if taps else ' and with its classifier'}",
         )
     accounting.refuse_strays(accounted, path)
-    for key in (*match.keys.values(), *accounted.layers):
-        check_values(tensors[key], key, path)
     # In the network's own order, so that what follows does not depend on the file's.
-    body = {name: tensors[match.keys[name]] for name in spec.architecture.tensors(0) if name in match.keys}
+    own = spec.architecture.tensors_until(taps) if taps else spec.architecture.tensors(0)
+    body = {name: tensors[match.keys[name]] for name in own if name in match.keys}
+    for key in (*(match.keys[name] for name in body), *accounted.layers):
+        check_values(tensors[key], key, path)
     ordered = {**body, **accounted.head.tensors}
     return Fitted(
         tensors={name: value.detach().to(torch.float32).contiguous() for name, value in ordered.items()},
         naming=accounted.naming,
         activations=accounted.head.activations,
+        unused=tuple(name for name in match.keys if name not in body),
     )
 
 
-def _match(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec) -> _Match:
+def _match(
+    tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec, taps: tuple[str, ...] = ()
+) -> _Match:
     body: dict[str, str] = {}
     for key, tail in accounted.trunk.items():
         name = namings.ours_of(accounted.naming, tail, spec.architecture)
@@ -105,7 +122,11 @@ def _match(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec)
     shapes = {name: tuple(tensors[key].shape) for name, key in body.items()}
     shapes |= {name: tuple(tensor.shape) for name, tensor in accounted.head.tensors.items()}
     expected = _expected(spec.architecture, shapes)
-    missing = [name for name in expected if name not in shapes]
+    if taps:
+        expected = {name: shape for name, shape in expected.items() if not is_head(name)}
+    needed = spec.architecture.tensors_until(taps) if taps else expected
+    absent = [name for name in expected if name not in shapes]
+    missing = [name for name in absent if name in needed]
     extra = [body[name] for name in body if name not in expected]
     differing = [
         f"{name} {_dimensions(shapes[name])} instead of {_dimensions(expected[name])}"
@@ -114,7 +135,8 @@ def _match(tensors: Mapping[str, Tensor], accounted: Accounted, spec: ModelSpec)
     ]
     kinds = {"missing": missing, "unexpected": extra, "of another shape": differing}
     phrases = [f"{len(found)} {kind} ({_some(found)})" for kind, found in kinds.items() if found]
-    return _Match(spec, body, tuple(phrases), len(missing) + len(extra) + len(differing))
+    wrong = len(missing) + len(extra) + len(differing)
+    return _Match(spec, body, tuple(phrases), wrong, len(absent) - len(missing))
 
 
 def _with_strays(match: _Match, accounted: Accounted) -> list[str]:
@@ -138,10 +160,10 @@ def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[s
     return expected
 
 
-def _nearest(tensors: Mapping[str, Tensor], accounted: Accounted) -> str | None:
+def _nearest(tensors: Mapping[str, Tensor], accounted: Accounted, taps: tuple[str, ...]) -> str | None:
     """The advice to name another network, if the checkpoint fits one."""
     for name in catalog.names():
-        if not _match(tensors, accounted, catalog.get(name)).misfits:
+        if not _match(tensors, accounted, catalog.get(name), taps).misfits:
             return f"all tensors fit {name}: pass --model {name}"
     return None
 

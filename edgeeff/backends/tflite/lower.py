@@ -39,7 +39,8 @@ def lower(
     """Lower a hub graph, or a float graph, to TFLite operators.
 
     Args:
-        graph: One input [N, 3, H, W], one output [N, classes]; static but for N, which may be a symbol.
+        graph: One input [N, 3, H, W], outputs [N, classes] or [N, C, H, W], which become [N, H, W, C]; static
+            but for N, which may be a symbol.
         name: The network's name.
         input_type: Type of the model's input; an integer input comes with an output of its type.
         preprocess: What the graph's input is normalised with.
@@ -51,10 +52,11 @@ def lower(
     network, table = Network(graph), operators.discover()
     known = {initializer.name for initializer in graph.graph.initializer}
     inputs = [value.name for value in graph.graph.input if value.name not in known]
-    if len(inputs) != 1 or len(graph.graph.output) != 1:
+    outputs = [value.name for value in graph.graph.output]
+    if len(inputs) != 1 or not outputs:
         raise GraphError(
-            f"the graph has {len(inputs)} inputs and {len(graph.graph.output)} outputs",
-            mend="export one input of pixels and one output of logits",
+            f"the graph has {len(inputs)} inputs and {len(outputs)} outputs",
+            mend="export one input of pixels, and an output of logits or several of features",
         )
     first = _input(network, inputs[0], input_type, preprocess)
     for node in network.nodes:
@@ -68,11 +70,10 @@ def lower(
                 mend=f"rewrite it before quantising, with some of {', '.join(lowered)}",
             )
         operator.lower(node, network)
-    output = graph.graph.output[0].name
-    if any(n.op_type == activation and output in n.output for n in network.nodes):
+    if any(n.op_type == activation and outputs[0] in n.output for n in network.nodes):
         activation = None
-    last = _output(network, output, input_type, activation)
-    return network.model(name, {inputs[0]: first.name}, {output: last.name})
+    last = {output: _output(network, output, input_type, activation).name for output in outputs}
+    return network.model(name, {inputs[0]: first.name}, last)
 
 
 def _input(network: Network, name: str, input_type: InputType, preprocess: Preprocess) -> Tensor:

@@ -70,9 +70,10 @@ def _clamp(value: ir.Value) -> ir.Node | None:
 
 
 def _producer(value: ir.Value, operator: str) -> ir.Node | None:
-    """The node that makes a tensor for one reader, if it is of that operator."""
+    """The node that makes a tensor for one reader and nobody else, if it is of that operator."""
     node = value.producer()
-    return node if node is not None and node.op_type == operator and len(value.uses()) == 1 else None
+    private = len(value.uses()) == 1 and not value.is_graph_output()
+    return node if node is not None and node.op_type == operator and private else None
 
 
 def _shift_clamp(

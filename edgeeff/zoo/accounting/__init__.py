@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo import namings
-from edgeeff.zoo.accounting import head_layers, ignorable
+from edgeeff.zoo.accounting import head_layers, headless, ignorable
 from edgeeff.zoo.accounting.copies import UNCOUNTED, is_head, network, place_of
 from edgeeff.zoo.accounting.head_layers import Place
 from edgeeff.zoo.accounting.normalisation import Normalisation, normalisation
@@ -98,7 +98,11 @@ def account(
             rest[key] = ours if is_head(ours) else None
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
     notes += lines
-    built = _head(places, chosen, head, ordered, path, _USUAL.get(naming, ""))
+    if chosen.taps:
+        built, strays = headless.left_out(trunk, prefix, places, strays, head)
+        places = []
+    else:
+        built = _head(places, chosen, head, ordered, path, _USUAL.get(naming, ""))
     return Accounted(
         naming,
         prefix,

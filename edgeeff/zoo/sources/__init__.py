@@ -30,6 +30,7 @@ from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.origin import Alternative, Doubt
 from edgeeff.zoo.sources._located import from_hub, from_wheel
+from edgeeff.zoo.taps import Tapped
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -55,6 +56,8 @@ class Asked:
         head: What the head computes, as :mod:`edgeeff.zoo.checkpoint_options` reads it.
         trust: Whether a source that is code may be run.
         channels: The order in which the source takes three colours; None: RGB.
+        taps: The features that are put out instead of a classifier's logits (:mod:`edgeeff.zoo.taps`); none
+            named: all outputs of a graph; None: a classifier is meant.
     """
 
     source: str | None = None
@@ -67,6 +70,7 @@ class Asked:
     head: str | None = None
     trust: bool = False
     channels: Order | None = None
+    taps: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Identity:
         model: The network's name, ours where the zoo has it.
         origin: Whose network it is, one phrase.
         preprocess: As its origin evaluates it, at its origin's size.
-        classes: The classifier's outputs.
+        classes: The classifier's outputs; 0 where features are put out.
         labels: Their names, if the source has them.
         conventions: Padding and epsilon; None for a graph that says so itself.
         resizable: Whether it can be built for another input size.
@@ -91,6 +95,7 @@ class Identity:
         notes: What was read or cut off, in the source's own terms: a phrase each, told at every build.
         said: What of the preprocessing the source itself says: names of fields.
         doubt: A guess that the images may settle; a warning where they do not.
+        outputs: The features that are put out; none: a classifier's logits.
     """
 
     kind: str
@@ -109,6 +114,7 @@ class Identity:
     notes: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     doubt: Doubt | None = None
+    outputs: tuple[Tapped, ...] = ()
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -128,6 +134,7 @@ class Identity:
         data["warnings"] = tuple(data["warnings"])
         data["notes"] = tuple(data["notes"])
         data["said"] = tuple(data["said"])
+        data["outputs"] = tuple(Tapped(**output) for output in data["outputs"])
         if doubt := data["doubt"]:
             others = tuple(Alternative(**other) for other in doubt["alternatives"])
             data["doubt"] = Doubt(doubt["text"], Alternative(**doubt["present"]), others)

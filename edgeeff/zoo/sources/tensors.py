@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff import digests
-from edgeeff.zoo import checkpoint_options
+from edgeeff.zoo import catalog, checkpoint_options, taps
 from edgeeff.zoo.conventions import Conventions, Size
 from edgeeff.zoo.origin import Doubt, Origin
 from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.taps import Tapped
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -53,9 +54,7 @@ def identify(asked: Asked, source: str) -> Identity:
     """
     from edgeeff.zoo import checkpoints
 
-    checkpoint = checkpoints.read(
-        Path(source).expanduser(), asked.model, checkpoint_options.read(asked.prefix, asked.head)
-    )
+    checkpoint = checkpoints.read(Path(source).expanduser(), asked.model, _chosen(asked))
     origin = checkpoint.origin
     size = asked.size or origin.preprocess.size
     conventions = _plain(_conventions(asked, checkpoint.spec, origin), checkpoint.spec, size)
@@ -74,23 +73,35 @@ def identify(asked: Asked, source: str) -> Identity:
         notes=origin.notes,
         doubt=_doubt(asked, checkpoint, conventions, size),
         ends_in=checkpoint.ends_in,
+        outputs=tuple(Tapped.of(tap) for tap in checkpoint.taps),
     )
 
 
 def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     """The float base graph of the network that the checkpoint fills, for images of ``size``."""
-    from edgeeff.graph.export import base_graph
+    from edgeeff.graph.export import OUTPUT, base_graph
 
-    return base_graph(network(asked, identity, size), size)
+    outputs = [output.name for output in identity.outputs] or [OUTPUT]
+    return base_graph(network(asked, identity, size), size, outputs)
 
 
 def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet:
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
     from edgeeff.zoo import checkpoints
 
-    which = checkpoint_options.read(asked.prefix, asked.head)
-    checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model, which)
+    checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model, _chosen(asked))
     return checkpoint.network(size, identity.conventions)
+
+
+def _chosen(asked: Asked) -> checkpoint_options.Chosen:
+    """Which part of a checkpoint is meant.
+
+    Raises:
+        OptionError: Features without a tap that an EfficientNet has.
+    """
+    if asked.taps is not None:
+        taps.refuse_unknown(asked.taps, catalog.get(asked.model) if asked.model else None)
+    return checkpoint_options.read(asked.prefix, asked.head, asked.taps)
 
 
 def _conventions(asked: Asked, spec: ModelSpec, origin: Origin) -> Conventions:

@@ -1,0 +1,93 @@
+"""Which features of a network are put out: the taps of a build. Imports no torch.
+
+A tap of a network of the zoo is a stride (``8``: the output of the last block of that stride, as detectors
+and segmenters read it) or ``embedding`` (the pooled features, which the classifier would read). A tap of a
+graph that somebody else exported is the name of one of its tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeeff.errors import OptionError
+from edgeeff.tasks import EMBEDDING
+from edgeeff.zoo.architecture import TAP_STRIDES
+from edgeeff.zoo.spec import ModelSpec
+
+#: How a tap says that its vector is divided by its length.
+NORMALISED = ":l2"
+
+
+@dataclass(frozen=True)
+class Tapped:
+    """An output of features.
+
+    Args:
+        name: In the graph and the artifact: ``features_8``, ``embedding``.
+        tap: What was tapped: a stride, ``embedding``, or a tensor of the user's file.
+        normalised: Whether its vector is divided by its length (L2 norm).
+    """
+
+    name: str
+    tap: str
+    normalised: bool = False
+
+    @classmethod
+    def of(cls, tap: str) -> Tapped:
+        """The output of a network's tap."""
+        return cls(name(tap), bare(tap), tap.endswith(NORMALISED))
+
+
+def read(taps: str | Sequence[str | int] | None) -> tuple[str, ...] | None:
+    """Taps as a user writes them: ``8,16,embedding``, or a list of them; None: none are named.
+
+    Raises:
+        OptionError: There are none, or one is named twice.
+    """
+    if taps is None:
+        return None
+    named = taps.split(",") if isinstance(taps, str) else [str(tap) for tap in taps]
+    found = tuple(tap.strip() for tap in named)
+    if not found or not all(found):
+        raise OptionError(
+            "--taps names nothing" if not any(found) else f"--taps {','.join(found)} has an empty place",
+            mend="name strides, embedding, or both: --taps 8,16,32,embedding; of an ONNX file its tensors",
+        )
+    named = [bare(tap) for tap in found]
+    if twice := next((tap for tap in named if named.count(tap) > 1), None):
+        raise OptionError(f"--taps names {twice} twice", mend="name each once")
+    return found
+
+
+def name(tap: str) -> str:
+    """The output of a network's tap: ``features_8``, ``embedding``."""
+    tap = bare(tap)
+    return tap if tap == EMBEDDING else f"features_{tap}"
+
+
+def bare(tap: str) -> str:
+    """A tap without what is done to its vector."""
+    return tap.removesuffix(NORMALISED)
+
+
+def refuse_unknown(taps: Sequence[str], spec: ModelSpec | None) -> None:
+    """Refuse taps that a network of the zoo does not have; None: it is not known yet which one it is.
+
+    Raises:
+        OptionError: One is no stride of it and not ``embedding``, is a map that has no length, or none is
+            named.
+    """
+    strides = list(map(str, TAP_STRIDES if spec is None else spec.architecture.taps()))
+    whose = "an EfficientNet" if spec is None else spec.name
+    known = f"{whose} has the taps {', '.join(strides)} (strides) and {EMBEDDING} (pooled)"
+    if not taps:
+        raise OptionError("--task features without --taps", mend=f"say which: {known}")
+    for tap in taps:
+        if bare(tap) not in (*strides, EMBEDDING):
+            raise OptionError(f"--taps: {whose} has no tap {bare(tap)!r}", mend=known)
+        if bare(tap) != tap and bare(tap) != EMBEDDING:
+            raise OptionError(
+                f"--taps {tap}: a map of features is not divided by its length",
+                mend=f"only {EMBEDDING}{NORMALISED} is; write {bare(tap)}",
+            )
