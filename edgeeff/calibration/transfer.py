@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from edgeeff.images import ImageSet
 from edgeeff.preprocess import Preprocess
+from edgeeff.tasks import LOGITS
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -52,8 +53,10 @@ FEWEST = 8
 def told_apart(model: ir.Model, preprocess: Preprocess, images: ImageSet) -> float | None:
     """How well the network's head tells some images, spread over the set, apart: 0…1.
 
-    None where there are too few images.
+    None where there are too few images, or no head.
     """
+    if [value.name for value in model.graph.outputs] != [LOGITS]:
+        return None
     import torch
 
     from edgeeff.graph.execute import execute, prepare

@@ -13,7 +13,7 @@ from edgeeff.watched import Watched, refusal
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
-VERSION = 1
+VERSION = 2
 TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "safetensors", "h5py")
 _FILE = "identity.json"
 

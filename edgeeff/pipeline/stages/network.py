@@ -65,7 +65,7 @@ class Network:
             facts={
                 "source": self.source.digest,
                 "model": asked.model,
-                "chosen": [asked.prefix, asked.head],
+                "chosen": [asked.prefix, asked.head, asked.taps],
                 "conventions": vars(identity.conventions) if identity.conventions else None,
                 "size": self.size,
                 "channels": asked.channels,
