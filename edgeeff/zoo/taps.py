@@ -26,17 +26,15 @@ class Tapped:
     Args:
         name: In the graph and the artifact: ``features_8``, ``embedding``.
         tap: What was tapped: a stride, ``embedding``, or a tensor of the user's file.
-        normalised: Whether its vector is divided by its length (L2 norm).
     """
 
     name: str
     tap: str
-    normalised: bool = False
 
     @classmethod
     def of(cls, tap: str) -> Tapped:
         """The output of a network's tap."""
-        return cls(name(tap), bare(tap), tap.endswith(NORMALISED))
+        return cls(name(tap), tap)
 
 
 def read(taps: str | Sequence[str | int] | None) -> tuple[str, ...] | None:

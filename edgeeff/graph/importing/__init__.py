@@ -11,6 +11,7 @@ Nothing here runs the network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from edgeeff.graph.importing import (
     choices,
     clamps,
     ending,
+    features,
     functions,
     head,
     names,
@@ -35,6 +37,7 @@ from edgeeff.graph.importing import (
     translate,
 )
 from edgeeff.graph.importing.ending import Ending
+from edgeeff.graph.importing.features import FileTap
 from edgeeff.graph.importing.signature import DType, Layout, Signature
 from edgeeff.graph.model import drop_unused_constants
 from edgeeff.graph.writer import Writer
@@ -66,6 +69,7 @@ class Original:
         size: Height and width where the file fixes both, else None. The imported graph may have another.
         divisor: 255 where the file normalises pixels of 0…1, else 1.
         ending: Which output was taken, and what stands between it and the logits.
+        taps: The features that are put out instead of logits; none: it is a classifier.
     """
 
     input: str
@@ -75,6 +79,7 @@ class Original:
     size: tuple[int, int] | None
     divisor: float
     ending: Ending
+    taps: tuple[FileTap, ...] = ()
 
     @property
     def output(self) -> str:
@@ -93,9 +98,9 @@ class Imported:
 
     Args:
         model: Opset 17, static shapes, NCHW, batch 1: ``input`` float32 [1, C, H, W] to ``logits`` float32
-            [1, classes]. After :func:`edgeeff.graph.passes.run` it has the form of our own exports.
+            [1, classes], or to features by their names. After :func:`edgeeff.graph.passes.run` it has the form of our own exports.
         size: Height and width, pixels.
-        classes: How many.
+        classes: How many; 0 where features are put out.
         mean: Of a normalisation that stood in front of the network and was taken out, for each channel on
             pixels of 0…255; None if there was none, and the input is whatever the network was trained with.
         std: Likewise.
@@ -123,7 +128,7 @@ class Imported:
         return int(list(shape)[1])  # type: ignore[arg-type]  # all sizes are known
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> Imported:
+def read(path: Path, size: tuple[int, int] | None = None, taps: Sequence[str] | None = None) -> Imported:
     """Import an ONNX file; see :func:`from_proto`.
 
     Weights in side files are read if those lie in the file's own folder.
@@ -133,10 +138,15 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Imported:
         GraphError: As :func:`from_proto`; or the file is truncated or no ONNX model, or its weights are said
             to be outside of its folder.
     """
-    return from_proto(source.load(path), str(path), size)
+    return from_proto(source.load(path), str(path), size, taps)
 
 
-def from_proto(model: onnx.ModelProto, origin: str, size: tuple[int, int] | None = None) -> Imported:
+def from_proto(
+    model: onnx.ModelProto,
+    origin: str,
+    size: tuple[int, int] | None = None,
+    taps: Sequence[str] | None = None,
+) -> Imported:
     """Import an ONNX model of opset 11 to 23, whose weights are in it.
 
     Args:
@@ -144,29 +154,33 @@ def from_proto(model: onnx.ModelProto, origin: str, size: tuple[int, int] | None
         origin: Where it is from, for messages.
         size: Height and width wanted, pixels. Needed where the file leaves them open. Where it fixes them,
             another size is taken if nothing in the file depends on its own.
+        taps: Tensors of the file that are put out as features, none named: all its outputs; None: the file is
+            a classifier.
 
     Raises:
+        OptionError: The file has no such tensor.
         GraphError: The model is invalid, quantised, no image classifier, or holds operators or weights that
             an EfficientNet does not have; or it cannot take that size.
     """
     try:
-        return _import(model, size)
+        return _import(model, size, taps)
     except GraphError as error:
         raise GraphError(f"{origin}: {error.what}", mend=error.mend) from None
 
 
-def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
+def _import(model: onnx.ModelProto, size: tuple[int, int] | None, wished: Sequence[str] | None) -> Imported:
     opset = checks.opset(model)
     pixel_format = next((p.value for p in model.metadata_props if p.key == _PIXEL_FORMAT), "")
     model = functions.inlined(model)
-    ended = ending.read(model)
+    taps = () if wished is None else features.read(model, wished)
+    ended = Ending(taps[0].tensor, taps[0].tensor) if taps else ending.read(model)
     signed = signature.read(model, ended.logits)
     wanted = signature.size_to_write(signed, size)
-    nodes = checks.needed(model, signed.output)
+    nodes = checks.needed(model, *([tap.tensor for tap in taps] or [signed.output]))
     constants = tensors.constants(model, nodes)
 
     def written_for(size: tuple[int, int]) -> Writer:
-        return translate.translate(nodes, constants, opset, signed, size)
+        return translate.translate(nodes, constants, opset, signed, size, taps)
 
     written = resizing.translate(signed.size, wanted, written_for)
     choices.hold(ended.cut, written.known, opset)
@@ -174,8 +188,13 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
     clamps.merge(graph)
     affine.fold(graph)
     front = normalisation.take_out(graph, pixels=signed.dtype == "uint8", hints=written.hints)
-    ended = replace(ended, warnings=(*ended.warnings, *head.refuse_inner(graph, written.hints)))
+    if not taps:
+        ended = replace(ended, warnings=(*ended.warnings, *head.refuse_inner(graph, written.hints)))
     classes = head.flatten(graph)
+    if taps:
+        taps = features.named(graph, taps, written.known, wanted)
+        said = (*features.notes(graph, taps),)
+        ended = replace(ended, notes=said, warnings=(*features.warnings(taps),))
     names.assign(graph, written.hints)
     imported = ir.Model(graph, ir_version=IR_VERSION)
     drop_unused_constants(imported)
@@ -185,11 +204,13 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None) -> Imported:
         classes,
         front.mean,
         front.std,
-        _original(signed, front.divisor, ended),
+        _original(signed, front.divisor, ended, taps),
         turned=front.turned,
         pixel_format=pixel_format,
     )
 
 
-def _original(signed: Signature, divisor: float, ended: Ending) -> Original:
-    return Original(signed.input, signed.layout, signed.dtype, signed.batch, signed.size, divisor, ended)
+def _original(signed: Signature, divisor: float, ended: Ending, taps: tuple[FileTap, ...]) -> Original:
+    return Original(
+        *(signed.input, signed.layout, signed.dtype, signed.batch, signed.size, divisor, ended, taps)
+    )

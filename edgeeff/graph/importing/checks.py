@@ -62,8 +62,8 @@ def _refuse_broken_text(model: onnx.ModelProto) -> None:
         )
 
 
-def needed(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:
-    """The nodes that ``output`` is computed from, each after those that it reads.
+def needed(model: onnx.ModelProto, *outputs: str) -> list[onnx.NodeProto]:
+    """The nodes that ``outputs`` are computed from, each after those that it reads.
 
     Raises:
         GraphError: A name is made twice or never, nodes read each other in a circle, or one is quantised,
@@ -75,7 +75,7 @@ def needed(model: onnx.ModelProto, output: str) -> list[onnx.NodeProto]:
     makers = _makers(graph)
     given = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     reads: dict[int, list[int]] = {}
-    waiting = [_maker(output, makers, f"the output {output!r}")]
+    waiting = [_maker(output, makers, f"the output {output!r}") for output in outputs]
     while waiting:
         index = waiting.pop()
         if index in reads:

@@ -47,7 +47,11 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
 
     ending = original.ending
     names = [name for name in (ending.logits, ending.probabilities) if name]
-    whole = names == [ending.output]  # else what is held against is not put out by the file itself
+    if original.taps:
+        names = [name for tap in original.taps for name in (tap.tensor, tap.unit) if name]
+    whole = (
+        names == [ending.output] and not original.taps
+    )  # else what is held against is not put out by the file itself
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
@@ -61,7 +65,7 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
             f"onnxruntime cannot load {path}: {_first(error)}", mend="export the network again"
         ) from None
 
-    def running(name: str) -> Callable[[_Array], _Array]:
+    def running(name: str, shape: tuple[int, ...] = (imported.classes,)) -> Callable[[_Array], _Array]:
         def run(x: _Array) -> _Array:
             try:
                 outputs = [
@@ -72,11 +76,13 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
                 raise GraphError(
                     f"onnxruntime cannot run {path}: {_first(error)}", mend="export it again"
                 ) from None
-            return np.concatenate([o.reshape(-1, imported.classes) for o in outputs])[: len(x)]
+            return np.concatenate([o.reshape(-1, *shape) for o in outputs])[: len(x)]
 
         return run
 
     half = original.dtype == "float16"
+    if original.taps:
+        return _features(imported, running, preprocess, str(path), half)
     difference = with_network(imported, running(ending.logits), preprocess, str(path), half=half)
     if ending.probabilities:
         # The logits are the same; this tells a wrong axis or function, and such ends are often in float16.
@@ -85,10 +91,35 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
     return difference
 
 
+def _features(
+    imported: Imported,
+    running: Callable[[str, tuple[int, ...]], Callable[[_Array], _Array]],
+    preprocess: Preprocess,
+    name: str,
+    half: bool,
+) -> float:
+    """Hold each of an imported graph's features against the file's tensor; returns the largest difference."""
+    x = preprocess.normalise(_smooth(imported.size, imported.channels))
+    found = execute.outputs_of(execute.prepare(imported.model), torch.from_numpy(x))
+    worst = 0.0
+    for tap in imported.original.taps:
+        ours = found[tap.name].numpy().astype(np.float64)
+        _, *shape = ours.shape
+        theirs = (*shape[1:], shape[0]) if tap.channels_last else tuple(shape)
+        expected = running(tap.tensor, theirs)(x).astype(np.float64)
+        if tap.channels_last:
+            expected = expected.transpose(0, 3, 1, 2)
+        worst = max(worst, _held(ours, expected, name, half))
+        if tap.unit:
+            unit = ours / np.maximum(np.linalg.norm(ours, axis=1, keepdims=True), 1e-12)
+            _held(unit, running(tap.unit, theirs)(x).astype(np.float64), name, True)
+    return worst
+
+
 def _ending_in(path: Path, names: list[str]) -> bytes:
     """The file with these tensors as its outputs, and without what comes after them."""
     model = functions.inlined(source.load(path))
-    nodes = checks.needed(model, names[-1])
+    nodes = checks.needed(model, *names)
     del model.graph.node[:], model.graph.output[:]
     model.graph.node.extend(nodes)
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
@@ -119,7 +150,15 @@ def with_network(
     """
     x = preprocess.normalise(_smooth(imported.size, imported.channels))
     expected, found = run(x).astype(np.float64), _logits(imported.model, x)
-    found = ended(found, ends_in)
+    return _held(ended(found, ends_in), expected, name, half)
+
+
+def _held(found: _Array, expected: _Array, name: str, half: bool) -> float:
+    """The largest difference as a share of the largest value, where it is as small as rounding makes it.
+
+    Raises:
+        GraphError: It is larger.
+    """
     error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
     if not error <= (HALF_TOLERANCE if half else TOLERANCE):
         raise GraphError(

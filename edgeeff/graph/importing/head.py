@@ -52,14 +52,22 @@ def refuse_inner(graph: ir.Graph, hints: Mapping[ir.Node, Hint]) -> tuple[str, .
 def flatten(graph: ir.Graph) -> int:
     """From the last pooling on, let vectors be [1, C] and their convolutions be Gemms; the number of classes.
 
+    Of features (outputs of other names than ``logits``) there is none; those that are vectors become [1, C].
+
     Raises:
-        GraphError: There is no dense layer at the end.
+        GraphError: There is no dense layer at the end of a classifier; or features inside of the network.
     """
-    tail = _tail(graph)
-    if not any(node.op_type == "Conv" for node in tail):
+    tail, classifier = _tail(graph), [value.name for value in graph.outputs] == [OUTPUT]
+    if classifier and not any(node.op_type == "Conv" for node in tail):
         raise GraphError(
             "its output is not that of a dense layer", mend="export a classifier with its last layer"
         )
+    for node in tail if not classifier else ():
+        if any(reader not in tail for reader in node.outputs[0].consumers()):
+            raise GraphError(
+                "one of its features is a vector inside of the network, such as a squeeze-and-excite has",
+                mend="name others with --taps: maps, or what comes behind the last pooling",
+            )
     flat: dict[ir.Value, ir.Value] = {}
     for node in tail:
         for index, value in enumerate(node.inputs):
@@ -84,6 +92,11 @@ def flatten(graph: ir.Graph) -> int:
         shape_now = node.outputs[0].shape
         assert shape_now is not None
         node.outputs[0].shape = ir.Shape(list(shape_now)[:2])
+    if not classifier:
+        for position, value in enumerate(graph.outputs):
+            if _is_vector(value):
+                graph.outputs[position] = flat[value] if value in flat else _flattened(graph, value, None)
+        return 0
     last = constant(next(node for node in reversed(tail) if node.op_type == "Gemm").inputs[1])
     assert last is not None
     return len(last)
@@ -92,7 +105,7 @@ def flatten(graph: ir.Graph) -> int:
 def _tail(graph: ir.Graph) -> list[ir.Node]:
     """The nodes at the end that work on vectors alone, in order."""
     found: set[ir.Node] = set()
-    waiting = [graph.outputs[0]]
+    waiting = [value for value in graph.outputs if _is_vector(value)]
     while waiting:
         node = waiting.pop().producer()
         if node is None or node in found or node.op_type not in _ON_VECTORS:
@@ -114,12 +127,16 @@ def _is_dense(node: ir.Node) -> bool:
     return list(kernel) == [1, 1] and group == 1 and not any(node.attributes["pads"].as_ints())
 
 
-def _flattened(graph: ir.Graph, value: ir.Value, reader: ir.Node) -> ir.Value:
+def _flattened(graph: ir.Graph, value: ir.Value, reader: ir.Node | None) -> ir.Value:
+    """A vector as [1, C], made before ``reader``; None: at the end."""
     node = ir.node("Flatten", [value], attributes={"axis": 1})
     node.name = f"{value.name}.flatten"
     output = node.outputs[0]
     output.name, output.type = f"{value.name}.flattened", value.type
     assert value.shape is not None
     output.shape = ir.Shape(list(value.shape)[:2])
-    graph.insert_before(reader, node)
+    if reader is None:
+        graph.append(node)
+    else:
+        graph.insert_before(reader, node)
     return output

@@ -12,6 +12,8 @@ import onnx
 
 from edgeeff.errors import EdgeeffError, GraphError
 from edgeeff.graph.importing.folding import Folder
+from edgeeff.graph.importing import features
+from edgeeff.graph.importing.features import FileTap
 from edgeeff.graph.importing.signature import Signature
 from edgeeff.graph.model import Array, node_label
 from edgeeff.graph.operators import Operator, discover
@@ -25,6 +27,7 @@ def translate(
     opset: int,
     signature: Signature,
     size: tuple[int, int],
+    taps: Sequence[FileTap] = (),
 ) -> Writer:
     """Write the graph that ``nodes`` describe, for one image of ``size`` (height, width).
 
@@ -34,6 +37,7 @@ def translate(
         opset: The version of the standard operators.
         signature: Of the file.
         size: Of the image.
+        taps: The features that are put out; none: the file's logits are.
 
     Raises:
         GraphError: An operator is not supported, or does something that an EfficientNet does not.
@@ -66,7 +70,10 @@ def translate(
                 f"{node_label(node)}: its output {missing[0]!r} is read", mend="export in inference mode"
             )
     writer.known = known
-    _end(writer, known[signature.output], signature)
+    if taps:
+        features.end(writer, known, taps)
+    else:
+        _end(writer, known[signature.output], signature)
     return writer
 
 

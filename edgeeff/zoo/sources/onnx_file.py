@@ -14,6 +14,7 @@ from edgeeff.zoo import catalog
 from edgeeff.zoo.origin import for_channels, guessed_channels
 from edgeeff.zoo.sources import Asked, Identity
 from edgeeff.zoo.spec import IMAGENET
+from edgeeff.zoo.taps import Tapped
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -54,7 +55,7 @@ def identify(asked: Asked, source: str) -> Identity:
     from edgeeff.graph import importing
 
     path = Path(source).expanduser()
-    imported = importing.read(path, asked.size)
+    imported = importing.read(path, asked.size, asked.taps)
     return described(asked, imported, path.stem, source, f"ONNX file {path.name}", __name__)
 
 
@@ -107,6 +108,7 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         threshold=ending.threshold,
         notes=ending.notes,
         said=("mean", "std") if imported.mean is not None else (),
+        outputs=tuple(Tapped(tap.name, tap.tensor) for tap in imported.original.taps),
     )
 
 
@@ -120,7 +122,7 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     from edgeeff.graph.importing import comparing
 
     path = Path(identity.source).expanduser()
-    imported = importing.read(path, size)
+    imported = importing.read(path, size, asked.taps)
     passes.run(imported.model)
     comparing.with_file(imported, path, identity.preprocess)
     return imported.model
