@@ -39,7 +39,7 @@ Probabilities = npt.NDArray[np.float32]
 #: What a network gives for a batch of images: each output by its name in the artifact, batch first.
 Outputs = Mapping[str, Array]
 
-CLASSIFICATION, MULTILABEL = "classification", "multilabel"
+CLASSIFICATION, MULTILABEL, FEATURES_TASK = "classification", "multilabel", "features"
 #: Of a probability, where nobody says another one.
 THRESHOLD = 0.5
 

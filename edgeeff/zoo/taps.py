@@ -37,14 +37,12 @@ class Tapped:
         return cls(name(tap), tap)
 
 
-def read(taps: str | Sequence[str | int] | None) -> tuple[str, ...] | None:
-    """Taps as a user writes them: ``8,16,embedding``, or a list of them; None: none are named.
+def read(taps: str | Sequence[str | int]) -> tuple[str, ...]:
+    """Taps as a user writes them: ``8,16,embedding``, or a list of them.
 
     Raises:
         OptionError: There are none, or one is named twice.
     """
-    if taps is None:
-        return None
     named = taps.split(",") if isinstance(taps, str) else [str(tap) for tap in taps]
     found = tuple(tap.strip() for tap in named)
     if not found or not all(found):

@@ -98,7 +98,8 @@ class Imported:
 
     Args:
         model: Opset 17, static shapes, NCHW, batch 1: ``input`` float32 [1, C, H, W] to ``logits`` float32
-            [1, classes], or to features by their names. After :func:`edgeeff.graph.passes.run` it has the form of our own exports.
+            [1, classes], or to features by their names. After :func:`edgeeff.graph.passes.run` it has the
+            form of our own exports.
         size: Height and width, pixels.
         classes: How many; 0 where features are put out.
         mean: Of a normalisation that stood in front of the network and was taken out, for each channel on

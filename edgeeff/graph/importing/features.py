@@ -1,8 +1,8 @@
 """The features of a file: which of its tensors are put out, and what stands behind them.
 
-Those that the user names (``--taps``), else all outputs of the file. A map is [N, C, H, W] or [N, H, W, C], an
-embedding [N, C]; whatever the file computes behind the last of them is not imported. Where the file divides
-a vector by its length, that is cut off and told: the vector's direction is the same.
+Those that the user names (``--taps``), else all outputs of the file. A map is [N, C, H, W] or [N, H, W, C],
+an embedding [N, C]; whatever the file computes behind the last of them is not imported. Where the file
+divides a vector by its length, that is cut off and warned of: the vector's direction is the same.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def end(writer: Writer, known: Mapping[str, View | Array], taps: Sequence[FileTa
         found = known[tap.tensor]
         if isinstance(found, np.ndarray) or found.value.is_graph_input():
             raise GraphError(
-                f"{tap.tensor!r} is no feature of the image: it does not depend on it, or is the image itself",
+                f"{tap.tensor!r} is no feature of the image: it is the image, or does not depend on it",
                 mend="name others with --taps",
             )
         if found.pads != NO_PADS or not (found.is_vector or found.is_nchw or _is_nhwc(found)):
@@ -129,8 +129,8 @@ def notes(graph: ir.Graph, taps: Iterable[FileTap]) -> list[str]:
 def warnings(taps: Iterable[FileTap]) -> list[str]:
     """What was cut off that a product may rely on."""
     return [
-        f"the file divides {tap.name} by its length (L2 norm), and the artifact does not: cosines are the same, "
-        "distances are not; divide it by its length where it is compared"
+        f"the file divides {tap.name} by its length (L2 norm), and the artifact does not: cosines are the "
+        "same, distances are not; divide it by its length where it is compared"
         for tap in taps
         if tap.unit
     ]

@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 
 from edgeeff.errors import EdgeeffError, GraphError
-from edgeeff.graph.importing.folding import Folder
 from edgeeff.graph.importing import features
 from edgeeff.graph.importing.features import FileTap
+from edgeeff.graph.importing.folding import Folder
 from edgeeff.graph.importing.signature import Signature
 from edgeeff.graph.model import Array, node_label
 from edgeeff.graph.operators import Operator, discover

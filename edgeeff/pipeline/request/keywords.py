@@ -44,6 +44,7 @@ class BuildKeywords(TypedDict, total=False):
     exif: bool | None
     white: float | None
     task: str | None
+    taps: int | str | Sequence[int | str] | None
     labels: Path | str | Sequence[str] | Mapping[Any, Any] | None
     threshold: float | None
     softmax: bool

@@ -176,6 +176,16 @@ def _targets(value: Any, flag: str) -> tuple[Any, ...]:
     return tuple(one if isinstance(one, Target) else str(one) for one in found)
 
 
+def _taps(value: Any, flag: str) -> tuple[str, ...]:
+    """``8,16,embedding``, or a list: :func:`edgeeff.zoo.taps.read` reads it."""
+    from edgeeff.zoo import taps
+
+    one = value if isinstance(value, str) or not isinstance(value, int) else str(value)
+    if not isinstance(one, (str, Sequence)) or not all(isinstance(tap, (str, int)) for tap in one):
+        raise refuse(value, flag, "strides, embedding, or names of tensors: 8,16,32")
+    return taps.read(one)
+
+
 def _join(value: Any, folder: Path) -> Any:
     return str(folder / Path(value).expanduser())
 
@@ -201,6 +211,13 @@ NUMBER = Kind("float | None", float, float, "a number", _number)
 MEASURE = Kind("float | str | None", str, float | str, 'a number, or text with its unit: "3%"', _measure)
 PATH = Kind("Path | str | None", Path, str, "a path", _path, _join)
 NAMES = Kind("Sequence[str]", str, str | list[str], 'text, or a list: ["stem*", "blocks.0"]', _names)
+TAPS = Kind(
+    "int | str | Sequence[int | str] | None",
+    str,
+    int | str | list[int | str],
+    "strides, embedding, or names of tensors: 8,16,32",
+    _taps,
+)
 SIZE = Kind(
     "int | tuple[int, int] | str | None",
     str,

@@ -25,6 +25,7 @@ from edgeeff.pipeline.request.kinds import (
     NUMBER,
     PATH,
     SIZE,
+    TAPS,
     TARGETS,
     WHOLE,
     WORD,
@@ -208,10 +209,16 @@ class Meaning(Part):
 
     task: str | None = option(
         WORD,
-        "classification (one class an image), or multilabel (any number of labels, each by its sigmoid). "
-        "Default: what the network says; one logit is multilabel.",
+        "classification (one class an image), multilabel (any number of labels, each by its sigmoid), or "
+        "features (--taps). Default: what the network says; one logit is multilabel.",
         example="classification",
         verbs=ALL,
+    )
+    taps: tuple[str, ...] | None = option(
+        TAPS,
+        "Features that are put out instead of logits: strides of maps (4, 8, 16, 32) and embedding, the "
+        "pooled vector; of an ONNX file names of its tensors. Default: with --task features its outputs.",
+        example="8,16,32",
     )
     labels: Path | str | Sequence[str] | Mapping[Any, Any] | None = option(
         LABELS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeeff import tasks
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.steps import Options
-from edgeeff.tasks import CLASSIFICATION, MULTILABEL, THRESHOLD, Meaning
+from edgeeff.tasks import CLASSIFICATION, FEATURES_TASK, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo.sources import Identity
 
 
@@ -24,6 +24,8 @@ def resolve_meaning(options: Options, identity: Identity) -> Meaning:
     Raises:
         OptionError: No such task, or one that cannot be what the network was trained for.
     """
+    if identity.outputs:
+        return _features(options)
     task, threshold = options.task, options.threshold
     single, competing = identity.classes == 1, identity.ends_in.endswith("softmax")
     if task is None:
@@ -55,6 +57,24 @@ def resolve_meaning(options: Options, identity: Identity) -> Meaning:
     return Meaning(task, threshold, options.softmax or options.probabilities)
 
 
+def _features(options: Options) -> Meaning:
+    """What features mean: nothing is decided by them.
+
+    Raises:
+        OptionError: An option that only logits have a use for.
+    """
+    given = {
+        "--threshold": options.threshold is not None,
+        "--softmax": options.softmax,
+        "--probabilities": options.probabilities,
+    }
+    if named := [option for option, is_given in given.items() if is_given]:
+        raise OptionError(
+            f"{', '.join(named)} with --task features, which has no logits", mend="leave it out"
+        )
+    return Meaning(FEATURES_TASK)
+
+
 def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tuple[str, ...]:
     """What an option, or the default where there is none, makes of the outputs that their source does not."""
     if identity.classes == 1 and not identity.ends_in and task is None:
@@ -72,6 +92,8 @@ def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tup
 
 def task_line(meaning: Meaning, identity: Identity) -> str:
     """What the outputs are taken to mean, and why: shown at every build where it is not one class."""
+    if identity.outputs:
+        return f"task     features: {', '.join(output.name for output in identity.outputs)}"
     why = "by option"
     if identity.classes == 1:
         why = "one logit"

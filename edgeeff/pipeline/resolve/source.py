@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request import BuildRequest
+from edgeeff.tasks import FEATURES_TASK
 from edgeeff.zoo import catalog, checkpoint_options, conventions
 from edgeeff.zoo.sources import Asked, Identity, Order
 
@@ -35,7 +36,8 @@ def resolve_source(request: BuildRequest) -> Asked:
         raise OptionError(
             f"--bn-epsilon {said.bn_epsilon:g}", mend="1e-3 and 1e-5 are what networks are trained with"
         )
-    checkpoint_options.read(said.prefix, said.head)
+    taps = _taps(request.meaning.task, request.meaning.taps)
+    checkpoint_options.read(said.prefix, said.head, taps)
     return Asked(
         source=said.checkpoint,
         model=said.model,
@@ -47,7 +49,19 @@ def resolve_source(request: BuildRequest) -> Asked:
         head=said.head,
         trust=said.trust_checkpoint,
         channels=cast("Order | None", said.channels),
+        taps=taps,
     )
+
+
+def _taps(task: str | None, taps: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The features that are put out, none named for all that a graph puts out; None for another task.
+
+    Raises:
+        OptionError: Features for a task that has logits.
+    """
+    if taps is not None and task not in (None, FEATURES_TASK):
+        raise OptionError(f"--taps with --task {task}", mend="leave one out, or say --task features")
+    return taps if taps is not None or task != FEATURES_TASK else ()
 
 
 def unsettled(warnings: Sequence[str], changed: Mapping[str, Any]) -> list[str]:
@@ -73,6 +87,8 @@ def network_line(identity: Identity) -> str:
     """Which network it is, whose, and what was assumed: shown at every build."""
     named = " with names" if identity.labels else ""
     outputs = "1 logit" if identity.classes == 1 else f"{identity.classes} classes{named}"
+    if identity.outputs:
+        outputs = ", ".join(output.name for output in identity.outputs)
     line = f"network  {identity.model}, {origin(identity)}, {outputs}"
     told = [*identity.notes, *(f"assumed: {text}" for text in identity.assumed)]
     return "".join([line, *(f"\n         {text}" for text in told)])
