@@ -77,11 +77,8 @@ def find(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) -> F
     found = _by_synset(names, labels)
     if found is not None:
         return found
-    if not given.listed and all(_plain(name) in _SPLITS for name in names):
-        raise LabelsError(
-            f"subfolders are called {_shown(names)}: these are splits of the images, no classes",
-            mend="pass the folder of one split, whose subfolders are the classes",
-        )
+    if not given.listed:
+        refuse_splits(names)
     every = sorted({*names, *given.empty})
     if not given.listed and not naming.are_known(labels) and len(every) == len(labels):
         order = {name: i for i, name in enumerate(every)}
@@ -94,6 +91,19 @@ def find(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) -> F
             ),
         )
     raise _unknown(given, labels, first)
+
+
+def refuse_splits(names: Sequence[str]) -> None:
+    """Refuse subfolders that part a set into images to train on and images to judge by.
+
+    Raises:
+        LabelsError: They are called so.
+    """
+    if all(_plain(name) in _SPLITS for name in names):
+        raise LabelsError(
+            f"subfolders are called {_shown(names)}: these are splits of the images, no classes",
+            mend="pass the folder of one split, whose subfolders are the classes",
+        )
 
 
 def _refuse_shared(names: Sequence[str], labels: Sequence[str]) -> None:

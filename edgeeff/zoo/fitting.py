@@ -40,6 +40,7 @@ class _Match:
     misfits: tuple[str, ...]
     wrong: int  # tensors that do not fit
     cut: int = 0  # tensors behind the last tap that the file has not
+    headless: bool = False  # the classifier is all that it has not
 
 
 def which(
@@ -65,7 +66,8 @@ def which(
     raise CheckpointError(
         f"{path} fits no network of the zoo; the nearest is {nearest.spec.name}: "
         f"{'; '.join(_with_strays(nearest, accounted))}",
-        mend="pass a whole checkpoint of one of `edgeeff models`, or export the network to ONNX",
+        mend=_headless(nearest)
+        or "pass a whole checkpoint of one of `edgeeff models`, or export the network to ONNX",
     )
 
 
@@ -94,6 +96,7 @@ def fit(
         raise CheckpointError(
             f"{path} is not a checkpoint of {spec.name}: {'; '.join(_with_strays(match, accounted))}",
             mend=_nearest(tensors, accounted, taps)
+            or _headless(match)
             or f"pass a checkpoint of {spec.name}, whole{'' if taps else ' and with its classifier'}",
         )
     accounting.refuse_strays(accounted, path)
@@ -136,7 +139,8 @@ def _match(
     kinds = {"missing": missing, "unexpected": extra, "of another shape": differing}
     phrases = [f"{len(found)} {kind} ({_some(found)})" for kind, found in kinds.items() if found]
     wrong = len(missing) + len(extra) + len(differing)
-    return _Match(spec, body, tuple(phrases), wrong, len(absent) - len(missing))
+    headless = 0 < wrong == sum(map(is_head, missing))
+    return _Match(spec, body, tuple(phrases), wrong, len(absent) - len(missing), headless)
 
 
 def _with_strays(match: _Match, accounted: Accounted) -> list[str]:
@@ -158,6 +162,13 @@ def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[s
     if len(classifier) == 2:
         expected["classifier.weight"] = (classifier[0], features)
     return expected
+
+
+def _headless(match: _Match) -> str | None:
+    """The advice to build features, where a classifier is all that a checkpoint lacks."""
+    if match.headless:
+        return "pass it with its classifier, or build its features: --task features --taps 8,16,32"
+    return None
 
 
 def _nearest(tensors: Mapping[str, Tensor], accounted: Accounted, taps: tuple[str, ...]) -> str | None:

@@ -20,7 +20,7 @@ from edgeeff.graph.importing.lookup import SAME, Lookup
 from edgeeff.graph.model import node_label
 
 _ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
-_EMBEDDING = "features are not built yet: export the classifier, whose output is [N, classes]"
+_EMBEDDING = "build it with --task features; or export the classifier, whose output is [N, classes]"
 #: What a network may end in that no task reads, and the way out.
 _OTHER: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(

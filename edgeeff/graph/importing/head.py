@@ -60,7 +60,8 @@ def flatten(graph: ir.Graph) -> int:
     tail, classifier = _tail(graph), [value.name for value in graph.outputs] == [OUTPUT]
     if classifier and not any(node.op_type == "Conv" for node in tail):
         raise GraphError(
-            "its output is not that of a dense layer", mend="export a classifier with its last layer"
+            "its output is not that of a dense layer",
+            mend="export a classifier with its last layer; or build its features (--task features)",
         )
     for node in tail if not classifier else ():
         if any(reader not in tail for reader in node.outputs[0].consumers()):
