@@ -348,3 +348,26 @@ def test_a_damaged_report_is_said_once_and_written_anew(built, inputs):
     first, second = json.loads(whole), json.loads(path.read_bytes())
     assert first.pop("record")["run_id"] != second.pop("record")["run_id"]
     assert first == second
+
+
+def test_what_a_program_holds(make_module, make_images, inputs, tmp_path):
+    """A network and images without files: other forms of the same leave the bundle unchanged."""
+    network, pixels = make_module("lite0", classes=3), make_images(6, 72, 5)
+    options = {"targets": ["cpu-fp32"], "size": 64, "labels": LABELS, "cache": inputs["cache"]}
+    options |= {"mean": 127, "std": 128, "output": tmp_path, "name": "held", "count": 4}
+    calibration = (image for image in pixels)
+    told = Listener()
+    built = edgeeff.build(
+        network.eval(), calibration=calibration, validation=pixels, progress=told, **options
+    )
+    assert built[0].bundle.manifest.classes == 3 and not built[0].unchanged
+    assert any("first 4 of an iterable" in line for line in told.told)
+    again = edgeeff.build(
+        checkpoint=network, calibration=[*pixels][:4], validation=lambda: iter(pixels), **options
+    )
+    assert again[0].unchanged
+    for wrong in (3, ["b0"]):
+        with pytest.raises(TypeError, match="no network's name"):
+            edgeeff.build(wrong, targets=["cpu-fp32"])
+    with pytest.raises(OptionError, match="--model"):
+        edgeeff.build(model=network, targets=["cpu-fp32"])

@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import edgeeff
@@ -121,6 +123,19 @@ def test_a_request_is_data():
     assert BuildRequest().keywords() == {}
 
 
+def test_what_a_program_holds_is_compared_by_its_content():
+    first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    pixels = np.zeros((2, 3, 3, 3), np.uint8)
+    request = BuildRequest.of(checkpoint=first, calibration=[*pixels], validation=pixels)
+    again = pickle.loads(pickle.dumps(request))
+    assert again == request and hash(again.images) == hash(request.images)
+    assert request != request.changed(checkpoint=second)
+    assert request != request.changed(calibration=[*pixels + 1]) and request != request.changed(
+        validation=None
+    )
+    assert BuildRequest.of(calibration=iter(pixels)) != BuildRequest.of(calibration=iter(pixels))
+
+
 def test_what_is_no_option_of_a_build():
     with pytest.raises(TypeError, match="did you mean 'calibration'"):
         edgeeff.build(calibraton="photos")
@@ -142,6 +157,8 @@ def test_what_is_no_option_of_a_build():
         ({"softmax": "yes"}, "--softmax 'yes'"),
         ({"checkpoint": 3}, "--checkpoint 3"),
         ({"calibration": ""}, "--calibration ''"),
+        ({"validation": {"a": 1}}, "--validation {'a': 1}"),
+        ({"calibration": 3}, "--calibration 3"),
         ({"keep_float": ["a", ""]}, "names nothing"),
         ({"targets": 3}, "--target 3"),
         ({"labels": 3}, "--labels 3"),

@@ -26,7 +26,7 @@ from edgeeff.pipeline import mixed, stages, steps
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.request import BuildRequest, takes_options
 from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
-from edgeeff.pipeline.resolve.images import photos_line
+from edgeeff.pipeline.resolve.images import in_files, paths, photos_line
 from edgeeff.pipeline.resolve.labels import label_warnings, no_labels_line, resolve_labels, sides
 from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_line, task_warnings
 from edgeeff.pipeline.resolve.preprocessing import (
@@ -49,6 +49,8 @@ from edgeeff.target import Target
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
+
+    from torch import nn
 
     from edgeeff.pipeline.request.keywords import BuildKeywords
 
@@ -86,7 +88,7 @@ class Built:
 @takes_options
 @recorded
 def build(
-    request: BuildRequest | str | None = None,
+    request: BuildRequest | str | nn.Module | None = None,
     /,
     *,
     cache: Cache | None = None,
@@ -96,7 +98,8 @@ def build(
     """Build a trained network for one or several targets, from one calibration.
 
     Args:
-        request: All that is said of the build, or ``model``'s value; None: the keywords say it all.
+        request: All that is said of the build; or a network's name (``model``), or a torch module in eval
+            mode (``checkpoint``); None: the keywords say it all.
         cache: Where the results of stages are kept; None: the user's.
         progress: Hears what is going on; None: warnings go to Python's ``warnings``, as
             :class:`~edgeeff.errors.EdgeeffWarning`, each once. They are in ``Built.warnings`` either way.
@@ -107,10 +110,8 @@ def build(
             had been warned of by then.
     """
     progress = Recorder.of(progress)
-    if isinstance(request, str):
-        keywords["model"] = request
-        request = None
-    return run((request or BuildRequest()).changed(**keywords), cache=cache, progress=progress)
+    with in_files(BuildRequest.from_any(request, **keywords), progress) as whole:
+        return run(whole, cache=cache, progress=progress)
 
 
 def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> list[Built]:
@@ -231,7 +232,7 @@ def prepare(
     """
     asked = resolve_source(request)
     changed = resolve_preprocess(request.preprocess)
-    calibration, validation = request.images.calibration, request.images.validation
+    calibration, validation = paths(request)
     context = Context.of(cache, progress)
     source = identify(asked, context)
     identity = source.identity

@@ -7,6 +7,7 @@ interpret), so nothing here happens without the user's explicit trust.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.util
 import sys
@@ -69,6 +70,22 @@ def load(source: str | Path, *, trust: bool) -> nn.Module:
         if called:
             return _plain(_called(place, name))
         return _torchscript(path) if what == TORCHSCRIPT else _exported(path)
+
+
+def held(module: nn.Module, name: str) -> nn.Module:
+    """A copy of a network that the program holds: in eval mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: It is in training mode, or cannot be copied.
+    """
+    if module.training:
+        raise CheckpointError(
+            f"{name} is in training mode, where batch normalisation and dropout compute something else",
+            mend="call network.eval() before",
+        )
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
+    with _quiet(name):
+        return _plain(copy.deepcopy(module).eval())
 
 
 @contextlib.contextmanager

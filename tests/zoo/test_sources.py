@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -370,3 +371,22 @@ def test_every_kind_of_source_is_claimed_by_one_room(network, tmp_path):
     assert set(sources.kinds()) == {"onnx_file", "program", "tensors"}
     with pytest.raises(EdgeeffError):
         identified(Asked(str(tmp_path)))  # a folder, but of nothing
+
+
+def test_a_network_that_the_program_holds(module_name):
+    """The graph is that of the callable which makes it; the network is left as it was, and needs no trust."""
+    import cameranets
+
+    network = cameranets.small().double().eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    held = Asked("Net", size=SIZE, module=network)
+    kind, place = sources.locate(held, Silent())
+    assert (kind, place) == ("program", "Net")
+    called = Asked(f"{module_name}:small", size=SIZE, trust=True)
+    room = sources.room("program")
+    assert room.digest(held, place) == room.digest(called, called.source)
+    assert identified(held).classes == 4
+    for name, tensor in network.state_dict().items():
+        assert tensor.dtype == before[name].dtype and torch.equal(tensor, before[name])
+    with pytest.raises(CheckpointError, match=r"training mode"):
+        identified(replace(held, module=network.train()))

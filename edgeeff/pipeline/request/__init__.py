@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import declared, nearest
+from edgeeff.pipeline.request.held import is_network
 from edgeeff.pipeline.request.parts import (
     Images,
     Meaning,
@@ -27,6 +28,8 @@ from edgeeff.pipeline.request.parts import (
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
+
+    from torch import nn
 
     from edgeeff.pipeline.request.keywords import BuildKeywords
 
@@ -60,6 +63,27 @@ class BuildRequest:
             TypeError: No option of that name.
         """
         return cls().changed(**keywords)
+
+    @classmethod
+    def from_any(
+        cls, said: BuildRequest | str | nn.Module | None, **keywords: Unpack[BuildKeywords]
+    ) -> BuildRequest:
+        """A request, a network's name or a torch module, with what keywords say beside it.
+
+        Raises:
+            OptionError: A value that its option cannot have.
+            TypeError: No option of that name, or something else in a request's place.
+        """
+        if said is None or isinstance(said, BuildRequest):
+            return (said or cls()).changed(**keywords)
+        name = "model" if isinstance(said, str) else "checkpoint"
+        if name in keywords:
+            raise TypeError(f"{name} is passed twice")
+        if not isinstance(said, str) and not is_network(said):
+            raise TypeError(
+                f"a {type(said).__qualname__} is no request, no network's name and no torch module"
+            )
+        return cls().changed(**{name: said}, **keywords)  # type: ignore[misc]
 
     @classmethod
     def read(cls, path: Path | str) -> BuildRequest:

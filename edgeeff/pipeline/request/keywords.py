@@ -5,11 +5,13 @@ Written by ``make options`` from the declarations in :mod:`edgeeff.pipeline.requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from edgeeff.target import Target
 
 
@@ -17,7 +19,7 @@ class BuildKeywords(TypedDict, total=False):
     """What may be said of a build: docs/options.md says what each keyword means."""
 
     model: str | None
-    checkpoint: Path | str | None
+    checkpoint: Path | str | nn.Module | None
     weights: str | None
     trust_checkpoint: bool
     prefix: str | None
@@ -30,8 +32,8 @@ class BuildKeywords(TypedDict, total=False):
     name: str | None
     io: str | None
     golden: int | None
-    calibration: Path | str | None
-    validation: Path | str | None
+    calibration: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None
+    validation: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None
     count: int | None
     seed: int | None
     force_calibration: bool

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff.errors import OptionError
+from edgeeff.pipeline.request.held import Held, are_images, is_network
 
 
 def as_it_is(value: Any, flag: str) -> Any:
@@ -57,7 +58,8 @@ def refuse(value: Any, flag: str, wants: str) -> OptionError:
 
 def _word(value: Any, flag: str) -> str:
     if not isinstance(value, str):
-        raise refuse(value, flag, "a word")
+        wants = "it as checkpoint=" if is_network(value) else "a word"
+        raise refuse(value, flag, wants)
     return value
 
 
@@ -103,6 +105,20 @@ def _place(value: Any, flag: str) -> str:
     if not isinstance(value, (str, os.PathLike)) or not str(value):
         raise refuse(value, flag, "a path")
     return str(value)
+
+
+def _network(value: Any, flag: str) -> str | Held:
+    """A path, or a torch module that the program holds."""
+    if isinstance(value, Held) or is_network(value):
+        return value if isinstance(value, Held) else Held(value)
+    return _place(value, flag)
+
+
+def _images(value: Any, flag: str) -> Path | Held:
+    """A path, or images that the program holds."""
+    if isinstance(value, Held) or (not isinstance(value, os.PathLike) and are_images(value)):
+        return value if isinstance(value, Held) else Held(value)
+    return _path(value, flag)
 
 
 def _names(value: Any, flag: str) -> tuple[str, ...]:
@@ -233,7 +249,12 @@ CHANNELS = Kind(
     _channels,
 )
 FILE_OR_NAME = Kind("Path | str", str, str, "a name, or the path of a TOML file", _place, _file_or_name)
-CHECKPOINT = Kind("Path | str | None", str, str, 'a path, or "module:callable"', _place, _code_or_file)
+CHECKPOINT = Kind(
+    "Path | str | nn.Module | None", str, str, 'a path, or "module:callable"', _network, _code_or_file
+)
+IMAGES = Kind(
+    "Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None", Path, str, "a path", _images, _join
+)
 LABELS = Kind(
     "Path | str | Sequence[str] | Mapping[Any, Any] | None",
     Path,

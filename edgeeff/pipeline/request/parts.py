@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.pipeline.request.declaring import Option, Part, declared, option
+from edgeeff.pipeline.request.held import Held
 from edgeeff.pipeline.request.kinds import (
     CHANNELS,
     CHECKPOINT,
     FILE_OR_NAME,
     FLAG,
+    IMAGES,
     LABELS,
     MAYBE,
     MEASURE,
@@ -50,7 +52,7 @@ class Source(Part):
         example="b0",
         short="-m",
     )
-    checkpoint: str | None = option(
+    checkpoint: str | Held | None = option(
         CHECKPOINT,
         "Trained weights: a file (.pt .safetensors .h5 .keras …) or a folder, a .onnx, or module:callable.",
         example="best.pt",
@@ -126,14 +128,14 @@ class Output(Part):
 class Images(Part):
     """Images: what calibrates, and what the result is judged by."""
 
-    calibration: Path | None = option(
-        PATH,
+    calibration: Path | Held | None = option(
+        IMAGES,
         "Images of your domain, without labels: a folder, a list file, an .npz or a recipe .toml. Default: "
         "photos of installed packages, with a warning.",
         example="photos/",
     )
-    validation: Path | None = option(
-        PATH,
+    validation: Path | Held | None = option(
+        IMAGES,
         "Images to judge by. Default: every fifth calibration image is held out.",
         example="held-out/",
     )

@@ -18,11 +18,13 @@ Written by ``make options`` from the declarations in :mod:`edgeeff.pipeline.requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from edgeeff.target import Target
 
 

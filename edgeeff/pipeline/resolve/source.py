@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.request.held import Held
 from edgeeff.tasks import FEATURES_TASK
 from edgeeff.zoo import catalog, checkpoint_options, conventions
 from edgeeff.zoo.sources import Asked, Identity, Order
@@ -38,8 +39,10 @@ def resolve_source(request: BuildRequest) -> Asked:
         )
     taps = _taps(request.meaning.task, request.meaning.taps)
     checkpoint_options.read(said.prefix, said.head, taps)
+    held = said.checkpoint.value if isinstance(said.checkpoint, Held) else None
     return Asked(
-        source=said.checkpoint,
+        source=type(held).__name__ if isinstance(said.checkpoint, Held) else said.checkpoint,
+        module=held,
         model=said.model,
         weights=said.weights,
         size=request.preprocess.size,

@@ -73,7 +73,7 @@ def _stage(asked: Asked, kind: str, place: str, digest: str) -> Stage[Identity]:
             "source": digest,
             "name": Path(place).name,  # a file's name and its folder's say what the file does not
             "folder": Path(place).expanduser().resolve().parent.name,
-            "asked": {**vars(asked), "source": None, "weights": None},
+            "asked": {**vars(asked), "source": None, "weights": None, "module": None},
             "kind": kind,
         },
         make=partial(_identify, asked, kind, place),

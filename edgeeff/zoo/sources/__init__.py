@@ -34,8 +34,10 @@ from edgeeff.zoo.taps import Tapped
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from torch import nn
 
 IMAGENET = "imagenet"
+_RUNS = "program"  # the kind that is run
 _NAMED = "tensors"  # the kind whose tensors have names and nothing else
 #: The order of three colours.
 Order = Literal["rgb", "bgr"]
@@ -58,6 +60,7 @@ class Asked:
         channels: The order in which the source takes three colours; None: RGB.
         taps: The features that are put out instead of a classifier's logits (:mod:`edgeeff.zoo.taps`); none
             named: all outputs of a graph; None: a classifier is meant.
+        module: The network itself, a torch module that the program holds; ``source`` is its name then.
     """
 
     source: str | None = None
@@ -71,6 +74,7 @@ class Asked:
     trust: bool = False
     channels: Order | None = None
     taps: tuple[str, ...] | None = None
+    module: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
             found = from_wheel(spec)
         source = str(found or from_hub(spec, asked.weights, progress))
     for kind in kinds():
-        if room(kind).claims(source):
+        if kind == _RUNS if asked.module is not None else room(kind).claims(source):
             if kind != _NAMED:
                 _refuse_options_of_tensors(asked, source)
             return kind, source

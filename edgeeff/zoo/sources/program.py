@@ -1,4 +1,7 @@
-"""Networks that are code: TorchScript, torch.export programs, ``module:callable``. Run only when trusted."""
+"""Networks that are code: TorchScript, torch.export programs, ``module:callable``. Run only when trusted.
+
+A torch module that the program itself holds is one of them, and needs no trust: its code runs already.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def files(source: str) -> list[Path]:
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the archive; of a callable, whose code may lie anywhere, that of the graph it makes."""
     path = Path(source).expanduser()
-    if path.is_file():
+    if asked.module is None and path.is_file():
         return digests.of_file(path)
     from edgeeff.graph.model import to_bytes
 
@@ -113,7 +116,10 @@ def _imported(asked: Asked, source: str, size: tuple[int, int]) -> tuple[nn.Modu
     from edgeeff.graph.export import foreign_to_onnx
     from edgeeff.zoo import programs
 
-    module = programs.load(source, trust=asked.trust)
+    if asked.module is not None:
+        module = programs.held(asked.module, source)
+    else:
+        module = programs.load(source, trust=asked.trust)
     return module, importing.from_proto(foreign_to_onnx(module, size, source), source, size)
 
 
