@@ -75,7 +75,7 @@ def application() -> typer.Typer:
     app = typer.Typer(
         context_settings=help_too,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
         help="Trained EfficientNet in, verified INT8 artifacts out, from one calibration.",
     )

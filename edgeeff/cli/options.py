@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from edgeeff.cli import console
+from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import Option, declared
 from edgeeff.pipeline.request.parts import Run, options
 
@@ -86,8 +87,10 @@ def of_verb(verb: str) -> Callable[[Command], Command]:
 
             given = {name: values.pop(name) for name in shared}
             said = {name: value for name, value in given.items() if stands(name)}
-            for name in shared:
+            for name, one in shared.items():
                 if values.pop(_OFF + name, False):
+                    if name in said:
+                        raise OptionError(f"both {one.flag} and {one.off}", mend="pass one of them")
                     said[name] = False
             return command(said, **values)
 
