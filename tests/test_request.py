@@ -315,4 +315,5 @@ def test_the_verb_takes_and_writes_a_file(tmp_path, monkeypatch, capsys):
     status, _, err = run("--io", "strange", "-t", "mobile-int8")
     assert "edgeeff.toml: size; overridden by the command line: targets, io" in err and "'strange'" in err
     assert run("--write-config")[0] == 2
+    assert "both --softmax and --no-softmax" in run("--softmax", "--no-softmax")[2]
     assert run("--config", "none")[2].startswith("error: no target")
