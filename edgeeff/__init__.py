@@ -6,6 +6,7 @@ touches neither torch nor onnx.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from edgeeff.pipeline.build import build
     from edgeeff.pipeline.request import BuildRequest
     from edgeeff.target import Target
+
+# onnxruntime reads this when it is imported: else it leaves a file in the temporary folder, and calls home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["BuildRequest", "Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgeeff import toml
+from edgeeff import regular, toml
 from edgeeff.errors import OptionError
 from edgeeff.target import Target, load_target, resources, target_names
 
@@ -107,7 +107,7 @@ def load_board(name: str) -> Board:
         OptionError: No such board, or its file cannot be understood.
     """
     path = Path(name) if name.endswith(".toml") else resources("boards") / f"{name}.toml"
-    if not path.is_file() or not (name.endswith(".toml") or name in board_names()):
+    if not regular.is_file(path) or not (name.endswith(".toml") or name in board_names()):
         raise OptionError(
             f"no board named {name!r}",
             mend=f"choose one of {', '.join(board_names())}, or pass the path of a board's TOML file",

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgeeff import backends, digests, tasks, text
+from edgeeff import backends, digests, regular, tasks, text
 from edgeeff.batch import ONE, Batch
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
@@ -165,7 +165,7 @@ class Bundle:
             BundleError: It is not a bundle, or one of another schema.
         """
         folder = Path(path)
-        if not folder.is_dir():
+        if not regular.is_folder(folder):
             raise MissingFileError(f"no bundle {folder}", mend="pass a folder that `edgeeff build` wrote")
         return cls(folder, read_manifest(folder))
 
@@ -336,19 +336,12 @@ def read_manifest(folder: Path) -> Manifest:
         BundleError: There is none, or it cannot be understood.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not regular.is_file(path):
         raise BundleError(
             f"{folder} is not a bundle: it has no {MANIFEST}", mend="pass a folder that `edgeeff build` wrote"
         )
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:  # another build may have moved the bundle away since it was looked for
-        raise BundleError(
-            f"{path} cannot be read: {error.strerror}", mend="try again; or mend the file's permissions"
-        ) from None
-    if len(data) > _LARGEST:
-        raise BundleError(f"{path} is larger than {_LARGEST} bytes", mend="build the bundle again")
+    # Another build may have moved the bundle away since it was looked for.
+    data = regular.read(path, BundleError, _LARGEST, "try again, or build the bundle again")
     try:
         version = _Version.model_validate_json(data).schema_version
         if version > SCHEMA:

@@ -21,7 +21,7 @@ from typing import Any
 
 import platformdirs
 
-from edgeeff import digests
+from edgeeff import digests, regular
 from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import TEMPORARY, replacing
 from edgeeff.progress import Recorder
@@ -83,7 +83,7 @@ class Cache:
                     entry.writestr(zipfile.ZipInfo(name, _EPOCH), content)
                 entry.comment = _seal(parts)
             self._shrink()
-        if not path.exists():
+        if not regular.exists(path):
             self._homeless[path] = dict(parts)
 
     def drop(self, stage: str, key: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def of_files(paths: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for path in listed:
         if len(listed) > 1:
-            whole.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            whole.update(os.fsencode(path.name) + f"\0{path.stat().st_size}\0".encode())
         with path.open("rb") as content:
             while block := content.read(_BLOCK):
                 whole.update(block)
@@ -46,6 +47,6 @@ def of_regular_file(path: Path) -> str | None:
     A pipe would be waited for, a device may have no end, and a name from outside may be one that no file has.
     """
     try:
-        return of_file(path) if path.is_file() else None
+        return of_file(path) if os.path.isfile(path) else None  # noqa: PTH113  Path's own raises
     except (OSError, ValueError):
         return None

@@ -23,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from edgeeff import text
+from edgeeff import regular, text
 from edgeeff.errors import LabelsError, MissingFileError
 
 #: What ``--labels`` takes instead of a file for ImageNet's 1000 names.
@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[str, ...]:
         MissingFileError: There is no such file.
         LabelsError: It is not understood; a label is empty, stands twice or holds a line's end.
     """
-    if not path.is_file():
+    if not regular.is_file(path):
         raise MissingFileError(
             f"no labels file {path}", mend=f"pass a text file with one label a line, or {IMAGENET}"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from edgeeff import text, toml
+from edgeeff import regular, text, toml
 from edgeeff.errors import BundleError
 
 NAME = "plan.json"
@@ -36,7 +36,7 @@ def read(folder: Path) -> dict[str, Any]:
         BundleError: The file cannot be read, or is no plan.
     """
     path = folder / NAME
-    if not path.exists():
+    if not regular.exists(path):
         return {}
     content = text.read_json(path, BundleError)
     try:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from edgeeff import toml
+from edgeeff import regular, toml
 from edgeeff.errors import UnknownTargetError
 
 InputType = Literal["float32", "uint8", "int8"]
@@ -161,7 +161,7 @@ def load_target(name: str) -> Target:
         UnknownTargetError: No such target, or its file cannot be understood.
     """
     path = Path(name) if name.endswith(".toml") else resources("targets") / f"{name}.toml"
-    if not path.is_file() or not (name.endswith(".toml") or name in target_names()):
+    if not regular.is_file(path) or not (name.endswith(".toml") or name in target_names()):
         raise UnknownTargetError(
             f"no target named {name!r}",
             mend=f"choose one of {', '.join(target_names())}, or pass the path of a target's TOML file",

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from edgeeff import regular
 from edgeeff.errors import EdgeeffError
 
 #: Bytes of the largest file that is read: a list of a million images is smaller.
@@ -38,16 +39,7 @@ def read(path: Path, kind: type[EdgeeffError], largest: int = LARGEST) -> str:
     Raises:
         EdgeeffError: Of that kind: the file cannot be read, is too large, or is no such text.
     """
-    try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError(0, "it is no regular file")
-        with path.open("rb") as file:
-            data = file.read(largest + 1)
-    except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror}", mend="pass the path of a text file") from None
-    if len(data) > largest:
-        raise kind(f"{path} is larger than {largest} bytes", mend="pass a text file")
-    return decode(data, path, kind)
+    return decode(regular.read(path, kind, largest, "pass the path of a text file"), path, kind)
 
 
 def decode(data: bytes, name: object, kind: type[EdgeeffError]) -> str:

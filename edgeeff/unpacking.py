@@ -6,6 +6,7 @@ Photos, weights and arrays hardly shrink when they are packed; a file that grows
 from __future__ import annotations
 
 import math
+import os
 import tokenize
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import regular
 from edgeeff.errors import EdgeeffError
 
 #: Times its size on disk that a file may become.
@@ -77,10 +79,8 @@ def npy(path: Path, kind: type[EdgeeffError], mend: str) -> npt.NDArray[np.gener
         EdgeeffError: Of that kind: the file cannot be read, or is no .npy, or its header lies.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError(0, "it is no regular file")
-        with path.open("rb") as file:
-            return npy_body(file, path.stat().st_size)
+        with regular.opened(path) as file:
+            return npy_body(file, os.fstat(file.fileno()).st_size)
     except (OSError, ValueError, EOFError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise kind(f"{path} cannot be read: {reason}", mend=mend) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -29,6 +30,10 @@ from edgeeff.zoo.spec import ModelSpec
 # The same examples every time, and no clock: a test that fails on a busy machine says nothing.
 settings.register_profile("edgeeff", deadline=None, max_examples=25, derandomize=True, database=None)
 settings.load_profile("edgeeff")
+
+# Started in the background (nohup … &) a process ignores Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As wherever the last bit matters in the project (graph/side_by_side.py): it hangs on the number of threads.
 torch.set_num_threads(1)

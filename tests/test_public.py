@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -30,3 +31,12 @@ def test_public_device_names_load_nothing_heavy():
     script += f"print([m for m in {list(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_runtime_calls_home_or_leaves_files(tmp_path):
+    code = "import edgeeff, onnxruntime; onnxruntime.get_available_providers()"
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"TMPDIR": str(tmp_path)}, check=True, timeout=120
+    )
+    assert list(tmp_path.iterdir()) == []

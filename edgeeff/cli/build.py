@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgeeff import regular
 from edgeeff.cli import console, options, tables
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request import BuildRequest
@@ -64,7 +64,7 @@ def command(
 def _write_config(said: dict[str, Any], named: str | None, *, json: bool) -> int:
     from edgeeff.pipeline.request import config
 
-    path = Path(config.FILE if named is None else named).expanduser()
+    path = regular.path_of(config.FILE if named is None else named)
     config.write(path, said)
     if json:
         console.as_json({"config": str(path), "keys": [*said]})

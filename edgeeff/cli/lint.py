@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgeeff import regular
 from edgeeff.cli import console
 from edgeeff.errors import OptionError
 
@@ -63,7 +64,7 @@ def _graphs(path: Path, asked: Sequence[Version]) -> Iterator[tuple[Path, Sequen
     Raises:
         OptionError: A bundle of another runtime, or one that none of these versions builds.
     """
-    if not path.is_dir():
+    if not regular.is_folder(path):
         yield path, asked
         return
     from edgeeff.backends.tensorrt.device.onboard.recipes import STRONGLY_TYPED_FROM

@@ -7,15 +7,12 @@ done and its status is what it is; :func:`refusal` tells at the end what could n
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import io
 import os
-import select
 import sys
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import TextIO
 
 _IN, _OUT, _ERR = 0, 1, 2
 #: The name of what is done with characters that an encoding does not have.
@@ -37,23 +34,34 @@ _SPELLINGS = str.maketrans(
 )
 
 
-class _Lenient(io.FileIO):
-    """A stream that fails to nobody: it keeps its first error, and from then on takes and drops all."""
+class _Lenient(io.TextIOWrapper):
+    """A stream that fails to nobody: it keeps its first error, and from then on takes and drops all.
+
+    Only what stands above the buffer is ours: a Ctrl-C in a raw stream of ours would write its text twice.
+    """
 
     error: OSError | None = None
 
-    def write(self, data: ReadableBuffer, /) -> int:
-        size = memoryview(data).nbytes
-        while self.error is None:
-            try:
-                written = super().write(data)
-            except OSError as error:
-                self.error = error
-            else:
-                if written is not None:
-                    return written
-                select.select([], [self.fileno()], [])  # somebody made it non-blocking
-        return size
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._fail(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        """What is still in the buffer goes nowhere, and so does what a library writes past us."""
+        self.error = self.error or error
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
 
 
 _out: _Lenient | None = None
@@ -75,9 +83,9 @@ def prepare() -> None:
     if sys.stdin is None:
         sys.stdin = open(_IN, encoding="utf-8", closefd=False)  # noqa: SIM115  it lives as long as we do
     if sys.stdout is sys.__stdout__:
-        sys.stdout, _out = _lenient(sys.stdout, _OUT)
+        sys.stdout = _out = _lenient(sys.stdout, _OUT)
     if sys.stderr is sys.__stderr__:
-        sys.stderr, _ = _lenient(sys.stderr, _ERR)
+        sys.stderr = _lenient(sys.stderr, _ERR)
 
 
 def _is_open(number: int) -> bool:
@@ -88,12 +96,11 @@ def _is_open(number: int) -> bool:
     return True
 
 
-def _lenient(stream: TextIO | None, number: int) -> tuple[TextIO, _Lenient]:
-    raw = _Lenient(number, "wb", closefd=False)
+def _lenient(stream: TextIO | None, number: int) -> _Lenient:
+    raw = io.FileIO(number, "wb", closefd=False)
     encoding = stream.encoding if stream is not None else "utf-8"
     lines = number == _ERR or raw.isatty()
-    text = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=_SPELLED, line_buffering=lines)
-    return text, raw
+    return _Lenient(io.BufferedWriter(raw), encoding=encoding, errors=_SPELLED, line_buffering=lines)
 
 
 def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -123,7 +130,7 @@ def refusal() -> tuple[str, str] | None:
         return "standard output is closed: no result could be printed", "send it to a file, or to /dev/null"
     if _out is None:
         return None
-    sys.stdout.flush()
+    _out.flush()
     error = _out.error
     if error is None or error.errno == errno.EPIPE:
         return None

@@ -10,9 +10,12 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 
+from edgeeff import regular
 from edgeeff.errors import GraphError, MissingFileError
 
 Array = npt.NDArray[np.generic]
+#: Bytes that protobuf reads at most.
+_LARGEST = (2 << 30) - 1
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -23,10 +26,11 @@ def load_graph(path: Path) -> onnx.ModelProto:
         MissingFileError: There is no such file.
         GraphError: The file is truncated, or is not a valid ONNX model.
     """
-    if not path.is_file():
+    if not regular.is_file(path):
         raise MissingFileError(f"no file {path}", mend="pass the path of an ONNX file")
+    data = regular.read(path, MissingFileError, _LARGEST, "pass the path of an ONNX file")
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
     except Exception as error:  # the protobuf and checker errors share no base class
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import unpacking
+from edgeeff import regular, unpacking
 from edgeeff.errors import MissingFileError
 from edgeeff.images.picture import UNLABELLED, Picture
 from edgeeff.preprocess import MODES
@@ -42,7 +42,7 @@ def read(path: Path) -> list[Picture]:
     """
     seen = stamp(path)
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if regular.exists(path) and not regular.is_file(path):  # a pipe would be waited for
             raise OSError("it is no regular file")
         rows = len(_rows(path, seen))
         labels = _labels(path, rows)

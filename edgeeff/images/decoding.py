@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgeeff import unpacking
+from edgeeff import regular, unpacking
 from edgeeff.errors import ImageError
 from edgeeff.images import arrays
 from edgeeff.images.picture import Picture
@@ -45,7 +45,9 @@ def _decode(picture: Picture, preprocess: Preprocess) -> Image.Image:
         if picture.index is not None:
             image = _array(picture, preprocess)
         else:
-            if picture.path.exists() and not picture.path.is_file():  # a pipe would be waited for
+            if regular.exists(picture.path) and not regular.is_file(
+                picture.path
+            ):  # a pipe would be waited for
                 raise OSError(0, "it is no regular file")
             with Image.open(picture.path) as file:
                 refuse_bomb(file, picture.path)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeeff import text
+from edgeeff import regular, text
 from edgeeff.errors import LabelsError, MissingFileError
 from edgeeff.images import suffixes
 from edgeeff.images.picture import UNLABELLED, Picture
@@ -288,10 +288,7 @@ def _resolved(name: str, folder: Path) -> Path:
 
 
 def _exists(name: str, folder: Path) -> bool:
-    try:
-        return (folder / name).is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
+    return regular.is_file(folder / name)
 
 
 def _twice(pictures: Sequence[Picture], path: Path) -> list[str]:

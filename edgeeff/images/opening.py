@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgeeff import regular
 from edgeeff.errors import MissingFileError
 from edgeeff.images import arrays, folders, lists
 from edgeeff.images.classes import Labelling
@@ -21,7 +22,7 @@ def open_images(source: Path | str) -> ImageSet:
         MissingFileError: There is nothing there, or no image in it.
     """
     path = Path(source)
-    if path.is_dir():
+    if regular.is_folder(path):
         folder = folders.read(path)
         found = ImageSet(
             tuple(folder.pictures),
@@ -29,7 +30,7 @@ def open_images(source: Path | str) -> ImageSet:
             warnings=folder.warnings,
             notes=folder.notes,
         )
-    elif not path.is_file():
+    elif not regular.is_file(path):
         raise MissingFileError(
             f"no file or folder {path}", mend="pass an image, a folder of images, a list file or an .npz"
         )

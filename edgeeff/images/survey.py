@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edgeeff import depth
+from edgeeff import depth, regular
 from edgeeff.errors import ImageError
 from edgeeff.images.decoding import orientation, refuse_bomb
 from edgeeff.images.picture import Picture
@@ -72,7 +72,7 @@ def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
 
 def _header(path: Path) -> _Header:
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if not regular.is_file(path):  # a pipe would be waited for
             return _Header()
         with Image.open(path) as image:
             refuse_bomb(image, path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeeff import backends, digests
+from edgeeff import backends, digests, regular
 from edgeeff.backends import Emission
 from edgeeff.cache import Cache, kept, key_of, versions
 from edgeeff.calibration.judgement import Judgement
@@ -374,7 +374,7 @@ class Work:
         ]
         reference = None
         if self.identity.kind == "onnx_file":
-            reference = source.load(Path(str(self.identity.source)).expanduser())
+            reference = source.load(regular.path_of(str(self.identity.source)))
         few = replace(calibration, pictures=calibration.pictures[:2], bad={})
         probe = self.preprocess.normalise(np.concatenate(list(pixels(few, self.preprocess))))
         if self.asked.channels == "bgr":  # the file that the plan is of takes its channels in its own order

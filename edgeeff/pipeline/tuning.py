@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeeff import backends, text, toml
+from edgeeff import backends, regular, text, toml
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
@@ -87,7 +87,7 @@ def read(path: Path) -> Tuning:
         MissingFileError: There is no such file.
         OptionError: It is no tuning.
     """
-    if not path.is_file():
+    if not regular.is_file(path):
         raise MissingFileError(f"no file {path}", mend="pass a tuning.json that --autotune wrote")
     try:
         content = _TuningFile.model_validate_json(text.read(path, OptionError))

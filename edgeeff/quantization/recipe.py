@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from edgeeff import toml
+from edgeeff import regular, toml
 from edgeeff.errors import OptionError
 from edgeeff.quantization import steps
 
@@ -124,8 +124,8 @@ def load(name: str) -> Recipe:
     Raises:
         OptionError: There is no such recipe, or its file cannot be understood.
     """
-    path = Path(name).expanduser() if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file():
+    path = regular.path_of(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not regular.is_file(path):
         raise OptionError(
             f"no recipe named {name!r}", mend=f"choose one of {', '.join(names())}, or pass a TOML file"
         )

@@ -6,13 +6,13 @@ first two needs no network. Imports neither torch nor, before it needs it, huggi
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeeff import text
 from edgeeff.cache import Cache
 from edgeeff.errors import CheckpointError, MissingFileError, MissingRuntimeError, OptionError
 from edgeeff.installing import install_line
@@ -30,30 +30,31 @@ CONFIG = "config.json"
 _NAME = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(rf"{_NAME}/(?!.*\.git$){_NAME}", re.ASCII)
 _REVISION = re.compile(r"(?!.*(?:\.\.|//|\.lock$))[A-Za-z0-9_](?:[\w./-]{0,198}[\w-])?", re.ASCII)
+_LARGEST_INDEX = 16 << 20  # bytes; an index of a thousand shards is smaller
 _SHARD = re.compile(r"[A-Za-z0-9_][\w.-]{0,198}\.safetensors", re.ASCII)
 _MOST_SHARDS = 1000
 _INSTALL = install_line("build")
 
 
-def parse(text: str) -> tuple[str, str | None]:
+def parse(given: str) -> tuple[str, str | None]:
     """The repository, ``owner/name``, and the revision if one is given.
 
     Args:
-        text: ``owner/name``, ``hf-hub:owner/name`` (timm's way) or either with ``@revision`` after it: a
+        given: ``owner/name``, ``hf-hub:owner/name`` (timm's way) or either with ``@revision`` after it: a
             branch, a tag or a commit.
 
     Raises:
         OptionError: It is no such name.
     """
-    prefix, colon, rest = text.strip().partition(":")
+    prefix, colon, rest = given.strip().partition(":")
     name, at, revision = (rest if colon else prefix).partition("@")
     if (colon and prefix not in ("hf-hub", "hf_hub")) or not _REPOSITORY.fullmatch(name):
         raise OptionError(
-            f"{text!r} names no repository of the Hugging Face hub",
+            f"{given!r} names no repository of the Hugging Face hub",
             mend="write owner/name or hf-hub:owner/name@revision, as in timm/tf_efficientnet_b3.aa_in1k",
         )
     if at and not _REVISION.fullmatch(revision):
-        raise OptionError(f"{text!r}: {revision!r} is no revision", mend="give a branch, a tag or a commit")
+        raise OptionError(f"{given!r}: {revision!r} is no revision", mend="give a branch, a tag or a commit")
     return name, revision or None
 
 
@@ -145,9 +146,10 @@ def _shards(index: Path) -> list[str]:
         CheckpointError: It is no index, or names files elsewhere.
     """
     try:
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        content = text.read_json(index, CheckpointError, _LARGEST_INDEX)
+        files = sorted(set(content["weight_map"].values()))
         wrong = next((f for f in files if not _SHARD.fullmatch(f)), None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (CheckpointError, KeyError, TypeError, AttributeError):
         raise CheckpointError(
             f"{index} is no index of safetensors files", mend="bring it again, or pass --checkpoint FILE"
         ) from None

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from edgeeff import regular
 from edgeeff.errors import CheckpointError, EdgeeffError, MissingFileError
 from edgeeff.zoo.archives import TORCHSCRIPT, kind
 
@@ -52,8 +53,8 @@ def load(source: str | Path, *, trust: bool) -> nn.Module:
     path = Path(source)
     # The last colon: a path may hold a drive's before it.
     place, _, name = str(source).rpartition(":")
-    called = not path.is_file() and bool(place) and name.isidentifier()
-    if not called and not path.is_file():
+    called = not regular.is_file(path) and bool(place) and name.isidentifier()
+    if not called and not regular.is_file(path):
         raise MissingFileError(f"{source} does not exist", mend="pass a file, or package.module:callable")
     what = "Python code" if called else kind(path)
     if what is None:
@@ -151,9 +152,9 @@ def _exported(path: Path) -> nn.Module:
 
 def _called(place: str, name: str) -> nn.Module:
     """What a callable returns; its folder, or the working folder, is searched as ``python`` would."""
-    path = Path(place).expanduser().resolve()
+    path = regular.path_of(place).resolve()
     from_file = place.endswith(".py")
-    if from_file and not path.is_file():
+    if from_file and not regular.is_file(path):
         raise MissingFileError(f"{place} does not exist", mend="pass the path of a Python file")
     with _searching(path.parent if from_file else Path.cwd()):
         made = getattr(_imported(path) if from_file else importlib.import_module(place), name)

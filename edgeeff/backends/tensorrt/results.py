@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from edgeeff import digests, regular
 from edgeeff.backends.tensorrt.device.onboard import golden, recipes, rule, sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult, Golden, GoldenOutput
 from edgeeff.errors import BundleError, MissingFileError
@@ -32,15 +33,7 @@ def read(path: Path) -> DeviceResult:
         MissingFileError: There is no such file, or it cannot be read.
         BundleError: It is malformed, or says what cannot be.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise MissingFileError(
-            f"{path} cannot be read: {error.strerror}", mend="pass the verify.json that verify.py wrote"
-        ) from None
-    if len(content) > _LARGEST:
-        raise BundleError(f"{path} is larger than any verify.json", mend="pass the file that verify.py wrote")
+    content = regular.read(path, MissingFileError, _LARGEST, "pass the verify.json that verify.py wrote")
     try:
         return DeviceResult.model_validate_json(content)
     except ValidationError as error:
@@ -145,7 +138,7 @@ def enter(result: DeviceResult, folder: Path) -> tuple[Path, bool]:
     refuse_links(folder, sealed.MEASURED, RESULTS)
     path = folder / sealed.MEASURED / RESULTS / f"{slug(result)}.json"
     content = result.model_dump_json(indent=2).encode() + b"\n"
-    replaced = path.is_file() and path.read_bytes() != content
+    replaced = regular.is_file(path) and digests.of_file(path) != digests.of_bytes(content)
     write_file(path, content)
     return path, replaced
 

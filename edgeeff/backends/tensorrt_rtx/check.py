@@ -13,12 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeeff import digests
+from edgeeff import digests, text
 from edgeeff.backends import CheckReport
 from edgeeff.backends.tensorrt import ladder, rtx
 from edgeeff.backends.tensorrt.rtx import Plan
+from edgeeff.errors import BundleError
 
 MEASURED = "measured"
+_LARGEST_PLAN = 16 << 20  # bytes; that of a thousand layers is under one
 
 
 def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
@@ -62,15 +64,15 @@ def _plan(folder: Path, graph: Path, made: dict[str, bytes], capability: str) ->
     if kept is not None:
         return kept
     plan = rtx.compile_graph(graph, capability)
-    text = json.dumps({**seal, **plan.to_json()}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    made[f"{name}.plan.json"] = text.encode()
+    written = json.dumps({**seal, **plan.to_json()}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    made[f"{name}.plan.json"] = written.encode()
     made[f"{name}.engine"] = plan.engine
     return plan
 
 
 def _kept(path: Path, seal: Mapping[str, Any]) -> Plan | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = text.read_json(path, BundleError, _LARGEST_PLAN)
         return Plan.from_json(found) if seal.items() <= found.items() else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (BundleError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import load_external_data_for_tensor
 
+from edgeeff import regular
 from edgeeff.errors import GraphError, MissingFileError
 from edgeeff.graph.importing.tensors import byte_size, every_tensor, label
 
@@ -51,18 +52,13 @@ def files(path: Path) -> list[Path]:
 
 
 def _parse(path: Path) -> onnx.ModelProto:
-    if not path.is_file():
+    if not regular.is_file(path):
         raise MissingFileError(f"no file {path}", mend="pass the path of an ONNX file")
-    try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST else None
-    except OSError as error:
-        raise MissingFileError(
-            f"cannot read {path}: {error.strerror}", mend="check the file's permissions"
-        ) from None
-    if data is None:
+    if path.stat().st_size > _LARGEST:
         raise GraphError(
             f"{path} is larger than 2 GiB", mend="export it again with its weights as external data"
         )
+    data = regular.read(path, MissingFileError, _LARGEST, "check the file's permissions")
     if data[4:8] == _ORT_FORMAT:
         raise GraphError(
             f"{path} is in onnxruntime's own format", mend="pass the .onnx file it was made from"

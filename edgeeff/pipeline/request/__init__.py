@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edgeeff import regular
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import declared, nearest
 from edgeeff.pipeline.request.held import is_network
@@ -94,7 +95,7 @@ class BuildRequest:
         """
         from edgeeff.pipeline.request import config  # it brings pydantic
 
-        values = config.read(Path(path).expanduser()).values
+        values = config.read(regular.path_of(path)).values
         return cls.of(**{one.name: values[one.name] for one in options() if one.name in values})
 
     def changed(self, **keywords: Unpack[BuildKeywords]) -> BuildRequest:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgeeff import text
+from edgeeff import regular, text
 from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import write_file
 from edgeeff.pipeline.request.declaring import Option, declared, nearest
@@ -100,7 +100,7 @@ def merged(said: Mapping[str, Any], named: str | None, verb: str) -> Merged:
     """
     if named == NONE or (named is None and not os.path.lexists(FILE)):
         return Merged(dict(said), None, None)
-    config = read(Path(named or FILE).expanduser(), named=named is not None)
+    config = read(regular.path_of(named or FILE), named=named is not None)
     refuse_untrusted(config, said)
     hidden = {other for pair in INSTEAD for one, other in (pair, pair[::-1]) if one in said}
     used = {name: value for name, value in config.values.items() if verb in every()[name].declared.verbs}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeeff import regular
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.held import Held, are_images, is_network
 
@@ -203,7 +204,7 @@ def _taps(value: Any, flag: str) -> tuple[str, ...]:
 
 
 def _join(value: Any, folder: Path) -> Any:
-    return str(folder / Path(value).expanduser())
+    return str(folder / regular.path_of(value))
 
 
 def _file_or_name(value: Any, folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeeff import regular
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine
 from edgeeff.pipeline.request import BuildRequest
@@ -43,7 +44,7 @@ def resolve_options(request: BuildRequest) -> Options:
 def resolve_effort(effort: str) -> str:
     """A recipe's name, or the absolute path of its file."""
     recipe.load(effort)
-    return str(Path(effort).expanduser().resolve()) if effort.endswith(".toml") else effort
+    return str(regular.path_of(effort).resolve()) if effort.endswith(".toml") else effort
 
 
 def resolve_ranges(method: str | None) -> str | None:
@@ -59,7 +60,7 @@ def resolve_plan(plan: Path | str | None) -> GivenPlan | None:
         return None
     from edgeeff.quantization import foreign
 
-    path = Path(plan).expanduser()
+    path = regular.path_of(plan)
     foreign.read(path)
     return GivenPlan(path, plan_digest(path))
 

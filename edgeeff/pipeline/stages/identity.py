@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from edgeeff import regular
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.stages.stage import Stage, run
 from edgeeff.watched import Watched, refusal
@@ -41,7 +42,7 @@ class Source:
         room, source = sources.room(self.identity.kind), self.identity.source
         watched.refuse_changed()
         files = room.files(source)  # a callable's digest costs an export, and its code was imported once
-        again = files and Path(source).expanduser().exists()
+        again = files and regular.exists(regular.path_of(source))
         if again and room.digest(self.asked, source) != self.digest:
             raise refusal([Path(source)])
 
@@ -72,7 +73,7 @@ def _stage(asked: Asked, kind: str, place: str, digest: str) -> Stage[Identity]:
         facts={
             "source": digest,
             "name": Path(place).name,  # a file's name and its folder's say what the file does not
-            "folder": Path(place).expanduser().resolve().parent.name,
+            "folder": regular.path_of(place).resolve().parent.name,
             "asked": {**vars(asked), "source": None, "weights": None, "module": None},
             "kind": kind,
         },

@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 
+from edgeeff import regular
 from edgeeff.errors import CalibrationError, MissingFileError
 
 BRING = "bring the file again from where it was made"
@@ -118,13 +119,11 @@ def content(path: Path, limit: int, *, whole: bool = True) -> bytes:
         CalibrationError: It is empty, or ``whole`` and larger than ``limit``.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError(0, "it is no regular file")
-        with path.open("rb") as file:
+        with regular.opened(path) as file:
             data = file.read(limit + 1)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise MissingFileError(
-            f"plan {path} cannot be read: {getattr(error, 'strerror', error)}",
+            f"plan {path} cannot be read: {error.strerror}",
             mend="pass the path of a readable file",
         ) from None
     if not data:

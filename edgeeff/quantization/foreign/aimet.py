@@ -12,12 +12,12 @@ own TensorFlow examples have it otherwise, so the ends count wherever a file giv
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeeff import text
 from edgeeff.errors import CalibrationError
 from edgeeff.quantization.foreign._ranges import BRING, ForeignRanges, Range, affine, bounded, content, number
 
@@ -40,9 +40,10 @@ def read(path: Path) -> ForeignRanges:
         MissingFileError: It cannot be read.
         CalibrationError: It is no JSON, too large, of another kind, or says impossible things.
     """
+    written = content(path, _LARGEST)
     try:
-        said = json.loads(content(path, _LARGEST).decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        said = text.parse_json(text.decode(written, path, CalibrationError), path, CalibrationError)
+    except CalibrationError:
         raise CalibrationError(f"{path} is truncated or not JSON", mend=BRING) from None
     version = said.get("version", "0.4.0")
     entries = said.get("activation_encodings", said.get("encodings"))

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from edgeeff import regular
 from edgeeff.errors import CheckpointError, MissingFileError
 from edgeeff.zoo.heads import Layer
 
@@ -77,7 +78,7 @@ def read(path: Path) -> WeightsFile:
         CheckpointError: Empty, truncated, no checkpoint at all, or unsafe to load.
         MissingRuntimeError: The format needs a library that is not installed.
     """
-    if path.is_dir():
+    if regular.is_folder(path):
         path = _in_folder(path)
     start = beginning(path)
     for name in names():
@@ -98,13 +99,11 @@ def beginning(path: Path) -> bytes:
         CheckpointError: Empty, or a Git LFS pointer.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError(0, "It is no regular file")
-        with path.open("rb") as file:
+        with regular.opened(path) as file:
             start = file.read(_START)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise MissingFileError(
-            f"checkpoint {path} cannot be read: {getattr(error, 'strerror', error)}",
+            f"checkpoint {path} cannot be read: {error.strerror}",
             mend="pass the path of a readable file",
         ) from None
     if not start:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeeff import regular, text
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo.formats import HUB_FILES
 
@@ -35,7 +35,7 @@ def beside(path: Path) -> HubConfig:
         CheckpointError: It is no JSON, says impossible things, or is of a network in transformers' layout.
     """
     config = path.with_name("config.json")
-    if path.name not in HUB_FILES or not config.is_file():
+    if path.name not in HUB_FILES or not regular.is_file(config):
         return HubConfig()
     said = read_json(config)
     if said.get("model_type") is not None:
@@ -63,11 +63,9 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: It is something else, or too large.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise CheckpointError(f"{path} is larger than {_LARGEST >> 20} MB", mend=_MEND)
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raise CheckpointError(f"{path} is truncated or not JSON", mend=_MEND) from None
+        content = text.read_json(path, CheckpointError, _LARGEST)
+    except CheckpointError as error:
+        raise CheckpointError(error.what, mend=_MEND) from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no JSON object", mend=_MEND)
     return content

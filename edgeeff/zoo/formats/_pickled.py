@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from edgeeff import regular
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo.formats import BRING
 
@@ -101,7 +102,7 @@ def load(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            with path.open("rb") as file:  # given a path, torch goes by its suffix
+            with regular.opened(path) as file:  # given a path, torch goes by its suffix
                 return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
@@ -110,7 +111,7 @@ def load(path: Path) -> Any:
 
 
 def _holds(path: Path, text: bytes) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with regular.opened(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(text) >= 0
 
 

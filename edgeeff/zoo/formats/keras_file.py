@@ -5,13 +5,13 @@ A config is read as data alone: no layer is built from it, so that a Lambda's co
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edgeeff import regular, text
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo.formats import (
     BRING,
@@ -52,7 +52,7 @@ def read(path: Path) -> WeightsFile:
         CheckpointError: Truncated, corrupt, leading outside itself, or of an absurd size.
         MissingRuntimeError: h5py is not installed.
     """
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         start = file.read(len(_HDF5))
     if start.startswith(_ZIP):
         config, weights = _archive(path)
@@ -100,10 +100,11 @@ def _archive(path: Path) -> tuple[Any, BytesIO]:
         raise CheckpointError(f"{path} is truncated or corrupt", mend=BRING) from None
 
 
-def _json(text: str | bytes, path: Path) -> Any:
+def _json(config: str | bytes, path: Path) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        content = config if isinstance(config, str) else text.decode(config, path, CheckpointError)
+        return text.parse_json(content, path, CheckpointError)
+    except CheckpointError:
         raise CheckpointError(f"{path}: its model config is damaged", mend=BRING) from None
 
 

@@ -6,7 +6,6 @@ absurd shape is refused there.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from edgeeff import text
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _settings, beginning
 
@@ -56,14 +56,14 @@ def _metadata(path: Path) -> dict[str, Any]:
     if path.name.endswith(_INDEX):
         return {}
     with safetensors.safe_open(path, "pt") as file:
-        return {key: _value(text) for key, text in (file.metadata() or {}).items()}
+        return {key: _value(value) for key, value in (file.metadata() or {}).items()}
 
 
-def _value(text: str) -> Any:
+def _value(value: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+        return text.parse_json(value, "", CheckpointError)
+    except CheckpointError:
+        return value
 
 
 def _one(path: Path) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edgeeff import regular
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo import archives
 from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _pickled, _settings, _training
@@ -27,7 +28,7 @@ def read(path: Path) -> WeightsFile:
     Raises:
         CheckpointError: Truncated, corrupt, no state_dict in it, or it would have to run code.
     """
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         zipped = file.read(len(_ZIP)) == _ZIP
     if zipped:
         _check_archive(path)

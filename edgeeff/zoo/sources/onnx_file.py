@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff import digests
+from edgeeff import digests, regular
 from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
@@ -30,15 +30,15 @@ _UNKNOWN = (
 
 def claims(source: str) -> bool:
     """A file whose name ends in .onnx."""
-    path = Path(source).expanduser()
-    return path.suffix.lower() == ".onnx" and path.is_file()
+    path = regular.path_of(source)
+    return path.suffix.lower() == ".onnx" and regular.is_file(path)
 
 
 def files(source: str) -> list[Path]:
     """The file, and the side files that its weights may lie in."""
     from edgeeff.graph.importing import source as reading
 
-    return reading.files(Path(source).expanduser())
+    return reading.files(regular.path_of(source))
 
 
 def digest(asked: Asked, source: str) -> str:
@@ -54,7 +54,7 @@ def identify(asked: Asked, source: str) -> Identity:
     """
     from edgeeff.graph import importing
 
-    path = Path(source).expanduser()
+    path = regular.path_of(source)
     imported = importing.read(path, asked.size, asked.taps)
     return described(asked, imported, path.stem, source, f"ONNX file {path.name}", __name__)
 
@@ -121,7 +121,7 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     from edgeeff.graph import importing, passes
     from edgeeff.graph.importing import comparing
 
-    path = Path(identity.source).expanduser()
+    path = regular.path_of(identity.source)
     imported = importing.read(path, size, asked.taps)
     passes.run(imported.model)
     comparing.with_file(imported, path, identity.preprocess)

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff import digests
+from edgeeff import digests, regular
 from edgeeff.errors import GraphError
 from edgeeff.zoo import archives, catalog
 from edgeeff.zoo.sources import Asked, Identity
@@ -30,23 +30,23 @@ _SIDE = 224  # what a network is exported at where nobody says
 
 def claims(source: str) -> bool:
     """A TorchScript or torch.export archive, told by its members, or ``module:callable``."""
-    path = Path(source).expanduser()
-    if path.exists():
-        return path.is_file() and archives.kind(path) is not None
+    path = regular.path_of(source)
+    if regular.exists(path):
+        return regular.is_file(path) and archives.kind(path) is not None
     return _CALLABLE.fullmatch(source) is not None
 
 
 def files(source: str) -> list[Path]:
     """The archive, or the Python file that a callable is in; a module's code may lie anywhere."""
-    path = Path(source).expanduser()
-    named = path if path.is_file() else Path(source.rpartition(":")[0]).expanduser()
-    return [named] if named.is_file() else []
+    path = regular.path_of(source)
+    named = path if regular.is_file(path) else regular.path_of(source.rpartition(":")[0])
+    return [named] if regular.is_file(named) else []
 
 
 def digest(asked: Asked, source: str) -> str:
     """SHA-256 of the archive; of a callable, whose code may lie anywhere, that of the graph it makes."""
-    path = Path(source).expanduser()
-    if asked.module is None and path.is_file():
+    path = regular.path_of(source)
+    if asked.module is None and regular.is_file(path):
         return digests.of_file(path)
     from edgeeff.graph.model import to_bytes
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeeff import digests
+from edgeeff import digests, regular
 from edgeeff.zoo import catalog, checkpoint_options, taps
 from edgeeff.zoo.conventions import Conventions, Size
 from edgeeff.zoo.origin import Doubt, Origin
@@ -28,16 +28,16 @@ _WITH_CONFIG = ("model.safetensors", "pytorch_model.bin")  # a repository's, whi
 
 def claims(source: str) -> bool:
     """Any file or folder that exists."""
-    return Path(source).expanduser().exists()
+    return regular.exists(regular.path_of(source))
 
 
 def files(source: str) -> list[Path]:
     """The file; of a folder or an index of shards, all in the folder that weights can be in."""
-    path = Path(source).expanduser()
-    if path.is_file() and not path.name.endswith(".index.json"):
+    path = regular.path_of(source)
+    if regular.is_file(path) and not path.name.endswith(".index.json"):
         config = path.with_name("config.json")
         return [path, config] if path.name in _WITH_CONFIG and config.is_file() else [path]
-    folder = path if path.is_dir() else path.parent
+    folder = path if regular.is_folder(path) else path.parent
     return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix in _WEIGHTS)
 
 
@@ -54,7 +54,7 @@ def identify(asked: Asked, source: str) -> Identity:
     """
     from edgeeff.zoo import checkpoints
 
-    checkpoint = checkpoints.read(Path(source).expanduser(), asked.model, _chosen(asked))
+    checkpoint = checkpoints.read(regular.path_of(source), asked.model, _chosen(asked))
     origin = checkpoint.origin
     size = asked.size or origin.preprocess.size
     conventions = _plain(_conventions(asked, checkpoint.spec, origin), checkpoint.spec, size)
@@ -89,7 +89,7 @@ def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> Efficien
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
     from edgeeff.zoo import checkpoints
 
-    checkpoint = checkpoints.read(Path(identity.source).expanduser(), asked.model, _chosen(asked))
+    checkpoint = checkpoints.read(regular.path_of(identity.source), asked.model, _chosen(asked))
     return checkpoint.network(size, identity.conventions)
 
 
