@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeeff import regular, toml
 from edgeeff.errors import OptionError
-from edgeeff.target import Target, load_target, resources, target_names
+from edgeeff.plugins import Files, blamed
+from edgeeff.target import TARGETS, Target, load_target, resources, target_names
 
 BoardPrecision = Literal["int8", "fp16"]
 
@@ -95,9 +96,13 @@ class _BoardFile(BaseModel):
     software: Annotated[list[_SoftwareFile], Field(min_length=1)]
 
 
+#: Where boards are found.
+BOARDS = Files("boards", lambda: resources("boards"))
+
+
 def board_names() -> list[str]:
-    """The names of all boards, sorted."""
-    return sorted(path.stem for path in resources("boards").glob("*.toml"))
+    """The names of all boards, sorted: ours, and those of plug-ins."""
+    return list(BOARDS.paths())
 
 
 def load_board(name: str) -> Board:
@@ -106,13 +111,14 @@ def load_board(name: str) -> Board:
     Raises:
         OptionError: No such board, or its file cannot be understood.
     """
-    path = Path(name) if name.endswith(".toml") else resources("boards") / f"{name}.toml"
-    if not regular.is_file(path) or not (name.endswith(".toml") or name in board_names()):
-        raise OptionError(
+    path = Path(name) if name.endswith(".toml") else BOARDS.paths().get(name)
+    if path is None or not regular.is_file(path):
+        raise BOARDS.refusal(name) or OptionError(
             f"no board named {name!r}",
             mend=f"choose one of {', '.join(board_names())}, or pass the path of a board's TOML file",
         )
-    content = toml.read(path, _BoardFile, OptionError)
+    with blamed(None if name.endswith(".toml") else BOARDS.plugin(name)):
+        content = toml.read(path, _BoardFile, OptionError)
     return Board(
         name=path.stem,
         summary=content.summary,
@@ -129,14 +135,14 @@ def load_board(name: str) -> Board:
 def require_suited(board: Board, target: Target) -> None:
     """Refuse a target whose bundles the board cannot run.
 
-    A target of the user's own suits if it has the runtime and the precision of one that the board names. One
-    whose engines are compiled beforehand must name the board's compute capability.
+    A target of the user's own, or of a plug-in, suits if it has the runtime and the precision of one that the
+    board names. One whose engines are compiled beforehand must name the board's compute capability.
 
     Raises:
         OptionError: It does not suit.
     """
     suited = target.name in board.targets
-    if not suited and target.name not in target_names():
+    if not suited and target.name not in TARGETS.ours():
         named = [load_target(name) for name in board.targets if name in target_names()]
         suited = any((t.runtime, t.precision) == (target.runtime, target.precision) for t in named)
     if not suited:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -25,6 +25,7 @@ from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, O
 from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import held
 from edgeeff.images.held import Held
+from edgeeff.plugins import not_installed
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import PythonWarnings
 from edgeeff.target import InputType, Precision
@@ -78,6 +79,7 @@ class _ManifestFile(BaseModel):
     negative: str = ""
     outputs: list[_OutputFile] = []
     batch: int | Annotated[str, Field(max_length=20)] = 1
+    plugins: dict[str, Annotated[str, Field(pattern=r"^[\w.-]{1,100} [\w.+!-]{1,100}$")]] = {}
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Manifest:
         outputs: Those of the artifact, by its own names; none where it has one and its name is not known,
             as in a bundle of schema 1.
         batch: Images of one run.
+        plugins: What of it other distributions brought, such as ``runtime``: distribution and version.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Manifest:
     negative: str = ""
     outputs: tuple[Output, ...] = ()
     batch: Batch = ONE
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def meaning(self) -> Meaning:
@@ -178,6 +182,20 @@ class Bundle:
         """SHA-256 of ``manifest.json``, and so of the whole bundle: the manifest holds that of each file."""
         return _seal(self.folder / MANIFEST)
 
+    @property
+    def runtime(self) -> backends.Runtime:
+        """The facts of its runtime.
+
+        Raises:
+            PluginError: The runtime is a plug-in's that is not installed, or that cannot be used.
+            UnknownTargetError: There is no such runtime.
+        """
+        name, by = self.manifest.runtime, self.manifest.plugins.get("runtime")
+        here = backends.RUNTIMES.plugin(name)
+        if by is not None and (here is None or here.distribution != by.partition(" ")[0]):
+            raise backends.RUNTIMES.refusal(name) or not_installed(self.folder, "runtime", name, by)
+        return backends.runtime(name)
+
     def altered(self) -> list[str]:
         """The sealed files that are missing or no longer what the manifest says."""
         return [name for name, seal in self.manifest.files.items() if _seal(self.folder / name) != seal]
@@ -223,7 +241,7 @@ class Bundle:
             MissingRuntimeError: The runtime is not installed, or tells no times of layers.
             BundleError: A sealed file was altered.
         """
-        runtime = backends.runtime(self.manifest.runtime)
+        runtime = self.runtime
         if not runtime.offers("profile"):
             timed = [n for n in backends.runtime_names() if backends.runtime(n).offers("profile")]
             raise MissingRuntimeError(
@@ -242,14 +260,13 @@ class Bundle:
 
     def _refuse_properties(self) -> None:
         """The manifest is not sealed, and some runtimes write files where a property says."""
-        runtime = backends.runtime(self.manifest.runtime)
-        if wrong := runtime.unknown_property(self.manifest.runtime_properties):
+        if wrong := self.runtime.unknown_property(self.manifest.runtime_properties):
             raise BundleError(f"{self.folder / MANIFEST}: {wrong}", mend="build the bundle again")
 
     def _load(self, part: backends.Part, threads: int) -> Any:
         self._refuse_altered()
         self._refuse_properties()
-        loaded = backends.runtime(self.manifest.runtime).part(part)
+        loaded = self.runtime.part(part)
         return loaded.load(
             self.folder,
             preprocess=self.manifest.preprocess,
@@ -271,7 +288,7 @@ class Bundle:
             BundleError: Its manifest sets a property that the runtime is not given.
         """
         self._refuse_properties()
-        part = backends.runtime(self.manifest.runtime).part("check")
+        part = self.runtime.part("check")
         report: backends.CheckReport = part.check(self.folder, properties=self.manifest.runtime_properties)
         return report
 
@@ -356,7 +373,11 @@ def read_manifest(folder: Path) -> Manifest:
         if (version == OLDEST and content.outputs) or len({*names}) < len(names):
             raise ValueError(f"outputs {', '.join(names)} of schema {version}")
         preprocess = Preprocess.from_json(content.preprocess)
-        if content.task not in tasks.names() or not 0 < content.threshold < 1:
+        if not tasks.TASKS.knows(content.task):
+            if by := content.plugins.get("task"):
+                raise not_installed(path, "task", content.task, by)
+            raise ValueError(f"there is no task {content.task!r}")
+        if not 0 < content.threshold < 1:
             raise ValueError(f"task {content.task!r} with the threshold {content.threshold}")
         batch = Batch.read(content.batch)
         if content.classes != len(content.labels):

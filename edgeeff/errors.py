@@ -77,8 +77,8 @@ class MissingRuntimeError(EdgeeffError):
     """A runtime or library that this work needs is not installed."""
 
 
-class PluginError(EdgeeffError):
-    """What an installed distribution adds to edgeeff cannot be used."""
+class PluginError(MissingRuntimeError):
+    """What an installed distribution adds to edgeeff cannot be used: it is as if it were not installed."""
 
 
 class OutputError(EdgeeffError):

@@ -37,7 +37,9 @@ from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.labels import given as given_labels
 from edgeeff.metrics import json_number, sqnr
+from edgeeff.pipeline import plugged
 from edgeeff.pipeline.build import tool_versions
+from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
 from edgeeff.pipeline.request import parts as request_parts
 from edgeeff.pipeline.resolve.folders import resolve_output
@@ -171,6 +173,8 @@ def emit(
         found = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
         hub = dict(zip([output.name for output in outputs], found.values(), strict=True))
         files |= verify.golden_files(inputs, hub, hub)
+    used = Used(wanted, meaning.task)
+    progress.warn_again(plugged.warnings([used]))
     manifest = Manifest(
         name=folder.name,
         model="foreign",
@@ -185,7 +189,8 @@ def emit(
         classes=classes,
         runtime_properties=wanted.runtime_properties,
         digests=_digests(path, wanted, preprocess),
-        tools=tool_versions(wanted),
+        tools=tool_versions(used),
+        plugins={what: plugin.origin for what, plugin in used.plugins().items()},
         files={},
         task=meaning.task,
         threshold=meaning.threshold,

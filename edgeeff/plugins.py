@@ -11,17 +11,18 @@ from __future__ import annotations
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from importlib import import_module, metadata
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from edgeeff.errors import PluginError
+from edgeeff import digests
+from edgeeff.errors import EdgeeffError, PluginError
 
 Kind = Literal["runtimes", "targets", "boards", "schemes", "steps", "tasks", "namings"]
 Thing = TypeVar("Thing")
@@ -82,10 +83,7 @@ class Plugin:
         top = sys.modules[self.module.partition(".")[0]]
         roots = [Path(p) for p in getattr(top, "__path__", ())]
         files = [f for root in roots for f in sorted(root.rglob("*.py"))] or [Path(str(top.__file__))]
-        whole = sha256()
-        for file in files:
-            whole.update(sha256(file.read_bytes()).digest())
-        return whole.hexdigest()
+        return digests.of_files(files)
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,36 @@ class Trouble:
         return self.plugin.error(self.why).what
 
 
+@contextmanager
+def blamed(plugin: Plugin | None) -> Iterator[None]:
+    """Errors inside are those of a plug-in; of none they pass through.
+
+    Raises:
+        PluginError: Instead of any other error of ours.
+    """
+    try:
+        yield
+    except EdgeeffError as error:
+        if plugin is None or isinstance(error, PluginError):
+            raise
+        raise plugin.error(error.what) from None
+
+
+def not_installed(place: Path, what: str, name: str, origin: str) -> PluginError:
+    """The error of a file whose runtime or task is of a plug-in that is not here.
+
+    Args:
+        place: The file or folder.
+        what: ``runtime`` or ``task``.
+        name: Of it.
+        origin: Distribution and version, as the file says.
+    """
+    return PluginError(
+        f"{place}: its {what} {name!r} is of {origin}, which is not installed",
+        mend=f"install {origin.partition(' ')[0]} from where you have it, if you trust it: pip install …",
+    )
+
+
 @dataclass(frozen=True)
 class _Failure:
     why: str
@@ -113,14 +141,18 @@ def entry_points(kind: Kind) -> list[Plugin]:
 
 def _places() -> tuple[str, ...]:
     """Where distributions may stand: a folder that somebody works in never adds one by lying there."""
-    return tuple(p for p in sys.path if p and Path(p) != Path.cwd())
+    here = str(Path.cwd())
+    return tuple(place for place in sys.path if place and place != here)
 
 
 @lru_cache(maxsize=4)
 def _entry_points(places: tuple[str, ...]) -> tuple[Plugin, ...]:
     found: dict[str, list[Plugin]] = {}
     for distribution in metadata.distributions(path=list(places)):
-        text = distribution.read_text("entry_points.txt") or ""
+        try:
+            text = distribution.read_text("entry_points.txt") or ""
+        except (OSError, ValueError):  # a damaged one is the installer's to repair, and says nothing of us
+            continue
         if "edgeeff." not in text:
             continue
         name = distribution.metadata["Name"] or "a distribution without a name"
@@ -173,9 +205,7 @@ class Finder(Generic[Thing]):
 
     def ours(self) -> list[str]:
         """The names of ours, sorted."""
-        places = import_module(self.package).__path__
-        modules = pkgutil.iter_modules(places)
-        return sorted(m.name for m in modules if m.name[0] != "_" and (m.ispkg or not self.folders))
+        return list(_modules(self.package, self.folders))
 
     def names(self) -> list[str]:
         """All names, sorted; what a plug-in adds is not imported, and may turn out to be of no use."""
@@ -185,6 +215,10 @@ class Finder(Generic[Thing]):
         """The names of all that can be used, sorted; what plug-ins add is imported."""
         theirs = self._theirs()
         return sorted([*self.ours(), *(name for name in theirs if not self._why_not(theirs[name]))])
+
+    def knows(self, name: str) -> bool:
+        """Whether there is one of that name; a plug-in's may turn out to be of no use."""
+        return name in self.ours() or name in self._theirs()
 
     def plugin(self, name: str) -> Plugin | None:
         """What adds it; None where it is ours, or there is none."""
@@ -200,10 +234,7 @@ class Finder(Generic[Thing]):
         plugin = self.plugin(name)
         if plugin is None:
             if name not in self.ours():
-                twice = [t for t in self.refused() if t.plugin.name == name]
-                if twice:
-                    raise twice[0].plugin.error(twice[0].why)
-                raise KeyError(name)
+                raise self.refusal(name) or KeyError(name)
             return self.read(import_module(f"{self.package}.{name}"), name)
         if why := self._why_not(plugin):
             raise plugin.error(why)
@@ -219,6 +250,10 @@ class Finder(Generic[Thing]):
         found = _refused(entry_points(self.kind), self.ours())
         return [trouble for trouble in found if wanted is None or trouble.plugin.name in wanted]
 
+    def refusal(self, name: str) -> PluginError | None:
+        """Why a name that is nobody's is disabled; None: nothing bears it."""
+        return next((t.plugin.error(t.why) for t in self.refused([name])), None)
+
     def troubles(self) -> list[Trouble]:
         """All that is disabled, and why; what plug-ins add is imported."""
         broken = [Trouble(p, why) for p in self._theirs().values() if (why := self._why_not(p))]
@@ -232,9 +267,10 @@ class Finder(Generic[Thing]):
         plugins = [p for name in sorted(set(names)) if (p := self.plugin(name)) and not self._why_not(p)]
         return [[p.name, p.distribution, p.version, p.sources()] for p in plugins]
 
-    def tools(self, names: Iterable[str]) -> dict[str, str]:
-        """Distribution and version of what plug-ins add of these, as a manifest's ``tools`` has them."""
-        return {p.distribution: p.version for name in sorted(set(names)) if (p := self.plugin(name))}
+    def everything(self) -> list[tuple[Plugin, str | None]]:
+        """All that plug-ins add, each with the reason why it is disabled, or None; it is imported."""
+        disabled = [(trouble.plugin, trouble.why) for trouble in self.troubles()]
+        return [*disabled, *((p, None) for p in self._theirs().values() if not self._why_not(p))]
 
     def _theirs(self) -> dict[str, Plugin]:
         plugins = entry_points(self.kind)
@@ -250,6 +286,12 @@ class Finder(Generic[Thing]):
         except ValueError as error:
             return str(error)
         return None
+
+
+@lru_cache(maxsize=16)
+def _modules(package: str, folders: bool) -> tuple[str, ...]:
+    modules = pkgutil.iter_modules(import_module(package).__path__)
+    return tuple(sorted(m.name for m in modules if m.name[0] != "_" and (m.ispkg or not folders)))
 
 
 def _refused(plugins: Collection[Plugin], ours: Collection[str]) -> list[Trouble]:
@@ -303,11 +345,27 @@ class Files:
                 found.append(Trouble(plugin, f"there is no TOML file in {folder}"))
         return [*found, *self.refused()]
 
+    def everything(self, load: Callable[[str], object]) -> list[tuple[Plugin, str | None]]:
+        """All that plug-ins add, each with the reason why it is disabled, or None; each file is read."""
+        found: list[tuple[Plugin, str | None]] = [(t.plugin, t.why) for t in self.troubles()]
+        for name, (_, plugin) in self._theirs().items():
+            try:
+                load(name)
+            except EdgeeffError as error:
+                found.append((plugin, error.what.removeprefix(plugin.error("").what)))
+            else:
+                found.append((plugin, None))
+        return found
+
     def refused(self, names: Iterable[str] | None = None) -> list[Trouble]:
         """The files that are disabled because their names are taken, of these names (None: all)."""
         wanted = None if names is None else set(names)
         found = _refused([p for p, _ in self._offered()], self.ours())
         return [trouble for trouble in found if wanted is None or trouble.plugin.name in wanted]
+
+    def refusal(self, name: str) -> PluginError | None:
+        """Why a name that is nobody's is disabled; None: nothing bears it."""
+        return next((t.plugin.error(t.why) for t in self.refused([name])), None)
 
     def _offered(self) -> list[tuple[Plugin, Path]]:
         """Every file of a plug-in, as a plug-in of the file's name."""
@@ -334,26 +392,21 @@ def _files(folder: Path) -> dict[str, Path]:
 def _folder(plugin: Plugin) -> Path | _Failure:
     """The folder of TOML files that an entry point names: a package's, or what an attribute says.
 
-    A package is found without being imported wherever Python's own path finder knows it.
+    Nothing of the package is imported: its top is found by Python's path finder, the rest by its folders.
     """
     if ":" in plugin.value:
         found = _loaded(plugin)
         if isinstance(found, _Failure):
             return found
         return Path(found) if isinstance(found, str | Path) else _Failure("its attribute is no path")
-    places: list[str] | None = list(_places())
-    spec = None
-    for part in range(1, plugin.module.count(".") + 2):
-        name = ".".join(plugin.module.split(".")[:part])
-        spec = PathFinder.find_spec(name, places)
-        if spec is None:
-            break
-        places = list(spec.submodule_search_locations or ())
-    if spec is None:  # an editable install may have a finder of its own
+    top, *below = plugin.module.split(".")
+    spec = PathFinder.find_spec(top, list(_places()))
+    if spec is None:  # an editable install may have a finder of its own, which imports nothing either
         try:
-            spec = find_spec(plugin.module)
+            spec = find_spec(top)
         except (Exception, SystemExit) as error:
             return _Failure(f"it fails to import: {type(error).__name__}: {error}")
-    if spec is None or not spec.submodule_search_locations:
-        return _Failure(f"there is no package {plugin.module}")
-    return Path(next(iter(spec.submodule_search_locations)))
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        if (folder := Path(location, *below)).is_dir():
+            return folder
+    return _Failure(f"there is no package {plugin.module}")

@@ -1,6 +1,7 @@
 """Targets and schemes: what a runtime on a device wants, as data.
 
-A target is one file of ``targets/``, a scheme one of ``targets/schemes/``. Adding either is adding a file.
+A target is one file of ``targets/``, a scheme one of ``targets/schemes/``. Adding either is adding a file,
+here or in another distribution (entry points ``edgeeff.targets``, ``edgeeff.schemes``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgeeff import regular, toml
 from edgeeff.errors import UnknownTargetError
+from edgeeff.plugins import Files, blamed
 
 InputType = Literal["float32", "uint8", "int8"]
 CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
@@ -149,9 +151,14 @@ def resources(folder: str) -> Path:
     return inside if inside.is_dir() else Path(__file__).parent.parent / folder
 
 
+#: Where targets and schemes are found.
+TARGETS = Files("targets", lambda: resources("targets"))
+SCHEMES = Files("schemes", lambda: resources("targets") / "schemes")
+
+
 def target_names() -> list[str]:
-    """The names of all targets, sorted."""
-    return sorted(path.stem for path in resources("targets").glob("*.toml"))
+    """The names of all targets, sorted: ours, and those of plug-ins."""
+    return list(TARGETS.paths())
 
 
 def load_target(name: str) -> Target:
@@ -159,13 +166,20 @@ def load_target(name: str) -> Target:
 
     Raises:
         UnknownTargetError: No such target, or its file cannot be understood.
+        PluginError: That is a plug-in's.
     """
-    path = Path(name) if name.endswith(".toml") else resources("targets") / f"{name}.toml"
-    if not regular.is_file(path) or not (name.endswith(".toml") or name in target_names()):
-        raise UnknownTargetError(
+    path = Path(name) if name.endswith(".toml") else TARGETS.paths().get(name)
+    if path is None or not regular.is_file(path):
+        raise TARGETS.refusal(name) or UnknownTargetError(
             f"no target named {name!r}",
             mend=f"choose one of {', '.join(target_names())}, or pass the path of a target's TOML file",
         )
+    plugin = None if name.endswith(".toml") else TARGETS.plugin(name)
+    with blamed(plugin):
+        return _target(path)
+
+
+def _target(path: Path) -> Target:
     content = toml.read(path, _TargetFile, UnknownTargetError)
     if (content.precision == "int8") != (content.scheme is not None):
         raise UnknownTargetError(
@@ -195,10 +209,17 @@ def load_scheme(name: str) -> Scheme:
     Raises:
         UnknownTargetError: No such scheme, or its file cannot be understood.
     """
-    folder = resources("targets") / "schemes"
-    known = sorted(path.stem for path in folder.glob("*.toml"))
+    known = SCHEMES.paths()
     if name not in known:  # not whether the file exists: a name may hold ../
-        raise UnknownTargetError(f"no scheme named {name!r}", mend=f"the schemes are {', '.join(known)}")
-    path = folder / f"{name}.toml"
-    content = toml.read(path, _SchemeFile, UnknownTargetError)
+        raise SCHEMES.refusal(name) or UnknownTargetError(
+            f"no scheme named {name!r}", mend=f"the schemes are {', '.join(known)}"
+        )
+    path = known[name]
+    with blamed(SCHEMES.plugin(name)):
+        content = toml.read(path, _SchemeFile, UnknownTargetError)
+        if content.zero_point != "any" and content.activation_type == "uint8":
+            raise UnknownTargetError(
+                f"{path}: uint8 activations that can be negative need a zero point",
+                mend='say zero_point = "any", or activation_type = "int8"',
+            )
     return Scheme(name=name, **{**content.model_dump(), "saturating_cpus": tuple(content.saturating_cpus)})

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.board import board_names, load_board, require_suited
+from edgeeff.board import BOARDS, board_names, load_board, require_suited
 from edgeeff.errors import OptionError
 from edgeeff.target import load_target, target_names
 
@@ -37,7 +37,7 @@ def board_file(tmp_path):
 
 def test_the_boards_that_there_are():
     jetsons = {"orin-nano", "orin-nx", "agx-orin", "xavier-nx", "agx-xavier", "thor"}
-    assert jetsons | {"rtx-30", "rtx-40", "rtx-50"} == set(board_names())
+    assert jetsons | {"rtx-30", "rtx-40", "rtx-50"} == set(BOARDS.ours())
     capabilities = {name: load_board(name).compute_capability for name in jetsons}
     assert capabilities == {
         **dict.fromkeys(["orin-nano", "orin-nx", "agx-orin"], "8.7"),

@@ -23,7 +23,7 @@ import edgeeff
 from edgeeff.backends import Runtime
 from edgeeff.bundle import Bundle
 from edgeeff.cli import application
-from edgeeff.target import load_target, target_names
+from edgeeff.target import TARGETS, load_target
 from edgeeff.zoo import architecture, catalog
 
 ROOT = Path(__file__).parent.parent
@@ -178,7 +178,7 @@ def test_every_file_has_its_line_in_the_architecture():
 
 def test_every_target_and_error_is_named():
     readme, architecture_text = inline(ROOT / "README.md"), inline(ROOT / "docs/architecture.md")
-    assert set(target_names()) <= set(readme)
+    assert set(TARGETS.ours()) <= set(readme)
     kinds = {name for name in dir(edgeeff.errors) if name.endswith("Error")} - {"EdgeeffError"}
     assert kinds <= set(architecture_text)
 

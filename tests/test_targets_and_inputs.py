@@ -16,7 +16,7 @@ from edgeeff.graph.model import expand_functions
 from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.quantization import quantize, recipe
 from edgeeff.quantization.rewrites import fold_preprocessing
-from edgeeff.target import Target, load_target, target_names
+from edgeeff.target import TARGETS, Target, load_target
 
 INPUTS = ("float32", "uint8", "int8")
 IMPOSSIBLE = {
@@ -52,7 +52,7 @@ def graph_for(lite0):
 
 
 @pytest.mark.parametrize("io", INPUTS)
-@pytest.mark.parametrize("name", target_names())
+@pytest.mark.parametrize("name", TARGETS.ours())
 def test_it_is_made_or_refused_before_any_work(name, io, graph_for, lite0):
     if (name, io) in IMPOSSIBLE:
         with pytest.raises(OptionError, match=f"{name} cannot take {io} input") as caught:

@@ -135,6 +135,10 @@ PASSING = {
 
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
+    "cli/doctor.py command": "tests/test_plugins.py",
+    "cli/targets.py command": "tests/test_plugins.py",
+    "pipeline/plugged.py warnings": "tests/test_plugins.py",
+    "zoo/namings/__init__.py warnings": "tests/test_plugins.py",
     "cli/import_result.py command": "tests/cli/test_import_result_verb.py",
     "diagnosis/__init__.py _held_out": "tests/cli/test_diagnose.py",
     "calibration/selection.py _only_judged": "tests/test_pipeline.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ def command(
     from edgeeff.cache import Cache
     from edgeeff.harness import machine
     from edgeeff.installing import install_line
+    from edgeeff.pipeline import plugged
     from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
 
     named = load_board(board) if board else None
@@ -35,10 +37,12 @@ def command(
         rows.append({"part": f"run {name}", "missing": missing, "install": runtime.install})
     missing = [] if find_spec("av") else ["av"]
     rows.append({"part": "read video", "missing": missing, "install": install_line("video")})
+    added = plugged.everything(with_steps=not absent)
     cache = Cache.default()
     size = sum(entry[2] for entry in cache.entries())
     if json:
         found = {"machine": here.to_json(), "parts": rows, "cache_bytes": size}
+        found["plugins"] = [{**asdict(plugin), "disabled": why} for plugin, why in added]
         if named:
             found["board"] = {**named.to_json(), "builds": [b.to_json() for b in planned]}
         console.as_json(found)
@@ -53,6 +57,12 @@ def command(
         made.add_row(row["part"], here_or_not, row["install"] if row["missing"] else "")
     console.table(made)
     console.plain(f"cache: {tables.megabytes(size)} (edgeeff cache ls)")
+    if any(why is None for _, why in added):
+        console.plain("")
+        console.table(tables.plugins(plugin for plugin, why in added if why is None))
+    for plugin, why in added:
+        if why is not None:
+            console.warn(plugin.error(why).what)
     if named:
         console.plain("")
         console.plain(tables.board_head(named))

@@ -20,7 +20,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
-    from edgeeff import backends, planned
+    from edgeeff import planned
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
@@ -31,9 +31,10 @@ def command(
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
     warnings += [damaged] if damaged else []
     warnings += (found or {}).get("warnings", [])
-    usage = backends.runtime(manifest.runtime).usage()
-    without = usage.lost(manifest.runtime_properties) if usage else None
+    without = None
     try:
+        usage = loaded.runtime.usage()
+        without = usage.lost(manifest.runtime_properties) if usage else None
         check = None if altered else loaded.check()
         unchecked = "files were altered" if altered else ""
     except MissingRuntimeError as error:
@@ -95,6 +96,13 @@ def _outputs(manifest: Any) -> str:
     return f"{what} of labels, each there from {meaning.threshold:g} on{absent} ({meaning.task})"
 
 
+def _size(bundle: Any) -> str:
+    try:
+        return tables.megabytes(tables.artifact_bytes(bundle))
+    except MissingRuntimeError as error:
+        return f"not known: {error.what}"
+
+
 def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:
     manifest = bundle.manifest
     height, width = manifest.preprocess.size
@@ -103,10 +111,11 @@ def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, che
         ("origin", manifest.origin or "not said"),
         ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
         ("outputs", _outputs(manifest)),
-        ("size", tables.megabytes(tables.artifact_bytes(bundle))),
+        ("size", _size(bundle)),
         ("mean, std", _normalisation(manifest.preprocess)),
         ("resize", f"{manifest.preprocess.interpolation}, centre crop {manifest.preprocess.crop:.3f}"),
         ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
+        *((what, by) for what, by in manifest.plugins.items()),
         ("check", check),
     ]
     if without is not None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.table import Table
-
-from edgeeff import backends
 
 if TYPE_CHECKING:
     from edgeeff.backends import LayerTime
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.pipeline.build import Built
+    from edgeeff.plugins import Plugin
 
 NOT_RUN = "NOT RUN"
 
@@ -33,10 +32,21 @@ def new(*columns: str, title: str | None = None) -> Table:
     return made
 
 
+def plugins(added: Iterable[Plugin]) -> Table:
+    """What other distributions add, a row for each kind of each."""
+    made = new("plug-in", "adds", "")
+    names: dict[tuple[str, str], list[str]] = {}
+    for plugin in added:
+        names.setdefault((plugin.origin, plugin.kind), []).append(plugin.name)
+    for (origin, kind), each in sorted(names.items()):
+        made.add_row(origin, kind, ", ".join(each))
+    return made
+
+
 def artifact_bytes(bundle: Bundle) -> int:
     """The size of the files that hold the network."""
     sealed, size = bundle.manifest.files, 0
-    for need in backends.runtime(bundle.manifest.runtime).artifact:
+    for need in bundle.runtime.artifact:
         names = (need,) if isinstance(need, str) else need
         size += sum((bundle.folder / name).stat().st_size for name in [n for n in names if n in sealed][:1])
     return size

@@ -7,15 +7,25 @@ from typing import Annotated
 import typer
 
 from edgeeff.cli import console, tables
+from edgeeff.errors import EdgeeffError
 
 
 def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the targets: runtime, precision, input type, and whether this machine can build them."""
     from edgeeff import backends
     from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
-    from edgeeff.target import load_target, target_names
+    from edgeeff.target import TARGETS, load_target, target_names
 
-    found = [load_target(name) for name in target_names()]
+    found, broken = [], []
+    for name in target_names():
+        try:
+            target = load_target(name)
+            found.append((target, backends.runtime(target.runtime)))
+        except EdgeeffError as error:
+            if TARGETS.plugin(name) is None:
+                raise
+            broken.append((name, error.what))
+    broken += [(trouble.plugin.name, trouble.text) for trouble in TARGETS.troubles()]
     if json:
         console.as_json(
             [
@@ -26,18 +36,20 @@ def command(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
                     "precision": t.precision,
                     "input": t.input,
                     "scheme": t.scheme.name if t.scheme else None,
-                    "missing": [*missing_for_build(), *backends.runtime(t.runtime).missing()],
+                    "missing": [*missing_for_build(), *runtime.missing()],
                 }
-                for t in found
+                for t, runtime in found
             ]
+            + [{"name": name, "disabled": why} for name, why in broken]
         )
-        return
-    made = tables.new("target", "precision", "runtime", "input", "can be built here", "what it is")
-    for t in found:
-        if missing_for_build():
-            here = f"no: {INSTALL_BUILD_WING}"
-        else:
-            absent = backends.runtime(t.runtime).missing()
-            here = f"no: {backends.runtime(t.runtime).install}" if absent else "yes"
-        made.add_row(t.name, t.precision, t.runtime, t.input, here, t.summary)
-    console.table(made)
+    else:
+        made = tables.new("target", "precision", "runtime", "input", "can be built here", "what it is")
+        for t, runtime in found:
+            if missing_for_build():
+                here = f"no: {INSTALL_BUILD_WING}"
+            else:
+                here = f"no: {runtime.install}" if runtime.missing() else "yes"
+            made.add_row(t.name, t.precision, t.runtime, t.input, here, t.summary)
+        console.table(made)
+    for _, why in broken:
+        console.warn(why)

@@ -22,8 +22,9 @@ from edgeeff.harness.record import record
 from edgeeff.images.survey import survey
 from edgeeff.labels import are_known, given
 from edgeeff.memory import give_back
-from edgeeff.pipeline import mixed, stages, steps
+from edgeeff.pipeline import mixed, plugged, stages, steps
 from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, takes_options
 from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
 from edgeeff.pipeline.resolve.images import in_files, paths, photos_line
@@ -45,7 +46,6 @@ from edgeeff.pipeline.stages.identity import identify
 from edgeeff.pipeline.verifying import verify_bundle
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.quantization import budget
-from edgeeff.target import Target
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11's; its users are annotations, which nothing evaluates
@@ -166,9 +166,16 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
         "version": steps.VERSION,
         "stages": stages.versions(),
     }
+    uses = {t.name: Used(t, work.meaning.task, work.recipe, identity.naming) for t in wanted}
+    progress.warn_again(plugged.warnings(uses.values()))
     keys = {
-        target.name: key_of(**inputs, tools=tool_versions(target), target=steps.target_facts(target))
-        for target in wanted
+        target: key_of(
+            **inputs,
+            tools=tool_versions(used),
+            plugins=used.facts(),
+            target=steps.target_facts(used.target),
+        )
+        for target, used in uses.items()
     }
     built, general = [], progress.warnings
     for target, folder in zip(wanted, folders, strict=True):
@@ -197,7 +204,8 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
                 classes=identity.classes,
                 runtime_properties=target.runtime_properties,
                 digests={"inputs": keys[target.name], **work.digests(hub)},
-                tools=tool_versions(target),
+                tools=tool_versions(uses[target.name]),
+                plugins={what: plugin.origin for what, plugin in uses[target.name].plugins().items()},
                 files={},
                 origin=whose(identity),
                 task=work.meaning.task,
@@ -275,9 +283,9 @@ def prepare(
     return steps.Work(source, preprocess, images, options, context, forced, meaning=meaning)
 
 
-def tool_versions(target: Target) -> dict[str, str]:
-    """The installed versions that the bytes of a bundle for the target depend on."""
-    return versions(*TOOLS, *backends.runtime(target.runtime).tools)
+def tool_versions(used: Used) -> dict[str, str]:
+    """The installed versions that the bytes of a bundle depend on."""
+    return versions(*TOOLS, *backends.runtime(used.target.runtime).tools) | used.tools()
 
 
 def _write(

@@ -26,6 +26,8 @@ from edgeeff.target import Scheme
 
 #: The smallest scale worth having; float32 can still hold its product with a weight's scale.
 _SMALLEST_SCALE = 1e-9
+#: How much higher the codes of a type are than those of int8.
+_SHIFT: Mapping[IntegerType, int] = {"int8": 0, "uint8": 128}
 
 
 def choose(
@@ -60,7 +62,8 @@ def choose(
         unsigned = site.nonnegative or not site.symmetric
         integer: IntegerType = scheme.nonnegative_type if unsigned else scheme.activation_type
         if site.fixed is not None:
-            chosen[name] = ActivationQuantization(*site.fixed, integer)
+            scale, zero_point = site.fixed  # of int8 codes; those of uint8 are 128 higher
+            chosen[name] = ActivationQuantization(scale, zero_point + _SHIFT[integer], integer)
         elif name in known:
             chosen[name] = known[name]
         elif name in given:
@@ -143,7 +146,7 @@ def known_inputs(
     return {
         input_name: input_quantization(preprocess, scheme),
         CENTRED: input_quantization(raw, scheme),
-        MEAN: fit(min(0.0, *mean), max(0.0, *mean), scheme.zero_point != "any", scheme.activation_type),
+        MEAN: fit(min(0.0, *mean), max(0.0, *mean), scheme.zero_point != "any", _input_type(scheme)),
     }
 
 
@@ -154,14 +157,22 @@ def input_quantization(preprocess: Preprocess, scheme: Scheme) -> ActivationQuan
     themselves, shifted, and quantising the input costs nothing.
     """
     mean, std = np.array(preprocess.mean), np.array(preprocess.std)
+    integer = _input_type(scheme)
     low, high = float(((0 - mean) / std).min()), float(((255 - mean) / std).max())
     if (mean == mean[0]).all() and (std == std[0]).all() and mean[0] == round(mean[0]):
         scale = _float32(1 / std[0])
         if scheme.zero_point == "any":
-            return ActivationQuantization(scale, int(mean[0]) - 128, "int8")
-        if 127 <= mean[0] <= 128:  # at most one end's last pixel value is clipped by one level
+            shifted = int(mean[0]) - 128 + _SHIFT[integer]
+            return ActivationQuantization(scale, shifted, integer)
+        # At most one end's last pixel value is clipped by one level.
+        if integer == "int8" and 127 <= mean[0] <= 128:
             return ActivationQuantization(scale, 0, "int8")
-    return fit(low, high, scheme.zero_point != "any", scheme.activation_type)
+    return fit(low, high, scheme.zero_point != "any", integer)
+
+
+def _input_type(scheme: Scheme) -> IntegerType:
+    """Where a zero point may lie anywhere, a tensor with negative values takes the type of the others."""
+    return scheme.nonnegative_type if scheme.zero_point == "any" else scheme.activation_type
 
 
 def _float32(value: float) -> float:

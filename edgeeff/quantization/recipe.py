@@ -3,7 +3,7 @@
 summary = "…"
 
 [[step]]
-use = "ranges"                   # a module of steps/
+use = "ranges"                   # a module of steps/, or a step of a plug-in
 activation = "unbounded"         # only for networks whose activation is (Swish); "bounded": ReLU6
 swish = "whole"                  # only for schemes that quantise nothing inside Swish; else "steps"
 method = "weighted"              # the step's own arguments
@@ -12,17 +12,16 @@ method = "weighted"              # the step's own arguments
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from edgeeff import regular, toml
 from edgeeff.errors import OptionError
+from edgeeff.plugins import Finder
 from edgeeff.quantization import steps
 
 if TYPE_CHECKING:  # torch stays unloaded until a step is taken
@@ -54,8 +53,13 @@ class Step:
 
     def __call__(self, draft: Draft) -> Draft:
         """Do it."""
-        result: Draft = _step(self.use)(draft, **self.arguments)
+        result: Draft = _module(self.use).apply(draft, **self.arguments)
         return result
+
+    def asks_gain(self) -> bool:
+        """Whether it will ask what the logits make of noise: its module's ``asks_gain``, if it has one."""
+        asks = getattr(_module(self.use), "asks_gain", None)
+        return asks is not None and bool(asks(**self.arguments))
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,13 @@ class Recipe:
 
     def asks_gain(self, bounded: bool, swish: str) -> bool:
         """Whether a step will ask what the logits make of noise."""
-        return any(
-            step.use == "equalise"
-            or (step.use == "ranges" and step.arguments.get("method", "weighted") == "weighted")
-            for step in self.steps
-            if step.concerns(bounded, swish)
-        )
+        return any(step.asks_gain() for step in self.steps if step.concerns(bounded, swish))
 
     def to_json(self) -> list[dict[str, Any]]:
         """What a key depends on."""
-        return [{**vars(step), "arguments": dict(step.arguments)} for step in self.steps]
+        named = [{**vars(step), "arguments": dict(step.arguments)} for step in self.steps]
+        facts = STEPS.facts(step.use for step in self.steps)
+        return [*named, {"plugins": facts}] if facts else named
 
     def with_ranges(self, method: str) -> Recipe:
         """The same recipe with another estimator of ranges."""
@@ -114,8 +115,8 @@ def names() -> list[str]:
 
 
 def step_names() -> list[str]:
-    """All steps, sorted."""
-    return sorted(module.name for module in iter_modules(steps.__path__))
+    """All steps, sorted: the modules of ``steps``, and those of plug-ins."""
+    return STEPS.names()
 
 
 def load(name: str) -> Recipe:
@@ -137,7 +138,7 @@ def load(name: str) -> Recipe:
 
 def _step_of(table: _StepTable, path: Path, checked: bool) -> Step:
     if table.use not in step_names():
-        raise OptionError(
+        raise STEPS.refusal(table.use) or OptionError(
             f"{path}: no step named {table.use!r}", mend=f"choose from {', '.join(step_names())}"
         )
     given = table.model_extra or {}
@@ -152,14 +153,28 @@ def _step_of(table: _StepTable, path: Path, checked: bool) -> Step:
     return Step(table.use, table.activation, table.swish, given)
 
 
-def _step(use: str) -> Callable[..., Draft]:
-    apply: Callable[..., Draft] = import_module(f"{steps.__name__}.{use}").apply
-    return apply
+def _checked(module: Any, name: str) -> Any:
+    if not callable(getattr(module, "apply", None)):
+        raise ValueError(f"{module.__name__} has no function apply")
+    return module
+
+
+#: Where steps are found. Their modules load torch, so none is imported before it is taken.
+STEPS = Finder("steps", steps.__name__, _checked)
+
+
+def _module(use: str) -> Any:
+    """A step's module.
+
+    Raises:
+        PluginError: It is a plug-in's, and cannot be used.
+    """
+    return STEPS.get(use)
 
 
 def _arguments(use: str) -> type[BaseModel]:
     """A step's keyword arguments as a model that checks them: its signature says names and types."""
-    signature = inspect.signature(_step(use), eval_str=True)
+    signature = inspect.signature(_module(use).apply, eval_str=True)
     fields = {
         p.name: (p.annotation, p.default) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY
     }

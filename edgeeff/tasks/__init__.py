@@ -20,16 +20,15 @@ numpy alone is needed here: a device reads its bundles with it.
 from __future__ import annotations
 
 import math
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import OptionError
+from edgeeff.plugins import Finder
 from edgeeff.tasks._fidelity import Fidelity as Fidelity
 from edgeeff.tasks._fidelity import compared as compared
 from edgeeff.tasks._fidelity import lowest as lowest
@@ -118,9 +117,20 @@ class Task(Protocol):
     answers: Callable[[Array, int | None, float], list[int]]
 
 
+def _task(module: Any, name: str) -> Task:
+    absent = [fact for fact in get_type_hints(Task) if not hasattr(module, fact)]
+    if absent:
+        raise ValueError(f"{module.__name__} has no {' and no '.join(absent)}")
+    return cast(Task, module)
+
+
+#: Where tasks are found.
+TASKS = Finder("tasks", __name__, _task)
+
+
 def names() -> list[str]:
-    """The tasks, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+    """The tasks that can be used, sorted: the files of this folder, and those of plug-ins."""
+    return TASKS.usable()
 
 
 def room(name: str) -> Task:
@@ -129,9 +139,10 @@ def room(name: str) -> Task:
     Raises:
         OptionError: There is no such task.
     """
-    if name not in names():
-        raise OptionError(f"no task {name!r}", mend=f"choose one of {', '.join(names())}")
-    return cast(Task, import_module(f"{__name__}.{name}"))
+    try:
+        return TASKS.get(name)
+    except KeyError:
+        raise OptionError(f"no task {name!r}", mend=f"choose one of {', '.join(names())}") from None
 
 
 @dataclass(frozen=True)

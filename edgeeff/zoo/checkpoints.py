@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError, MissingFileError
-from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, origin, taps
+from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, namings, origin, taps
 from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.conventions import Conventions
@@ -122,10 +122,10 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     found = replace(
         found,
         conventions=conventions,
-        doubt=None if _by_timm(fitted.naming, file) else found.doubt,
+        doubt=None if _by_its_library(fitted.naming, file) else found.doubt,
         notes=(*file.lines, *accounted.notes, *([headless.unused(fitted.unused)] if fitted.unused else [])),
         assumed=(*found.assumed, *accounted.assumed),
-        warnings=(*found.warnings, *file.warnings, *accounted.warnings,
+        warnings=(*found.warnings, *namings.warnings(), *file.warnings, *accounted.warnings,
             *_contradictions(file, spec, None if tapped else classes),
             *_not_taken(file, found.said),
                   *_two_normalisations(file, accounted)),
@@ -145,9 +145,10 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     )
 
 
-def _by_timm(naming: str, file: WeightsFile) -> bool:
-    """Whether timm itself wrote the file: it says the variant, and how its photos are evaluated."""
-    return naming == "timm" and file.said is not None and {"crop", "interpolation"} <= file.preprocess.keys()
+def _by_its_library(naming: str, file: WeightsFile) -> bool:
+    """Whether the library itself wrote the file: it says the variant, and how its photos are evaluated."""
+    written = namings.naming(naming).written
+    return bool(written) and file.said is not None and written <= file.preprocess.keys()
 
 
 def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int | None) -> list[str]:

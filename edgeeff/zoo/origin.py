@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, cast, get_args
 
 from edgeeff.preprocess import Interpolation, Preprocess
@@ -107,7 +106,7 @@ def of(
             ``interpolation`` and ``squash``; it goes before the library's habits.
         channels: Of the network's input.
     """
-    found: Origin = import_module(f"{namings.__name__}.{naming}").origin(spec, said)
+    found: Origin = namings.naming(naming).origin(spec, said)
     preprocess = _of_channels(preprocess, channels)
     told = _said(for_channels(found.preprocess, channels), preprocess)
     known = {option for option in ("mean", "crop", "size") if option in preprocess}

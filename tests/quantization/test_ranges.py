@@ -135,7 +135,7 @@ def test_choice_by_site(schemes):
     assert (found["signed"].type, found["signed"].zero_point) == ("int8", 0)
     assert (found["clipped"].type, found["clipped"].zero_point) == ("uint8", 0)
     assert found["clipped"].scale == np.float32(np.abs(values).astype(np.float32).max() / 255)
-    assert (found["gate"].scale, found["gate"].zero_point) == (1 / 256, -128)
+    assert found["gate"] == ActivationQuantization(1 / 256, 0, "uint8")  # fixed is said in codes of int8
     assert found["input"] is known["input"]
 
 

@@ -20,6 +20,12 @@ from edgeeff.quantization.draft import F64, Draft
 from edgeeff.quantization.rewrites import equalise
 
 
+def asks_gain(**arguments: float) -> bool:
+    """Always."""
+    del arguments
+    return True
+
+
 def apply(
     draft: Draft,
     *,

@@ -12,6 +12,12 @@ from edgeeff.quantization import estimators, ranges
 from edgeeff.quantization.draft import Draft
 
 
+def asks_gain(*, method: str = "weighted", tail: float = 0.0) -> bool:
+    """Whether the method weighs errors by what the logits make of them."""
+    del tail
+    return method == "weighted"
+
+
 def apply(
     draft: Draft, *, method: str = "weighted", tail: Annotated[float, Field(ge=0, lt=0.5)] = 1e-4
 ) -> Draft:

@@ -24,7 +24,6 @@ from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.heads import Head, HeadError, Layer, straighten
 
 _SHOWN = 3  # tensors named in a message
-_USUAL = {"torchvision": "1"}  # where a library's own classifier is no Linear, the place of the Linear in it
 _WAYS = (
     "if the network computes with them, export it to ONNX and pass that, or pass module:callable with "
     "--trust-checkpoint; if it does not, "
@@ -102,7 +101,7 @@ def account(
         built, strays = headless.left_out(trunk, prefix, places, strays, head)
         places = []
     else:
-        built = _head(places, chosen, head, ordered, path, _USUAL.get(naming, ""))
+        built = _head(places, chosen, head, ordered, path, namings.naming(naming).classifier_at)
     return Accounted(
         naming,
         prefix,

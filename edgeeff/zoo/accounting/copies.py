@@ -43,7 +43,8 @@ def network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict
     naming = namings.detect(keys)
     if naming is None:
         raise CheckpointError(
-            f"{path} is no EfficientNet in a naming that is known: its tensors are {', '.join(keys[:3])}",
+            f"{path} is no EfficientNet in a naming that is known: its tensors are {', '.join(keys[:3])}"
+            + "".join(f"; {disabled}" for disabled in namings.warnings()),
             mend=f"rename the tensors to one of the namings {', '.join(namings.names())}, "
             "or export the network to ONNX and pass that",
         )

@@ -1,6 +1,7 @@
 """How other libraries name the tensors of the same networks: one file for each naming, found by listing.
 
-A naming is a module with two functions. ``origin(spec, said)`` is what :func:`edgeeff.zoo.origin.of` tells of
+A naming is a module of this folder, or one that an entry point ``edgeeff.namings`` of another distribution
+names, with two functions. ``origin(spec, said)`` is what :func:`edgeeff.zoo.origin.of` tells of
 the library. ``translate(key, architecture) -> str | None`` is
 
 - our name of the tensor that the library calls ``key``; an empty string if the library has it and we need
@@ -9,18 +10,22 @@ the library. ``translate(key, architecture) -> str | None`` is
   stage. It need not hold the tensor: a key of block 99 translates to a name that no network has, so that
   a checkpoint of another variant can be told by what does not fit;
 - a head that replaced the classifier is ``classifier.<layer>.<part>``, with any number of layers.
+
+Beside them it may hold ``CLASSIFIER_AT``, the place of the Linear in the library's own classifier where that
+is no Linear alone (``"1"``), and ``WRITTEN``, the fields of preprocessing that the library itself writes into
+its files: one that has them, and says its variant, leaves no doubt of how it was made.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
-from typing import cast
+from typing import Any
 
+from edgeeff.plugins import Finder
 from edgeeff.zoo.architecture import Architecture
+from edgeeff.zoo.spec import ModelSpec
 
 _ANY = Architecture(stem=0, blocks=(), head=0)  # whether a naming knows a key depends on no architecture
 
@@ -40,9 +45,47 @@ class Translation:
     unexpected: list[str]
 
 
+@dataclass(frozen=True)
+class Naming:
+    """What a naming's module holds; ``origin`` gives an :class:`edgeeff.zoo.origin.Origin`."""
+
+    translate: Callable[[str, Architecture], str | None]
+    origin: Callable[[ModelSpec, str | None], Any]
+    classifier_at: str = ""
+    written: frozenset[str] = frozenset()
+
+
+def _naming(module: Any, name: str) -> Naming:
+    if absent := [n for n in ("translate", "origin") if not callable(getattr(module, n, None))]:
+        raise ValueError(f"{module.__name__} has no function {' and no '.join(absent)}")
+    at, written = getattr(module, "CLASSIFIER_AT", ""), getattr(module, "WRITTEN", ())
+    if not isinstance(at, str) or isinstance(written, str) or not all(isinstance(w, str) for w in written):
+        raise ValueError(f"CLASSIFIER_AT of {module.__name__} is no text, or WRITTEN no names of fields")
+    return Naming(module.translate, module.origin, at, frozenset(written))
+
+
+#: Where namings are found.
+NAMINGS = Finder("namings", __name__, _naming)
+
+
 def names() -> list[str]:
-    """The namings, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+    """The namings that can be used, sorted: the files of this folder, and those of plug-ins."""
+    return NAMINGS.usable()
+
+
+def naming(name: str) -> Naming:
+    """A naming by its name, of :func:`names`."""
+    return NAMINGS.get(name)
+
+
+def facts() -> list[list[str]]:
+    """What reading a checkpoint depends on beside our code: namings of plug-ins, disabled ones too."""
+    return [*NAMINGS.facts(NAMINGS.names()), *([text] for text in warnings())]
+
+
+def warnings() -> list[str]:
+    """A sentence for each naming of a plug-in that is disabled: a checkpoint may be in it."""
+    return [trouble.text for trouble in NAMINGS.troubles()]
 
 
 def detect(keys: Collection[str]) -> str | None:
@@ -71,13 +114,13 @@ def translate(naming: str, keys: Collection[str], architecture: Architecture) ->
 
 def ours_of(naming: str, tail: str, architecture: Architecture = _ANY) -> str | None:
     """Our name of one key without its prefix, as the naming's ``translate`` gives it."""
-    return _translator(naming)(tail, architecture)
+    return NAMINGS.get(naming).translate(tail, architecture)
 
 
 @lru_cache(maxsize=16)  # the same file is held against every network of the zoo
 def networks(naming: str, keys: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """The keys that a naming knows, by their prefix: prefix → key → what follows it."""
-    translate_one = _translator(naming)
+    translate_one = NAMINGS.get(naming).translate
     found: dict[str, dict[str, str]] = {}
     for key in keys:
         start = 0
@@ -87,8 +130,3 @@ def networks(naming: str, keys: tuple[str, ...]) -> dict[str, dict[str, str]]:
                 break
             start = key.find(".", start) + 1 or -1
     return found
-
-
-def _translator(naming: str) -> Callable[[str, Architecture], str | None]:
-    module = import_module(f"{__name__}.{naming}")
-    return cast(Callable[[str, Architecture], str | None], module.translate)

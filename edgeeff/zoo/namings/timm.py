@@ -12,6 +12,7 @@ from edgeeff.zoo.namings._places import HEAD, UNNEEDED, block_at, in_head, nowhe
 from edgeeff.zoo.origin import Alternative, Doubt, Origin
 from edgeeff.zoo.spec import IMAGENET, PLUS_MINUS_ONE, Channels, ModelSpec
 
+WRITTEN = ("crop", "interpolation")
 _NETWORK = {
     "conv_stem": "stem.conv",
     "bn1": "stem.norm",

@@ -12,6 +12,7 @@ from edgeeff.zoo.namings._places import HEAD, UNNEEDED, block_at, in_head, layer
 from edgeeff.zoo.origin import Origin
 from edgeeff.zoo.spec import IMAGENET, PLUS_MINUS_ONE, ModelSpec
 
+CLASSIFIER_AT = "1"  # behind a Dropout
 _CONV_NORM = ("conv", "norm")
 _SQUEEZE = {"fc1": "reduce", "fc2": "expand"}
 

@@ -100,6 +100,7 @@ class Identity:
         said: What of the preprocessing the source itself says: names of fields.
         doubt: A guess that the images may settle; a warning where they do not.
         outputs: The features that are put out; none: a classifier's logits.
+        naming: Whose names its tensors have (a naming of ``namings``); empty where they are read by no name.
     """
 
     kind: str
@@ -119,6 +120,7 @@ class Identity:
     said: tuple[str, ...] = ()
     doubt: Doubt | None = None
     outputs: tuple[Tapped, ...] = ()
+    naming: str = ""
 
     def to_json(self) -> str:
         """As JSON, for the cache."""

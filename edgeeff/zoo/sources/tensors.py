@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff import digests, regular
-from edgeeff.zoo import catalog, checkpoint_options, taps
+from edgeeff.zoo import catalog, checkpoint_options, namings, taps
 from edgeeff.zoo.conventions import Conventions, Size
 from edgeeff.zoo.origin import Doubt, Origin
 from edgeeff.zoo.sources import Asked, Identity
@@ -42,8 +42,12 @@ def files(source: str) -> list[Path]:
 
 
 def digest(asked: Asked, source: str) -> str:
-    """SHA-256 over the content of the file, or of all files of the folder with their names."""
-    return digests.of_files(files(source))
+    """SHA-256 over the content of the file, or of all files of the folder with their names.
+
+    Where plug-ins add namings, also over what they are: what is read depends on them.
+    """
+    found, facts = digests.of_files(files(source)), namings.facts()
+    return digests.of_bytes(repr((found, facts)).encode()) if facts else found
 
 
 def identify(asked: Asked, source: str) -> Identity:
@@ -74,6 +78,7 @@ def identify(asked: Asked, source: str) -> Identity:
         doubt=_doubt(asked, checkpoint, conventions, size),
         ends_in=checkpoint.ends_in,
         outputs=tuple(Tapped.of(tap) for tap in checkpoint.taps),
+        naming=checkpoint.naming,
     )
 
 
