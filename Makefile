@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test fuzz test-all test-parity test-bindings lint floors options bench clean
 
-$(VENV)/.installed: pyproject.toml constraints.txt scripts/install
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/install tests/plugin/pyproject.toml
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
 	touch $@
 
