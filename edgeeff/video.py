@@ -133,6 +133,10 @@ def frames(source: str, tally: Tally | None = None, *, turn: bool = False) -> It
             if not container.streams.video:
                 raise ImageError(f"{source} holds no video", mend="pass a file with a video stream")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ImageError(
+                    f"{source} is of a codec that is not known here", mend="convert it with ffmpeg"
+                )
             _refuse_large(source, stream.codec_context)
             clock = _Clock(stream, timed=not camera and _tells_time(container, stream))
             tally.expected = None if camera else _expected(container, stream)

@@ -7,7 +7,6 @@ may say which is which; in other lists the path comes first, and a comma, semico
 from __future__ import annotations
 
 import csv
-import glob
 import os
 import re
 from collections.abc import Sequence
@@ -111,7 +110,8 @@ def _refuse_no_files(pictures: Sequence[Picture], path: Path) -> None:
         return
     first = pictures[0]
     name = first.path.name
-    named = sorted(p.name for p in first.path.parent.glob(f"{glob.escape(name)}.*") if p.stem == name)
+    there = first.path.parent.iterdir() if regular.is_folder(first.path.parent) else ()
+    named = sorted(other.name for other in there if other.stem == name)
     like = [other for other in named if suffixes.is_image(other)]
     raise MissingFileError(
         f"{path}: no line names a file that is there; {first.place} is taken to name {first.path}",

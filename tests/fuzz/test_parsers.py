@@ -7,49 +7,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from PIL import Image
 
-from edgeeff import labels, planned
+from edgeeff import labels, planned, video
+from edgeeff.backends.tensorrt import results
+from edgeeff.board import load_board
 from edgeeff.bundle import Bundle
-from edgeeff.errors import BundleError, EdgeeffError
-from edgeeff.images import open_images
+from edgeeff.errors import BundleError
+from edgeeff.images import decode, open_images
+from edgeeff.pipeline import tuning
+from edgeeff.pipeline.request import config
 from edgeeff.preprocess import Preprocess
+from edgeeff.quantization import foreign, recipe
 from edgeeff.recipes import open_source
 from edgeeff.target import load_target
 from edgeeff.unpacking import npy
-
-EXAMPLES = int(os.environ.get("EDGEEFF_FUZZ", "60"))
-#: What is put in place of a value, or of some characters.
-VALUES = [
-    None,
-    True,
-    0,
-    -64,
-    1,
-    10**9,
-    10**400,
-    1e308,
-    float("inf"),
-    float("nan"),
-    "",
-    "x",
-    [],
-    {},
-    [[]],
-    "²",
-]
-SNIPPETS = [
-    b"\0", b"\xff\xfe", b"\x9b31m", "²٣".encode(), b"9" * 20, b"9" * 5000, b"-1", b"nan", b"inf", b"[" * 2000,
-    b"{", b'"', b"'", b"\\", b"\r", b"\n\n", b",", b";", b"\t", b"=", b"../", b".", b"**a", b"/dev/zero", b"",
-]  # fmt: skip
 
 MANIFEST = {
     "schema_version": 1,
@@ -83,7 +61,72 @@ path = "."
 pattern = ["*.png", "**/*.jpg"]
 label = '^(\\d+)'
 """
-TARGET = (Path(__file__).parents[2] / "targets" / "cpu-int8.toml").read_bytes()
+ROOT = Path(__file__).parents[2]
+TARGET = (ROOT / "targets" / "cpu-int8.toml").read_bytes()
+TUNING = {
+    "schema_version": 1,
+    "model": "b0",
+    "machine": {},
+    "targets": {
+        "cpu-int8": {
+            "chosen": "default",
+            "measured": [{"variant": "default", "cpu_ms": 1.0, "ratio": 1.0, "interval": [0.9, 1.1]}],
+        }
+    },
+}
+CONFIG = """model = "b0"
+targets = ["cpu-int8"]
+calibration = "photos"
+size = [64, 64]
+golden = 4
+"""
+AIMET = {
+    "version": "0.6.1",
+    "activation_encodings": {
+        "a": [
+            {
+                "min": -1.0,
+                "max": 1.0,
+                "scale": 0.00784,
+                "offset": -128,
+                "bitwidth": 8,
+                "is_symmetric": "False",
+            }
+        ]
+    },
+    "param_encodings": {},
+}
+CACHE = b"TRT-8603-EntropyCalibration2\ninput: 3c010a14\nstem: 3d810a14\n"
+IDENTITY = {"tensorrt": "10.3.0", "compute_capability": "8.7", "l4t": "36.4.3"}
+GOLDEN = {
+    "images": 4, "sqnr_hub_db": 31.5, "agreement_hub": 1.0, "sqnr_float_db": 27.0, "agreement_float": 0.75,
+    "tolerance_db": 19.0, "passed": True,
+}  # fmt: skip
+TIMES = {"p50": 1.2, "p90": 1.3, "p99": 1.9}
+MOMENT = {"gpu_hz": None, "emc_hz": 2e9, "temperatures_c": {"gpu-thermal": 48.5}}
+ENGINE = {"precision": "int8", "onnx": "model.qdq.onnx", "onnx_sha256": "0" * 64, "strongly_typed": False}
+RESULT = {
+    "schema_version": 1,
+    "bundle": "x",
+    "manifest_sha256": "0" * 64,
+    "measured_at": "2026-11-22T08:00:00Z",
+    "board": "NVIDIA Jetson Orin Nano",
+    **IDENTITY,
+    "engines": {"int8": {**IDENTITY, **ENGINE, "engine_sha256": "0" * 64}},
+    "golden": {"int8": GOLDEN},
+    "passed": True,
+    "latency": {
+        "runs": 500,
+        "rounds": 25,
+        "int8": {"host_ms": TIMES, "gpu_ms": TIMES},
+        "fp16": None,
+        "ratio": None,
+        "spin_wait": True,
+        "no_cuda_graph": {"int8": ""},
+    },
+    "power": None,
+    "clocks": {"power_mode": "15W", "pinned": True, "before": MOMENT, "after": MOMENT},
+}
 
 
 def _npz() -> bytes:
@@ -98,11 +141,41 @@ def _npy() -> bytes:
     return held.getvalue()
 
 
+def _picture(form: str) -> bytes:
+    held = io.BytesIO()
+    shades = np.arange(24 * 20 * 3, dtype=np.uint8).reshape(24, 20, 3)
+    Image.fromarray(shades).save(held, form)
+    return held.getvalue()
+
+
+def _clip() -> bytes:
+    held = io.BytesIO()
+    with av.open(held, "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        for number in range(4):
+            image = np.full((32, 32, 3), 40 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode(None))
+    return held.getvalue()
+
+
+def _decoded(path: Path) -> object:
+    opened = open_images(path)
+    return [decode(picture, FIT) for picture in opened.pictures]
+
+
+def _frames(path: Path) -> object:
+    tally = video.Tally()
+    return [frame.number for frame in video.frames(str(path), tally)], tally.warnings(str(path))
+
+
 def _manifest(path: Path) -> object:
     bundle = Bundle.load(path.parent)
     return bundle.altered(), bundle.manifest.meaning, bundle.manifest.to_json()
 
 
+FIT = Preprocess((8, 8), (1.0,) * 3, (2.0,) * 3)
 #: The file's name, what is right, and what reads it.
 KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "manifest": ("manifest.json", json.dumps(MANIFEST).encode(), _manifest),
@@ -116,64 +189,33 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "labels.csv": ("l.csv", b"index,label\n0,cat\n1,dog\n", labels.read),
     "recipe": ("r.toml", RECIPE.encode(), open_source),
     "target": ("t.toml", TARGET, lambda path: load_target(str(path))),
+    "board": ("b.toml", (ROOT / "boards" / "thor.toml").read_bytes(), lambda path: load_board(str(path))),
+    "steps": (
+        "r.toml",
+        (ROOT / "edgeeff" / "quantization" / "recipes" / "max.toml").read_bytes(),
+        lambda path: recipe.load(str(path)),
+    ),
+    "configuration": ("edgeeff.toml", CONFIG.encode(), config.read),
+    "tuning": ("tuning.json", json.dumps(TUNING).encode(), tuning.read),
+    "result": ("verify.json", json.dumps(RESULT).encode(), results.read),
+    "encodings": ("e.json", json.dumps(AIMET).encode(), foreign.read),
+    "calibration cache": ("calib.cache", CACHE, foreign.read),
+    "png": ("p.png", _picture("PNG"), _decoded),
+    "jpeg": ("a.jpg", _picture("JPEG"), _decoded),
+    "tiff": ("a.tif", _picture("TIFF"), _decoded),
+    "gif": ("a.gif", _picture("GIF"), _decoded),
+    "webp": ("a.webp", _picture("WEBP"), _decoded),
+    "bmp": ("a.bmp", _picture("BMP"), _decoded),
+    "video": ("a.avi", _clip(), _frames),
 }
 
 
-def mutated(content: bytes, number: int) -> bytes:
-    """One to four changes of bytes: cut off, overwritten, left out, doubled, or a snippet put in."""
-    rng = random.Random(number)
-    data = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(data) + 1)
-        length = rng.choice((1, 1, 2, 8))
-        change = rng.randrange(6)
-        if change == 0:
-            del data[at:]
-        elif change == 1:
-            data[at : at + length] = rng.randbytes(length)
-        elif change == 2:
-            del data[at : at + length]
-        elif change == 3:
-            data[at:at] = data[at : at + 8 * length]
-        else:
-            data[at : at + length] = rng.choice(SNIPPETS)
-    return bytes(data)
-
-
-def retyped(value: object, rng: random.Random) -> object:
-    """JSON with one of its values replaced, left out or given another name."""
-    if not isinstance(value, dict | list) or not value or rng.random() < 0.2:
-        return rng.choice(VALUES)
-    if isinstance(value, list):
-        at = rng.randrange(len(value))
-        return [retyped(v, rng) if i == at else v for i, v in enumerate(value)]
-    key = rng.choice(list(value))
-    if rng.random() < 0.15:
-        return {rng.choice(("", "\x1b[31m", "../x", k)) if k == key else k: v for k, v in value.items()}
-    return {k: retyped(v, rng) if k == key else v for k, v in value.items()}
-
-
-def read_or_refused(kind: str, content: bytes, folder: Path) -> None:
-    name, _, read = KINDS[kind]
-    path = folder / name
-    path.write_bytes(content)
-    try:
-        read(path)
-    except EdgeeffError as error:
-        assert error.what and error.mend
-
-
-def tries(test: Callable[..., None]) -> Callable[..., None]:
-    """Seeded numbers of mutations, as many as are asked for."""
-    setting = settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
-    decorated: Callable[..., None] = setting(given(number=st.integers(0, 2**48))(test))
-    return decorated
+#: What was found, and is refused since.
+FOUND = {
+    "a name that no file can have": ("list", b"a.png" + b"9" * 5000 + b",0\n"),
+    "a path that no file can have": ("table", b"path,class\n" + b"9" * 5000 + b",cat\n"),
+    "a home that nobody has": ("table", b"path,class\n~nobody/x.png,cat\n"),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -186,13 +228,19 @@ def test_what_is_right_is_read(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@tries
-def test_changed_bytes(kind, number, tmp_path):
-    read_or_refused(kind, mutated(KINDS[kind][1], number), tmp_path)
+def test_changed_bytes(kind, fuzz, bytes_changed, tmp_path):
+    name, content, read = KINDS[kind]
+    fuzz(bytes_changed, read, tmp_path / name, content)
 
 
-@pytest.mark.parametrize("kind", ["manifest", "plan", "labels.json"])
-@tries
-def test_other_types(kind, number, tmp_path):
-    content = json.loads(KINDS[kind][1])
-    read_or_refused(kind, json.dumps(retyped(content, random.Random(number))).encode(), tmp_path)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][0].endswith(".json")])
+def test_other_types(kind, fuzz, types_changed, tmp_path):
+    name, content, read = KINDS[kind]
+    fuzz(types_changed, read, tmp_path / name, content)
+
+
+@pytest.mark.parametrize("found", FOUND)
+def test_what_was_found(found, tried, tmp_path):
+    kind, content = FOUND[found]
+    name, _, read = KINDS[kind]
+    tried(read, tmp_path / name, content)
