@@ -77,6 +77,26 @@ class Verification:
             "warnings": list(self.warnings),
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Verification:
+        """The reverse of :meth:`to_json`, of what :meth:`edgeeff.bundle.Bundle.verification` let through."""
+        agreement, hub = data["agreement"], data.get("hub_sqnr_db")
+        return cls(
+            images=data["images"],
+            agreement=Proportion(agreement["successes"], agreement["total"]) if agreement else None,
+            sqnr=float(data["sqnr_db"]),
+            sqnr_centred=float(data["sqnr_centred_db"]),
+            hub_sqnr=None if hub is None else float(hub),
+            outputs={
+                name: (
+                    float(one["sqnr_db"]),
+                    None if one["hub_sqnr_db"] is None else float(one["hub_sqnr_db"]),
+                )
+                for name, one in data.get("outputs", {}).items()
+            },
+            warnings=tuple(data["warnings"]),
+        )
+
 
 @dataclass(frozen=True)
 class GoldenCheck:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from edgeeff import unpacking
 from edgeeff.errors import ImageError, LabelsError
+from edgeeff.files import writing
 from edgeeff.images.opening import open_images
 from edgeeff.images.picture import UNLABELLED
 
@@ -55,11 +56,13 @@ def spool(images: Any, folder: Path, *, count: int | None = None, seed: int = 0)
         ImageError: There is no image, or something that is none.
         LabelsError: Labels are neither all numbers nor all names.
         MissingFileError: A path is none of an image.
+        OutputError: The disk is full.
     """
     if callable(images):
         images = images()
     found, left = _chosen(images, count, seed)
-    folder.mkdir(parents=True)
+    with writing(folder):
+        folder.mkdir(parents=True)
     rows: list[tuple[str, Any]] = []
     for item in found:
         image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
@@ -70,7 +73,9 @@ def spool(images: Any, folder: Path, *, count: int | None = None, seed: int = 0)
     labels = [label for _, label in rows if label is not None]
     if not labels:
         return Spooled(folder, len(rows), left())
-    (folder / _LIST).write_text(_list(rows, _are_names(labels)), encoding="utf-8")
+    listed = _list(rows, _are_names(labels))
+    with writing(folder):
+        (folder / _LIST).write_text(listed, encoding="utf-8")
     return Spooled(folder / _LIST, len(rows), left())
 
 
@@ -118,14 +123,17 @@ def _write(image: Any, folder: Path, number: int) -> list[str]:
             if picture.index is not None:
                 raise ImageError(f"{image} holds arrays", mend="pass it alone, or its arrays")
             names.append(f"{i:06}-{picture.path.name}")
-            (folder / names[-1]).symlink_to(picture.path.absolute())
+            with writing(folder):
+                (folder / names[-1]).symlink_to(picture.path.absolute())
         return names
     if isinstance(image, np.ndarray):
         image = _of_array(image)
     if not isinstance(image, Image.Image):
         raise _refused(image)
     name = f"{number:06}.{'png' if image.mode in _IN_PNG else 'tif'}"
-    (folder / name).write_bytes(_encoded(image))
+    content = _encoded(image)
+    with writing(folder):
+        (folder / name).write_bytes(content)
     return [name]
 
 

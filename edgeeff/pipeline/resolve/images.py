@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgeeff.calibration.selection import DEFAULT_COUNT
-from edgeeff.files import TEMPORARY, writing
+from edgeeff.files import TEMPORARY
 from edgeeff.images.spooling import spool
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.request.held import Held
@@ -26,6 +26,7 @@ def in_files(request: BuildRequest, progress: Progress) -> Iterator[BuildRequest
     Raises:
         ImageError: Something is no image.
         LabelsError: Labels are neither all numbers nor all names.
+        OutputError: The disk is full.
     """
     said = request.images
     if not isinstance(said.calibration, Held) and not isinstance(said.validation, Held):
@@ -39,8 +40,7 @@ def in_files(request: BuildRequest, progress: Progress) -> Iterator[BuildRequest
             calibrates = name == "calibration"
             count = (said.count or DEFAULT_COUNT) if calibrates else None
             progress.stage(f"reading the images of {name}")
-            with writing(Path(folder)):
-                found = spool(value.value, Path(folder) / name, count=count, seed=said.seed or 0)
+            found = spool(value.value, Path(folder) / name, count=count, seed=said.seed or 0)
             if found.left:
                 progress.tell(f"images   {name} is the first {found.count} of an iterable: count takes more")
             changed[name] = found.path
