@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -26,10 +27,11 @@ from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, w
 from edgeeff.images import held
 from edgeeff.images.held import Held
 from edgeeff.plugins import not_installed
+from edgeeff.predictor import Predictor
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import PythonWarnings
 from edgeeff.target import InputType, Precision
-from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning, Output, only
+from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning, Naming, Output, only
 
 SCHEMA = 2
 #: Read as well. Its only output has no name: ``golden/hub.npy``, and whatever the artifact calls it.
@@ -137,6 +139,13 @@ class Manifest:
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def absent(self) -> str:
+        """What an image is called that has none of the labels."""
+        if len(self.labels) != 1:
+            return "no label"
+        return self.negative or f"not {self.labels[0]}"
+
+    @property
     def meaning(self) -> Meaning:
         """What the artifact's outputs mean."""
         return Meaning(self.task, self.threshold, self.softmax)
@@ -153,12 +162,25 @@ class Manifest:
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+class _Loaded:
+    """Sessions that are kept; a copy of a bundle, in another process too, has none yet."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, backends.Session] = {}
+        self.lock = Lock()
+
+    def __reduce__(self) -> tuple[type[_Loaded], tuple[()]]:
+        return _Loaded, ()
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle on disk."""
 
     folder: Path
     manifest: Manifest
+    #: What ``predict`` loaded, by the number of threads, and the lock that its calls take turns by.
+    _loaded: _Loaded = field(default_factory=_Loaded, init=False, repr=False, compare=False)
 
     @classmethod
     def load(cls, path: Path | str) -> Bundle:
@@ -209,6 +231,39 @@ class Bundle:
         """
         session: backends.Session = self._load("run", threads)
         return session
+
+    def open(
+        self,
+        *,
+        threads: int = 1,
+        top: int | None = None,
+        threshold: float | None = None,
+        white: float | None = None,
+    ) -> Predictor:
+        """Load the artifact to ask it for each frame: ``with bundle.open() as predict: predict(frame)``.
+
+        Its files are checked and it is compiled once, here.
+
+        Args:
+            threads: Of the runtime.
+            top: Classes to name at most; None: 3, and of a multilabel network all labels that are there.
+            threshold: Of a label's probability, instead of the bundle's; for multilabel.
+            white: The value that is white in images of more than 8 bits, instead of the bundle's.
+
+        Raises:
+            MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
+            BundleError: A sealed file was altered.
+            OptionError: The task has no threshold, or it is no probability.
+        """
+        meaning = self.manifest.meaning.with_threshold(threshold)
+        return Predictor(
+            self.name,
+            self.session(threads),
+            self.manifest.preprocess.with_white(white),
+            meaning,
+            Naming(self.manifest.labels, self.manifest.absent, top),
+            PythonWarnings().warn,
+        )
 
     def graph_session(self, threads: int = 1) -> tuple[str, backends.Session] | None:
         """The bundle's own ONNX graph in onnxruntime, computed as it is written, and its file's name.
@@ -295,7 +350,8 @@ class Bundle:
     def predict(self, images: Held, *, threads: int = 1) -> backends.Logits:
         """Logits float32 [N, classes] of raw pixels, Pillow's images, files, folders, or a list of them.
 
-        Of a network with one output, whatever it is, [N, …].
+        Of a network with one output, whatever it is, [N, …]. The artifact is loaded at the first call and
+        kept; :meth:`open` says what the numbers mean.
 
         Args:
             images: Raw pixels uint8 [N, H, W, C] or [H, W, C], RGB and of the network's size; or what is
@@ -310,12 +366,14 @@ class Bundle:
         if len(self.manifest.outputs) > 1:
             raise OptionError(
                 f"{self.name} has the outputs {', '.join(self.output_names)}, and predict gives one array",
-                mend="take them by name: bundle.session().infer(pixels)",
+                mend="take them by name: with bundle.open() as predict: predict(image).outputs",
             )
         batches = held.batches(images, self.manifest.preprocess, PythonWarnings().warn)
         first = next(batches)  # bad input is refused before the artifact is loaded
-        session = self.session(threads)
-        return np.concatenate([only(session.infer(pixels)) for pixels in chain([first], batches)])
+        with self._loaded.lock:
+            session = self._loaded.sessions.get(threads) or self.session(threads)
+            self._loaded.sessions[threads] = session
+            return np.concatenate([only(session.infer(pixels)) for pixels in chain([first], batches)])
 
     def read_measured(self, name: str) -> dict[str, Any] | None:
         """A file of ``measured/`` as JSON; None where there is none, or it is no JSON object."""

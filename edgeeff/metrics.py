@@ -6,7 +6,7 @@ Accumulators hold sums only, so that memory does not grow with the number of ima
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -213,6 +213,18 @@ def bootstrap_ratio(a_launches: Sequence[float], b_launches: Sequence[float], se
     return Interval(float(low), float(high))
 
 
+def average_precision(scores: Array, there: npt.NDArray[np.bool_]) -> float:
+    """Σ (recallₙ − recallₙ₋₁) · precisionₙ over the distinct scores, the largest first; NaN of none there."""
+    if not there.any():
+        return math.nan
+    order = np.argsort(-scores, kind="stable")
+    scores, there = scores[order], there[order]
+    last = np.append(np.diff(scores) != 0, True)  # equal scores are one threshold
+    right = np.cumsum(there)[last]
+    precision = right / (np.arange(len(there)) + 1)[last]
+    return float((np.diff(right, prepend=0) / there.sum() * precision).sum())
+
+
 @dataclass(frozen=True)
 class MacroScores:
     """Precision, recall and F1, each averaged over the classes that occur as a label or a prediction."""
@@ -245,6 +257,27 @@ class ClassificationAccumulator:
         self._right += np.bincount(labels[first], minlength=self.classes)
         self._predicted += np.bincount(np.argmax(logits, axis=1), minlength=self.classes)
         self._actual += np.bincount(labels, minlength=self.classes)
+
+    def state(self) -> dict[str, Array]:
+        """All that was added, as arrays."""
+        return {
+            "images": np.array([self._top_1, self._top_5, self._total]),
+            "classes": np.stack([self._right, self._predicted, self._actual]),
+        }
+
+    def add(self, state: Mapping[str, Array]) -> None:
+        """Add what another accumulator of as many classes had seen.
+
+        Raises:
+            ValueError: It is of another number of classes.
+        """
+        if state["classes"].shape != (3, self.classes):
+            raise ValueError(f"a state of {state['classes'].shape} for {self.classes} classes")
+        top_1, top_5, total = (int(count) for count in state["images"])
+        self._top_1, self._top_5, self._total = self._top_1 + top_1, self._top_5 + top_5, self._total + total
+        right, predicted, actual = state["classes"]
+        self._right, self._predicted = self._right + right, self._predicted + predicted
+        self._actual = self._actual + actual
 
     @property
     def top_1(self) -> Proportion:

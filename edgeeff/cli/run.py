@@ -7,16 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-import numpy as np
 import typer
 
 from edgeeff.cli import console, options, streams
 from edgeeff.errors import EdgeeffError
 
 if TYPE_CHECKING:
-    from edgeeff.bundle import Manifest
     from edgeeff.preprocess import Preprocess
-    from edgeeff.tasks import Meaning
     from edgeeff.video import Tally
 
 #: From pixels or an image to its line and its JSON.
@@ -47,24 +44,20 @@ def command(
     """
     from edgeeff import video
     from edgeeff.bundle import Bundle
-    from edgeeff.tasks import only
 
-    loaded = Bundle.load(bundle)
-    manifest = loaded.manifest
-    meaning = manifest.meaning.with_threshold(threshold)
-    session = loaded.session(threads)
-    preprocess = manifest.preprocess.with_white(white)
+    with Bundle.load(bundle).open(threads=threads, top=top, threshold=threshold, white=white) as predict:
+        preprocess = predict.preprocess
 
-    def answer(pixels: Any) -> tuple[str, dict[str, Any]]:
-        probabilities = meaning.probabilities(only(session.infer(pixels[None])))[0]
-        return _line(manifest, meaning, probabilities, top), _json(manifest, meaning, probabilities, top)
+        def answer(pixels: Any) -> tuple[str, dict[str, Any]]:
+            (found,) = predict.of_pixels(pixels[None])
+            return found.line(top), predict.meaning.to_json(found)
 
-    if video.is_video(source):
-        turn = preprocess.exif
-        return _stream(source, lambda image: answer(preprocess.fit(image)), limit, turn=turn, json=json)
-    warnings: list[str] = []
-    _photos(_pixels(source, preprocess, warnings), answer, limit, warnings, json=json)
-    return 0
+        if video.is_video(source):
+            turn = preprocess.exif
+            return _stream(source, lambda image: answer(preprocess.fit(image)), limit, turn=turn, json=json)
+        warnings: list[str] = []
+        _photos(_pixels(source, preprocess, warnings), answer, limit, warnings, json=json)
+        return 0
 
 
 def _photos(
@@ -155,38 +148,3 @@ def _pixels(source: str, preprocess: Preprocess, warnings: list[str]) -> Iterato
     preprocess = looked.preprocess
     for picture in opened.pictures:
         yield str(picture), preprocess.fit(images.decode(picture, preprocess))
-
-
-def _line(manifest: Manifest, meaning: Meaning, probabilities: Any, top: int | None) -> str:
-    """Such as ``cat 97.3 %``; where no label is there, the likeliest with its probability behind it."""
-    answers = meaning.answers(probabilities, top)
-    if answers:
-        return ", ".join(f"{manifest.labels[i]} {probabilities[i]:.1%}" for i in answers)
-    best = int(np.argmax(probabilities))
-    return f"{_absent(manifest)} ({manifest.labels[best]} {probabilities[best]:.1%})"
-
-
-def _absent(manifest: Manifest) -> str:
-    """What an image is called that has none of the labels."""
-    if len(manifest.labels) > 1:
-        return "no label"
-    return manifest.negative or f"not {manifest.labels[0]}"
-
-
-def _json(manifest: Manifest, meaning: Meaning, probabilities: Any, top: int | None) -> dict[str, Any]:
-    """The likeliest classes; of a multilabel network also which labels are there, and by which threshold."""
-
-    def shown(i: int) -> dict[str, Any]:
-        return {"index": i, "label": manifest.labels[i], "probability": round(float(probabilities[i]), 6)}
-
-    if meaning.exclusive:
-        return {"classes": [shown(i) for i in meaning.answers(probabilities, top)]}
-    answers = meaning.answers(probabilities)
-    best = [int(i) for i in np.argsort(-probabilities, kind="stable")[: top or max(len(answers), 3)]]
-    return {
-        "task": meaning.task,
-        "threshold": meaning.threshold,
-        "labels": [manifest.labels[i] for i in answers],
-        "absent": "" if answers else _absent(manifest),
-        "classes": [shown(i) for i in best],
-    }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
+    from edgeeff.metrics import Proportion
     from edgeeff.pipeline.build import Built
     from edgeeff.plugins import Plugin
 
@@ -104,34 +105,35 @@ def built_table(built: Sequence[Built]) -> Table:
     return made
 
 
+_CLASSIFIER = ("top-1", "top-5", "F1")
+
+
+def _figure(value: float | Proportion | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else _proportion(value)
+
+
 def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
     """Accuracy against labels and against the float bundle: top-1, or F1 and mAP, as the task is."""
-    from edgeeff.harness.multilabel import MultilabelScores
-
-    several = [r for r in reports if isinstance(r.scores, MultilabelScores)]
-    tasks: tuple[str, ...] = ("top-1", "top-5", "F1")
-    tasks += ("mAP", "F1 macro") if several else ()
-    if len(several) == sum(r.not_run is None for r in reports):
-        tasks = tasks[2:]
+    scored = [report.scores for report in reports if report.scores is not None]
+    # Without any labels, or any bundle that ran, the columns are those of a classifier.
+    tasks = tuple(dict.fromkeys(name for scores in scored for name in scores.cells())) or _CLASSIFIER
     made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points\nlost")
+    cells = [cell for scores in scored for cell in scores.cells().items()]
+    proportions = {"agreement", *_CLASSIFIER[:2], *(n for n, v in cells if not isinstance(v, float))}
     made.collapse_padding = True  # so that it fits 80 characters, an interval under its value
     for column in made.columns:
-        column.no_wrap = column.header not in ("top-1", "top-5", "agreement")
+        column.no_wrap = column.header not in proportions
     for report in reports:
         scores, reference = report.scores, report.reference
-        cells: dict[str, str] = {}
-        if isinstance(scores, MultilabelScores):
-            cells = {"F1": f"{scores.f1_micro:.3f}", "mAP": f"{scores.mean_average_precision:.3f}"}
-            cells["F1 macro"] = f"{scores.f1_macro:.3f}"
-        elif scores is not None:
-            cells = {"top-1": _proportion(scores.top_1), "F1": f"{scores.macro.f1:.3f}"}
-            cells["top-5"] = _proportion(scores.top_5) if scores.top_5 else ""
+        shown = {} if scores is None else {name: _figure(value) for name, value in scores.cells().items()}
         named = report.bundle if report.via is None else f"{report.bundle}:\n{report.via}"
         made.add_row(
             "\nin ".join(named.split(" in ")),
             str(report.images) if report.not_run is None else NOT_RUN,
-            *(cells.get(name, "") for name in tasks),
-            _proportion(reference.agreement) if reference else "",
+            *(shown.get(name, "") for name in tasks),
+            _figure(reference.agreement) if reference else "",
             decibels(reference.sqnr) if reference else "",
             "" if report.top_1_drop is None else f"{report.top_1_drop:.2f}",
         )

@@ -12,47 +12,19 @@ import numpy.typing as npt
 
 from edgeeff.backends import Session
 from edgeeff.bundle import Bundle
-from edgeeff.errors import ImageError, LabelsError, OptionError
-from edgeeff.harness import multilabel
-from edgeeff.harness.multilabel import MultilabelAccumulator, MultilabelScores
+from edgeeff.errors import ImageError, OptionError
+from edgeeff.harness import truth
 from edgeeff.harness.record import Record, record
 from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
-from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
+from edgeeff.metrics import Proportion, json_number
 from edgeeff.preprocess import CHANNELS
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
-from edgeeff.tasks import Fidelity, Meaning, Outputs, only
-
-_Accumulator = ClassificationAccumulator | MultilabelAccumulator
-
-
-@dataclass(frozen=True)
-class LabelScores:
-    """Against labels.
-
-    Args:
-        top_1: Images whose largest logit is their label's.
-        top_5: Images whose label is among the five largest; None for a network of five classes or fewer.
-        macro: Precision, recall and F1 averaged over the classes that occur.
-    """
-
-    top_1: Proportion
-    top_5: Proportion | None
-    macro: MacroScores
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "top_1": self.top_1.to_json(),
-            "top_5": self.top_5.to_json() if self.top_5 else None,
-            "precision": json_number(self.macro.precision),
-            "recall": json_number(self.macro.recall),
-            "f1": json_number(self.macro.f1),
-            "classes": self.macro.classes,
-        }
+from edgeeff.tasks import Fidelity, Outputs, Scores
+from edgeeff.tasks.classification import LabelScores
 
 
 @dataclass(frozen=True)
@@ -74,7 +46,7 @@ class ReferenceScores:
     agreement: Proportion | None
     sqnr: float
     sqnr_centred: float
-    scores: LabelScores | MultilabelScores | None
+    scores: Scores | None
     warnings: tuple[str, ...]
     outputs: Mapping[str, float] = field(default_factory=dict)
 
@@ -117,7 +89,7 @@ class AccuracyReport:
     labelled: int
     classes: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
-    scores: LabelScores | MultilabelScores | None = None
+    scores: Scores | None = None
     reference: ReferenceScores | None = None
     via: str | None = None
     not_run: str | None = None
@@ -189,18 +161,9 @@ def evaluate(
     """
     bundle = _as_bundle(bundle)
     floating = None if reference is None else _as_bundle(reference)
-    images = images if isinstance(images, ImageSet) else open_source(images)
+    opened = images if isinstance(images, ImageSet) else open_source(images)
     meaning = bundle.manifest.meaning.with_threshold(threshold)
-    if not meaning.exclusive:
-        if labels is None:
-            images = multilabel.named(images, bundle.manifest)
-            known = multilabel.truth(images, bundle.manifest)
-        else:
-            known = multilabel.given(labels, images, bundle.manifest)
-    else:
-        if labels is None:
-            images = images.classes_named(bundle.manifest.labels)
-        known = _labels(images, labels)
+    images, known = truth.read(opened, labels, bundle.manifest)
     if known is None and floating is None:
         raise OptionError(
             "there is nothing to judge by: the images bear no labels, and no reference is named",
@@ -228,22 +191,19 @@ def evaluate(
     ran, session = _session(bundle, threads, via)
     float_session = None if floating is None else floating.session(threads=threads)
 
-    scores: _Accumulator | None = None
-    float_scores: _Accumulator | None = None
+    scores = meaning.scorer(bundle.manifest.classes, bundle.name)
+    float_scores = meaning.scorer(bundle.manifest.classes, floating.name) if floating else None
     fidelity = Fidelity()
     done = 0
     for pixels, numbers in images.batches(preprocess):
         found = session.infer(pixels)
-        truth = None if known is None else known[numbers]
-        if truth is not None:
-            scores = scores or _accumulator(meaning, bundle.manifest.classes)
-            _update(scores, only(found), truth, bundle.name)
+        if known is not None:
+            scores.update(found, known[numbers])
         if float_session is not None and floating is not None:
             expected = _as_named(floating, float_session.infer(pixels), bundle, found)
             fidelity += meaning.fidelity(expected, found)
-            if truth is not None:
-                float_scores = float_scores or _accumulator(meaning, bundle.manifest.classes)
-                _update(float_scores, only(expected), truth, floating.name)
+            if known is not None and float_scores is not None:
+                float_scores.update(expected, known[numbers])
         done += len(pixels)
         if progress is not None:
             progress(done + len(images.bad), len(images))
@@ -254,15 +214,17 @@ def evaluate(
             f"not one of {len(images)} images could be decoded: {next(iter(images.bad.values()), '')}",
             mend="replace them by images that open",
         )
-    judged = _scores(scores)
+    judged = scores.scores()
     report = AccuracyReport(
         bundle=bundle.name,
         images=done,
-        labelled=0 if judged is None else _labelled(judged),
+        labelled=0 if judged is None else judged.images,
         classes=bundle.manifest.classes,
         skipped=dict(images.bad),
         scores=judged,
-        reference=None if floating is None else _against(floating.name, fidelity, _scores(float_scores)),
+        reference=None
+        if floating is None
+        else _against(floating.name, fidelity, float_scores.scores() if float_scores else None),
         via=ran,
         notes=(*images.notes, *looked.lines),
         warnings=(*images.warnings, *looked.warnings),
@@ -297,23 +259,14 @@ def _warnings(report: AccuracyReport) -> tuple[str, ...]:
     found += skipped(report.skipped)
     if report.images < FEW:
         found.append(f"only {report.images} images to judge by: percentages of so few say little")
-    scores = report.scores
-    if isinstance(scores, LabelScores) and report.classes and _by_chance(scores.top_1, report.classes):
-        found.append(
-            f"{report.bundle}: top-1 is no better than chance ({scores.top_1.value:.1%} with "
-            f"{report.classes} classes): are these the network's classes, numbered from 0 in its order?"
-        )
+    if report.scores is not None:
+        found += report.scores.doubts(report.bundle, report.classes)
     if report.scores is not None and report.labelled < report.images:
         unknown = report.images - report.labelled
         found.append(f"{unknown} of {report.images} images bear no label: all scores leave them out")
     if report.reference is not None:
         found += [f"{report.bundle}: {text}" for text in report.reference.warnings]
     return tuple(found)
-
-
-def _by_chance(top_1: Proportion, classes: int) -> bool:
-    """Whether a network would seem to have learned nothing; of few images one may say nothing."""
-    return top_1.total >= FEW and top_1.value <= max(1 / classes, 0.02)
 
 
 def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
@@ -326,58 +279,7 @@ def _size(bundle: Bundle) -> str:
     return f"{height}×{width} {CHANNELS[preprocess.channels]}"
 
 
-def _labels(
-    images: ImageSet, labels: Sequence[int] | npt.NDArray[np.int64] | None
-) -> npt.NDArray[np.int64] | None:
-    if labels is None:
-        return images.labels
-    array = np.asarray(labels)
-    if array.shape != (len(images),) or not np.issubdtype(array.dtype, np.integer):
-        raise LabelsError(
-            f"labels {array.dtype} {list(array.shape)} for {len(images)} images",
-            mend="give one class index for each image, -1 where unknown",
-        )
-    known = array.astype(np.int64)
-    return known if (known >= 0).any() else None
-
-
-def _accumulator(meaning: Meaning, classes: int) -> _Accumulator:
-    return ClassificationAccumulator(classes) if meaning.exclusive else MultilabelAccumulator(meaning)
-
-
-def _labelled(scores: LabelScores | MultilabelScores) -> int:
-    return scores.images if isinstance(scores, MultilabelScores) else scores.top_1.total
-
-
-def _update(
-    scores: _Accumulator,
-    logits: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.int64],
-    name: str,
-) -> None:
-    if isinstance(scores, MultilabelAccumulator):
-        scores.update(logits, truth)
-        return
-    known = truth >= 0
-    largest = int(truth.max(initial=-1))
-    if largest >= scores.classes:
-        raise LabelsError(
-            f"an image is labelled {largest}, the classes of {name} are 0…{scores.classes - 1}",
-            mend="give the labels that belong to this network",
-        )
-    if known.any():
-        scores.update(logits[known], truth[known])
-
-
-def _scores(accumulator: _Accumulator | None) -> LabelScores | MultilabelScores | None:
-    if isinstance(accumulator, MultilabelAccumulator):
-        return accumulator.scores()
-    if accumulator is None or not accumulator.top_1.total:
-        return None
-    return LabelScores(accumulator.top_1, accumulator.top_5, accumulator.macro)
-
-
-def _against(name: str, fidelity: Fidelity, scores: LabelScores | MultilabelScores | None) -> ReferenceScores:
+def _against(name: str, fidelity: Fidelity, scores: Scores | None) -> ReferenceScores:
     return ReferenceScores(
         name=name,
         agreement=fidelity.agreement,

@@ -1,4 +1,4 @@
-"""How good a bundle is whose labels do not exclude each other: F1 and average precision.
+"""What is known of images whose labels do not exclude each other.
 
 What is known of an image is which labels it has: a row of 1 (there), 0 (not there) and −1 (unknown). Of one
 logit any set of two classes tells it: folders ``not dog`` and ``dog``, ``0`` and ``1``, a list of them. Of
@@ -8,97 +8,19 @@ none. A folder for each class tells one label of an image and nothing of the oth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeeff.bundle import Manifest
 from edgeeff.errors import LabelsError
 from edgeeff.images import ImageSet, Labelling
 from edgeeff.images.classes import find, refuse_numbers
-from edgeeff.metrics import Array, json_number
-from edgeeff.tasks import Meaning
+from edgeeff.tasks import Truth
 
-Truth = npt.NDArray[np.int64]
 #: What a list has in the place of labels where an image has none.
 NONE = "-"
-
-
-@dataclass(frozen=True)
-class MultilabelScores:
-    """Against labels.
-
-    Args:
-        mean_average_precision: Over the labels that some image has: area under precision by recall, as
-            scikit-learn's ``average_precision_score`` has it. It hangs on no threshold.
-        f1_micro: Of all decisions together, at the threshold.
-        f1_macro: The mean over the labels that some image has or was given.
-        labels: How many of them some image has.
-        images: How many of whose labels something is known.
-    """
-
-    mean_average_precision: float
-    f1_micro: float
-    f1_macro: float
-    labels: int
-    images: int
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {name: json_number(v) if isinstance(v, float) else v for name, v in vars(self).items()}
-
-
-class MultilabelAccumulator:
-    """Batch by batch; it holds the scores of all images, since average precision ranks them."""
-
-    def __init__(self, meaning: Meaning) -> None:
-        self._meaning = meaning
-        self._outputs: list[Array] = []
-        self._truth: list[Truth] = []
-
-    def update(self, outputs: Array, truth: Truth) -> None:
-        """Add a batch: outputs [N, labels], truth [N, labels] of 1, 0 and −1."""
-        self._outputs.append(np.asarray(outputs, np.float32))
-        self._truth.append(truth)
-
-    def scores(self) -> MultilabelScores | None:
-        """Those of all batches; None where nothing is known of any image."""
-        truth = np.concatenate(self._truth) if self._truth else np.zeros((0, 0), np.int64)
-        if not (truth >= 0).any():
-            return None
-        outputs = np.concatenate(self._outputs)
-        given, known = self._meaning.decisions(outputs), truth >= 0
-        there, given = truth == 1, given & known
-        right = (there & given).sum(0)
-        said = there.sum(0) + given.sum(0)
-        f1 = 2 * right / np.maximum(said, 1)
-        occurring = there.any(0)
-        precisions = [
-            average_precision(outputs[known[:, i], i], there[known[:, i], i]) for i in range(len(f1))
-        ]
-        return MultilabelScores(
-            mean_average_precision=float(np.mean([p for p in precisions if not math.isnan(p)] or [math.nan])),
-            f1_micro=float(2 * right.sum() / max(said.sum(), 1)),
-            f1_macro=float(f1[said > 0].mean()) if (said > 0).any() else math.nan,
-            labels=int(occurring.sum()),
-            images=int(known.any(1).sum()),
-        )
-
-
-def average_precision(scores: Array, there: npt.NDArray[np.bool_]) -> float:
-    """Σ (recallₙ − recallₙ₋₁) · precisionₙ over the distinct scores, the largest first; NaN of none there."""
-    if not there.any():
-        return math.nan
-    order = np.argsort(-scores, kind="stable")
-    scores, there = scores[order], there[order]
-    last = np.append(np.diff(scores) != 0, True)  # equal scores are one threshold
-    right = np.cumsum(there)[last]
-    precision = right / (np.arange(len(there)) + 1)[last]
-    return float((np.diff(right, prepend=0) / there.sum() * precision).sum())
 
 
 def named(images: ImageSet, manifest: Manifest) -> ImageSet:

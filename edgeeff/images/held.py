@@ -43,7 +43,7 @@ def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -
         MissingFileError: No such file or folder, or no image in it.
     """
     if isinstance(images, np.ndarray):
-        yield _pixels(images, preprocess)
+        yield pixels(images, preprocess)
         return
     items = [images] if isinstance(images, (str, Path, Image.Image)) else _items(images)
     opened = {i: open_images(item) for i, item in enumerate(items) if isinstance(item, (str, Path))}
@@ -58,11 +58,25 @@ def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -
             if isinstance(item, Image.Image):
                 yield _fitted(item, preprocess, warn)[None]
             elif isinstance(item, np.ndarray):
-                yield _pixels(item, preprocess)
+                yield pixels(item, preprocess)
 
     found = each()
     while part := list(islice(found, BATCH)):
         yield np.concatenate(part)
+
+
+def one(image: Path | str | Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Pixels:
+    """Raw pixels uint8 [1, H, W, C] of one image; arguments and errors as of :func:`batches`.
+
+    Raises:
+        ImageError: Also where a path stands for several images, or for none.
+    """
+    found = list(islice((each for part in batches(image, preprocess, warn) for each in part), 2))
+    if len(found) != 1:
+        raise ImageError(
+            f"{image} stands for several images", mend="ask for each of them: predict.each(path)"
+        )
+    return np.asarray(found[0][None], np.uint8)
 
 
 def _items(images: Iterable[Any]) -> list[Any]:
@@ -101,7 +115,7 @@ def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], No
         raise ImageError(f"an image cannot be decoded: {error}", mend="replace it") from None
 
 
-def _pixels(array: npt.NDArray[Any], preprocess: Preprocess) -> Pixels:
+def pixels(array: npt.NDArray[Any], preprocess: Preprocess) -> Pixels:
     """An array as a batch.
 
     Raises:

@@ -12,7 +12,15 @@ A task's file holds
   agreement; ``cut`` is the threshold in the unit of the outputs;
 - ``fidelity(reference, test, cut)``: how near two batches of outputs are, output by output, and on how many
   decisions both agree;
-- ``answers(probabilities, top, threshold)``: the classes to name for one image, best first.
+- ``TRUTH``: what is known of an image that scores go by: ``class`` (one of the network's), ``labels``;
+- ``PRIMARY``: the metric that a budget speaks of, a name of ``Scores.to_json``;
+- ``scorer(meaning, classes, name)``: what adds up scores against what is known of images; ``name`` is the
+  bundle's, for a message;
+- ``answers(probabilities, top, threshold)``: the classes to name for one image, best first;
+- ``decode(outputs, meaning, naming)``: what is said of each image;
+- ``to_json(prediction, meaning)``: that as plain data.
+
+What several tasks share is in the files whose names begin with an underscore.
 
 numpy alone is needed here: a device reads its bundles with it.
 """
@@ -32,6 +40,13 @@ from edgeeff.plugins import Finder
 from edgeeff.tasks._fidelity import Fidelity as Fidelity
 from edgeeff.tasks._fidelity import compared as compared
 from edgeeff.tasks._fidelity import lowest as lowest
+from edgeeff.tasks._prediction import Named as Named
+from edgeeff.tasks._prediction import Naming as Naming
+from edgeeff.tasks._prediction import Prediction as Prediction
+from edgeeff.tasks._prediction import best as best
+from edgeeff.tasks._scores import Scorer as Scorer
+from edgeeff.tasks._scores import Scores as Scores
+from edgeeff.tasks._scores import Truth as Truth
 
 Array = npt.NDArray[Any]
 Probabilities = npt.NDArray[np.float32]
@@ -110,11 +125,16 @@ class Task(Protocol):
     SUMMARY: str
     ACTIVATION: str
     EXCLUSIVE: bool
+    TRUTH: str
+    PRIMARY: str
     outputs: Callable[[Mapping[str, tuple[int, ...]]], tuple[Output, ...]]
     probabilities: Callable[[Array], Probabilities]
     decisions: Callable[[Array, float], Array]
     fidelity: Callable[[Outputs, Outputs, float], Fidelity]
     answers: Callable[[Array, int | None, float], list[int]]
+    scorer: Callable[[Meaning, int, str], Scorer]
+    decode: Callable[[Outputs, Meaning, Naming], list[Prediction]]
+    to_json: Callable[[Prediction, Meaning], dict[str, Any]]
 
 
 def _task(module: Any, name: str) -> Task:
@@ -221,6 +241,18 @@ class Meaning:
     def fidelity(self, reference: Outputs, test: Outputs) -> Fidelity:
         """How near a batch of the artifact's outputs is to a reference's."""
         return room(self.task).fidelity(reference, test, self.cut)
+
+    def scorer(self, classes: int, name: str) -> Scorer:
+        """What adds up scores against what is known of images."""
+        return room(self.task).scorer(self, classes, name)
+
+    def decode(self, outputs: Outputs, naming: Naming) -> list[Prediction]:
+        """What the artifact says of each of N images."""
+        return room(self.task).decode(outputs, self, naming)
+
+    def to_json(self, prediction: Prediction) -> dict[str, Any]:
+        """What it says of an image, as plain data."""
+        return room(self.task).to_json(prediction, self)
 
     def answers(self, probabilities: Array, top: int | None = None) -> list[int]:
         """The classes to name for one image [classes], best first; ``top`` at most, None: the task's own."""

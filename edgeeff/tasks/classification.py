@@ -3,16 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from edgeeff.tasks import Array, Fidelity, Output, Outputs, Probabilities, compared, only, only_scores
+from edgeeff.errors import LabelsError
+from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
+from edgeeff.tasks import (
+    Array,
+    Fidelity,
+    Meaning,
+    Naming,
+    Output,
+    Outputs,
+    Prediction,
+    Probabilities,
+    Truth,
+    best,
+    compared,
+    only,
+    only_scores,
+)
 
 NAME = "classification"
 SUMMARY = "one class for each image, by softmax"
 ACTIVATION = "Softmax"
 EXCLUSIVE = True
+TRUTH = "class"
+PRIMARY = "top_1"
 _TOP = 3
+#: Of fewer images nothing is said of chance.
+_FEW = 20
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Against labels.
+
+    Args:
+        top_1: Images whose largest logit is their label's.
+        top_5: Images whose label is among the five largest; None for a network of five classes or fewer.
+        macro: Precision, recall and F1 averaged over the classes that occur.
+    """
+
+    top_1: Proportion
+    top_5: Proportion | None
+    macro: MacroScores
+
+    @property
+    def images(self) -> int:
+        """Images with a label."""
+        return self.top_1.total
+
+    @property
+    def primary(self) -> float:
+        """Top-1."""
+        return self.top_1.value
+
+    def cells(self) -> dict[str, float | Proportion | None]:
+        """For a table."""
+        return {"top-1": self.top_1, "top-5": self.top_5, "F1": self.macro.f1}
+
+    def doubts(self, name: str, classes: int) -> list[str]:
+        """Whether a network would seem to have learned nothing; of few images one may say nothing."""
+        if self.images < _FEW or not classes or self.top_1.value > max(1 / classes, 0.02):
+            return []
+        return [
+            f"{name}: top-1 is no better than chance ({self.top_1.value:.1%} with {classes} classes): are "
+            "these the network's classes, numbered from 0 in its order?"
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "top_1": self.top_1.to_json(),
+            "top_5": self.top_5.to_json() if self.top_5 else None,
+            "precision": json_number(self.macro.precision),
+            "recall": json_number(self.macro.recall),
+            "f1": json_number(self.macro.f1),
+            "classes": self.macro.classes,
+        }
+
+
+class ClassScorer:
+    """From the only output and the class of each image, −1 where it is unknown."""
+
+    def __init__(self, classes: int, name: str = "the network") -> None:
+        self._sums = ClassificationAccumulator(classes)
+        self._name = name
+
+    def update(self, outputs: Outputs, truth: Truth) -> None:
+        """Add a batch.
+
+        Raises:
+            LabelsError: A class that the network does not have.
+        """
+        known = truth >= 0
+        if (largest := int(truth.max(initial=-1))) >= self._sums.classes:
+            raise LabelsError(
+                f"an image is labelled {largest}, the classes of {self._name} are 0…{self._sums.classes - 1}",
+                mend="give the labels that belong to this network",
+            )
+        if known.any():
+            self._sums.update(only(outputs)[known], truth[known])
+
+    def state(self) -> dict[str, Array]:
+        """Counts, by class and of all images."""
+        return self._sums.state()
+
+    def add(self, state: Mapping[str, Array]) -> None:
+        """Add what another one had seen."""
+        self._sums.add(state)
+
+    def scores(self) -> LabelScores | None:
+        """Those of all batches; None where no image has a label."""
+        found = self._sums
+        return LabelScores(found.top_1, found.top_5, found.macro) if found.top_1.total else None
 
 
 def probabilities(logits: Array) -> Probabilities:
@@ -38,7 +145,28 @@ def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
     return compared(reference, test, same=same, centred=True)
 
 
+def scorer(meaning: Meaning, classes: int, name: str) -> ClassScorer:
+    """Top-1, top-5 and the scores of each class."""
+    del meaning
+    return ClassScorer(classes, name)
+
+
 def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:
     """The likeliest classes."""
     del threshold
-    return [int(i) for i in np.argsort(-probabilities, kind="stable")[: _TOP if top is None else top]]
+    return best(probabilities, _TOP if top is None else top)
+
+
+def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:
+    """The likeliest classes of each image."""
+    found = []
+    for i, shares in enumerate(meaning.probabilities(only(outputs))):
+        named = naming.of(answers(shares, naming.top, 0), shares)
+        found.append(Prediction({name: values[i] for name, values in outputs.items()}, named, named))
+    return found
+
+
+def to_json(prediction: Prediction, meaning: Meaning) -> dict[str, Any]:
+    """The likeliest classes."""
+    del meaning
+    return {"classes": [named.to_json() for named in prediction.named]}

@@ -9,8 +9,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from edgeeff.cli import application, tables
-from edgeeff.harness.accuracy import AccuracyReport, LabelScores, ReferenceScores
+from edgeeff.harness.accuracy import AccuracyReport, ReferenceScores
 from edgeeff.metrics import MacroScores, Proportion
+from edgeeff.tasks.classification import LabelScores
 
 VERBS = [info.name for info in application().registered_commands]
 

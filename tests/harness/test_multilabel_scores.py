@@ -10,9 +10,10 @@ import edgeeff
 from edgeeff.cli import tables
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.harness import multilabel
-from edgeeff.harness.multilabel import MultilabelAccumulator, average_precision
 from edgeeff.images import open_images
+from edgeeff.metrics import average_precision
 from edgeeff.tasks import Meaning
+from edgeeff.tasks.multilabel import MultilabelScorer
 
 COLOURS = ("red", "green", "blue")
 
@@ -35,16 +36,18 @@ def test_average_precision(scores, there, expected):
 
 
 def test_unknown_labels_count_for_nothing():
-    accumulator = MultilabelAccumulator(Meaning("multilabel"))
-    accumulator.update(np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[1, 0], [-1, 1]]))
-    accumulator.update(np.array([[1.0, 1.0]]), np.array([[0, -1]]))
+    accumulator = MultilabelScorer(Meaning("multilabel"))
+    accumulator.update({"logits": np.array([[1.0, -1.0], [1.0, 1.0]])}, np.array([[1, 0], [-1, 1]]))
+    shard = MultilabelScorer(Meaning("multilabel"))
+    shard.update({"logits": np.array([[1.0, 1.0]])}, np.array([[0, -1]]))
+    accumulator.add(shard.state())
     found = accumulator.scores()
     # Known: right, right, right, and one false alarm.
     assert found.f1_micro == pytest.approx(2 * 2 / (2 * 2 + 1))
     assert found.f1_macro == pytest.approx((2 / 3 + 1) / 2)
     assert (found.labels, found.images) == (2, 3)
-    empty = MultilabelAccumulator(Meaning("multilabel"))
-    empty.update(np.zeros((2, 2)), np.full((2, 2), -1))
+    empty = MultilabelScorer(Meaning("multilabel"))
+    empty.update({"logits": np.zeros((2, 2))}, np.full((2, 2), -1))
     assert empty.scores() is None
 
 

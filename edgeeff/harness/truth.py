@@ -1,0 +1,57 @@
+"""What is known of images, in the form that a task's scores go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgeeff import tasks
+from edgeeff.bundle import Manifest
+from edgeeff.errors import LabelsError
+from edgeeff.harness import multilabel
+from edgeeff.images import ImageSet
+from edgeeff.tasks import Truth
+
+#: The images with their classes by the network's numbers, and what is known of each; None where nothing is.
+Known = tuple[ImageSet, Truth | None]
+
+
+def read(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
+    """What is known of images.
+
+    Args:
+        images: As they were opened.
+        labels: What the caller knows of them instead; None: what they bear.
+        manifest: Of the bundle that is judged.
+
+    Raises:
+        LabelsError: The labels are not those of the network, or not of these images.
+    """
+    return _KINDS[tasks.room(manifest.task).TRUTH](images, labels, manifest)
+
+
+def _classes(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
+    if labels is None:
+        images = images.classes_named(manifest.labels)
+        return images, images.labels
+    array = np.asarray(labels)
+    if array.shape != (len(images),) or not np.issubdtype(array.dtype, np.integer):
+        raise LabelsError(
+            f"labels {array.dtype} {list(array.shape)} for {len(images)} images",
+            mend="give one class index for each image, -1 where unknown",
+        )
+    known = array.astype(np.int64)
+    return images, known if (known >= 0).any() else None
+
+
+def _labels(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
+    if labels is not None:
+        return images, multilabel.given(labels, images, manifest)
+    images = multilabel.named(images, manifest)
+    return images, multilabel.truth(images, manifest)
+
+
+#: By the ``TRUTH`` of a task.
+_KINDS: Mapping[str, Callable[[ImageSet, Any, Manifest], Known]] = {"class": _classes, "labels": _labels}

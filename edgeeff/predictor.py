@@ -1,0 +1,134 @@
+"""A loaded bundle: opened once, asked for each frame.
+
+``Bundle.open`` makes one. What a frame costs beyond the runtime is the check of its pixels and a softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Protocol, overload
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgeeff.errors import BundleError
+from edgeeff.images import held
+from edgeeff.images.held import Held
+from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.tasks import Meaning, Naming, Outputs, Prediction
+
+
+class _Session(Protocol):
+    """A loaded artifact, as :class:`edgeeff.backends.Session` has it."""
+
+    def infer(self, pixels: Pixels) -> Outputs: ...
+
+
+class Predictor:
+    """Predictions of images, by one session of a runtime.
+
+    Threads may share one: it runs one call after the other, since a runtime's session takes no two at once.
+    For calls that run side by side open one for each thread.
+
+    Args:
+        name: The bundle's, for messages.
+        session: Its artifact, loaded.
+        preprocess: From a photo to the input.
+        meaning: What the outputs mean.
+        naming: How classes and labels are called.
+        warn: Called with each thing that the user must not miss, once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        session: _Session,
+        preprocess: Preprocess,
+        meaning: Meaning,
+        naming: Naming,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.preprocess = preprocess
+        self.meaning = meaning
+        self.naming = naming
+        self._name = name
+        self._session: _Session | None = session
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._lock = Lock()
+
+    def __enter__(self) -> Predictor:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @overload
+    def __call__(self, image: Path | str | Image.Image) -> Prediction: ...
+    @overload
+    def __call__(self, image: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
+    @overload
+    def __call__(self, image: npt.NDArray[Any]) -> Any: ...
+
+    def __call__(self, image: Held) -> Prediction | list[Prediction]:
+        """What the network says of an image, or of each of several.
+
+        Args:
+            image: A file, a Pillow image, or RGB pixels uint8 [H, W, C] of the network's size: one
+                prediction. A list of these, or pixels [N, H, W, C]: a list of as many.
+
+        Raises:
+            ImageError: It cannot be decoded, or pixels are not uint8 or not of the network's size; a folder
+                or a list file, which stands for several images: see :meth:`each`.
+            MissingFileError: There is no such file.
+            BundleError: It was closed.
+        """
+        if isinstance(image, np.ndarray):
+            pixels = held.pixels(image, self.preprocess)
+            found = self.of_pixels(pixels)
+            return found if image.ndim == 4 else found[0]
+        if isinstance(image, str | Path | Image.Image):
+            return self.of_pixels(held.one(image, self.preprocess, self._once))[0]
+        return self.each(image)
+
+    def each(self, images: Held) -> list[Prediction]:
+        """The same of several images, in their order: also of a folder or a list file.
+
+        Raises:
+            ImageError, MissingFileError, BundleError: As above.
+        """
+        self._open()
+        batches = held.batches(images, self.preprocess, self._once)
+        return [found for pixels in batches for found in self.of_pixels(pixels)]
+
+    def of_pixels(self, pixels: Pixels) -> list[Prediction]:
+        """Of raw pixels uint8 [N, H, W, C] of the network's size, which are not checked."""
+        return self.meaning.decode(self.outputs(pixels), self.naming)
+
+    def outputs(self, pixels: Pixels) -> Outputs:
+        """The artifact's outputs of such pixels, [N, …] by name."""
+        with self._lock:
+            return self._open().infer(pixels)
+
+    def close(self) -> None:
+        """Let go of the runtime's session; calls after it are refused."""
+        with self._lock:
+            self._session = None
+
+    def _open(self) -> _Session:
+        session = self._session
+        if session is None:
+            raise BundleError(f"{self._name} is closed", mend="open it again: with bundle.open() as predict")
+        return session
+
+    def _once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)

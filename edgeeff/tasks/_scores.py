@@ -1,0 +1,52 @@
+"""How good outputs are against what is known of the images: the contract of a task's scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.metrics import Proportion
+
+Array = npt.NDArray[Any]
+#: What is known of a batch of images, as the task's ``TRUTH`` says; −1 where it is not known.
+Truth = npt.NDArray[np.int64]
+
+
+class Scores(Protocol):
+    """What a scorer found."""
+
+    @property
+    def images(self) -> int:
+        """Images of which something is known."""
+
+    @property
+    def primary(self) -> float:
+        """The task's ``PRIMARY`` metric, 0…1; more is better."""
+
+    def cells(self) -> Mapping[str, float | Proportion | None]:
+        """For a table, by the column's heading."""
+
+    def doubts(self, name: str, classes: int) -> Sequence[str]:
+        """What makes one doubt the labels, a sentence each; ``name`` is the bundle's."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+
+
+class Scorer(Protocol):
+    """It goes on from a state, and adds up the states of the shards of an image set."""
+
+    def update(self, outputs: Mapping[str, Array], truth: Truth) -> None:
+        """Add a batch: outputs [N, …] each, and what is known of these images."""
+
+    def state(self) -> dict[str, Array]:
+        """All that was added, as arrays that ``np.savez`` takes."""
+
+    def add(self, state: Mapping[str, Array]) -> None:
+        """Add what another one, or an earlier run, had seen."""
+
+    def scores(self) -> Scores | None:
+        """Those of all that was added; None where nothing is known of any image."""
