@@ -148,6 +148,7 @@ ELSEWHERE = {
     "foreign_ends.py warnings": "tests/test_foreign.py",
     "foreign.py _not_compared": "tests/test_warnings_of_verbs.py",
     "pipeline/build.py _standing": "tests/test_pipeline.py",
+    "predictor.py Predictor._once": "tests/harness/test_predictor.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",
     "video.py Tally.warnings": "tests/test_video.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from edgeeff.bundle import Bundle
-from edgeeff.errors import BundleError, ImageError, OptionError
+from edgeeff.errors import BundleError, EdgeeffWarning, ImageError, OptionError
 
 
 @pytest.fixture
@@ -49,6 +49,13 @@ def test_what_is_no_image_of_its_size_is_refused(predict, colours, tmp_path):
     with pytest.raises(ImageError, match=r"several images\n.*predict\.each"):
         predict(tmp_path)
     assert len(predict.each(tmp_path)) == 2
+
+
+def test_a_guess_is_warned_of_once(predict):
+    image = Image.fromarray(np.full((8, 8), 0.5, np.float32))
+    with pytest.warns(EdgeeffWarning, match="which is a guess"):
+        found = predict(image)
+    assert predict(image).named == found.named
 
 
 def test_a_closed_one_refuses(make_bundle, colours):
