@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -45,9 +45,9 @@ def spool(images: Any, folder: Path, *, count: int | None = None, seed: int = 0)
     """Write images to files of a new folder.
 
     Args:
-        images: An array uint8 [N, H, W, C] or of one image; an iterable of paths, Pillow's images and arrays,
-            each alone or with its label as ``(image, label)``, the class's number or its name; or a callable
-            without arguments that returns one of these.
+        images: An array uint8 [N, H, W, C] or of one image; an iterable (or a dataset with numbers) of paths,
+            Pillow's images and arrays, each alone or with its label as ``(image, label)``, the class's number
+            or its name; or a callable without arguments that returns one of these.
         folder: Is made.
         count: How many at most: a seeded choice of what has a length, else the first. None: all.
         seed: Of the choice.
@@ -85,12 +85,12 @@ def _chosen(images: Any, count: int | None, seed: int) -> tuple[Iterable[Any], C
         images = [images]
     elif isinstance(images, np.ndarray):
         images = _stack(images)
-    if not isinstance(images, Iterable) or isinstance(images, (bytes, dict, set, frozenset)):
+    if isinstance(images, (bytes, Mapping, Set)) or not (_is_indexed(images) or isinstance(images, Iterable)):
         raise _refused(images)
-    if isinstance(images, (Sequence, np.ndarray)):
-        if count is None or count >= len(images):
-            return images, lambda: False
-        numbers = sorted(np.random.default_rng(seed).choice(len(images), count, replace=False).tolist())
+    if _is_indexed(images):
+        numbers: Sequence[int] = range(len(images))
+        if count is not None and count < len(images):
+            numbers = sorted(np.random.default_rng(seed).choice(len(images), count, replace=False).tolist())
         return (images[number] for number in numbers), lambda: False
     stream = iter(images)
 
@@ -104,6 +104,11 @@ def _chosen(images: Any, count: int | None, seed: int) -> tuple[Iterable[Any], C
         return more
 
     return bounded(), left
+
+
+def _is_indexed(images: Any) -> bool:
+    """Whether it is a list, an array, or a dataset of torch, whose items have numbers."""
+    return hasattr(images, "__len__") and hasattr(images, "__getitem__")
 
 
 def _stack(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -196,4 +201,10 @@ def _refused(image: Any) -> ImageError:
     what = f"{type(image).__module__}.{type(image).__qualname__}"
     if isinstance(image, np.ndarray):
         what = f"an array {image.dtype} {list(image.shape)}"
+    if hasattr(image, "detach"):  # a torch tensor
+        return ImageError(
+            f"an image is {what}",
+            mend="pass the photos as they were before they were made tensors, which are mostly normalised: "
+            "Pillow's images, or arrays uint8 [H, W, 3] of 0…255",
+        )
     return ImageError(f"an image is {what}", mend=_MEND)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from edgeeff.errors import EdgeeffError, ImageError, LabelsError, MissingFileError
@@ -40,13 +41,14 @@ def test_every_form_holds_the_same_pixels_and_digest(colours, tmp_path):
         "generator": (image for image in colours),
         "callable": lambda: iter(colours),
         "paths": [*paths[:5], str(paths[5])],
+        "dataset": Dataset([(image, number) for number, image in enumerate(colours)]),
         "mixed": [colours[0], paths[1], *map(Image.fromarray, colours[2:])],
     }
     found = {name: spool(form, tmp_path / name) for name, form in forms.items()}
     for one in found.values():
         assert one.count == 6 and not one.left
         np.testing.assert_array_equal(pixels(one.path), colours)
-    kinds = ("array", "list", "generator", "callable", "pillow")
+    kinds = ("array", "list", "generator", "callable", "pillow", "dataset")
     assert len({open_images(found[kind].path).digest() for kind in kinds}) == 1
 
 
@@ -72,6 +74,19 @@ def test_a_flat_image_is_no_bomb(tmp_path):
         from edgeeff.images.decoding import refuse_bomb
 
         refuse_bomb(image, path)
+
+
+class Dataset:
+    """As torchvision's are: an item of each number, and no iterator."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, number):
+        return self.items[number]
 
 
 def test_labels_are_numbers_or_names(colours, tmp_path):
@@ -119,6 +134,8 @@ def test_no_more_is_taken_than_is_used(colours, tmp_path, monkeypatch):
         ([(np.zeros((3, 3, 3), np.uint8), 1.5)], "labels of images are float"),
         (lambda: 3, "an image is builtins.int"),
         ({"a": 1}, "builtins.dict"),
+        ([torch.zeros(3, 4, 4)], "torch.Tensor"),
+        (torch.zeros(2, 3, 4, 4), "torch.Tensor"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

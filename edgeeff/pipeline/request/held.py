@@ -35,7 +35,9 @@ def are_images(value: Any) -> bool:
     """Whether images may come of it, as far as is seen without taking any."""
     if is_network(value) or isinstance(value, (str, bytes, Mapping, Set)):
         return False
-    return isinstance(value, Iterable) or callable(value) or hasattr(value, "getbands")  # Pillow's
+    if isinstance(value, Iterable) or callable(value):
+        return True
+    return hasattr(value, "__getitem__") or hasattr(value, "getbands")  # torch's datasets, Pillow's images
 
 
 def _same(one: Any, other: Any) -> bool:
