@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import shlex
@@ -199,7 +198,7 @@ def test_the_target_of_the_recipe_loads(tmp_path):
 
 def test_the_naming_of_the_recipe_knows_every_tensor():
     namespace: dict = {}
-    exec(recipes()["edgeeff/zoo/namings/ourtrainer.py"].text, namespace)
+    exec(recipes()["tests/plugin/edgeeff_ortcpu/ourtrainer.py"].text, namespace)
     theirs = {ours: key for key, ours in namespace["_LAYERS"].items()}
     for name in ("b0", "lite2"):
         network = catalog.get(name).architecture
@@ -241,53 +240,21 @@ def test_the_pass_of_the_recipe_works_in_a_copy(tmp_path):
     assert order.index("simplify") < order.index("drop_relu") < order.index("name_layers")
 
 
-MIRROR = [f"edgeeff/backends/mirror/{name}.py" for name in ("__init__", "emit", "run", "check")]
+def test_the_plugin_is_the_one_of_the_tests():
+    shown = {path: block for path, block in recipes().items() if path.startswith("tests/plugin/")}
+    assert len(shown) == 7
+    for path, block in shown.items():
+        assert (ROOT / path).read_text("utf-8") == block.text
 
 
 def test_the_recipe_of_a_runtime_names_every_fact():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    written = recipes()[MIRROR[0]].text
+    written = recipes()["tests/plugin/edgeeff_ortcpu/ort_cpu/__init__.py"].text
     for fact in dataclasses.fields(Runtime):
         assert f"`{fact.name}`" in text
         assert (
             fact.default is not MISSING or fact.default_factory is not MISSING or f"{fact.name}=" in written
         )
-
-
-@pytest.mark.slow
-def test_the_runtime_of_the_recipe_builds_and_runs_in_a_copy(tmp_path, make_module, make_images):
-    for name in ("edgeeff", "targets", "calibration", "boards"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (*MIRROR, "targets/mirror-int8.toml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(recipes()[name].text.partition("\n")[2], encoding="utf-8")
-    torch.save(make_module("lite0", classes=3).state_dict(), tmp_path / "best.pt")
-    np.savez(tmp_path / "photos.npz", images=make_images(8, 64, 5))
-
-    def edgeeff(*arguments: str) -> str:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(tmp_path),
-            "EDGEEFF_CACHE_DIR": str(tmp_path / "cache"),
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-m", "edgeeff", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    network = ("--model=lite0", "--checkpoint=best.pt", "--size=64", "--calibration=photos.npz")
-    for io in ("float32", "uint8"):
-        built = edgeeff(
-            *("build", *network, "--target=mirror-int8", f"--io={io}", "--effort=fast", f"--output={io}")
-        )
-        assert "onnxruntime takes it" in built
-        folder = tmp_path / io / "lite0-mirror-int8"
-        found = json.loads((folder / "measured" / "verification.json").read_text("utf-8"))
-        assert found["golden"]["status"] == "ok" and found["artifact"]["agreement"]["value"] >= 0
-        run = json.loads(edgeeff("run", f"{io}/lite0-mirror-int8", "photos.npz", "--json"))
-        assert len(run) == 8 and all(len(row["classes"]) == 3 for row in run)
-    assert "mirror" in edgeeff("doctor")
 
 
 @pytest.fixture
