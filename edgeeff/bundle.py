@@ -81,7 +81,12 @@ class _ManifestFile(BaseModel):
     negative: str = ""
     outputs: list[_OutputFile] = []
     batch: int | Annotated[str, Field(max_length=20)] = 1
+    thresholded: bool | None = None
     plugins: dict[str, Annotated[str, Field(pattern=r"^[\w.-]{1,100} [\w.+!-]{1,100}$")]] = {}
+
+
+#: Fields of a manifest's file that are read by themselves, or for scripts on a device alone.
+_READ_APART = ("schema_version", "preprocess", "labels", "outputs", "batch", "thresholded")
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,8 @@ class Manifest:
             "preprocess": self.preprocess.to_json(),
             "outputs": [vars(output) for output in self.outputs],
             "batch": self.batch.to_json(),
+            # Scripts on a device know no tasks, which may be a plug-in's: whether each score has a threshold.
+            "thresholded": self.meaning.decides and not self.meaning.exclusive,
         }
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -452,7 +459,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{path} cannot be understood: {why}", mend="build the bundle again") from None
     if unsafe := [name for name in content.files if not _inside(name)]:
         raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
-    fields = content.model_dump(exclude={"schema_version", "preprocess", "labels", "outputs", "batch"})
+    fields = content.model_dump(exclude={*_READ_APART})
     outputs = tuple(Output(o.name, tuple(o.shape), o.meaning) for o in content.outputs)
     return Manifest(
         **fields, preprocess=preprocess, labels=tuple(content.labels), outputs=outputs, batch=batch

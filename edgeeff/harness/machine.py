@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edgeeff.backends import runtime, runtime_names
+from edgeeff.backends import RUNTIMES, runtime, runtime_names
 from edgeeff.target import CpuClass
 
 # Flags of /proc/cpuinfo that decide which kernels a runtime picks, x86 ("flags") and ARM ("Features").
@@ -114,14 +114,14 @@ def cpu_class(flags: Collection[str] | None = None, architecture: str | None = N
 
 
 def runtime_versions() -> dict[str, str]:
-    """The version of each installed distribution that brings a runtime, of numpy and of edgeeff.
+    """The version of each installed distribution that brings a runtime or adds one, of numpy and of edgeeff.
 
     A runtime's distributions are found by its modules: those that its record names, and those that bear its
     name (``tensorrt_lean`` of a device).
     """
     names = runtime_names()
     required = frozenset[str]().union(*(runtime(name).modules for name in names))
-    wanted = {"edgeeff", "numpy"}
+    wanted = {"edgeeff", "numpy", *(p.distribution for name in names if (p := RUNTIMES.plugin(name)))}
     for module, distributions in metadata.packages_distributions().items():
         if module in required or any(module == name or module.startswith(f"{name}_") for name in names):
             wanted.update(distributions)

@@ -305,6 +305,11 @@ def test_labels_agree_on_a_device_by_their_threshold():
     assert rule.compare("int8", found, hub, hub, rule.cut_of(manifest))["agreement_hub"] == 0.75
     assert rule.cut_of({**manifest, "threshold": 0.9}) == pytest.approx(np.log(9))
     assert rule.cut_of({**manifest, "softmax": True}) == 0.5 and rule.cut_of({"softmax": False}) is None
+    plugged = {
+        **manifest,
+        "task": "a plug-in's",
+    }  # a device knows the manifest alone
+    assert rule.cut_of({**plugged, "thresholded": True}) == 0 and rule.cut_of(plugged) is None
 
 
 def test_verify_judges_by_the_one_rule():

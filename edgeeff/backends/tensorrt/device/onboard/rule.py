@@ -115,7 +115,7 @@ def _agreement(expected: Any, outputs: Any, cut: float | None) -> float:
 
 def cut_of(manifest: dict[str, Any]) -> float | None:
     """The threshold in the unit of a bundle's outputs, where its labels do not exclude each other."""
-    if manifest.get("task", "classification") != "multilabel":
+    if not manifest.get("thresholded", manifest.get("task") == "multilabel"):  # older bundles do not say it
         return None
     threshold = float(manifest.get("threshold", 0.5))
     return threshold if manifest.get("softmax") else math.log(threshold / (1 - threshold))
