@@ -260,8 +260,11 @@ class Bundle:
         Raises:
             MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
             BundleError: A sealed file was altered.
-            OptionError: The task has no threshold, or it is no probability.
+            OptionError: The task has no threshold, or it is no probability; fewer than one thread or name.
         """
+        for name, value in (("threads", threads), ("top", top)):
+            if value is not None and value < 1:
+                raise OptionError(f"{name} is {value}", mend="give at least 1")
         meaning = self.manifest.meaning.with_threshold(threshold)
         return Predictor(
             self.name,

@@ -146,6 +146,8 @@ def _task(module: Any, name: str) -> Task:
 
 #: Where tasks are found.
 TASKS = Finder("tasks", __name__, _task)
+#: Those of this folder that were asked for: a frame is no time to look for plug-ins, which never replace them.
+_OURS: dict[str, Task] = {}
 
 
 def names() -> list[str]:
@@ -159,10 +161,15 @@ def room(name: str) -> Task:
     Raises:
         OptionError: There is no such task.
     """
+    if name in _OURS:
+        return _OURS[name]
     try:
-        return TASKS.get(name)
+        found = TASKS.get(name)
     except KeyError:
         raise OptionError(f"no task {name!r}", mend=f"choose one of {', '.join(names())}") from None
+    if TASKS.plugin(name) is None:
+        _OURS[name] = found
+    return found
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,9 @@ def test_labels_that_are_there(make_bundle, colours):
         found = predict(np.full((8, 8, 3), 0, np.uint8))
         assert (found.label, found.named) == ("no label", ()) and str(found) == "no label (red 50.0%)"
         assert predict.meaning.to_json(found)["classes"][0]["label"] == "red"
-    with pytest.raises(OptionError, match="--threshold"):
-        make_bundle().open(threshold=0.5)
+    for wrong in ({"threshold": 0.5}, {"threads": 0}, {"top": 0}):
+        with pytest.raises(OptionError):
+            make_bundle().open(**wrong)
 
 
 def test_threads_share_one(predict, colours):
