@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgeeff import backends, digests, regular, tasks, text
+from edgeeff import backends, digests, regular, shortage, tasks, text
 from edgeeff.batch import ONE, Batch
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
@@ -332,14 +332,15 @@ class Bundle:
         self._refuse_altered()
         self._refuse_properties()
         loaded = self.runtime.part(part)
-        return loaded.load(
-            self.folder,
-            preprocess=self.manifest.preprocess,
-            input_type=self.manifest.input,
-            properties=self.manifest.runtime_properties,
-            threads=threads,
-            outputs=self.output_names,
-        )
+        with shortage.told(f"loading {self.folder}", shortage.RUNNING):
+            return loaded.load(
+                self.folder,
+                preprocess=self.manifest.preprocess,
+                input_type=self.manifest.input,
+                properties=self.manifest.runtime_properties,
+                threads=threads,
+                outputs=self.output_names,
+            )
 
     @property
     def output_names(self) -> tuple[str, ...]:

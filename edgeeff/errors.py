@@ -81,6 +81,10 @@ class PluginError(MissingRuntimeError):
     """What an installed distribution adds to edgeeff cannot be used: it is as if it were not installed."""
 
 
+class OutOfMemoryError(EdgeeffError):
+    """Memory ran out: no input is to blame, and no file is damaged."""
+
+
 class OutputError(EdgeeffError):
     """The output cannot be written, or is a folder that is not ours."""
 

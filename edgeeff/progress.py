@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
-from edgeeff.errors import EdgeeffError, EdgeeffWarning
+from edgeeff import shortage
+from edgeeff.errors import EdgeeffError, EdgeeffWarning, OutOfMemoryError
 
 Unit = Literal["images", "bytes", "steps"]
 Arguments = ParamSpec("Arguments")
@@ -73,6 +74,7 @@ class Recorder:
     def __init__(self, listener: Progress | None = None) -> None:
         self._listener: Progress = listener or PythonWarnings()
         self._heard: dict[str, None] = {}
+        self.doing = "starting"
         self._recordings: list[dict[str, None]] = [{}]
 
     @classmethod
@@ -82,6 +84,7 @@ class Recorder:
 
     def stage(self, text: str, total: int | None = None, unit: Unit = "images") -> None:
         """A new stage begins."""
+        self.doing = text
         self._listener.stage(text, total, unit)
 
     def advance(self, count: int = 1) -> None:
@@ -143,8 +146,13 @@ def recorded(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         options["progress"] = recorder
         try:
             return work(*args, **options)
-        except EdgeeffError as error:
-            error.warnings = recorder.warnings
+        except Exception as error:
+            if shortage.is_shortage(error) and not isinstance(error, OutOfMemoryError):
+                short = shortage.refusal(recorder.doing, shortage.BUILDING)
+                short.warnings = recorder.warnings
+                raise short from None
+            if isinstance(error, EdgeeffError):
+                error.warnings = recorder.warnings
             raise
 
     return recording

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeeff import __version__
+from edgeeff import __version__, shortage
 from edgeeff.cli import console, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
@@ -102,7 +102,9 @@ def _guarded(command: Callable[..., int | None]) -> Callable[..., None]:
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
         json = bool(options.get("json"))
-        raise typer.Exit(_status(lambda: _installed(verb, lambda: command(*args, **options)), json=json))
+        raise typer.Exit(
+            _status(verb, lambda: _installed(verb, lambda: command(*args, **options)), json=json)
+        )
 
     return guarded
 
@@ -118,9 +120,10 @@ def _installed(verb: str, command: Callable[[], int | None]) -> int | None:
         raise missing from None
 
 
-def _status(command: Callable[[], int | None], *, json: bool) -> int:
+def _status(verb: str, command: Callable[[], int | None], *, json: bool) -> int:
     try:
-        return command() or 0
+        with shortage.told(f"edgeeff {verb} was at work", shortage.RUNNING):
+            return command() or 0
     except EdgeeffError as error:
         kind, what, mend, status = type(error).__name__, error.what, error.mend, error.exit_status
         warnings = error.warnings

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import shortage
 from edgeeff.backends import Session
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, OptionError
@@ -124,6 +125,7 @@ class AccuracyReport:
         }
 
 
+@shortage.told("judging a bundle", shortage.RUNNING)
 def evaluate(
     bundle: Bundle | Path | str,
     images: ImageSet | Path | str,

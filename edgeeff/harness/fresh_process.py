@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeeff import errors
+from edgeeff import errors, shortage
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
 
@@ -49,6 +49,8 @@ def _crash(
     guilty = [bundles[last["bundle"]]] if last.get("event") == "loading" else bundles
     how = f"signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
     doing = "loading" if last.get("event") == "loading" else "running"
+    if shortage.told_in(stderr):
+        return shortage.refusal(f"{doing} {', '.join(bundle.name for bundle in guilty)}", shortage.RUNNING)
     tail = "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
     return EdgeeffError(
         f"{doing} {', '.join(bundle.name for bundle in guilty)} ended the process with {how}:\n{tail}",
