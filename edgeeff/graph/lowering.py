@@ -114,6 +114,23 @@ class Codes:
         return ((self.values.astype(np.int64) - zero).astype(np.float32) * scale).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an operator reads and makes whose kernel has one scale for both.
+
+    Args:
+        source: What it reads: int8 with that scale, or float32.
+        name: The ONNX value that it makes.
+        shape: Of that, in TFLite's layout.
+        quantization: What a QuantizeLinear behind it wants; None: there is none.
+    """
+
+    source: Tensor
+    name: str
+    shape: tuple[int, ...]
+    quantization: Quantization | None
+
+
 class Builder(Protocol):
     """The ONNX graph that is read and the TFLite model that grows from it."""
 
@@ -195,13 +212,39 @@ class Builder(Protocol):
                 reads int8, else 1.
         """
 
-    def result(self, node: onnx.NodeProto, operands: Sequence[str], *, clamps: bool = True) -> Result:
+    def keeping(self, node: onnx.NodeProto, *, selects: bool, output: int = 0) -> Kept:
+        """The first input and a result of an operator that has one scale for both.
+
+        Args:
+            node: The operator's node.
+            selects: Whether it rounds nothing, so that codes pass through where no QuantizeLinear follows.
+            output: The result's number.
+        """
+
+    def keep(
+        self,
+        kept: Kept,
+        code: str,
+        inputs: Sequence[Tensor],
+        options: Options | None = None,
+        *,
+        version: int | None = None,
+    ) -> Tensor:
+        """Append such an operator at the scale of what it reads; another scale behind it is a QUANTIZE."""
+
+    def requantized(self, tensor: Tensor, quantization: Quantization) -> Tensor:
+        """The same values at another scale."""
+
+    def result(
+        self, node: onnx.NodeProto, operands: Sequence[str], *, clamps: bool = True, integers: bool = True
+    ) -> Result:
         """What ``node`` is to produce: with the clamp and the QuantizeLinear that follow, where they fuse.
 
         Args:
             node: The operator's node.
             operands: The values that must be int8 for an integer operator.
             clamps: Whether the TFLite operator has a fused activation.
+            integers: Whether it has an int8 kernel.
         """
 
     def produce(self, result: Result) -> Tensor:

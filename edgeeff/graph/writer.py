@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -45,6 +45,8 @@ class Writer:
     graph: ir.Graph
     hints: dict[ir.Node, Hint] = field(default_factory=dict)
     paddings: list[Padding] = field(default_factory=list)
+    #: What of the file may be right at one size of the image alone, in words, and what it was at this one.
+    sized: list[tuple[str, object]] = field(default_factory=list)
     #: How the file sees each of its tensors: a view of ours, or a constant.
     known: Mapping[str, View | Array] = field(default_factory=dict)
 
@@ -58,7 +60,7 @@ class Writer:
     def node(
         self,
         operator: str,
-        inputs: list[ir.Value],
+        inputs: Sequence[ir.Value | None],
         shape: tuple[int, ...],
         hint: Hint,
         attributes: Mapping[str, Any] | None = None,
@@ -152,13 +154,13 @@ class Step:
     def write(
         self,
         operator: str,
-        inputs: list[ir.Value],
+        inputs: Sequence[ir.Value | None],
         channels: int,
         sides: tuple[int, int],
         attributes: Mapping[str, Any] | None = None,
     ) -> ir.Value:
         """Append a node to the new graph; returns its output [1, channels, *sides]."""
-        if channels * sides[0] * sides[1] > _LARGEST_TENSOR or min(sides) < 1:
+        if channels * sides[0] * sides[1] > _LARGEST_TENSOR or min(channels, *sides) < 1:
             self.refuse(f"its output would be {channels} × {sides[0]} × {sides[1]}")
         hint = Hint(self.node.name, next(iter(self.weights), ""))
         return self.writer.node(operator, inputs, (1, channels, *sides), hint, attributes)

@@ -19,7 +19,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import ranges
 from edgeeff.quantization.centring import Deciding, deciding
-from edgeeff.quantization.placement import Placement, place
+from edgeeff.quantization.placement import Placement, origin, place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.rewrites import swish_polynomial
 from edgeeff.target import Scheme
@@ -91,7 +91,8 @@ class Draft:
     @cached_property
     def known(self) -> Mapping[str, ActivationQuantization]:
         """The tensors whose range no image can leave."""
-        return ranges.known_inputs(str(self.model.graph.inputs[0].name), self.preprocess, self.scheme)
+        inputs = ranges.known_inputs(str(self.model.graph.inputs[0].name), self.preprocess, self.scheme)
+        return {**ranges.known_constants(self.model, self.scheme, self.placement.sites), **inputs}
 
     @cached_property
     def deciding(self) -> Deciding:
@@ -158,7 +159,7 @@ class Draft:
 
 def is_bounded(model: ir.Model) -> bool:
     """Whether a network's activation has an upper bound: ReLU6, not Swish."""
-    return not any(node.op_type in ("Swish", "Sigmoid") for node in model.graph)
+    return not any(node.op_type in ("Swish", "Sigmoid", "HardSwish") for node in model.graph)
 
 
 def layer_constants(node: ir.Node) -> tuple[FloatArray, FloatArray]:
@@ -176,11 +177,8 @@ def groups_of(node: ir.Node) -> int:
 
 
 def source_of(node: ir.Node) -> str:
-    """The site that a layer reads; a classifier reads its own through Flatten."""
-    value = node.inputs[0]
-    assert value is not None
-    producer = value.producer()
-    if producer is not None and producer.op_type == "Flatten":
-        value = producer.inputs[0]
-    assert value is not None and value.name is not None
+    """The tensor whose values a layer reads; a classifier reads them through Flatten."""
+    assert node.inputs[0] is not None
+    value = origin(node.inputs[0])
+    assert value.name is not None
     return value.name

@@ -21,7 +21,7 @@ scheme leaves outputs float: it has no rounding of its own. Elsewhere it is what
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -42,6 +42,7 @@ class Site:
         fixed: Scale and zero point, where a specification leaves no choice.
         symmetric: Whether its zero point must be 0.
         output: Whether it is an output of the graph, to be quantised although no node need read it.
+        scale_of: The tensor whose scale and zero point it takes, where the runtime's kernel has one for both.
     """
 
     tensor: str
@@ -50,6 +51,7 @@ class Site:
     symmetric: bool
     fixed: tuple[float, int] | None = None
     output: bool = False
+    scale_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
     floating = {*floating, *(_name(n) for n in graph if roles(n) & {*scheme.float_layers})}
     layers = tuple(_name(n) for n in graph if traits(n).layer and not _stays_float(n, scheme, floating))
     sites: dict[str, Site] = {}
-    for value in [*graph.inputs, *_subtracted(model, scheme), *(n.outputs[0] for n in graph)]:
+    for value in [*graph.inputs, *_constants(model, scheme), *(n.outputs[0] for n in graph)]:
         readers = tuple(
             (_name(node), index)
             for node, index in value.uses()
@@ -85,7 +87,7 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
             and value.is_graph_output()
             and (_is_raw(graph.inputs[0]) or not _is_floating(value, floating))
         )
-        if (readers or output) and not _is_fused(value, floating):
+        if (readers or output) and not _is_fused(value, scheme, floating):
             assert value.name is not None
             fixed = _fixed(value, scheme)
             sites[value.name] = Site(
@@ -96,7 +98,49 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
                 fixed,
                 output,
             )
+    if scheme.every_tensor:
+        sites = _shared(model, sites)
     return Placement(sites, layers, tuple(sorted(floating)))
+
+
+def _shared(model: ir.Model, sites: Mapping[str, Site]) -> dict[str, Site]:
+    """The sites, with those that share a scale since a kernel has one for what it reads and makes.
+
+    A mean takes that of what it is taken of. What only a Concat reads takes that of the Concat's result,
+    which holds all of its values; what others read as well keeps its own, and is brought to that scale.
+    """
+    found = dict(sites)
+
+    def share(name: str, of: str) -> None:
+        root: str | None = of
+        while root is not None and root != name:
+            root = found[root].scale_of
+        if root is None and found[name].fixed is None and found[name].scale_of is None:
+            found[name] = replace(found[name], scale_of=of)
+
+    for node in model.graph:
+        made, scale = node.outputs[0].name, traits(node).scale
+        if made not in found or scale == "own":
+            continue
+        for value in node.inputs:
+            source = origin(value) if value is not None else None
+            if source is None or source.name not in found:
+                continue
+            assert source.name is not None
+            if scale == "of input":
+                share(made, source.name)
+            elif source.producer() is not None and len(found[source.name].readers) == 1:
+                share(source.name, made)
+    return found
+
+
+def origin(value: ir.Value) -> ir.Value:
+    """Where the values of a tensor come from: seen through nodes that only select among them."""
+    while (
+        (node := value.producer()) is not None and traits(node).selects(node) and node.inputs[0] is not None
+    ):
+        value = node.inputs[0]
+    return value
 
 
 def is_nonnegative(value: ir.Value) -> bool:
@@ -120,9 +164,8 @@ def in_squeeze_excite(node: ir.Node) -> bool:
     while value is not None and (producer := value.producer()) is not None:
         if producer.op_type == "GlobalAveragePool":
             return node.op_type == "Conv"
-        if producer.op_type not in ("Conv", "Swish", "Relu", "Clip", "Sigmoid", "Mul") or not _is_vector(
-            value
-        ):
+        passes = producer.op_type in ("Conv", "Mul") or traits(producer).activation
+        if not passes or not _is_vector(value):
             return False
         value = producer.inputs[0]
     return False
@@ -163,7 +206,7 @@ def _source(layer: ir.Node) -> ir.Node | None:
             for v in producer.inputs
         )
         # The mean of raw pixels; activations, whole or in their steps.
-        if producer.op_type not in ("Sub", "Swish", "Relu", "Clip", "Sigmoid") and not gate:
+        if producer.op_type != "Sub" and not traits(producer).activation and not gate:
             return producer
         value = producer.inputs[0]
     return None
@@ -171,11 +214,19 @@ def _source(layer: ir.Node) -> ir.Node | None:
 
 def _is_symmetric(value: ir.Value, scheme: Scheme, floating: Collection[str]) -> bool:
     if scheme.zero_point == "not depthwise":
-        readers = [reader for reader in value.consumers() if reader.name not in floating]
+        readers = [reader for reader in _readers(value) if reader.name not in floating]
         return any(is_depthwise(reader) for reader in readers) or is_nonnegative(value)
     if scheme.zero_point == "in the bias":
         return not (_is_lopsided(value) and all(_bias_takes_shift(n) for n in value.consumers()))
     return False
+
+
+def _readers(value: ir.Value) -> list[ir.Node]:
+    """The nodes that read a tensor's values, seen through those that only select among them."""
+    found = []
+    for reader in value.consumers():
+        found += _readers(reader.outputs[0]) if traits(reader).selects(reader) else [reader]
+    return found
 
 
 def _is_lopsided(value: ir.Value) -> bool:
@@ -214,10 +265,12 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
         return not _is_swish_of(node, floating)
     if traits(node).layer:
         return index == 0
-    if node.op_type == "Flatten":  # the classifier's input is quantised where its statistics are: before it
-        readers = list(node.outputs[0].consumers())
-        return bool(readers) and all(
-            reader.op_type == "Gemm" and not _stays_float(reader, scheme, floating) for reader in readers
+    if traits(node).selects(node):  # quantised before it, where all that reads it is
+        uses = node.outputs[0].uses()
+        return (
+            bool(uses)
+            and not node.outputs[0].is_graph_output()
+            and all(_reads_quantised(reader, i, scheme, floating) for reader, i in uses)
         )
     return node.op_type == "Add" and index == skip_input(node)
 
@@ -253,11 +306,12 @@ def _is_swish_of(node: ir.Node, floating: Collection[str]) -> bool:
     return any(p is not None and p.op_type == "Sigmoid" and _is_swish_of(p, floating) for p in producers)
 
 
-def _is_fused(value: ir.Value, floating: Collection[str]) -> bool:
+def _is_fused(value: ir.Value, scheme: Scheme, floating: Collection[str]) -> bool:
     """Whether the tensor is no tensor of its own in the artifact.
 
-    A clamp follows, or it is another view of one that is a site, or raw pixels from which one mean is
-    subtracted: that mean becomes the zero point of what the first layer reads, if it reads integers.
+    A clamp follows, or it is another view of one that is a site or selects among its codes, or raw pixels
+    from which one mean is subtracted: that mean becomes the zero point of what the first layer reads, if it
+    reads integers.
     """
     readers = list(value.consumers())
     producer = value.producer()
@@ -269,7 +323,10 @@ def _is_fused(value: ir.Value, floating: Collection[str]) -> bool:
             and not _read_in_float(readers[0].outputs[0], floating)
         )
     clamped = len(readers) == 1 and traits(readers[0]).clamp and not value.is_graph_output()
-    return traits(producer).view or clamped
+    if traits(producer).view or clamped:
+        return True
+    selects = traits(producer).selects(producer) and not value.is_graph_output()
+    return selects and _reads_quantised(producer, 0, scheme, floating)
 
 
 def _fixed(value: ir.Value, scheme: Scheme) -> tuple[float, int] | None:
@@ -280,12 +337,22 @@ def _fixed(value: ir.Value, scheme: Scheme) -> tuple[float, int] | None:
     return (1.0, -128) if value.is_graph_input() and _is_raw(value) else None
 
 
-def _subtracted(model: ir.Model, scheme: Scheme) -> list[ir.Value]:
-    """The per-channel mean that is subtracted from raw pixels: a constant, yet a tensor to be quantised."""
+def _constants(model: ir.Model, scheme: Scheme) -> list[ir.Value]:
+    """Constants that are tensors to be quantised: factors, summands, the means of raw pixels.
+
+    One mean for all channels of raw pixels is none: it becomes a zero point.
+    """
     if not scheme.every_tensor:
         return []
-    means = [node.inputs[1] for node in model.graph if node.op_type == "Sub"]
-    return [v for v in means if v is not None and v.is_initializer() and not _single_value(v)]
+    found: dict[ir.Value, None] = {}
+    for node in model.graph:
+        for value in node.inputs if traits(node).constants else ():
+            if value is None or not value.is_initializer():
+                continue
+            pixels = node.op_type == "Sub" and node.inputs[0] is not None and node.inputs[0].is_graph_input()
+            if not (pixels and _single_value(value)):
+                found[value] = None
+    return list(found)
 
 
 def _single_value(value: ir.Value | None) -> bool:

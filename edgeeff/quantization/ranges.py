@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeeff.calibration.statistics import F64, Statistics, TensorStatistics
+from edgeeff.graph.model import constant
 from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import estimators
 from edgeeff.quantization.estimators import Curve, Grid, Sample
@@ -82,6 +83,11 @@ def choose(
                 curve=swish if name in swish_of else None,
             )
             chosen[name] = fit(low, high, site.symmetric, integer)
+    for name in chosen:
+        root = name
+        while (other := sites[root].scale_of) is not None:
+            root = other
+        chosen[name] = chosen[root]
     return chosen
 
 
@@ -148,6 +154,20 @@ def known_inputs(
         CENTRED: input_quantization(raw, scheme),
         MEAN: fit(min(0.0, *mean), max(0.0, *mean), scheme.zero_point != "any", _input_type(scheme)),
     }
+
+
+def known_constants(
+    model: ir.Model, scheme: Scheme, sites: Mapping[str, Site]
+) -> dict[str, ActivationQuantization]:
+    """The constants among the sites, whose values are there."""
+    found = {}
+    for name in sites:
+        array = constant(model.graph.initializers.get(name))
+        if array is not None:
+            values = array.astype(np.float64)
+            low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+            found[name] = fit(low, high, scheme.zero_point != "any", scheme.activation_type)
+    return found
 
 
 def input_quantization(preprocess: Preprocess, scheme: Scheme) -> ActivationQuantization:

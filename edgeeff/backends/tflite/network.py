@@ -18,7 +18,7 @@ from edgeeff.backends.tflite.model import Model, Operator
 from edgeeff.batch import ONE
 from edgeeff.errors import GraphError
 from edgeeff.graph.batch import of_graph, with_batch
-from edgeeff.graph.lowering import Array, Codes, Options, Quantization, Result, Tensor, Type, attribute
+from edgeeff.graph.lowering import Array, Codes, Kept, Options, Quantization, Result, Tensor, Type, attribute
 
 # The fused clamps of the schema's ActivationFunctionType, by their bounds.
 _CLAMPS = {(0.0, np.inf): 1, (-1.0, 1.0): 2, (0.0, 6.0): 3}
@@ -158,13 +158,16 @@ class Network:
         self.operators.append(Operator(code, names, (output.name,), options, version))
         return output
 
-    def result(self, node: onnx.NodeProto, operands: Sequence[str], *, clamps: bool = True) -> Result:
+    def result(
+        self, node: onnx.NodeProto, operands: Sequence[str], *, clamps: bool = True, integers: bool = True
+    ) -> Result:
         """What ``node`` is to produce: with the clamp and the QuantizeLinear that follow, where they fuse.
 
         Args:
             node: The operator's node.
             operands: The values that must be int8 for an integer operator.
             clamps: Whether the TFLite operator has a fused activation.
+            integers: Whether it has an int8 kernel.
         """
         value, activation = node.output[0], 0
         following = self.consumers.get(value, [])
@@ -173,7 +176,42 @@ class Network:
             if clamp:
                 self.absorb(following[0])
                 value, activation = following[0].output[0], clamp
-        return Result(value, self.shape(value), self._quantization(value, operands), activation)
+        quantization = self._quantization(value, operands) if integers else None
+        return Result(value, self.shape(value), quantization, activation)
+
+    def keeping(self, node: onnx.NodeProto, *, selects: bool, output: int = 0) -> Kept:
+        """The first input and a result of an operator that has one scale for both."""
+        source, value = self.stored(node.input[0]), node.output[output]
+        quantization = self._quantization(value, node.input[:1])
+        if source.type == "int8" and quantization is None and not selects:
+            source = self.dequantize(source)
+        return Kept(source, value, self.shape(value), quantization)
+
+    def keep(
+        self,
+        kept: Kept,
+        code: str,
+        inputs: Sequence[Tensor],
+        options: Options | None = None,
+        *,
+        version: int | None = None,
+    ) -> Tensor:
+        """Append such an operator at the scale of what it reads; another scale behind it is a QUANTIZE."""
+        tensor = self.tensor(kept.name, kept.shape, kept.source.type, kept.source.quantization)
+        self.store(kept.name, self.add(code, inputs, tensor, options, version=version))
+        if kept.quantization is not None:
+            wanted = self.requantized(tensor, kept.quantization)
+            for node in self.consumers[kept.name]:
+                self.absorb(node)
+                self.store(node.output[0], wanted)
+        return tensor
+
+    def requantized(self, tensor: Tensor, quantization: Quantization) -> Tensor:
+        """The same values at another scale."""
+        if quantization.same(tensor.quantization):
+            return tensor
+        target = self.tensor(f"{tensor.name}/requantized", tensor.shape, "int8", quantization)
+        return self.add("QUANTIZE", [tensor], target, Options("QuantizeOptions"), version=1)
 
     def _quantization(self, value: str, operands: Sequence[str]) -> Quantization | None:
         """The one scale that all readers of ``value`` quantise it with, if every operand is int8."""

@@ -13,7 +13,23 @@ from edgeeff.errors import GraphError
 from edgeeff.graph.model import add_constant, constant
 from edgeeff.graph.writer import OUTPUT, Hint
 
-_ON_VECTORS = frozenset({"Conv", "Relu", "Clip", "Sigmoid", "Mul", "Add"})
+_ON_VECTORS = frozenset(
+    {
+        *(
+            "Add",
+            "Clip",
+            "Concat",
+            "Conv",
+            "Div",
+            "HardSigmoid",
+            "HardSwish",
+            "LpNormalization",
+            "Mul",
+            "ReduceL2",
+        ),
+        *("ReduceMean", "ReduceSum", "Relu", "Sigmoid", "Slice", "Softmax", "Sqrt", "Sub", "Tanh"),
+    }
+)
 
 
 def refuse_inner(graph: ir.Graph, hints: Mapping[ir.Node, Hint]) -> tuple[str, ...]:
@@ -29,9 +45,9 @@ def refuse_inner(graph: ir.Graph, hints: Mapping[ir.Node, Hint]) -> tuple[str, .
         GraphError: There is a softmax inside, or the end is computed of a sigmoid or a clamp.
     """
     graph.outputs[0].name = OUTPUT
-    if inner := next((node for node in graph if node.op_type == "Softmax"), None):
+    if (inner := _softmax_at_end(graph)) is not None:
         raise GraphError(
-            f"there is a softmax inside of the network ({hints[inner].node or inner.name!r})",
+            f"its output is computed of a softmax inside of it ({hints[inner].node or inner.name!r})",
             mend="export the network up to its logits",
         )
     node = graph.outputs[0].producer()
@@ -47,6 +63,21 @@ def refuse_inner(graph: ir.Graph, hints: Mapping[ir.Node, Hint]) -> tuple[str, .
     if node is not None and node.op_type == "Relu":
         return ("the network ends in a Relu, and what it gives is taken as the logits",)
     return ()
+
+
+def _softmax_at_end(graph: ir.Graph) -> ir.Node | None:
+    """A softmax that the output is computed of without a layer between."""
+    waiting, seen = [graph.outputs[0]], set[ir.Value]()
+    while waiting:
+        value = waiting.pop()
+        node = value.producer()
+        if node is None or value in seen or node.op_type == "Conv":
+            continue
+        seen.add(value)
+        if node.op_type == "Softmax":
+            return node
+        waiting += [read for read in node.inputs if read is not None]
+    return None
 
 
 def flatten(graph: ir.Graph) -> int:

@@ -29,16 +29,20 @@ def translate(
     """
     if own is None or own == wanted:
         return at(wanted)
-    as_exported = at(own).paddings
+    before = at(own)
+    as_exported = before.paddings
     try:
         written = at(wanted)
     except GraphError as error:
         _refuse(own, error.what)
+    for (what, was), (_, now) in zip(before.sized, written.sized, strict=True):
+        if was != now:
+            _refuse(own, what)
     explaining = [explains for explains in (_is_same, _is_symmetric) if all(map(explains, as_exported))]
     for padding in written.paddings:
         if not explaining or not all(explains(padding) for explains in explaining):
             _refuse(
-                own, f"convolution {padding.node!r} pads {list(padding.pads)} zeros, right at that size alone"
+                own, f"node {padding.node!r} pads {list(padding.pads)} zeros, right at that size alone"
             )
     return written
 

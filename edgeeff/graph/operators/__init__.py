@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import onnx
 import onnx_ir as ir
@@ -33,6 +33,8 @@ Execute = Callable[[ir.Node, "list[Tensor]"], "Tensor"]
 Most = Callable[[Sequence[Array]], int]
 #: Whether what a node makes can hold no negative value; asks the same of what it reads.
 Nonnegative = Callable[[ir.Node, Callable[[ir.Value], bool]], bool]
+#: Whether a node rounds nothing, as it makes no new values.
+Selects = Callable[[ir.Node], bool]
 #: From a node of the hub graph to operators of TFLite.
 Lower = Callable[[onnx.NodeProto, Builder], None]
 
@@ -52,6 +54,20 @@ def as_read(node: ir.Node, of: Callable[[ir.Value], bool]) -> bool:
     return all(of(value) for value in node.inputs if value is not None)
 
 
+def as_first(node: ir.Node, of: Callable[[ir.Value], bool]) -> bool:
+    """It makes no negative value where its first input, the image's, has none."""
+    return node.inputs[0] is not None and of(node.inputs[0])
+
+
+def _no(node: ir.Node) -> bool:
+    return False
+
+
+def selects(node: ir.Node) -> bool:
+    """What it makes are some of the values that it reads, or zeros."""
+    return True
+
+
 @dataclass(frozen=True)
 class Traits:
     """What schemes have to know of an operator to quantise a graph.
@@ -60,6 +76,12 @@ class Traits:
         layer: It has weights, which are quantised with one scale for each output channel.
         clamp: A runtime runs it as the end of the layer before it, whose own output then never exists.
         view: It computes nothing: what it makes are the values that it reads, in another shape.
+        selects: Whether what it makes are some of the values that it reads, or zeros: codes pass through it,
+            and nothing is rounded again.
+        activation: It bends each value by itself, as what follows a layer does.
+        constants: A constant that it reads is a tensor to be quantised, where every tensor is.
+        scale: Whose scale a runtime wants for what it makes, where every tensor has one: that of what it
+            reads (of a mean, say), or one for all that it reads and makes (Concat).
         nonnegative: Whether what it makes can hold no negative value.
         lopsided: It leaves hardly a value below zero.
         fixed: Scale and int8 zero point of its output, where TFLite's specification leaves no choice.
@@ -68,6 +90,10 @@ class Traits:
     layer: bool = False
     clamp: bool = False
     view: bool = False
+    selects: Selects = _no
+    activation: bool = False
+    constants: bool = False
+    scale: Literal["own", "of input", "of output"] = "own"
     nonnegative: Nonnegative = never
     lopsided: bool = False
     fixed: tuple[float, int] | None = None

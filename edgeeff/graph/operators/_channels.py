@@ -14,9 +14,13 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeeff.graph.model import Array, constant
+from edgeeff.graph.operators import _axes
 from edgeeff.graph.operators._elementwise import affine
 from edgeeff.graph.views import CHANNEL, View, nchw_axes
 from edgeeff.graph.writer import Step
+
+#: What is done to pixels before the network: normalised, clamped, their channels put in another order.
+_PIXELS = ("Add", "Clip", "Gather", "Mul", "Relu")
 
 
 @dataclass(frozen=True)
@@ -30,22 +34,16 @@ class _Part:
 
 
 def repeated(step: Step, x: View, times: list[int]) -> View:
+    """Channels, each axis so many times."""
     if len(times) != len(x.shape):
         step.refuse(f"it changes the number of axes of {list(x.shape)}")
     for axis, count in enumerate(times):
         if count != 1:
-            axis_of(step, x, axis)
+            _axes.counted(step, x, axis)
             if not x.runs_over(axis, CHANNEL) or not 0 < count < 1024:
                 step.refuse("it repeats something else than channels")
             x = together(step, x, axis, [part_of(x.value)] * count)
     return x
-
-
-def axis_of(step: Step, x: View, axis: int) -> int:
-    found = axis + len(x.shape) if axis < 0 else axis
-    if not 0 <= found < len(x.shape):
-        step.refuse(f"its axis is {axis} of {list(x.shape)}")
-    return found
 
 
 def lies_as(view: View, first: View, axis: int) -> bool:
@@ -90,6 +88,18 @@ def together(step: Step, x: View, axis: int, parts: list[_Part]) -> View:
     runs = nchw_axes(dims)[CHANNEL]
     axes = tuple(runs if i == axis else over for i, over in enumerate(x.axes))
     return affine(step, replace(x, value=value, dims=dims, shape=shape, axes=axes), scale, shift)
+
+
+def in_front(x: View) -> bool:
+    """Whether a view is of the pixels' own channels, before any layer."""
+    value = x.value
+    while (node := value.producer()) is not None:
+        others = node.inputs[1:]
+        if node.op_type not in _PIXELS or any(constant(other) is None for other in others):
+            return False
+        assert node.inputs[0] is not None
+        value = node.inputs[0]
+    return True
 
 
 def part_of(value: ir.Value) -> _Part:

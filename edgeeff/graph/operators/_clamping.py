@@ -10,6 +10,7 @@ import onnx
 from edgeeff.errors import GraphError
 from edgeeff.graph.lowering import Builder
 from edgeeff.graph.model import Array
+from edgeeff.graph.operators import _padding
 from edgeeff.graph.views import CHANNEL, View
 from edgeeff.graph.writer import Step
 
@@ -19,7 +20,7 @@ _UNBOUNDED = float(np.finfo(np.float32).max)
 def clamped(step: Step, low: float | None, high: float | None) -> View:
     """A Clip of the input that depends on the image; None is no bound."""
     index = next((i for i, value in enumerate(step.inputs) if isinstance(value, View)), 0)
-    x = step.unpadded(index)
+    x = _padding.whole(step, index)
     bounds = (-_UNBOUNDED if low is None else low, _UNBOUNDED if high is None else high)
     constants = [step.writer.constant(np.asarray(bound, np.float32)) for bound in bounds]
     value = step.write("Clip", [x.value, *constants], x.dims[CHANNEL], (x.dims[2], x.dims[3]))

@@ -16,6 +16,7 @@ import onnx
 from edgeeff.errors import GraphError
 from edgeeff.graph.lowering import Builder, Options, Tensor
 from edgeeff.graph.model import Array
+from edgeeff.graph.operators import _padding
 from edgeeff.graph.views import CHANNEL, View, broadcast
 from edgeeff.graph.writer import Step
 
@@ -36,7 +37,7 @@ def combined(step: Step, operator: str) -> View | None:
     """Two tensors that both depend on the image."""
     if not all(isinstance(value, View) for value in step.inputs):
         return None
-    left, right = step.unpadded(0), step.unpadded(1)
+    left, right = _padding.whole(step, 0), _padding.whole(step, 1)
     shape, axes = broadcast(left, right)
     pairs = list(zip(left.dims, right.dims, strict=True))
     batch, channels, height, width = (max(pair) for pair in pairs)
@@ -56,7 +57,7 @@ def with_constant(step: Step, of: Callable[[Vector], tuple[Vector | float, Vecto
 
 
 def _of_rank(x: View, rank: int) -> View:
-    missing = rank - len(x.shape)
+    missing = max(rank - len(x.shape), 0)
     return replace(x, shape=(1,) * missing + x.shape, axes=((),) * missing + x.axes)
 
 
@@ -76,13 +77,23 @@ def _per_channel(step: Step, x: View, constant: Array) -> Array:
     return values.reshape(-1)
 
 
+def constant_first(step: Step, operator: str) -> View:
+    """A node on a constant, of one value or one for each channel, and a tensor, in this order."""
+    x = _of_rank(_padding.whole(step, 1), step.required(0).ndim)
+    channels = x.dims[CHANNEL]
+    each = step.channels(np.broadcast_to(_per_channel(step, x, step.required(0)), (channels,)))
+    return replace(x, value=step.write(operator, [each, x.value], channels, (x.dims[2], x.dims[3])))
+
+
 def lower(
     node: onnx.NodeProto,
     builder: Builder,
     version: Callable[[Sequence[Tensor], Tensor], int | None] = lambda _operands, _made: None,
+    *,
+    integers: bool = True,
 ) -> None:
-    """ADD, MUL, SUB: with broadcasting from either side, each tensor at its own scale."""
-    result = builder.result(node, node.input)
+    """ADD, MUL, SUB, DIV: with broadcasting from either side, each tensor at its own scale."""
+    result = builder.result(node, node.input, integers=integers)
     operands = [builder.operand(value, result) for value in node.input]
     if any(len(operand.shape) != len(result.shape) for operand in operands):
         raise GraphError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeeff.graph.operators import Operator, _elementwise, _sizes
+from edgeeff.graph.operators import Operator, Traits, _elementwise, _sizes
 from edgeeff.graph.views import View
 from edgeeff.graph.writer import Step
 
@@ -18,6 +18,7 @@ OPERATORS = (
         translate=translate,
         most=_sizes.broadcast,
         execute=lambda _, x: x[0] + x[1],
+        traits=Traits(constants=True),
         lower=_elementwise.lower,
     ),
 )

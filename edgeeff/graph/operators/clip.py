@@ -39,7 +39,7 @@ OPERATORS = (
         translate=translate,
         most=_sizes.broadcast,
         execute=execute,
-        traits=Traits(clamp=True, nonnegative=nonnegative, lopsided=True),
+        traits=Traits(activation=True, clamp=True, nonnegative=nonnegative, lopsided=True),
         lower=_clamping.lower,
     ),
 )

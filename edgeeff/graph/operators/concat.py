@@ -1,22 +1,96 @@
-"""Concat of channels."""
+"""Concat along channels, height or width; in front of the network, of channels taken apart."""
 
 from __future__ import annotations
 
-from edgeeff.graph.operators import Operator, _channels, _sizes
+from typing import TYPE_CHECKING
+
+import onnx
+import onnx_ir as ir
+
+from edgeeff.errors import GraphError
+from edgeeff.graph.lowering import Builder, Options, attribute
+from edgeeff.graph.operators import (
+    Operator,
+    Traits,
+    _axes,
+    _channels,
+    _padding,
+    _rearranging,
+    _sizes,
+    as_read,
+)
 from edgeeff.graph.views import View
 from edgeeff.graph.writer import Step
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def translate(step: Step) -> View:
-    """Of channels that were taken out of one tensor, or of that tensor several times."""
+    """Of channels that were taken out of the pixels, as one Gather; else a Concat."""
     if any(not isinstance(value, View) for value in step.inputs):
         step.refuse("it puts together what depends on the image and what does not")
-    views = [step.unpadded(i) for i in range(len(step.inputs))]
+    views = [_padding.whole(step, i) for i in range(len(step.inputs))]
     first = views[0]
-    axis = _channels.axis_of(step, first, step.attribute("axis", 0))
-    if not all(_channels.lies_as(view, first, axis) for view in views):
-        step.refuse(f"it puts together tensors of {[list(view.shape) for view in views]}, not their channels")
-    return _channels.together(step, first, axis, [_channels.part_of(view.value) for view in views])
+    axis = _axes.counted(step, first, step.attribute("axis", 0))
+    if len(views) == 1:
+        return first
+    if all(map(_channels.in_front, views)) and all(_channels.lies_as(view, first, axis) for view in views):
+        parts = [_channels.part_of(view.value) for view in views]
+        if all(part.source is parts[0].source for part in parts):
+            return _channels.together(step, first, axis, parts)
+    return _written(step, views, axis)
 
 
-OPERATORS = (Operator("Concat", translate=translate, most=_sizes.as_read),)
+def _written(step: Step, views: list[View], axis: int) -> View:
+    widest = max(views, key=lambda view: view.shape[axis])
+    dimension = _axes.dimension(step, widest, axis)
+    others = [d for d in range(4) if d != dimension]
+    same = all([view.dims[d] for d in others] == [widest.dims[d] for d in others] for view in views)
+    runs = all(
+        view.axes[axis] in ((), (dimension,)) for view in views if len(view.shape) == len(widest.shape)
+    )
+    if not (same and _axes.alike(views, axis) and runs):
+        step.refuse(
+            f"it puts together tensors of {[list(view.shape) for view in views]}, or in several layouts"
+        )
+    dims, total = [*widest.dims], sum(view.shape[axis] for view in views)
+    dims[dimension] = total
+    operands = [view.value for view in views]
+    value = step.write("Concat", operands, dims[1], (dims[2], dims[3]), {"axis": dimension})
+    return _axes.resized(widest, value, {axis: (dimension, total)})
+
+
+def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
+    """Along one axis."""
+    import torch
+
+    return torch.cat(x, node.attributes.get_int("axis", 1))
+
+
+def lower(node: onnx.NodeProto, builder: Builder) -> None:
+    """CONCATENATION, at the scale of its result: what has another is brought to it by a QUANTIZE before."""
+    if attribute(node, "axis", 1) % len(builder.shapes[node.output[0]]) == 0:
+        raise GraphError(f"Concat {node.name!r} puts images together", mend="concatenate another axis")
+    result = builder.result(node, node.input, clamps=False)
+    operands = []
+    for value in node.input:
+        operand = builder.operand(value, result)
+        if result.quantization is not None:
+            operand = builder.requantized(operand, result.quantization)
+        operands.append(operand)
+    axis = _rearranging.axis_of(attribute(node, "axis", 1), len(result.shape))
+    fields = {"axis": axis, "fusedActivationFunction": result.activation}
+    builder.add("CONCATENATION", operands, builder.produce(result), Options("ConcatenationOptions", fields))
+
+
+OPERATORS = (
+    Operator(
+        "Concat",
+        translate=translate,
+        most=_sizes.as_read,
+        execute=execute,
+        traits=Traits(scale="of output", nonnegative=as_read),
+        lower=lower,
+    ),
+)

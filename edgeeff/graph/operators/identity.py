@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edgeeff.graph.operators import Operator, _sizes
+import onnx
+
+from edgeeff.graph.lowering import Builder
+from edgeeff.graph.operators import Operator, Traits, _sizes, as_first, selects
 from edgeeff.graph.views import View
 from edgeeff.graph.writer import Step
 
@@ -12,4 +15,18 @@ def translate(step: Step) -> View:
     return step.view(0)
 
 
-OPERATORS = (Operator("Identity", translate=translate, most=_sizes.as_read),)
+def lower(node: onnx.NodeProto, builder: Builder) -> None:
+    """Nothing: readers take what it reads."""
+    builder.store(node.output[0], builder.stored(node.input[0]))
+
+
+OPERATORS = (
+    Operator(
+        "Identity",
+        translate=translate,
+        most=_sizes.as_read,
+        execute=lambda _, x: x[0],
+        traits=Traits(selects=selects, nonnegative=as_first),
+        lower=lower,
+    ),
+)

@@ -33,7 +33,7 @@ OPERATORS = (
         translate=translate,
         most=_sizes.broadcast,
         execute=lambda _, x: x[0] * x[1],
-        traits=Traits(lopsided=True),
+        traits=Traits(lopsided=True, constants=True),
         lower=lower,
     ),
 )

@@ -9,8 +9,8 @@ from edgeeff.graph.model import Array
 from edgeeff.graph.operators import Operator, _sizes
 
 _ELEMENTWISE = (
-    *("Abs", "And", "Ceil", "Equal", "Exp", "Floor", "Greater", "Less", "Mod", "Not", "Or", "Pow"),
-    *("Reciprocal", "Round", "Sign", "Sqrt", "Where"),
+    *("Abs", "And", "Ceil", "Equal", "Exp", "Floor", "Greater", "Less", "Mod", "Not", "Or"),
+    *("Round", "Sign", "Where"),
 )
 
 

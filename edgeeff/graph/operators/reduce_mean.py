@@ -1,32 +1,39 @@
-"""ReduceMean over height and width, wherever they are."""
+"""ReduceMean; over height and width it is a GlobalAveragePool."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from edgeeff.graph.operators import Operator, _pooling
-from edgeeff.graph.views import HEIGHT, WIDTH, View
+import onnx
+import onnx_ir as ir
+
+from edgeeff.graph.lowering import Builder
+from edgeeff.graph.operators import Operator, Traits, _reducing, as_first
+from edgeeff.graph.views import View
 from edgeeff.graph.writer import Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def translate(step: Step) -> View:
-    """A GlobalAveragePool."""
-    x = step.unpadded(0)
-    rank = len(x.shape)
-    axes = step.axes(1, rank, since=18)
-    if axes is None:
-        step.refuse("it takes the mean over all axes")
-    over = {dimension for axis in axes for dimension in x.axes[axis]}
-    if not axes or over != {d for d in (HEIGHT, WIDTH) if x.dims[d] > 1}:
-        step.refuse(f"it takes the mean over the axes {axes} of {list(x.shape)}, not over height and width")
-    pooled = _pooling.pooled(step, x)
-    kept = bool(step.attribute("keepdims", 1))
-    left = [i for i in range(rank) if kept or i not in axes]
-    return replace(
-        pooled,
-        shape=tuple(1 if i in axes else x.shape[i] for i in left),
-        axes=tuple(() if i in axes else x.axes[i] for i in left),
-    )
+    """Over channels, height or width."""
+    return _reducing.translate(step, "ReduceMean", 18, _reducing.BY_ATTRIBUTE)
 
 
-OPERATORS = (Operator("ReduceMean", translate=translate),)
+def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
+    """Over the axes that are said."""
+    axes, keep = _reducing.axes_of(node, [v.numpy() for v in x]), bool(node.attributes.get_int("keepdims", 1))
+    return x[0].mean(axes, keepdim=keep)
+
+
+def lower(node: onnx.NodeProto, builder: Builder) -> None:
+    """MEAN."""
+    _reducing.lower(node, builder, "MEAN")
+
+
+OPERATORS = (
+    Operator(
+        "ReduceMean", translate=translate, execute=execute, traits=Traits(nonnegative=as_first), lower=lower
+    ),
+)

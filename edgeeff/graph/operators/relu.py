@@ -9,7 +9,7 @@ OPERATORS = (
         "Relu",
         translate=_unary.of("Relu"),
         execute=lambda _, x: x[0].relu(),
-        traits=Traits(clamp=True, nonnegative=always, lopsided=True),
+        traits=Traits(activation=True, clamp=True, nonnegative=always, lopsided=True),
         lower=_clamping.lower,
     ),
 )

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING
 
-from edgeeff.graph.operators import Operator, _reshaping, _sizes
+import onnx_ir as ir
+
+from edgeeff.graph.operators import Operator, Traits, _padding, _rearranging, _sizes, as_first, selects
 from edgeeff.graph.views import View, reshaped
 from edgeeff.graph.writer import Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def translate(step: Step) -> View:
     """To a constant shape, in which 0 copies and −1 is what is left."""
-    x = step.unpadded(0)
+    x = _padding.whole(step, 0)
     wanted = [int(size) for size in step.required(1).reshape(-1)]
     if not step.attribute("allowzero", 0):
         wanted = [x.shape[i] if size == 0 else size for i, size in enumerate(wanted)]
@@ -20,4 +26,23 @@ def translate(step: Step) -> View:
     return reshaped(x, wanted)
 
 
-OPERATORS = (Operator("Reshape", translate=translate, most=_sizes.as_read, lower=_reshaping.lower),)
+def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
+    """To constant sizes; a first one of 1 is the images', whose number may be another."""
+    wanted = [int(size) for size in x[1]]
+    if not node.attributes.get_int("allowzero", 0):
+        wanted = [x[0].shape[i] if size == 0 else size for i, size in enumerate(wanted)]
+    if wanted[0] == 1 and -1 not in wanted:
+        wanted[0] = x[0].shape[0]
+    return x[0].reshape(wanted)
+
+
+OPERATORS = (
+    Operator(
+        "Reshape",
+        translate=translate,
+        most=_sizes.as_read,
+        execute=execute,
+        traits=Traits(selects=selects, nonnegative=as_first),
+        lower=_rearranging.reshape,
+    ),
+)

@@ -20,7 +20,7 @@ OPERATORS = (
         "Sigmoid",
         translate=_unary.of("Sigmoid"),
         execute=lambda _, x: x[0].sigmoid(),
-        traits=Traits(nonnegative=always, fixed=_probabilities.FIXED),
+        traits=Traits(activation=True, nonnegative=always, fixed=_probabilities.FIXED),
         lower=lower,
     ),
 )

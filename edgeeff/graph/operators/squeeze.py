@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from edgeeff.graph.operators import Operator, _sizes
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from edgeeff.graph.operators import Operator, Traits, _padding, _rearranging, _sizes, as_first, selects
 from edgeeff.graph.views import View, reshaped
 from edgeeff.graph.writer import Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def translate(step: Step) -> View:
     """Axes of one element go."""
-    x = step.unpadded(0)
+    x = _padding.whole(step, 0)
     axes = step.axes(1, len(x.shape), since=13)
     gone = [i for i, size in enumerate(x.shape) if size == 1] if axes is None else axes
     if any(x.shape[axis] != 1 for axis in gone):
@@ -17,4 +24,22 @@ def translate(step: Step) -> View:
     return reshaped(x, [size for i, size in enumerate(x.shape) if i not in gone])
 
 
-OPERATORS = (Operator("Squeeze", translate=translate, most=_sizes.as_read),)
+def execute(_: ir.Node, x: list[Tensor]) -> Tensor:
+    """The axes that are said, or all of one element but the images'."""
+    size = x[0].shape
+    gone = (
+        [int(a) % len(size) for a in x[1]] if len(x) > 1 else [i for i, s in enumerate(size) if i and s == 1]
+    )
+    return x[0].reshape([s for i, s in enumerate(size) if i not in gone])
+
+
+OPERATORS = (
+    Operator(
+        "Squeeze",
+        translate=translate,
+        most=_sizes.as_read,
+        execute=execute,
+        traits=Traits(selects=selects, nonnegative=as_first),
+        lower=_rearranging.reshape,
+    ),
+)

@@ -19,4 +19,4 @@ def execute(_: ir.Node, x: list[Tensor]) -> Tensor:
     return F.silu(x[0])
 
 
-OPERATORS = (Operator("Swish", execute=execute, traits=Traits(lopsided=True)),)
+OPERATORS = (Operator("Swish", execute=execute, traits=Traits(activation=True, lopsided=True)),)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from edgeeff.graph.operators import Operator, _sizes
+import onnx
+
+from edgeeff.graph.lowering import Builder, Options, attribute
+from edgeeff.graph.model import ints
+from edgeeff.graph.operators import Operator, Traits, _rearranging, _sizes, as_first, selects
 from edgeeff.graph.views import View, transposed
 from edgeeff.graph.writer import Step
 
@@ -13,4 +17,23 @@ def translate(step: Step) -> View:
     return transposed(x, step.attribute("perm", list(reversed(range(len(x.shape))))))
 
 
-OPERATORS = (Operator("Transpose", translate=translate, most=_sizes.as_read),)
+def lower(node: onnx.NodeProto, builder: Builder) -> None:
+    """TRANSPOSE, in TFLite's order of axes on both sides."""
+    kept = builder.keeping(node, selects=True)
+    rank = len(kept.shape)
+    order = attribute(node, "perm", list(reversed(range(rank))))
+    here = [_rearranging.axis_of(axis, rank) for axis in _rearranging.ordered(order, rank)]
+    operands = [kept.source, builder.integers(f"{kept.name}/order", here)]
+    builder.keep(kept, "TRANSPOSE", operands, Options("TransposeOptions"))
+
+
+OPERATORS = (
+    Operator(
+        "Transpose",
+        translate=translate,
+        most=_sizes.as_read,
+        execute=lambda node, x: x[0].permute(ints(node, "perm", list(reversed(range(x[0].dim()))))),
+        traits=Traits(selects=selects, nonnegative=as_first),
+        lower=lower,
+    ),
+)

@@ -252,12 +252,3 @@ def test_an_integer_input_is_refused_where_codes_are_not_pixels(examples):
     set_initializer(graph, node.input[1], np.float32(1 / 64))
     assert "raw pixels" in refused(example, graph, "uint8")
     assert "raw pixels" in refused(example, example.float_graph, "int8")
-
-
-def test_a_flatten_of_a_whole_image_is_refused(examples):
-    example = examples("asymmetric")
-    graph = copy(example.float_graph)
-    (pool,) = (node for node in graph.graph.node if node.op_type == "GlobalAveragePool")
-    pool.op_type = "Relu"
-    del graph.graph.value_info[:]
-    assert "reshapes [1, 32, 4, 4]" in refused(example, graph)

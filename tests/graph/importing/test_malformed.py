@@ -250,11 +250,10 @@ add(
 )
 add("different_for_each_pixel", "differs along an axis", with_body(
     "Relu (c)", "Add (c, z)", z=np.arange(32, dtype=np.float32)))  # fmt: skip
-add("softmax_inside", "normalises the axis", with_body("Relu (c)", "Softmax <axis = 1> (c)"))
-add("mean_of_channels", "not over height and width", with_body(
+add("softmax_over_the_images", "axis 0 of .* is the images", with_body("Relu (c)", "Softmax <axis = 0> (c)"))
+add("mean_of_channels", "multiplies .1, 32. with weights", with_body(
     "GlobalAveragePool (a)", "ReduceMean <axes = [1, 2]> (a)"))  # fmt: skip
-add("max_pooling", "operator MaxPool of MaxPool 'a' is not supported", with_body(
-    "Relu (c)", "MaxPool <kernel_shape = [2, 2]> (c)"))  # fmt: skip
+add("unknown_operator", "operator Elu of Elu 'a' is not supported", with_body("Relu (c)", "Elu (c)"))
 
 
 @pytest.mark.parametrize(("make", "message"), CASES)

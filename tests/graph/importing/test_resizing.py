@@ -30,7 +30,7 @@ def test_what_the_module_does_at_that_size(same, size, small, export):
 
 def test_same_padding_of_another_parity_is_refused(small, export):
     with pytest.raises(
-        GraphError, match=r"for 32×32 pixels and cannot take another size: convolution '/\S*stem"
+        GraphError, match=r"for 32×32 pixels and cannot take another size: node '/\S*stem"
     ):
         importing.from_proto(export(small(same=True)), "x.onnx", (33, 33))
 
@@ -47,10 +47,42 @@ def test_same_padding_that_the_file_leaves_to_the_runtime_is_found_anew(write, r
 
 
 def test_a_window_of_one_size_is_refused(write):
-    body = "c = Conv (x, w) g = AveragePool <kernel_shape = [30, 30]> (c) f = Flatten (g) y = MatMul (f, mt)"
-    importing.from_proto(write(body), "x.onnx", (32, 32))
-    with pytest.raises(GraphError, match=r"for 32×32 pixels and .*its window of \[30, 30\]"):
-        importing.from_proto(write(body), "x.onnx", (40, 40))
+    """Even where the network would take another size, and compute something else."""
+    for end in ("f = Flatten (g)", "h = GlobalAveragePool (g) f = Flatten (h)"):
+        body = f"c = Conv (x, w) g = AveragePool <kernel_shape = [30, 30]> (c) {end} y = MatMul (f, mt)"
+        importing.from_proto(write(body), "x.onnx", (32, 32))
+        with pytest.raises(GraphError, match=r"for 32×32 pixels and cannot take another size"):
+            importing.from_proto(write(body), "x.onnx", (40, 40))
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("n = Slice (c, a, b, axis)", "takes a part of the image"),
+        ("n = Resize (c, , , sizes)", "resizes to a size of its own"),
+        ("o = Pad (c, amounts) n = MaxPool <kernel_shape = [3, 3]> (o)", "zeros that were put around"),
+        (
+            "n = MaxPool <kernel_shape = [3, 3], strides = [2, 2], pads = [0, 0, 1, 1]> (c)",
+            "right at that size alone",
+        ),
+    ],
+)
+def test_what_is_right_at_one_size_is_refused_at_another(body, why, write):
+    constants = {
+        **{"a": np.array([0]), "b": np.array([16]), "axis": np.array([2]), "sizes": np.array([1, 8, 15, 15])},
+        "amounts": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+    }
+    used = {
+        name: value
+        for name, value in constants.items()
+        if name in body.replace(",", " ").replace(")", " ").split()
+    }
+    model = write(
+        f"c = Conv (x, w) {body} g = GlobalAveragePool (n) f = Flatten (g) y = MatMul (f, mt)", **used
+    )
+    importing.from_proto(model, "x.onnx", (32, 32))
+    with pytest.raises(GraphError, match=why):
+        importing.from_proto(model, "x.onnx", (41, 41))
 
 
 def test_sizes_left_open(write, imports):
