@@ -29,6 +29,7 @@ from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
+from edgeeff.graph import operators
 from edgeeff.graph.importing import source, tensors
 from edgeeff.graph.outputs import outputs_of
 from edgeeff.harness import verify
@@ -71,24 +72,8 @@ _KINDS_OF_GRAPH = frozenset(
     {"onnx", "qdq", "fp16", "fp32", "int8", "uint8", "quant", "quantized", "quantised"}
 )
 
-#: What a hub graph is made of.
-OPERATORS = frozenset(
-    {
-        *(
-            "QuantizeLinear",
-            "DequantizeLinear",
-            "Conv",
-            "Gemm",
-            "Add",
-            "Mul",
-            "Sub",
-            "Clip",
-            "Relu",
-            "Sigmoid",
-        ),
-        *("GlobalAveragePool", "Flatten", "Reshape", "Softmax"),
-    }
-)
+#: What a hub graph is made of: what every runtime has, and TFLite the fewest.
+OPERATORS = frozenset(name for name, operator in operators.discover().items() if operator.lower is not None)
 
 
 @recorded

@@ -16,13 +16,30 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeeff.backends.tensorrt.wide_bias import shield
 from edgeeff.errors import GraphError
 
-#: The operators of the hub: opsets 17 and 19 define them alike.
+#: The operators of the hub: opsets 17 and 19 define them alike, but for the axes of REDUCING.
 OPERATORS = frozenset(
     (
-        *("Add", "Cast", "Clip", "Conv", "DequantizeLinear", "Flatten", "Gemm", "GlobalAveragePool", "Mul"),
-        *("QuantizeLinear", "Relu", "Reshape", "Sigmoid", "Softmax", "Sub"),
+        *(
+            "Add",
+            "AveragePool",
+            "Cast",
+            "Clip",
+            "Concat",
+            "Conv",
+            "DequantizeLinear",
+            "Div",
+            "Flatten",
+            "Gemm",
+        ),
+        *("GlobalAveragePool", "HardSigmoid", "Identity", "LpNormalization", "MaxPool", "Mul", "Pad"),
+        *("QuantizeLinear", "ReduceL2", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Sigmoid"),
+        *("Slice", "Softmax", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
     )
 )
+#: Opset 18 made their axes an input.
+REDUCING = frozenset(("ReduceL2", "ReduceMean"))
+#: They sum squares, which FP16 holds up to 65504: a vector of 1280 values of 8 is longer.
+WIDE = frozenset(("LpNormalization", "ReduceL2"))
 
 #: FP16 scales are legal from opset 19 on, and IR 9 is what opset 19 came with.
 OPSET, IR_VERSION = 19, 9
@@ -52,14 +69,19 @@ def fp16_from_fp32(model: onnx.ModelProto) -> onnx.ModelProto:
             )
         if node.op_type == "Cast":
             _retype_cast(node)
+        if node.op_type in REDUCING:
+            _axes_to_input(graph, node)
     scales = {node.input[1] for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
+    factors = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
     for constant in graph.initializer:
-        if constant.data_type == TensorProto.FLOAT:
+        if constant.data_type == TensorProto.FLOAT and constant.name not in factors:
             constant.CopyFrom(_halved(constant, floor=constant.name in scales))
     del half.opset_import[:]
     half.opset_import.append(helper.make_opsetid("", OPSET))
     half.ir_version = IR_VERSION
     _cast_edges(graph)
+    for node in [node for node in graph.node if node.op_type in WIDE]:
+        _cast_around(graph, node)
     shield(graph)
     del graph.value_info[:]
     return onnx.shape_inference.infer_shapes(half, check_type=True, strict_mode=True)
@@ -75,6 +97,24 @@ def _halved(constant: onnx.TensorProto, *, floor: bool) -> onnx.TensorProto:
             mend="keep this model in FP32, or retrain it with weight decay on its batch normalisations",
         )
     return numpy_helper.from_array(value.astype(np.float16), constant.name)
+
+
+def _axes_to_input(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
+    for attribute in [a for a in node.attribute if a.name == "axes"]:
+        name = f"{node.output[0]}.axes"
+        graph.initializer.append(numpy_helper.from_array(np.array(attribute.ints, np.int64), name))
+        node.input.append(name)
+        node.attribute.remove(attribute)
+
+
+def _cast_around(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
+    """Let a node compute in float32: its input is cast before it, and its output behind it."""
+    source, result = node.input[0], node.output[0]
+    wide, made = f"{result}_wide", f"{result}_made"
+    place = list(graph.node).index(node)
+    node.input[0], node.output[0] = wide, made
+    graph.node.insert(place + 1, _cast(made, result, TensorProto.FLOAT16))
+    graph.node.insert(place, _cast(source, wide, TensorProto.FLOAT))
 
 
 def _retype_cast(node: onnx.NodeProto) -> None:

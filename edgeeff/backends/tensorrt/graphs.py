@@ -13,6 +13,7 @@ from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt.device.onboard import profiles
 from edgeeff.backends.tensorrt.fp16 import fp16_from_fp32
 from edgeeff.backends.tensorrt.lint import VERSIONS, Version, lint
+from edgeeff.backends.tensorrt.repair.whole_hard_swish import in_steps
 from edgeeff.errors import GraphError, OptionError
 
 #: The network with Q/DQ, and the float network that it is held against.
@@ -88,6 +89,7 @@ def _full(graph: onnx.ModelProto, emission: Emission, name: str) -> onnx.ModelPr
     model = onnx.ModelProto()
     model.CopyFrom(graph)
     model.graph.name = emission.name
+    in_steps(model.graph)
     if emission.target.input == "uint8":
         _take_raw_pixels(model.graph)
     if emission.added:

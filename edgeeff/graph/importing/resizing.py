@@ -41,9 +41,7 @@ def translate(
     explaining = [explains for explains in (_is_same, _is_symmetric) if all(map(explains, as_exported))]
     for padding in written.paddings:
         if not explaining or not all(explains(padding) for explains in explaining):
-            _refuse(
-                own, f"node {padding.node!r} pads {list(padding.pads)} zeros, right at that size alone"
-            )
+            _refuse(own, f"node {padding.node!r} pads {list(padding.pads)} zeros, right at that size alone")
     return written
 
 

@@ -113,6 +113,14 @@ def test_swish_is_written_out(network, computed, operators):
     np.testing.assert_allclose(computed(result), computed(model), rtol=1e-6)
 
 
+def test_hard_swish_is_written_out(network, computed, operators):
+    model = network("y = HardSwish (x)")
+    result, said = repair(model)
+    assert operators(result) == ["HardSigmoid", "Mul"]
+    assert said == ["1 HardSwish operator written as HardSigmoid and Mul"]
+    np.testing.assert_allclose(computed(result), computed(model), rtol=1e-6)
+
+
 def test_swish_with_another_factor_is_left(network):
     assert repair(network("y = Swish <alpha = 1.7> (x)", opset=24))[1] == []
 
