@@ -33,6 +33,34 @@ FOUR = "CMYK"
 
 
 @dataclass(frozen=True)
+class Fit:
+    """Where a photo's pixels lie in the network's input, and the way back.
+
+    Args:
+        size: Height and width of the input, pixels.
+        box: What of the photo it shows: left, top, right and bottom, in the photo's pixels.
+    """
+
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+
+    def to_photo(self, points: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Points [N, 2] (x, y) of the input as points of the photo."""
+        scale, origin = self._scale()
+        return np.asarray(points, np.float64) * scale + origin
+
+    def to_input(self, points: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Points [N, 2] (x, y) of the photo as points of the input; those outside of the box lie outside."""
+        scale, origin = self._scale()
+        return (np.asarray(points, np.float64) - origin) / scale
+
+    def _scale(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        left, top, right, bottom = self.box
+        height, width = self.size
+        return np.array([(right - left) / width, (bottom - top) / height]), np.array([left, top])
+
+
+@dataclass(frozen=True)
 class Preprocess:
     """How a network wants its images.
 
@@ -87,17 +115,28 @@ class Preprocess:
         if image.mode != FOUR or self.channels != 4:
             image = self.coloured(image)
         if image.size != (width, height):
-            across, down = width / self.crop / image.width, height / self.crop / image.height
-            if not self.squash:
-                across = down = max(across, down)
             # The crop is taken from the source in one resampling step, so no pixel is filtered twice.
-            box_width, box_height = width / across, height / down
-            # Where nothing is cut off, rounding must not put the box a hair outside: Pillow refuses.
-            left, top = max((image.width - box_width) / 2, 0.0), max((image.height - box_height) / 2, 0.0)
-            right, bottom = min(left + box_width, image.width), min(top + box_height, image.height)
             method = getattr(Image.Resampling, self.interpolation.upper())
-            image = image.resize((width, height), method, (left, top, right, bottom))
+            image = image.resize((width, height), method, self.place(image.size).box)
         return np.asarray(image, dtype=np.uint8).reshape(height, width, self.channels)
+
+    def place(self, photo: tuple[int, int]) -> Fit:
+        """Which part of a photo becomes the input, and where its pixels come to lie.
+
+        Args:
+            photo: Width and height, turned as :meth:`fit` gets it.
+        """
+        (height, width), (photo_width, photo_height) = self.size, photo
+        if photo == (width, height):
+            return Fit(self.size, (0.0, 0.0, float(width), float(height)))
+        across, down = width / self.crop / photo_width, height / self.crop / photo_height
+        if not self.squash:
+            across = down = max(across, down)
+        box_width, box_height = width / across, height / down
+        # Where nothing is cut off, rounding must not put the box a hair outside: Pillow refuses.
+        left, top = max((photo_width - box_width) / 2, 0.0), max((photo_height - box_height) / 2, 0.0)
+        right, bottom = min(left + box_width, photo_width), min(top + box_height, photo_height)
+        return Fit(self.size, (left, top, right, bottom))
 
     def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Raw pixels uint8 [N, H, W, C] to the float input [N, C, H, W]."""

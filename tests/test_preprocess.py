@@ -110,3 +110,21 @@ def test_no_channel_of_four_is_weighed_by_the_fourth():
 def test_data_that_makes_no_sense(changes):
     with pytest.raises((ValueError, TypeError)):
         Preprocess.from_json({**PREPROCESS.to_json(), **changes})
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize("photo", [(640, 480), (333, 500), (64, 48)])
+def test_points_of_the_input_are_found_in_the_photo(photo, squash):
+    """A bright spot in a photo lies in the input where it is said to, and back again."""
+    preprocess = Preprocess((48, 64), (0.0,) * 3, (1.0,) * 3, crop=0.8, squash=squash)
+    width, height = photo
+    spot = np.array([[0.45 * width, 0.6 * height]])
+    y, x = np.mgrid[:height, :width] + 0.5
+    near = np.exp(-(((x - spot[0, 0]) / width) ** 2 + ((y - spot[0, 1]) / height) ** 2) * 200)
+    image = Image.fromarray((255 * near).astype(np.uint8)).convert("RGB")
+    fitted = preprocess.fit(image)[:, :, 0].astype(float)
+    down, across = np.mgrid[:48, :64] + 0.5
+    found = [(across * fitted).sum() / fitted.sum(), (down * fitted).sum() / fitted.sum()]
+    place = preprocess.place(photo)
+    np.testing.assert_allclose(place.to_input(spot)[0], found, atol=0.5)
+    np.testing.assert_allclose(place.to_photo(place.to_input(spot)), spot)
