@@ -146,7 +146,7 @@ def _task(module: Any, name: str) -> Task:
 
 #: Where tasks are found.
 TASKS = Finder("tasks", __name__, _task)
-#: Those of this folder that were asked for: a frame is no time to look for plug-ins, which never replace them.
+#: Those of this folder that were asked for: a frame is no time to look for plug-ins, which replace none.
 _OURS: dict[str, Task] = {}
 
 

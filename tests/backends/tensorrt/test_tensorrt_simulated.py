@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edgeeff.backends.tensorrt import results
@@ -152,6 +153,75 @@ def test_a_timing_cache_of_another_gpu_is_begun_anew(bundle, device):
     timing.write_bytes(b"foreign")
     assert device("build_engine.py", "--precision", "int8").returncode == 0
     assert timing.read_bytes() == b"timings\n"
+
+
+MAP = "head_relu6"
+
+
+@pytest.fixture
+def two_outputs(bundle, run_onnx, emission):
+    """The bundle with a feature map beside the logits, in every graph; TensorRT lists them the other way."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name in ("model.qdq.onnx", "model.float.onnx"):
+        model = onnx.load(bundle / name)
+        known = onnx.shape_inference.infer_shapes(model)
+        model.graph.output.append(next(v for v in known.graph.value_info if v.name == MAP))
+        onnx.save(model, bundle / name)
+    pixels = np.load(bundle / "golden" / "inputs.npy")
+    logits, maps = run_onnx(onnx.load(bundle / "model.qdq.onnx"), emission.preprocess.normalise(pixels))
+    for kind in ("hub", "float"):
+        (bundle / "golden" / f"{kind}.npy").unlink()
+        (bundle / "golden" / kind).mkdir()
+        for name, values in (("logits", logits), (MAP, maps)):
+            np.save(bundle / "golden" / kind / f"{name}.npy", values)
+    manifest |= {
+        "schema_version": 2,
+        "outputs": [
+            {"name": "logits", "shape": [1, 10], "meaning": "scores"},
+            {"name": MAP, "shape": [1, *maps.shape[1:]], "meaning": "features"},
+        ],
+    }
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    _seal(bundle)
+    return bundle
+
+
+def _seal(bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    files = [path for path in bundle.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    manifest["files"] = {
+        path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_each_output_is_judged_by_its_name(two_outputs, device):
+    done = device("verify.py", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert f"output {MAP}: 200.0 dB to the hub" in done.stdout
+    result = results.read(two_outputs / "measured" / "verify.json")
+    results.hold(result, two_outputs)
+    found = result.golden["int8"].outputs
+    assert set(found) == {"logits", MAP} and found[MAP].agreement_hub is None
+    assert found["logits"].agreement_hub == 1
+    golden = result.golden["int8"].model_copy(update={"outputs": {"logits": found["logits"]}})
+    lacking = result.model_copy(update={"golden": {**result.golden, "int8": golden}})
+    with pytest.raises(BundleError, match="int8 has the outputs logits, the bundle logits, head_relu6"):
+        results.hold(lacking, two_outputs)
+
+
+def test_one_wrong_output_of_two_fails(two_outputs, device):
+    for kind in ("hub", "float"):
+        path = two_outputs / "golden" / kind / f"{MAP}.npy"
+        np.save(path, np.load(path)[:, ::-1])
+    _seal(two_outputs)
+    done = device("verify.py", *QUICK)
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "FAILED"
+    assert "output logits: 200.0 dB to the hub, 200.0 dB to float: passed" in done.stdout
+    assert f"output {MAP}: " in done.stdout and "FAILED, below 19.0 dB" in done.stdout
+    result = results.read(two_outputs / "measured" / "verify.json")
+    results.hold(result, two_outputs)
+    assert not result.golden["int8"].passed and not result.passed
 
 
 def test_an_engine_that_computes_something_else_fails(bundle, device):
