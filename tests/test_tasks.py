@@ -30,10 +30,8 @@ def make_manifest():
 
 
 def test_tasks_are_found_by_listing():
-    assert tasks.names() == ["classification", "multilabel"]
-    with pytest.raises(
-        OptionError, match=r"no task 'detection'\n  → choose one of classification, multilabel"
-    ):
+    assert {"classification", "multilabel"} <= set(tasks.TASKS.ours()) <= set(tasks.names())
+    with pytest.raises(OptionError, match=r"no task 'detection'\n  → choose one of classification, "):
         tasks.room("detection")
 
 
