@@ -12,7 +12,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -24,7 +24,6 @@ import platformdirs
 from edgeeff import digests, regular
 from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import TEMPORARY, replacing
-from edgeeff.progress import Recorder
 from edgeeff.watched import Watched
 
 DEFAULT_LIMIT = 4 << 30
@@ -155,24 +154,6 @@ class Bookmark:
     def drop(self) -> None:
         """The work is done."""
         self.cache.drop(self.stage, self.key)
-
-
-def kept(
-    cache: Cache, progress: Recorder, stage: str, key: str, make: Callable[[], dict[str, bytes]]
-) -> dict[str, bytes]:
-    """A stage's result from the cache, or made and put there.
-
-    What making it warned of is kept with it, and warned of again whenever it is taken from the cache.
-    """
-    entry = cache.get(stage, key)
-    if entry is None:
-        with progress.recording() as raised:
-            entry = make()
-        entry["warnings.json"] = json.dumps(list(raised)).encode()
-        cache.put(stage, key, entry)
-    else:
-        progress.warn_again(json.loads(entry["warnings.json"]))
-    return entry
 
 
 def key_of(**parts: Any) -> str:

@@ -21,11 +21,11 @@ import numpy.typing as npt
 import onnx
 
 from edgeeff import backends, digests, foreign_ends
-from edgeeff.backends import Emission, input_preprocess
+from edgeeff.backends import Emission
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
 from edgeeff.backends.tensorrt.lint.reading import load
-from edgeeff.bundle import Bundle, Manifest, write_bundle
+from edgeeff.bundle import Bundle, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
@@ -36,27 +36,24 @@ from edgeeff.harness import verify
 from edgeeff.harness.record import record
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
-from edgeeff.labels import given as given_labels
 from edgeeff.metrics import json_number, sqnr
-from edgeeff.pipeline import plugged
-from edgeeff.pipeline.build import tool_versions
+from edgeeff.pipeline import artifact, plugged, preparing
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
 from edgeeff.pipeline.request import parts as request_parts
 from edgeeff.pipeline.resolve.folders import resolve_output
-from edgeeff.pipeline.resolve.labels import resolve_labels, sides
 from edgeeff.pipeline.resolve.meaning import resolve_meaning, resolve_task, task_warnings
 from edgeeff.pipeline.resolve.preprocessing import prepared, resolve_preprocess
 from edgeeff.pipeline.resolve.quantise import resolve_cpu_class
 from edgeeff.pipeline.resolve.targets import resolve_targets
-from edgeeff.pipeline.steps import Options, target_facts
+from edgeeff.pipeline.stages.reference import infer
 from edgeeff.preprocess import Preprocess
-from edgeeff.progress import Progress, Recorder, recorded
-from edgeeff.readme import readme
+from edgeeff.progress import Progress, recorded
 from edgeeff.recipes import open_source
 from edgeeff.target import Target
 from edgeeff.tasks import Meaning, checked_threshold
-from edgeeff.watched import Watched
 from edgeeff.zoo.sources import Identity
 
 if TYPE_CHECKING:
@@ -87,8 +84,7 @@ def emit(
 ) -> Bundle:
     """Lower a Q/DQ ONNX graph for one target and write its bundle.
 
-    What was repaired is told by ``repairs`` in ``measured/verification.json``; ``repaired`` says how far
-    onnxruntime's outputs are apart before and after.
+    ``measured/verification.json`` says what was repaired, and how far onnxruntime's outputs are apart by it.
 
     Args:
         path: The ONNX file; its input is normalised with ``mean`` and ``std`` on pixels of 0…255.
@@ -98,96 +94,101 @@ def emit(
         keywords: Those of a build that have a meaning here; ``mean`` and ``std`` are needed.
 
     Raises:
-        GraphError: The graph breaks a rule of the hub or of the target that cannot be repaired, or holds an
-            operator that no backend knows.
+        GraphError: The graph breaks a rule that cannot be repaired, or holds an operator of no backend.
         VerificationError: The repaired graph or the artifact does not compute what the graph says.
     """
     request = BuildRequest.of(**keywords)
     refuse_other_verbs(request, "emit")
+    changed = _normalisation(request)
+    wanted, context = _target(target), Context.of(progress=progress)
+    given = _loaded(path, context)
+    graph, repairs = _repaired(given, path, wanted)
+    identity = _identity(graph, path, changed)
+    classes = preparing.name_classes(request, identity, context)
+    folder = resolve_output(request.output.output, request.output.name or _name(path), [wanted])[0]
+    context.warn_all(foreign_ends.warnings(graph, identity.preprocess))
+    meaning = _meaning(identity, request.meaning, context)
+    emission = Emission(
+        *(folder.name, wanted, identity.preprocess, classes.names, meaning.probable),
+        task=meaning.task,
+        threshold=meaning.threshold,
+        ends_in_probabilities=bool(identity.ends_in),
+        outputs=outputs_of(graph, meaning.task),
+    )
+    files = artifact.lowered(graph, emission)
+    artifact.caution(emission, context)
+    files |= _golden(graph, emission, images, request.output.golden, context)
+    used = Used(wanted, meaning.task)
+    context.warn_all(plugged.warnings([used]))
+    manifest = artifact.manifest(
+        emission,
+        used,
+        model="foreign",
+        classes=identity.classes,
+        cpu_class=resolve_cpu_class("auto"),
+        digests=_digests(path, wanted, identity.preprocess),
+        negative=classes.negative,
+    )
+    compared = _compared(given, graph, identity.preprocess, context) if repairs else None
+    context.watched.refuse_changed()
+    told = {"repairs": repairs, "repaired": compared}
+    return write_bundle(folder, manifest, files, partial(_measure, told, context))
+
+
+def _loaded(path: Path, context: Context) -> onnx.ModelProto:
+    """The graph as its file has it, watched from before it is read."""
+    context.watched.add([path])
+    graph = load(path)
+    context.watched.add(source.files(path))
+    return graph
+
+
+def _normalisation(request: BuildRequest) -> dict[str, Any]:
+    """What the user says of the preprocessing: mean and std, at least.
+
+    Raises:
+        OptionError: One of them is not said.
+    """
     changed = resolve_preprocess(request.preprocess)
     if not {"mean", "std"} <= changed.keys():
         raise OptionError("the preprocessing is not clear", mend="pass both mean and std")
-    output, name, labels = request.output.output, request.output.name, request.meaning.labels
-    progress = Recorder.of(progress)
-    wanted = resolve_targets([target], io=None)[0]
-    runtime = backends.runtime(wanted.runtime)
+    return changed
+
+
+def _target(name: str) -> Target:
+    """An int8 target that takes such a graph.
+
+    Raises:
+        OptionError: It is a float target, or the graph would need the normalisation before it.
+        UnknownTargetError: No such target.
+    """
+    wanted = resolve_targets([name], io=None)[0]
     if wanted.scheme is None:
-        raise OptionError(f"{target} is a float target", mend="choose an int8 target")
-    if wanted.input != "float32" and not runtime.normalises_input:
-        raise OptionError(f"{target} takes {wanted.input}", mend="choose a target with a float32 input")
-    watched = Watched()
-    watched.add([path])
-    given = load(path)
-    watched.add(source.files(path))
-    graph, repairs = _repaired(given, path, wanted)
-    channels, size, classes = _hub_shape(graph, path)
-    own = Preprocess(size=size, mean=(0.0,) * channels, std=(1.0,) * channels)
-    preprocess = prepared(own, None, changed)
-    stem = _name(path)
-    folder = resolve_output(output, stem if name is None else name, [wanted])[0]
-    given_names, negative = sides(given_labels(labels), classes)
-    names = resolve_labels(given_names, None, classes, labels)
-    progress.warn_again(foreign_ends.warnings(graph, preprocess))
-    meaning, already = _meaning(graph, path, preprocess, classes, request.meaning, progress)
-    if not meaning.exclusive:
-        progress.tell(
-            f"task     {meaning.task}: a label is there if its sigmoid is {meaning.threshold:g} or more"
-        )
-    emission = Emission(
-        *(folder.name, wanted, preprocess, names, meaning.probable),
-        task=meaning.task,
-        threshold=meaning.threshold,
-        ends_in_probabilities=already,
-        outputs=outputs_of(graph, meaning.task),
-    )
-    outputs = backends.artifact_outputs(emission)
-    files: dict[str, bytes] = dict(runtime.part("emit").emit(graph, emission))
-    files["README.md"] = readme(emission).encode()
-    usage = runtime.usage()
-    if usage is not None and hasattr(usage, "cautions"):
-        progress.warn_again(usage.cautions(emission))
-    if images is not None and request.output.golden:
-        chosen = open_source(images, count=request.output.golden)
-        watched.add(picture.path for picture in chosen.pictures)
-        looked = survey(chosen.pictures, preprocess)
-        for line in (*chosen.notes, *looked.lines):
-            progress.tell(line)
-        progress.warn_again((*chosen.warnings, *looked.warnings))
-        inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))
-        progress.warn_again(skipped(chosen.bad))
-        found = session_of(graph.SerializeToString(), preprocess, literal=True).infer(inputs)
-        hub = dict(zip([output.name for output in outputs], found.values(), strict=True))
-        files |= verify.golden_files(inputs, hub, hub)
-    used = Used(wanted, meaning.task)
-    progress.warn_again(plugged.warnings([used]))
-    manifest = Manifest(
-        name=folder.name,
-        model="foreign",
-        target=wanted.name,
-        runtime=wanted.runtime,
-        precision=wanted.precision,
-        input=wanted.input,
-        softmax=meaning.probable,
-        cpu_class=resolve_cpu_class("auto"),
-        preprocess=input_preprocess(wanted, preprocess),
-        labels=names,
-        classes=classes,
-        runtime_properties=wanted.runtime_properties,
-        digests=_digests(path, wanted, preprocess),
-        tools=tool_versions(used),
-        plugins={what: plugin.origin for what, plugin in used.plugins().items()},
-        files={},
-        task=meaning.task,
-        threshold=meaning.threshold,
-        negative=negative,
-        outputs=outputs,
-    )
-    told = {
-        "repairs": repairs,
-        "repaired": _compared(given, graph, preprocess, progress) if repairs else None,
-    }
-    watched.refuse_changed()
-    return write_bundle(folder, manifest, files, partial(_measure, told, progress))
+        raise OptionError(f"{name} is a float target", mend="choose an int8 target")
+    if wanted.input != "float32" and not backends.runtime(wanted.runtime).normalises_input:
+        raise OptionError(f"{name} takes {wanted.input}", mend="choose a target with a float32 input")
+    return wanted
+
+
+def _golden(
+    graph: onnx.ModelProto, emission: Emission, images: Path | None, count: int, context: Context
+) -> dict[str, bytes]:
+    """Golden inputs, and what the graph makes of them, as files of the bundle; none without images."""
+    if images is None or not count:
+        return {}
+    chosen = open_source(images, count=count)
+    context.watched.add(picture.path for picture in chosen.pictures)
+    looked = survey(chosen.pictures, emission.preprocess)
+    for line in (*chosen.notes, *looked.lines):
+        context.progress.tell(line)
+    context.warn_all((*chosen.warnings, *looked.warnings))
+    inputs = np.concatenate(list(pixels(chosen, looked.preprocess)))
+    context.warn_all(skipped(chosen.bad))
+    content = graph.SerializeToString()
+    found = infer(content, emission.preprocess, [inputs], raw=False, literal=True)
+    names = [output.name for output in backends.artifact_outputs(emission)]
+    hub = dict(zip(names, found.values(), strict=True))
+    return verify.golden_files(inputs, hub, hub)
 
 
 def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.ModelProto, list[str]]:
@@ -204,7 +205,7 @@ def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.
 
 
 def _compared(
-    before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Preprocess, progress: Recorder
+    before: onnx.ModelProto, after: onnx.ModelProto, preprocess: Preprocess, context: Context
 ) -> dict[str, Any]:
     """How far onnxruntime's outputs of both are apart, on one image of coloured patches.
 
@@ -222,10 +223,10 @@ def _compared(
         for value in after.graph.value_info
     ]
     if max(sizes, default=0) > _MOST_VALUES:
-        return _not_compared("a tensor is too large to try", progress)
+        return _not_compared("a tensor is too large to try", context)
     expected, found = (_outputs(graph, preprocess, image) for graph in (before, after))
     if expected is None or found is None or expected.ndim != 2 or expected.shape != found.shape:
-        return _not_compared("onnxruntime does not run the file as it is", progress)
+        return _not_compared("onnxruntime does not run the file as it is", context)
     same = np.array_equal(expected, found, equal_nan=True)
     distance = np.inf if same else sqnr(expected, found)
     if not distance >= verify.GOLDEN_FLOOR_DB:
@@ -234,7 +235,7 @@ def _compared(
                 f"the repaired graph is {distance:.1f} dB from the file in onnxruntime",
                 mend="report what made the file, and with which options: a repair is wrong",
             )
-        progress.warn(
+        context.warn(
             f"the repaired graph is {distance:.1f} dB from the file, which is typed FP16: check its accuracy "
             "on labelled images with edgeeff eval"
         )
@@ -242,8 +243,8 @@ def _compared(
     return {"sqnr_db": json_number(distance), "summary": f"onnxruntime's outputs before and after: {summary}"}
 
 
-def _not_compared(why: str, progress: Recorder) -> dict[str, Any]:
-    progress.warn(f"{why}: the repaired graph was NOT COMPARED with the file")
+def _not_compared(why: str, context: Context) -> dict[str, Any]:
+    context.warn(f"{why}: the repaired graph was NOT COMPARED with the file")
     return {"sqnr_db": None, "summary": f"{why}: NOT COMPARED in onnxruntime"}
 
 
@@ -264,9 +265,7 @@ def _outputs(
         return None
 
 
-def _measure(
-    told: Mapping[str, Any], progress: Recorder, bundle: Bundle
-) -> dict[str, dict[str, Any] | bytes]:
+def _measure(told: Mapping[str, Any], context: Context, bundle: Bundle) -> dict[str, dict[str, Any] | bytes]:
     found = verify.check_golden(bundle)
     if found.status == "failed":
         raise VerificationError(
@@ -274,11 +273,11 @@ def _measure(
             mend="hold the graph's Q/DQ against the rules of the scheme (docs/architecture.md)",
         )
     check = bundle.check()
-    progress.warn_again(check.warnings)
+    context.warn_all(check.warnings)
     report: dict[str, Any] = {"golden": found.to_json(), "check": check.summary, "not_run": found.summary}
     if check.ladder:
         report["ladder"] = dict(check.ladder)
-    report["warnings"] = list(progress.warnings)
+    report["warnings"] = list(context.warnings)
     report["record"] = record("verification", [bundle]).to_json()
     return {"verification.json": {**report, **told}, **check.files}
 
@@ -287,7 +286,7 @@ def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, st
     hub = digests.of_files(source.files(path))
     return {
         "hub": hub,
-        "inputs": key_of(hub=hub, target=target_facts(target), preprocess=preprocess.to_json()),
+        "inputs": key_of(hub=hub, target=artifact.target_facts(target), preprocess=preprocess.to_json()),
     }
 
 
@@ -302,31 +301,40 @@ def _name(path: Path) -> str:
     return re.sub(r"[^\w-]+", "-", "-".join(parts)).strip("-") or "network"
 
 
-def _meaning(
-    graph: onnx.ModelProto,
-    path: Path,
-    preprocess: Preprocess,
-    classes: int,
-    said: request_parts.Meaning,
-    progress: Recorder,
-) -> tuple[Meaning, bool]:
-    """What the outputs mean, and whether the graph itself makes probabilities at its end.
+def _identity(graph: onnx.ModelProto, path: Path, changed: Mapping[str, Any]) -> Identity:
+    """What the graph says of itself, and the preprocessing that the user says.
+
+    Raises:
+        GraphError: It breaks one of the hub's outward rules.
+    """
+    channels, size, classes = _hub_shape(graph, path)
+    own = Preprocess(size=size, mean=(0.0,) * channels, std=(1.0,) * channels)
+    preprocess, ends_in = prepared(own, None, changed), foreign_ends.made(graph, str(path))
+    return Identity("foreign", str(path), path.stem, "", preprocess, classes, ends_in=ends_in)
+
+
+def _meaning(identity: Identity, said: request_parts.Meaning, context: Context) -> Meaning:
+    """What the outputs mean.
 
     Raises:
         OptionError: They cannot mean what was asked for.
     """
-    ends_in = foreign_ends.made(graph, str(path))
     options = Options(
         task=resolve_task(said.task),
         threshold=None if said.threshold is None else checked_threshold(said.threshold),
-        probabilities=bool(ends_in),
+        probabilities=bool(identity.ends_in),
     )
-    identity = Identity("foreign", str(path), path.stem, "", preprocess, classes, ends_in=ends_in)
     meaning = resolve_meaning(options, identity)
-    progress.warn_again(task_warnings(meaning, identity, said.task))
-    if ends_in == "sigmoid" and meaning.exclusive:
-        raise OptionError(f"--task {meaning.task}, and {path} ends in a sigmoid", mend="leave out --task")
-    return meaning, bool(ends_in)
+    context.warn_all(task_warnings(meaning, identity, said.task))
+    if identity.ends_in == "sigmoid" and meaning.exclusive:
+        raise OptionError(
+            f"--task {meaning.task}, and {identity.source} ends in a sigmoid", mend="leave out --task"
+        )
+    if not meaning.exclusive:
+        context.progress.tell(
+            f"task     {meaning.task}: a label is there if its sigmoid is {meaning.threshold:g} or more"
+        )
+    return meaning
 
 
 def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int], int]:

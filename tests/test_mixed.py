@@ -13,7 +13,7 @@ import edgeeff
 from edgeeff.cache import Cache
 from edgeeff.errors import LabelsError, OptionError, VerificationError
 from edgeeff.images import ImageSet, Picture
-from edgeeff.pipeline import mixed
+from edgeeff.pipeline import held_out, mixed, trial
 from edgeeff.progress import Silent
 from edgeeff.quantization import precision
 from edgeeff.quantization.budget import Budget, Choice, Judged
@@ -113,8 +113,8 @@ def test_what_cannot_be_met_leaves_nothing(build, tmp_path):
 
 @pytest.mark.slow
 def test_a_ceiling_on_latency_is_measured_where_the_runtime_is(build, tmp_path, monkeypatch):
-    monkeypatch.setattr(mixed, "SECONDS", 0.05)
-    monkeypatch.setattr(mixed, "LAUNCHES", 2)
+    monkeypatch.setattr(trial, "SECONDS", 0.05)
+    monkeypatch.setattr(trial, "LAUNCHES", 2)
     built, _ = build(tmp_path, max_latency_cost="500%")
     cost = built.bundle.read_measured("verification.json")["budget"]["cost"]
     assert cost["how"] == "measured here" and len(cost["interval"]) == 2 and kept(built)
@@ -145,7 +145,7 @@ def test_halves_share_no_image(tmp_path):
         (Budget(min_sqnr=20), 50, 100),
         (Budget(max_drop=1), 150, 151),
     ]:
-        parts = mixed.halves(images, budget)
+        parts = held_out.halves(images, budget)
         assert [len(part) for part in parts] == [search, verify]
         assert not set(parts[0].pictures) & set(parts[1].pictures)
 

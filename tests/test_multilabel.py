@@ -16,8 +16,8 @@ from edgeeff.cache import Cache
 from edgeeff.cli import application
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.metrics import sqnr
+from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_warnings
-from edgeeff.pipeline.steps import Options
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 from edgeeff.tasks import only

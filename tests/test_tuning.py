@@ -14,8 +14,9 @@ from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.harness import machine
 from edgeeff.harness.latency import Ratio
 from edgeeff.metrics import Interval
-from edgeeff.pipeline import tuning
-from edgeeff.pipeline.tuning import PLAIN, Tuning, choose
+from edgeeff.pipeline import tuning, variants
+from edgeeff.pipeline.tuning import choose
+from edgeeff.pipeline.variants import PLAIN, Tuning
 from edgeeff.target import load_target
 
 
@@ -57,9 +58,9 @@ def test_what_is_no_tuning_is_refused(tmp_path, content):
     path = tmp_path / "tuning.json"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(OptionError, match=r"is no tuning|is not UTF-8"):
-        tuning.read(path)
+        variants.read(path)
     with pytest.raises(MissingFileError):
-        tuning.read(tmp_path / "absent.json")
+        variants.read(tmp_path / "absent.json")
 
 
 @pytest.fixture(scope="module")

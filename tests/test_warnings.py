@@ -50,11 +50,9 @@ KINDS = (
         "calibration/content.py ContentReport.warnings", "images", "calibration images repeat an earlier one"
     ),
     Kind("images/survey.py survey", "images", "are 16-bit and do not declare their range"),
-    Kind("pipeline/steps.py Work.name_skipped", "images", r"^skipped an image: .*cut\.png cannot be decoded"),
-    Kind(
-        "pipeline/steps.py Work.name_skipped", "images", r"^skipped an image: .*held\.png cannot be decoded"
-    ),
-    Kind("pipeline/steps.py Work._judge", "images", "^only 11 images to judge by"),
+    Kind("pipeline/held_out.py warn_skipped", "images", r"^skipped an image: .*cut\.png cannot be decoded"),
+    Kind("pipeline/held_out.py warn_skipped", "images", r"^skipped an image: .*held\.png cannot be decoded"),
+    Kind("pipeline/stages/reference.py _run", "images", "^only 11 images to judge by"),
     Kind(
         "quantization/foreign/_matching.py Matched.warning", "images", "AIMET encodings .* has no range for"
     ),
@@ -92,39 +90,45 @@ KINDS = (
 #: Where a warning is passed on, and not made: what a site returns or hears, it warns of.
 PASSING = {
     *(
-        "cache.py kept",
-        "pipeline/build.py prepare",
         "pipeline/context.py Context.warn",
         "pipeline/context.py Context.warn_all",
         "pipeline/context.py Context.warnings",
-        "pipeline/build.py _built",
-        "pipeline/build.py _write.measure",
+        "pipeline/stages/stage.py lookup",
     ),
     *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
-    *(
-        "pipeline/steps.py Work._caution",
-        "pipeline/steps.py Work._once",
-        "pipeline/steps.py Work._given",
-        "pipeline/steps.py Work.tell_judgement",
-    ),
-    *(
-        "pipeline/verifying.py verify_bundle",
-        "pipeline/verifying.py _warn",
-        "calibration/judgement.py Judgement.warnings",
-    ),
+    *("calibration/judgement.py Judgement.warnings",),
     *("diagnosis/__init__.py diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
     *("harness/accuracy.py evaluate", "harness/accuracy.py _against", "cli/eval.py command"),
     *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
     *("zoo/checkpoints.py read", "zoo/sources/tensors.py identify", "foreign.py emit", "foreign.py _measure"),
+    "foreign.py _golden",
     "foreign.py _meaning",
+    *(
+        "pipeline/artifact.py caution",
+        "pipeline/build.py run",
+        "pipeline/built.py Built.of",
+        "pipeline/held_out.py with_classes",
+        "pipeline/mixed.py floating",
+        "pipeline/preparing.py _images",
+        "pipeline/preparing.py _network",
+        "pipeline/preparing.py _warn_unsettled",
+        "pipeline/preparing.py name_classes",
+        "pipeline/stages/calibration.py Calibration.tell",
+        "pipeline/stages/given.py ranges",
+        "pipeline/stages/hub.py hub",
+        "pipeline/verifying.py Verifying._checked",
+        "pipeline/verifying.py Verifying._examined",
+        "pipeline/verifying.py Verifying._held",
+        "pipeline/verifying.py Verifying._run_artifact",
+        "pipeline/verifying.py Verifying.write.measure",
+    ),
     *(
         "images/image_set.py ImageSet.classes_named",
         "images/opening.py open_images",
         "recipes.py recipe_photos",
     ),
     *(
-        "pipeline/steps.py Work.classes_named",
         "graph/importing/__init__.py _import",
         "zoo/accounting/__init__.py _head",
     ),
@@ -147,7 +151,7 @@ ELSEWHERE = {
     "foreign.py _compared": "tests/test_warnings_of_verbs.py",
     "foreign_ends.py warnings": "tests/test_foreign.py",
     "foreign.py _not_compared": "tests/test_warnings_of_verbs.py",
-    "pipeline/build.py _standing": "tests/test_pipeline.py",
+    "pipeline/built.py standing": "tests/test_pipeline.py",
     "predictor.py Predictor._once": "tests/harness/test_predictor.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",
     "video.py Tally.warnings": "tests/test_video.py",
@@ -156,7 +160,7 @@ ELSEWHERE = {
     "pipeline/resolve/meaning.py task_warnings": "tests/test_multilabel.py",
     "zoo/origin.py Doubt.warning": "tests/test_doubts.py",
     "graph/importing/ending.py read": "tests/graph/importing/test_endings.py",
-    "pipeline/build.py run": "tests/test_pipeline.py",
+    "pipeline/built.py warn_replaced": "tests/test_pipeline.py",
     "zoo/sources/onnx_file.py described": "tests/test_channels.py",
 }
 
@@ -341,8 +345,8 @@ def sites() -> set[str]:
                 found.add(f"{file} {'.'.join(inner)}")
             if isinstance(child, ast.Call):
                 called = getattr(child.func, "attr", getattr(child.func, "id", ""))
-                given = {keyword.arg for keyword in child.keywords}
-                if called in ("warn", "warn_again", "_warn") or given & {"warning", "warnings"}:
+                given = {keyword.arg for keyword in child.keywords} & {"warning", "warnings"}
+                if given or called in ("warn", "_warn", "warn_again", "warn_all", "warn_skipped"):
                     found.add(f"{file} {'.'.join(where)}")
             visit(child, file, inner)
 

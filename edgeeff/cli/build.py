@@ -16,7 +16,7 @@ from edgeeff.pipeline.request.parts import Run
 
 if TYPE_CHECKING:
     from edgeeff.board import Board
-    from edgeeff.pipeline.build import Built
+    from edgeeff.pipeline.built import Built
     from edgeeff.target import Target
 
 

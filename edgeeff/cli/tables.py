@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.metrics import Proportion
-    from edgeeff.pipeline.build import Built
+    from edgeeff.pipeline.built import Built
     from edgeeff.plugins import Plugin
 
 NOT_RUN = "NOT RUN"

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from edgeeff import backends
 from edgeeff.cache import Cache
 from edgeeff.calibration.selection import pixels
 from edgeeff.diagnosis.examination import examine
@@ -23,13 +22,16 @@ from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.files import TEMPORARY
 from edgeeff.harness.verify import FEW
 from edgeeff.memory import give_back
-from edgeeff.pipeline import mixed, steps
-from edgeeff.pipeline.build import build, prepare
+from edgeeff.pipeline import held_out, mixed, variants
+from edgeeff.pipeline.build import build
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.preparing import prepare
 from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
 from edgeeff.pipeline.resolve.quantise import resolve_options
 from edgeeff.pipeline.resolve.targets import resolve_targets
+from edgeeff.pipeline.stages.calibration import Calibration
+from edgeeff.pipeline.stages.drafting import is_raw
 from edgeeff.progress import Progress, Recorder, Silent, recorded
-from edgeeff.quantization import recipe
 from edgeeff.target import Target
 
 if TYPE_CHECKING:
@@ -75,48 +77,46 @@ def diagnose(
             f"{wanted.name} is a float target: nothing is quantised",
             mend="choose an int8 one of `edgeeff targets`",
         )
-    work = prepare(asked, resolve_options(asked), cache=cache or Cache.default(), progress=progress)
-    wanted = work.served(wanted)
-    raw = backends.runtime(wanted.runtime).holds_pixels(wanted.input)
-    draft = work.draft(wanted, raw, mixed.floating(work, wanted, raw, {}).layers)
-    work.tell_judgement(work.calibrated.judgement())
-    inputs = _held_out(work, raw, images)
-    used = recipe.load(work.options.effort)
-    used = used if work.options.ranges is None else used.with_ranges(work.options.ranges)
-    found = replace(
-        examine(draft, inputs, progress), model=work.identity.model, target=wanted.name, effort=used.name
-    )
+    options, context = resolve_options(asked), Context.of(cache, progress)
+    drafting = prepare(asked, options, context)
+    network, used = drafting.calibration.network, drafting.recipe
+    wanted = variants.served(wanted, network, options.cpu_class, options.tuning)
+    draft = drafting.draft(wanted, mixed.floating(drafting, wanted, options.keep_float, None).layers)
+    drafting.calibration.tell(drafting.calibration.judgement())
+    inputs = _held_out(drafting.calibration, is_raw(wanted), images)
+    model = network.source.identity.model
+    found = replace(examine(draft, inputs, progress), model=model, target=wanted.name, effort=used.name)
     found = advise(found, draft, used, inputs)
     if kernels:
         del draft, inputs
         give_back()
-        found = _with_kernels(found, wanted, asked, work.cache, progress)
+        found = _with_kernels(found, wanted, asked, context)
     return replace(found, warnings=progress.warnings)
 
 
-def _held_out(work: steps.Work, raw: bool, count: int) -> list[Tensor]:
+def _held_out(calibration: Calibration, raw: bool, count: int) -> list[Tensor]:
     """Held-out images as inputs of the graph, in batches."""
-    validation = work.images.validation
-    few = replace(validation, pictures=validation.pictures[:count], bad={})
-    rest = work.images.calibration if work.images.held_out else None
-    change = work.preprocess.raw if raw else work.preprocess.normalise
-    found = [torch.from_numpy(change(batch)) for batch in pixels(few, work.preprocess, rest=rest)]
-    work.name_skipped(work.images.calibration, work.images.calibration.bad)
-    work.name_skipped(validation, few.bad)
+    images, preprocess, context = calibration.images, calibration.preprocess, calibration.context
+    few = replace(images.validation, pictures=images.validation.pictures[:count], bad={})
+    change = preprocess.raw if raw else preprocess.normalise
+    rest = images.rest(images.calibration)
+    found = [torch.from_numpy(change(batch)) for batch in pixels(few, preprocess, rest=rest)]
+    held_out.warn_skipped(images.calibration, dict(images.calibration.bad), context)
+    held_out.warn_skipped(images.validation, few.bad, context)
     seen = sum(map(len, found))
     if seen < min(FEW, count):
-        work.progress.warn(f"only {seen} images to judge by: pass more with --validation")
+        context.warn(f"only {seen} images to judge by: pass more with --validation")
     return found
 
 
-def _with_kernels(
-    found: Diagnosis, target: Target, asked: BuildRequest, cache: Cache, progress: Recorder
-) -> Diagnosis:
+def _with_kernels(found: Diagnosis, target: Target, asked: BuildRequest, context: Context) -> Diagnosis:
     """The same with the kernels that the runtime takes, if it is here: of a bundle that is gone then."""
-    progress.stage("building it, to ask its runtime for kernels")
+    context.progress.stage("building it, to ask its runtime for kernels")
     with TemporaryDirectory(prefix=TEMPORARY) as folder:
-        (built,) = build(asked, targets=[target], output=folder, golden=0, cache=cache, progress=Silent())
-        progress.warn_again(built.warnings)
+        (built,) = build(
+            asked, targets=[target], output=folder, golden=0, cache=context.cache, progress=Silent()
+        )
+        context.warn_all(built.warnings)
         try:
             check = built.bundle.check()
         except MissingRuntimeError as error:

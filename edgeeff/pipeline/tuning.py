@@ -1,4 +1,4 @@
-"""Which variant of a target a machine is fastest with: measured once, kept as a file that builds take.
+"""Which variant of each target this machine is fastest with: measured once, kept as a file that builds take.
 
 The rules of a target (the ``cpu`` of its variants) were measured on other machines. ``--autotune`` asks this
 one, ``--tuning FILE`` takes an answer: a build that is given the file is the same wherever it runs.
@@ -9,100 +9,39 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from edgeeff import backends, regular, text, toml
-from edgeeff.errors import MissingFileError, OptionError
+from edgeeff import backends
+from edgeeff.errors import OptionError
+from edgeeff.files import write_file
 from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
-from edgeeff.pipeline import scratch
-from edgeeff.target import Activation, Target, Variant
-
-if TYPE_CHECKING:
-    from edgeeff.pipeline.steps import Work
-
-#: The target as it stands, without any variant.
-PLAIN = "plain"
+from edgeeff.pipeline import artifact
+from edgeeff.pipeline.stages.drafting import Drafting
+from edgeeff.pipeline.variants import PLAIN, Entry, Timed, Tuning, TuningFile
+from edgeeff.target import Target, Variant
 
 LAUNCHES, SECONDS = 7, 1.0
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """The variants chosen, by target and by the network's activation, as ``cpu-int8/unbounded``."""
-
-    choices: Mapping[str, str]
-
-    def variant(self, target: Target, activation: Activation) -> Variant | Literal["plain"] | None:
-        """What was chosen for a target; None where it was not measured.
-
-        Raises:
-            OptionError: The target has no such variant.
-        """
-        name = self.choices.get(f"{target.name}/{activation}")
-        if name is None:
-            return None
-        if name == PLAIN:
-            return "plain"
-        for variant in target.choices(activation):
-            if variant.name == name:
-                return variant
-        known = ", ".join([PLAIN, *(v.name for v in target.choices(activation))])
-        raise OptionError(
-            f"the tuning names the variant {name!r}, which {target.name} does not have",
-            mend=f"tune again with --autotune: its variants are {known}",
-        )
-
-
-class _Timed(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    variant: str
-    cpu_ms: float
-    ratio: float
-    interval: list[float]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    chosen: str
-    measured: list[_Timed]
-
-
-class _TuningFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    schema_version: Literal[1]
-    model: str
-    machine: dict[str, Any]
-    targets: dict[str, _Entry]
-
-
-def read(path: Path) -> Tuning:
-    """Read a tuning file.
+def tune(drafting: Drafting, targets: Sequence[Target], file: Path) -> Tuning:
+    """Ask this machine which variants it is fastest with, and keep the answer in a file.
 
     Raises:
-        MissingFileError: There is no such file.
-        OptionError: It is no tuning.
+        OptionError: As for :func:`measure`.
+        OutputError: The file cannot be written.
     """
-    if not regular.is_file(path):
-        raise MissingFileError(f"no file {path}", mend="pass a tuning.json that --autotune wrote")
-    try:
-        content = _TuningFile.model_validate_json(text.read(path, OptionError))
-    except ValidationError as error:
-        raise OptionError(
-            f"{path} is no tuning: {toml.first(error)}", mend="write one with --autotune"
-        ) from None
-    return Tuning({name: entry.chosen for name, entry in content.targets.items()})
+    found, text = measure(drafting, targets)
+    write_file(file, text)
+    drafting.context.progress.tell(f"tuning   {file}")
+    return found
 
 
-def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
+def measure(drafting: Drafting, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
     """Time every variant of every target here, in turn in the same processes.
 
     Args:
-        work: The steps of the build.
+        drafting: How the network is quantised.
         targets: Those without variants, and those whose runtime is not here, are passed over.
 
     Returns:
@@ -111,43 +50,42 @@ def measure(work: Work, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
     Raises:
         OptionError: The build is for another class of processor, or no target has anything to choose.
     """
-    here = machine.cpu_class()
-    if work.options.cpu_class != here:
+    here, network = machine.cpu_class(), drafting.calibration.network
+    if drafting.cpu_class != here:
         raise OptionError(
-            f"--autotune measures this machine, which is of the class {here}, not {work.options.cpu_class}",
+            f"--autotune measures this machine, which is of the class {here}, not {drafting.cpu_class}",
             mend="run it on the machine that it is for, or leave out --cpu-class",
         )
-    found: dict[str, _Entry] = {}
+    found: dict[str, Entry] = {}
     for target in targets:
-        activation = work.network.activation
-        if (
-            target.scheme is None
-            or not target.choices(activation)
-            or backends.runtime(target.runtime).missing()
-        ):
+        activation = network.activation
+        choices = target.choices(activation)
+        if target.scheme is None or not choices or backends.runtime(target.runtime).missing():
             continue
-        rule = target.variant(work.options.cpu_class, activation)
-        entry = _measured(work, target, [None, *target.choices(activation)], rule)
+        rule = target.variant(drafting.cpu_class, activation)
+        entry = _measured(drafting, target, [None, *choices], rule)
         found[f"{target.name}/{activation}"] = entry
         for timed in entry.measured:
-            sign = "→" if timed.variant == entry.chosen else " "
-            low, high = timed.interval
-            work.progress.tell(
-                f"{sign} {timed.variant:<28} {timed.cpu_ms:7.2f} ms  {timed.ratio:.3f} ({low:.3f}…{high:.3f})"
-            )
+            drafting.context.progress.tell(_line(timed, chosen=timed.variant == entry.chosen))
     if not found:
         raise OptionError(
             f"{', '.join(t.name for t in targets)}: no variant for this network, or no runtime here",
             mend="leave out --autotune; targets/cpu-int8.toml has variants for networks with Swish",
         )
-    content = _TuningFile(
+    content = TuningFile(
         schema_version=1,
-        model=work.identity.model,
+        model=network.source.identity.model,
         machine=machine.describe().to_json(),
         targets=found,
     )
     written = json.dumps(content.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return Tuning({name: entry.chosen for name, entry in found.items()}), written.encode()
+
+
+def _line(timed: Timed, *, chosen: bool) -> str:
+    low, high = timed.interval
+    sign = "→" if chosen else " "
+    return f"{sign} {timed.variant:<28} {timed.cpu_ms:7.2f} ms  {timed.ratio:.3f} ({low:.3f}…{high:.3f})"
 
 
 def choose(rule: str, ratios: Mapping[str, Ratio]) -> str:
@@ -165,14 +103,15 @@ def choose(rule: str, ratios: Mapping[str, Ratio]) -> str:
     return min(faster, key=lambda name: faster[name]) if faster else rule
 
 
-def _measured(work: Work, target: Target, variants: Sequence[Variant | None], rule: Variant | None) -> _Entry:
-    work.progress.stage(f"{target.name}: timing {len(variants)} variants here")
-    raw = backends.runtime(target.runtime).holds_pixels(target.input)
+def _measured(
+    drafting: Drafting, target: Target, variants: Sequence[Variant | None], rule: Variant | None
+) -> Entry:
+    drafting.context.progress.stage(f"{target.name}: timing {len(variants)} variants here")
     names = {f"v{i}": PLAIN if v is None else v.name for i, v in enumerate(variants)}
     baseline = next(label for label, name in names.items() if name == (PLAIN if rule is None else rule.name))
     with tempfile.TemporaryDirectory() as folder:
         bundles = [
-            scratch.bundle(work, target.served(v), raw, Path(folder) / label)
+            artifact.scratch(drafting, target.served(v), Path(folder) / label)
             for label, v in zip(names, variants, strict=True)
         ]
         report = latency.benchmark(bundles, baseline=baseline, launches=LAUNCHES, seconds=SECONDS)
@@ -184,6 +123,6 @@ def _measured(work: Work, target: Target, variants: Sequence[Variant | None], ru
         ratios[name] = ratio
         low, high = ratio.interval or (ratio.value, ratio.value)
         timed.append(
-            _Timed(variant=name, cpu_ms=round(timing.cpu_ms, 3), ratio=ratio.value, interval=[low, high])
+            Timed(variant=name, cpu_ms=round(timing.cpu_ms, 3), ratio=ratio.value, interval=[low, high])
         )
-    return _Entry(chosen=choose(names[baseline], ratios), measured=timed)
+    return Entry(chosen=choose(names[baseline], ratios), measured=timed)

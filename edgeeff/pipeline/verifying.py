@@ -3,130 +3,201 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from edgeeff import backends
-from edgeeff.backends import Evidence, Examination
-from edgeeff.bundle import Bundle
+from edgeeff.backends import CheckReport, Evidence, Examination
+from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
+from edgeeff.harness.record import record
 from edgeeff.pipeline import mixed
-from edgeeff.quantization.budget import judge
+from edgeeff.pipeline.stages import reference
+from edgeeff.pipeline.stages.drafting import Drafting
+from edgeeff.pipeline.stages.hub import Hub
+from edgeeff.pipeline.stages.reference import Reference
+from edgeeff.quantization.budget import Budget, Choice, judge
 from edgeeff.tasks import Outputs, joined, only
 
-if TYPE_CHECKING:
-    from edgeeff.pipeline.steps import Hub, Work
-
-#: Held-out images that an artifact which cannot run here is examined on: all logits of so few are enough.
+#: Raised when a bundle that stands is to be verified anew.
+VERSION = 1
+#: Held-out images that an artifact which cannot run here is examined on: all outputs of so few are enough.
 EXAMINED = 8
 
 
-def verify_bundle(work: Work, bundle: Bundle, hub: Hub) -> tuple[dict[str, Any], Mapping[str, bytes]]:
-    """Run the artifact on held-out images and hold it against the float graph; warn of what is not well.
+@dataclass(frozen=True)
+class Verifying:
+    """What one target's bundle is held against.
 
-    Returns:
-        The report, and what the runtime made of the artifact that is to be kept beside it.
-
-    Raises:
-        VerificationError: The artifact does not compute what its hub graph says.
+    Args:
+        drafting: The network, its images, and how it was quantised.
+        hub: The hub graph that the artifact was made from.
+        expected: Held-out images with the float graph's outputs.
+        budget: What had to be met.
+        choice: How it was met.
     """
-    batches, float_outputs = work.judged()
-    report: dict[str, Any] = {"images": sum(map(len, batches)), "bad_images": work.bad_images()}
-    if hub.plan is not None:
-        hub_outputs = work.infer(hub.graph, batches, hub.raw)
-        report["hub"] = verify.judge(
-            hub_outputs, float_outputs=float_outputs, meaning=replace(work.meaning, probable=False)
-        ).to_json()
-    check = bundle.check()
-    report["check"] = f"{check.status}: {check.summary}" if check.status != "ok" else check.summary
-    report["counts"] = dict(check.counts)
-    report["fallbacks"] = list(check.fallbacks)
-    if check.deviations and work.options.cpu_class == machine.cpu_class():
-        raise VerificationError(
-            f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
-            f"{'; '.join(check.deviations)}",
-            mend="measure what this machine is fastest with: --autotune",
-        )
-    _warn(work, bundle, check.warnings)
-    if backends.runtime(bundle.manifest.runtime).offers("examine"):
-        examined = _examined(work, bundle, hub)
-        report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
-        _warn(work, bundle, examined.warnings)
-    outputs: Outputs | None = None
-    try:
-        session = bundle.session()
-    except MissingRuntimeError as error:
-        report["not_run"] = error.what
-        judged = report.get("hub")
-        if judged is not None:
-            _warn(work, bundle, judged["warnings"])
-    else:
-        expected = work.meaning.outputs(float_outputs, bundle.manifest.outputs)
-        outputs = joined(session.infer(batch) for batch in batches)
-        found = verify.judge(outputs, float_outputs=expected, meaning=work.meaning)
-        report["artifact"] = found.to_json()
-        _warn(work, bundle, found.warnings)
+
+    drafting: Drafting
+    hub: Hub
+    expected: Reference
+    budget: Budget | None = None
+    choice: Choice | None = None
+
+    def write(
+        self, folder: Path, manifest: Manifest, files: Mapping[str, bytes], warned: Iterable[str]
+    ) -> tuple[Bundle, Mapping[str, Any]]:
+        """Write a bundle into a temporary place, verify it there, and let it stand only then.
+
+        Args:
+            folder: Where it is to stand.
+            manifest: What it says of itself.
+            files: What it seals.
+            warned: What was warned of so far; it grows while the bundle is verified.
+
+        Returns:
+            The bundle, and the report of its verification with all warnings.
+        """
+        report: dict[str, Any] = {}
+
+        def measure(staged: Bundle) -> dict[str, dict[str, Any] | bytes]:
+            found, kept = self.run(staged)
+            self.drafting.context.watched.refuse_changed()
+            report.update(found, warnings=list(warned))
+            own = {
+                "validation": self.drafting.calibration.images.validation.digest(),
+                "record": record("verification", [staged]).to_json(),
+            }
+            return {"verification.json": {**report, **own}, **kept}
+
+        return write_bundle(folder, manifest, files, measure), report
+
+    def run(self, bundle: Bundle) -> tuple[dict[str, Any], Mapping[str, bytes]]:
+        """Run the artifact on held-out images, and warn of what is not well.
+
+        Returns:
+            The report, and what the runtime made of the artifact that is to be kept beside it.
+
+        Raises:
+            VerificationError: The artifact does not compute what its hub graph says, or the budget is not
+                met.
+        """
+        images = self.drafting.calibration.images
+        report: dict[str, Any] = {
+            "images": self.expected.images,
+            "bad_images": {**images.calibration.bad, **images.validation.bad},
+        }
+        of_hub = self._run_hub()
+        if of_hub is not None:
+            report["hub"] = self._judged(of_hub, self.expected.outputs, probable=False).to_json()
+        check = bundle.check()
+        report |= self._checked(bundle, check)
+        if backends.runtime(bundle.manifest.runtime).offers("examine"):
+            examined = self._examined(bundle)
+            report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
+        outputs, found = self._run_artifact(bundle, report.get("hub"))
+        report |= found
+        if self.budget is not None and self.choice is not None:
+            # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
+            shown = of_hub if outputs is None or self.drafting.meaning.probable else outputs
+            report["budget"] = self._held(self.budget, self.choice, shown, bundle)
+        return report, check.files
+
+    def _run_hub(self) -> Outputs | None:
+        """The hub graph's outputs of the held-out images; None for a float target."""
+        if self.hub.plan is None:
+            return None
+        preprocess, batches = self.drafting.calibration.preprocess, self.expected.batches
+        return reference.infer(self.hub.graph, preprocess, batches, raw=self.hub.raw)
+
+    def _judged(self, found: Outputs, expected: Outputs, *, probable: bool) -> verify.Verification:
+        meaning = replace(self.drafting.meaning, probable=probable)
+        return verify.judge(found, float_outputs=expected, meaning=meaning)
+
+    def _checked(self, bundle: Bundle, check: CheckReport) -> dict[str, Any]:
+        """What the runtime made of the artifact, for the report; warn of it."""
+        if check.deviations and self.drafting.cpu_class == machine.cpu_class():
+            raise VerificationError(
+                f"{bundle.name}: {bundle.manifest.runtime} does not do what the plan relies on: "
+                f"{'; '.join(check.deviations)}",
+                mend="measure what this machine is fastest with: --autotune",
+            )
+        self.drafting.context.warn_all(check.warnings, about=bundle.name)
+        return {
+            "check": f"{check.status}: {check.summary}" if check.status != "ok" else check.summary,
+            "counts": dict(check.counts),
+            "fallbacks": list(check.fallbacks),
+        }
+
+    def _run_artifact(
+        self, bundle: Bundle, of_hub: Mapping[str, Any] | None
+    ) -> tuple[Outputs | None, dict[str, Any]]:
+        """The artifact's outputs of the held-out images, None where it cannot run here; and the report."""
+        context, meaning = self.drafting.context, self.drafting.meaning
+        try:
+            session = bundle.session()
+        except MissingRuntimeError as error:
+            context.warn_all(of_hub["warnings"] if of_hub else (), about=bundle.name)
+            return None, {"not_run": error.what}
+        expected = meaning.outputs(self.expected.outputs, bundle.manifest.outputs)
+        outputs = joined(session.infer(batch) for batch in self.expected.batches)
+        found = self._judged(outputs, expected, probable=meaning.probable)
+        context.warn_all(found.warnings, about=bundle.name)
         golden = verify.check_golden(bundle)
-        report["golden"] = golden.to_json()
         if golden.status == "failed":
-            raise _refusal(work, bundle, golden.summary, quantised=hub.plan is not None)
-    budget, choice = work.options.budget, hub.floating.choice
-    if budget is not None and choice is not None:
-        # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
-        shown = hub_outputs if outputs is None or work.meaning.probable else outputs
-        judged = judge(only(float_outputs), only(shown), *work.known())
-        _warn(work, bundle, mixed.hold(budget, choice, judged, bundle.name))
-        report["budget"] = {**choice.to_json(), "verified": judged.to_json()}
-    return report, check.files
+            raise self._refusal(bundle, golden.summary)
+        return outputs, {"artifact": found.to_json(), "golden": golden.to_json()}
 
+    def _held(self, budget: Budget, choice: Choice, shown: Outputs | None, bundle: Bundle) -> dict[str, Any]:
+        """The finished bundle against its budget, for the report."""
+        assert shown is not None, "a budget is of an int8 target, which has a hub graph"
+        judged = judge(only(self.expected.outputs), only(shown), *self.expected.known)
+        warnings = mixed.hold(budget, choice, judged, bundle.name)
+        self.drafting.context.warn_all(warnings, about=bundle.name)
+        return {**choice.to_json(), "verified": judged.to_json()}
 
-def _refusal(work: Work, bundle: Bundle, summary: str, *, quantised: bool) -> VerificationError:
-    """The golden check failed. A network at work on what it does not know comes first as the reason."""
-    wrong = f"{bundle.name} does not compute what its hub graph says: {summary}"
-    own, built = work.identity.preprocess.size, work.preprocess.size
-    # Those that an option settles were not warned of, and are no reason.
-    suspects = [text for text in work.identity.warnings if text in work.progress.warnings]
-    if own != built:
-        suspects.append(f"the network is of {own[0]}×{own[1]} images and was built for {built[0]}×{built[1]}")
-    if quantised:
-        judged = work.calibrated.judgement()
-        suspects += [*judged.trial.warnings, *judged.domain.warnings]
-    report = "report it with the model, the target and the runtime's version"
-    if not suspects:
-        return VerificationError(wrong, mend=report)
-    return VerificationError(
-        f"{'; '.join(suspects)}; so its logits may be mostly noise, and {wrong}",
-        mend=f"correct that first, and look whether it passes then; if it does not, {report}",
-    )
+    def _refusal(self, bundle: Bundle, summary: str) -> VerificationError:
+        """The golden check failed. A network at work on what it does not know comes first as the reason."""
+        calibration = self.drafting.calibration
+        identity = calibration.network.source.identity
+        wrong = f"{bundle.name} does not compute what its hub graph says: {summary}"
+        own, built = identity.preprocess.size, calibration.preprocess.size
+        # Those that an option settles were not warned of, and are no reason.
+        suspects = [text for text in identity.warnings if text in self.drafting.context.warnings]
+        if own != built:
+            suspects.append(
+                f"the network is of {own[0]}×{own[1]} images and was built for {built[0]}×{built[1]}"
+            )
+        if self.hub.plan is not None:
+            judged = calibration.judgement()
+            suspects += [*judged.trial.warnings, *judged.domain.warnings]
+        report = "report it with the model, the target and the runtime's version"
+        if not suspects:
+            return VerificationError(wrong, mend=report)
+        return VerificationError(
+            f"{'; '.join(suspects)}; so its logits may be mostly noise, and {wrong}",
+            mend=f"correct that first, and look whether it passes then; if it does not, {report}",
+        )
 
+    def _examined(self, bundle: Bundle) -> Examination:
+        """What is said of an artifact that cannot run here, on a few held-out images."""
+        drafting, named = self.drafting, bundle.manifest.outputs
+        images, of_float = self.expected.first(EXAMINED)
+        quantised = None
+        if self.hub.plan is not None:
+            preprocess = drafting.calibration.preprocess
+            of_hub = reference.infer(self.hub.graph, preprocess, [images], raw=self.hub.raw, literal=True)
+            quantised = drafting.meaning.outputs(of_hub, named)
+        evidence = Evidence(images, drafting.meaning.outputs(of_float, named), quantised, self._largest)
+        part = backends.runtime(bundle.manifest.runtime).part("examine")
+        found: Examination = part.examine(bundle, evidence)
+        for line in found.lines:
+            drafting.context.say_once(line)
+        drafting.context.warn_all(found.warnings, about=bundle.name)
+        return found
 
-def _warn(work: Work, bundle: Bundle, texts: Iterable[str]) -> None:
-    for text in texts:
-        work.progress.warn(text, about=bundle.name)
-
-
-def _examined(work: Work, bundle: Bundle, hub: Hub) -> Examination:
-    """What is said of an artifact that cannot run here, on a few held-out images."""
-    batches, float_outputs = work.judged()
-    images = np.concatenate(batches[:EXAMINED])[:EXAMINED]
-    named = bundle.manifest.outputs
-    outputs = {name: values[: len(images)] for name, values in float_outputs.items()}
-    quantised = None
-    if hub.plan is not None:
-        found_by_hub = work.infer(hub.graph, [images], hub.raw, literal=True)
-        quantised = work.meaning.outputs(found_by_hub, named)
-    evidence = Evidence(images, work.meaning.outputs(outputs, named), quantised, partial(_largest, work))
-    part = backends.runtime(bundle.manifest.runtime).part("examine")
-    found: Examination = part.examine(bundle, evidence)
-    for line in found.lines:
-        work.context.say_once(line)
-    return found
-
-
-def _largest(work: Work) -> dict[str, float]:
-    """The largest |value| that each tensor of the float graph reached on the calibration images."""
-    return {name: max(-s.low, s.high) for name, s in work.calibrated.observed().statistics.items()}
+    def _largest(self) -> dict[str, float]:
+        """The largest |value| that each tensor of the float graph reached on the calibration images."""
+        statistics = self.drafting.calibration.observed().statistics
+        return {name: max(-s.low, s.high) for name, s in statistics.items()}

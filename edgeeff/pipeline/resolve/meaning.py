@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeeff import tasks
 from edgeeff.errors import OptionError
-from edgeeff.pipeline.steps import Options
+from edgeeff.pipeline.options import Options
 from edgeeff.tasks import CLASSIFICATION, FEATURES_TASK, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo.sources import Identity
 

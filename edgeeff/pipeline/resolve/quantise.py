@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgeeff import regular
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine
+from edgeeff.pipeline import variants
+from edgeeff.pipeline.options import GivenPlan, Options
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.resolve.meaning import resolve_task
-from edgeeff.pipeline.steps import GivenPlan, Options, plan_digest
+from edgeeff.pipeline.variants import Tuning
 from edgeeff.quantization import budget, estimators, recipe
 from edgeeff.tasks import checked_threshold
-
-if TYPE_CHECKING:
-    from edgeeff.pipeline.tuning import Tuning
 
 
 def resolve_options(request: BuildRequest) -> Options:
@@ -62,7 +60,7 @@ def resolve_plan(plan: Path | str | None) -> GivenPlan | None:
 
     path = regular.path_of(plan)
     foreign.read(path)
-    return GivenPlan(path, plan_digest(path))
+    return GivenPlan.of(path)
 
 
 def resolve_cpu_class(cpu_class: str) -> str:
@@ -75,10 +73,8 @@ def resolve_cpu_class(cpu_class: str) -> str:
 
 def resolve_tuning(path: Path | str | None, autotune: bool) -> Tuning | None:
     """What an earlier ``--autotune`` found."""
-    from edgeeff.pipeline import tuning
-
     if path is not None and autotune:
         raise OptionError(
             "--tuning takes an earlier answer, --autotune asks for a new one", mend="pass one of them"
         )
-    return None if path is None else tuning.read(Path(path))
+    return None if path is None else variants.read(Path(path))

@@ -102,6 +102,16 @@ class Calibration:
             if left == 0:
                 return
 
+    def tell(self, found: Judgement) -> None:
+        """What is known of the calibration images, for each target that they calibrate.
+
+        Raises:
+            CalibrationError: Most are blank or noise, which an earlier build was forced to take.
+        """
+        self.refuse_noise(found.content)
+        self.context.say_once(found.line)
+        self.context.warn_all(found.warnings(self.images.calibration.pictures))
+
     def refuse_noise(self, content: ContentReport) -> None:
         """Refuse images that an earlier build was forced to take, unless this one is too.
 

@@ -1,0 +1,103 @@
+"""The bundles of a build: those that were made, and those that stood there and were left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeeff.bundle import Bundle
+from edgeeff.errors import BundleError, MissingFileError
+from edgeeff.pipeline.context import Context
+
+
+@dataclass(frozen=True)
+class Built:
+    """One bundle of a build.
+
+    Args:
+        bundle: Where it stands.
+        unchanged: It was there already, made from the same inputs, and was left alone.
+        verification: The artifact against the float graph on held-out images; None where it cannot run here.
+        hub: The hub graph in onnxruntime against the float graph, on the same images; None for float targets.
+        not_run: Why it was not run, if it was not.
+        check: What the runtime made of it, one line.
+        warnings: What the user must not miss: of the network and the images, and of this bundle. Those of a
+            bundle that was left alone are the ones it was built with.
+    """
+
+    bundle: Bundle
+    unchanged: bool
+    verification: dict[str, Any] | None
+    hub: dict[str, Any] | None
+    not_run: str | None
+    check: str
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle, report: Mapping[str, Any], *, unchanged: bool) -> Built:
+        """From the report of its verification."""
+        return cls(
+            bundle=bundle,
+            unchanged=unchanged,
+            verification=report.get("artifact"),
+            hub=report.get("hub"),
+            not_run=report.get("not_run"),
+            check=report.get("check", ""),
+            warnings=tuple(report.get("warnings", ())),
+        )
+
+
+def standing(
+    folder: Path, inputs: str, validation: str, general: Iterable[str], context: Context
+) -> Built | None:
+    """The bundle that stands there, if it was made from the same inputs and is whole.
+
+    Its warnings are those that it was built with, after ``general`` ones of this build.
+
+    Args:
+        folder: Where a bundle is to be.
+        inputs: The digest of all that it would be made from.
+        validation: That of the images that it would be verified on.
+        general: What was warned of in this build, of network and images.
+        context: Hears of a record that is damaged.
+    """
+    try:
+        if not any(folder.iterdir()):
+            return None
+        bundle = Bundle.load(folder)
+        found, damaged = bundle.verification()
+    except (BundleError, MissingFileError, OSError):  # none, or another build is moving its own in
+        return None
+    if damaged:
+        context.warn(damaged, about=folder.name)
+    if bundle.manifest.digests.get("inputs") != inputs or not found or found.get("validation") != validation:
+        return None
+    if bundle.altered():
+        return None
+    found["warnings"] = dict.fromkeys([*general, *found.get("warnings", ())])
+    return Built.of(bundle, found, unchanged=True)
+
+
+def warn_replaced(folder: Path, size: tuple[int, int], context: Context) -> None:
+    """Warn where a bundle of another input size stands, which will be replaced."""
+    try:
+        stood = Bundle.load(folder).manifest.preprocess.size
+    except (BundleError, MissingFileError, OSError):
+        return
+    if stood != size:
+        context.warn(
+            f"a bundle for {stood[0]}×{stood[1]} pixels stood there, and is replaced by one for "
+            f"{size[0]}×{size[1]}",
+            about=folder.name,
+        )
+
+
+def repeat(built: Sequence[Built], context: Context) -> None:
+    """Warn again of what the bundles that were left alone were built with."""
+    again: dict[str, list[str]] = {}
+    for one in built:
+        for text in one.warnings if one.unchanged else ():
+            again.setdefault(text, []).append(one.bundle.name)
+    context.progress.repeat(again)

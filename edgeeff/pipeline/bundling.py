@@ -1,0 +1,64 @@
+"""One target ─▶ its verified bundle: hub graph, artifact, golden files, verification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgeeff.pipeline import artifact, built, mixed, variants
+from edgeeff.pipeline.built import Built
+from edgeeff.pipeline.options import Options
+from edgeeff.pipeline.plugged import Used
+from edgeeff.pipeline.preparing import Classes
+from edgeeff.pipeline.resolve.source import whose
+from edgeeff.pipeline.stages import reference
+from edgeeff.pipeline.stages.drafting import Drafting
+from edgeeff.pipeline.stages.hub import hub
+from edgeeff.pipeline.verifying import Verifying
+
+
+def bundle(
+    drafting: Drafting,
+    used: Used,
+    folder: Path,
+    classes: Classes,
+    options: Options,
+    made_from: str,
+    warned: Iterable[str],
+) -> Built:
+    """One target, from the float graph to its verified bundle.
+
+    Args:
+        drafting: How the network is quantised.
+        used: The target, perhaps with variants, and what else of names its bytes are decided by.
+        folder: Where the bundle is to stand.
+        classes: What the classes are called.
+        options: What is asked of every target.
+        made_from: The digest of all this.
+        warned: What was warned of so far, of network, images and this target; it grows on the way.
+    """
+    calibration, context = drafting.calibration, drafting.context
+    network, identity = calibration.network, calibration.network.source.identity
+    built.warn_replaced(folder, calibration.preprocess.size, context)
+    target = variants.served(used.target, network, options.cpu_class, options.tuning)
+    floating = mixed.floating(drafting, target, options.keep_float, options.budget)
+    lowers = hub(drafting, target, floating.layers)
+    expected = reference.of(calibration, options.budget)
+    context.progress.stage(f"{folder.name}: {target.summary}")
+    emission = artifact.emission(drafting, target, lowers, classes.names, folder.name)
+    artifact.caution(emission, context)
+    files = artifact.files_of(lowers, emission)
+    files |= artifact.golden(lowers, emission, expected, options.golden)
+    manifest = artifact.manifest(
+        emission,
+        used,
+        model=identity.model,
+        classes=identity.classes,
+        cpu_class=options.cpu_class,
+        digests={"inputs": made_from, **artifact.hub_digests(lowers, drafting)},
+        origin=whose(identity),
+        negative=classes.negative,
+    )
+    verifying = Verifying(drafting, lowers, expected, options.budget, floating.choice)
+    written, report = verifying.write(folder, manifest, files, warned)
+    return Built.of(written, report, unchanged=False)

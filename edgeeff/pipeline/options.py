@@ -1,0 +1,60 @@
+"""What the user changes about every target of a build, once it was found to make sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeeff import digests
+from edgeeff.harness.verify import GOLDEN_IMAGES
+from edgeeff.pipeline.variants import Tuning
+from edgeeff.quantization import recipe
+from edgeeff.quantization.budget import Budget
+from edgeeff.quantization.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class GivenPlan:
+    """Ranges that another tool chose: their file, and its SHA-256 with that of the files of its weights."""
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path) -> GivenPlan:
+        """A file as it is now.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        from edgeeff.graph.importing import source
+
+        return cls(path, digests.of_files(source.files(path) if path.suffix.lower() == ".onnx" else [path]))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user changes about every target of a build."""
+
+    task: str | None = None
+    threshold: float | None = None
+    softmax: bool = False
+    probabilities: bool = False
+    effort: str = "balanced"
+    ranges: str | None = None
+    plan: GivenPlan | None = None
+    golden: int = GOLDEN_IMAGES
+    cpu_class: str = "vnni"
+    keep_float: tuple[str, ...] = ()
+    budget: Budget | None = None
+    tuning: Tuning | None = None
+
+    @property
+    def asks_top_1(self) -> bool:
+        """Whether a budget asks for top-1, so that the images' classes matter."""
+        return self.budget is not None and self.budget.max_drop is not None
+
+    def recipe(self) -> Recipe:
+        """How the network is quantised."""
+        found = recipe.load(self.effort)
+        return found if self.ranges is None else found.with_ranges(self.ranges)

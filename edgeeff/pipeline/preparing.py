@@ -1,0 +1,149 @@
+"""A request ─▶ a network that is known, images that are chosen, and what both are taken to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgeeff.calibration.selection import Selection, select
+from edgeeff.images.survey import survey
+from edgeeff.labels import are_known, given
+from edgeeff.pipeline import held_out
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.options import Options
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.images import paths, photos_line
+from edgeeff.pipeline.resolve.labels import label_warnings, no_labels_line, resolve_labels, sides
+from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_line, task_warnings
+from edgeeff.pipeline.resolve.preprocessing import (
+    in_rgb,
+    order_warning,
+    prepared,
+    preprocess_line,
+    refuse_second_normalisation,
+    resolve_preprocess,
+)
+from edgeeff.pipeline.resolve.source import network_line, resolve_source, unsettled
+from edgeeff.pipeline.stages import doubts
+from edgeeff.pipeline.stages.calibration import Calibration
+from edgeeff.pipeline.stages.drafting import Drafting
+from edgeeff.pipeline.stages.identity import Source, identify
+from edgeeff.pipeline.stages.network import Network
+from edgeeff.preprocess import Preprocess
+from edgeeff.quantization import budget
+from edgeeff.tasks import Meaning
+from edgeeff.zoo.sources import Identity
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the classes are called; ``negative`` is what an image is called that has not the only label."""
+
+    names: tuple[str, ...]
+    negative: str = ""
+
+
+def prepare(request: BuildRequest, options: Options, context: Context, *, quantises: bool = True) -> Drafting:
+    """How a network is quantised, before anything is made of it: it is known, and its images are chosen.
+
+    Args:
+        request: What is built.
+        options: What it says of every target (:func:`~edgeeff.pipeline.resolve.quantise.resolve_options`).
+        context: Hears what was decided, and what may be wrong with it.
+        quantises: Whether any target needs calibration.
+    """
+    source, preprocess, meaning = _network(request, options, context)
+    images, preprocess = _images(request, source, preprocess, context, quantises=quantises)
+    calibration = Calibration(
+        Network(source, preprocess.size, context),
+        *(preprocess, images, context),
+        force=request.images.force_calibration,
+        exclusive=meaning.exclusive,
+    )
+    return Drafting(calibration, options.recipe(), options.cpu_class, meaning, options.plan)
+
+
+def name_classes(request: BuildRequest, identity: Identity, context: Context) -> Classes:
+    """The names of the classes: the user's, else the checkpoint's, else their numbers.
+
+    Raises:
+        LabelsError: They are not as many as the network's classes, or cannot be read.
+    """
+    said = request.meaning.labels
+    own, negative = sides(given(said) or identity.labels, identity.classes)
+    if negative and own:
+        context.progress.tell(f"labels   the logit is {own[0]!r}, the second of two; without it {negative!r}")
+    names = resolve_labels(own, identity.labels, identity.classes, said)
+    if not are_known(names):
+        context.progress.tell(no_labels_line(identity.classes))
+    context.warn_all(label_warnings(names))
+    return Classes(names, negative)
+
+
+def judged_by_class(drafting: Drafting, names: tuple[str, ...]) -> Drafting:
+    """The same with the classes of the images that judge, which a budget of top-1 asks for.
+
+    Raises:
+        LabelsError: Their folders or lists name what is no class of the network.
+    """
+    calibration = drafting.calibration
+    validation = held_out.with_classes(calibration.images.validation, names, drafting.context)
+    images = replace(calibration.images, validation=validation)
+    return replace(drafting, calibration=replace(calibration, images=images))
+
+
+def _network(request: BuildRequest, options: Options, context: Context) -> tuple[Source, Preprocess, Meaning]:
+    """Which network it is, how images are prepared for it, and what its outputs mean."""
+    asked = resolve_source(request)
+    changed = resolve_preprocess(request.preprocess)
+    source = identify(asked, context)
+    identity = source.identity
+    refuse_second_normalisation(identity, changed)
+    own = prepared(identity.preprocess, asked.size, changed)
+    preprocess, turned = in_rgb(own, asked.channels)
+    by_option = changed | ({"size": asked.size} if asked.size else {})
+    context.progress.tell(network_line(identity))
+    _warn_unsettled(source, own, by_option, context)
+    if turned:
+        context.progress.tell(turned)
+    meaning = resolve_meaning(options, identity)
+    context.warn_all(task_warnings(meaning, identity, options.task))
+    if not meaning.exclusive:
+        context.progress.tell(task_line(meaning, identity))
+        budget.refuse_drop(options.budget, meaning.task)
+    context.progress.tell(preprocess_line(preprocess, by_option, identity.said))
+    return source, preprocess, meaning
+
+
+def _warn_unsettled(
+    source: Source, preprocess: Preprocess, by_option: Mapping[str, Any], context: Context
+) -> None:
+    """What the source leaves open, or may say wrongly, and no option settles."""
+    order = source.asked.channels
+    settling = {**by_option, **({"channels": order} if order else {})}
+    context.warn_all(unsettled(source.identity.warnings, settling))
+    if doubt := order_warning(preprocess, order):
+        context.warn(doubt)
+
+
+def _images(
+    request: BuildRequest, source: Source, preprocess: Preprocess, context: Context, *, quantises: bool
+) -> tuple[Selection, Preprocess]:
+    """The images that calibrate and judge, and the preprocessing with what they themselves say of it."""
+    said, (calibration, validation) = request.images, paths(request)
+    images = select(calibration, validation, said.count, said.seed, calibrates=quantises)
+    pictures = [*images.calibration.pictures, *images.validation.pictures]
+    context.watched.add(picture.path for picture in pictures)
+    found = survey(pictures, preprocess)
+    for line in dict.fromkeys((*images.calibration.notes, *images.validation.notes, *found.lines)):
+        context.progress.tell(line)
+    context.warn_all(found.warnings)
+    at_hand = quantises or calibration is not None
+    doubts.settle(source, found.preprocess, images.calibration if at_hand else None, context)
+    if images.warning and (quantises or images.noise):
+        context.warn(images.warning)
+    if not at_hand and validation is None and not images.noise:
+        context.progress.tell(photos_line(len(images.validation.pictures)))
+    context.warn_all((*images.calibration.warnings, *images.validation.warnings))
+    return images, found.preprocess

@@ -1,0 +1,133 @@
+"""What the search for float layers looks at: one target of a build, on the images that search."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.calibration.selection import pixels
+from edgeeff.harness import latency
+from edgeeff.images import ImageSet
+from edgeeff.pipeline import artifact, held_out
+from edgeeff.pipeline.held_out import Known
+from edgeeff.pipeline.stages import reference
+from edgeeff.pipeline.stages.drafting import Drafting, is_raw
+from edgeeff.preprocess import Pixels
+from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge
+from edgeeff.target import Target
+from edgeeff.tasks import only
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Processes that time a bundle, and for how many seconds each.
+LAUNCHES, SECONDS = 5, 1.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The search's view of one target of a build.
+
+    Args:
+        drafting: How the network is quantised.
+        target: An int8 one.
+        named: Layers that the user keeps float.
+        budget: What must be met.
+        images: Those that the search judges by.
+    """
+
+    drafting: Drafting
+    target: Target
+    named: frozenset[str]
+    budget: Budget
+    images: ImageSet
+
+    def choose(self) -> Choice:
+        """Search.
+
+        Raises:
+            OptionError: The images are too few to judge by.
+            VerificationError: The budget cannot be met.
+        """
+        from edgeeff.graph.execute import execute, prepare
+        from edgeeff.quantization import precision
+        from edgeeff.quantization.search import Search
+
+        progress = self.drafting.context.progress
+        draft = self.drafting.draft(self.target, self.named)
+        order = precision.candidates(draft)
+        program = prepare(draft.model)
+        progress.stage("searching the layers that must stay float", total=len(self.images))
+        float_logits = np.concatenate([execute(program, x).numpy() for x in self._inputs()])
+        shares = precision.multiply_adds(draft.model)
+
+        def look(layers: tuple[str, ...]) -> Judged:
+            progress.stage(f"searching: {len(layers)} layers in float", total=len(self.images))
+            plan = precision.kept(draft, layers)
+            logits = [precision.simulated(program, plan, x)["logits"].numpy() for x in self._inputs()]
+            return judge(float_logits, np.concatenate(logits), *self._known)
+
+        def confirm(layers: tuple[str, ...]) -> Judged:
+            return judge(float_logits, self._computed(layers), *self._known)
+
+        def cost(layers: tuple[str, ...]) -> Cost:
+            proxy = Cost(
+                sum(shares[name] for name in layers),
+                "by share of multiply-adds, as this runtime cannot be timed here",
+            )
+            return (self._measured(layers) or proxy) if layers else Cost(0.0, "with no layer in float")
+
+        return Search(order, self.budget, look, confirm, cost).run()
+
+    @cached_property
+    def _known(self) -> Known:
+        """Of those of the images that can be decoded."""
+        numbers: list[int] = []
+        for _ in self._batches(lambda _, found: numbers.extend(found.tolist())):
+            pass
+        return held_out.known(self.images, numbers, self.budget)
+
+    def _batches(
+        self, watch: Callable[[Pixels, npt.NDArray[np.int64]], None] | None = None
+    ) -> Iterator[Pixels]:
+        calibration = self.drafting.calibration
+        return pixels(self.images, calibration.preprocess, rest=calibration.images.calibration, watch=watch)
+
+    def _inputs(self) -> Iterator[Tensor]:
+        import torch
+
+        preprocess = self.drafting.calibration.preprocess
+        prepare = preprocess.raw if is_raw(self.target) else preprocess.normalise
+        for batch in self._batches():
+            yield torch.from_numpy(prepare(batch))
+            self.drafting.context.progress.advance(len(batch))
+
+    def _computed(self, layers: tuple[str, ...]) -> npt.NDArray[np.float32]:
+        """The logits of the Q/DQ graph with these layers in float, by onnxruntime."""
+        graph, _ = self.drafting.quantised(self.target, self.named | frozenset(layers))
+        preprocess, raw = self.drafting.calibration.preprocess, is_raw(self.target)
+        found = [only(reference.infer(graph, preprocess, [batch], raw=raw)) for batch in self._batches()]
+        return np.concatenate(found)
+
+    def _measured(self, layers: tuple[str, ...]) -> Cost | None:
+        """Latency against the build with none of them in float, interleaved; None where it cannot run."""
+        self.drafting.context.progress.stage(f"timing {len(layers)} layers in float")
+        with tempfile.TemporaryDirectory() as folder:
+            kept = {"plain": self.named, "mixed": self.named | frozenset(layers)}
+            bundles = [
+                artifact.scratch(self.drafting, self.target, Path(folder) / name, floating)
+                for name, floating in kept.items()
+            ]
+            report = latency.benchmark(bundles, launches=LAUNCHES, seconds=SECONDS)
+            ratio = report.ratio("mixed", "plain")
+        if ratio is None:
+            return None
+        between = (ratio.interval.low - 1, ratio.interval.high - 1) if ratio.interval else None
+        return Cost(ratio.value - 1, "measured here", between)

@@ -1,0 +1,114 @@
+"""The variants of a target: which one serves a processor and a network, by rule or as it was tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeeff import regular, text, toml
+from edgeeff.errors import MissingFileError, OptionError
+from edgeeff.pipeline.stages.network import Network
+from edgeeff.target import Activation, Target, Variant
+
+#: The target as it stands, without any variant.
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The variants chosen, by target and by the network's activation, as ``cpu-int8/unbounded``."""
+
+    choices: Mapping[str, str]
+
+    def variant(self, target: Target, activation: Activation) -> Variant | Literal["plain"] | None:
+        """What was chosen for a target; None where it was not measured.
+
+        Raises:
+            OptionError: The target has no such variant.
+        """
+        name = self.choices.get(f"{target.name}/{activation}")
+        if name is None:
+            return None
+        if name == PLAIN:
+            return "plain"
+        for variant in target.choices(activation):
+            if variant.name == name:
+                return variant
+        known = ", ".join([PLAIN, *(v.name for v in target.choices(activation))])
+        raise OptionError(
+            f"the tuning names the variant {name!r}, which {target.name} does not have",
+            mend=f"tune again with --autotune: its variants are {known}",
+        )
+
+
+class Timed(BaseModel):
+    """One variant as it was measured, beside the rule's."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    variant: str
+    cpu_ms: float
+    ratio: float
+    interval: list[float]
+
+
+class Entry(BaseModel):
+    """One target and kind of network: what was chosen, and from what."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    chosen: str
+    measured: list[Timed]
+
+
+class TuningFile(BaseModel):
+    """A tuning as it is kept."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    schema_version: Literal[1]
+    model: str
+    machine: dict[str, Any]
+    targets: dict[str, Entry]
+
+
+def read(path: Path) -> Tuning:
+    """Read a tuning file.
+
+    Raises:
+        MissingFileError: There is no such file.
+        OptionError: It is no tuning.
+    """
+    if not regular.is_file(path):
+        raise MissingFileError(f"no file {path}", mend="pass a tuning.json that --autotune wrote")
+    try:
+        content = TuningFile.model_validate_json(text.read(path, OptionError))
+    except ValidationError as error:
+        raise OptionError(
+            f"{path} is no tuning: {toml.first(error)}", mend="write one with --autotune"
+        ) from None
+    return Tuning({name: entry.chosen for name, entry in content.targets.items()})
+
+
+def served(target: Target, network: Network, cpu_class: str, tuning: Tuning | None) -> Target:
+    """The target as the variant has it that suits the processor and the network, or that was tuned.
+
+    Args:
+        target: Perhaps with variants.
+        network: Its activation decides, where there are variants to choose from.
+        cpu_class: What is planned for.
+        tuning: What an earlier ``--autotune`` found.
+
+    Raises:
+        OptionError: The tuning names a variant that the target does not have.
+    """
+    if target.scheme is None or not target.variants:
+        return target.served(None)
+    rule = target.variant(cpu_class, network.activation)
+    tuned = tuning.variant(target, network.activation) if tuning else None
+    chosen = rule if tuned is None else None if tuned == "plain" else tuned
+    if chosen is not None:
+        why = "as it was tuned" if tuning else f"the rule for {cpu_class} CPUs"
+        network.context.say_once(f"variant  {target.name}: {chosen.name} ({why})")
+    return target.served(chosen)
