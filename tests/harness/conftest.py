@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -72,6 +73,12 @@ def npy(array):
 
 
 @pytest.fixture
+def network():
+    """The colour network's graph and what it says, for tests that change either."""
+    return SimpleNamespace(graph=colour_graph, logits=colour_logits, size=SIZE)
+
+
+@pytest.fixture
 def colours():
     """60 images, a third of each colour, and their classes."""
     labels = np.arange(60) % 3
@@ -87,11 +94,21 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
     Without ``outputs`` it is laid out as those of schema 1 were.
     """
 
-    def make(name="colour", target="mobile-fp32", classifier=None, golden=True, outputs=True, **overrides):
+    def make(
+        name="colour",
+        target="mobile-fp32",
+        classifier=None,
+        graph=None,
+        golden=True,
+        outputs=True,
+        **overrides,
+    ):
         classifier = np.eye(3) if classifier is None else classifier
+        graph = colour_graph(classifier) if graph is None else graph
+        scores = (Output("logits", (1, len(classifier))),)
         wanted = load_target(target)
         emission = Emission(name, wanted, PREPROCESS, COLOURS)
-        files = dict(backends.runtime(wanted.runtime).part("emit").emit(colour_graph(classifier), emission))
+        files = dict(backends.runtime(wanted.runtime).part("emit").emit(graph, emission))
         if golden:
             logits = npy(colour_logits(colours[0][:4], classifier))
             end = "/logits.npy" if outputs else ".npy"
@@ -114,7 +131,7 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
                 "digests": {},
                 "tools": {},
                 "files": {},
-                "outputs": (Output("logits", (1, len(classifier))),) if outputs else (),
+                "outputs": scores if outputs is True else outputs or (),
                 **overrides,
             }
         )

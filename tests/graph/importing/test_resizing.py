@@ -29,9 +29,7 @@ def test_what_the_module_does_at_that_size(same, size, small, export):
 
 
 def test_same_padding_of_another_parity_is_refused(small, export):
-    with pytest.raises(
-        GraphError, match=r"for 32×32 pixels and cannot take another size: node '/\S*stem"
-    ):
+    with pytest.raises(GraphError, match=r"for 32×32 pixels and cannot take another size: node '/\S*stem"):
         importing.from_proto(export(small(same=True)), "x.onnx", (33, 33))
 
 
