@@ -17,18 +17,32 @@ if TYPE_CHECKING:
     from edgeeff.harness.latency import benchmark
     from edgeeff.pipeline.build import build
     from edgeeff.pipeline.request import BuildRequest
+    from edgeeff.predictor import Predictor
     from edgeeff.target import Target
+    from edgeeff.tasks import Prediction
 
 # onnxruntime reads this when it is imported: else it leaves a file in the temporary folder, and calls home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["BuildRequest", "Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
+__all__ = [
+    "BuildRequest",
+    "Bundle",
+    "EdgeeffWarning",
+    "Prediction",
+    "Predictor",
+    "Target",
+    "benchmark",
+    "build",
+    "evaluate",
+]
 __version__ = "0.1.0"
 
 _HOME = {
     "BuildRequest": "edgeeff.pipeline.request",
     "Bundle": "edgeeff.bundle",
     "EdgeeffWarning": "edgeeff.errors",
+    "Prediction": "edgeeff.tasks",
+    "Predictor": "edgeeff.predictor",
     "Target": "edgeeff.target",
     "benchmark": "edgeeff.harness.latency",
     "build": "edgeeff.pipeline.build",

@@ -15,7 +15,8 @@ HEAVY = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "o
 
 
 def test_public_names():
-    names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Target", "benchmark", "build", "evaluate"]
+    names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Prediction", "Predictor", "Target"]
+    names += ["benchmark", "build", "evaluate"]
     assert edgeeff.__all__ == names
     assert dir(edgeeff) == sorted([*edgeeff.__all__, "__version__"])
     for name in edgeeff.__all__:
@@ -27,7 +28,7 @@ def test_public_names():
 
 
 def test_public_device_names_load_nothing_heavy():
-    script = "import sys, edgeeff; edgeeff.Bundle, edgeeff.Target, edgeeff.evaluate, edgeeff.benchmark\n"
+    script = "import sys, edgeeff; edgeeff.Bundle, edgeeff.Predictor, edgeeff.Target, edgeeff.evaluate, edgeeff.benchmark\n"
     script += f"print([m for m in {list(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
