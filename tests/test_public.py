@@ -28,7 +28,8 @@ def test_public_names():
 
 
 def test_public_device_names_load_nothing_heavy():
-    script = "import sys, edgeeff; edgeeff.Bundle, edgeeff.Predictor, edgeeff.Target, edgeeff.evaluate, edgeeff.benchmark\n"
+    used = "edgeeff.Bundle, edgeeff.Predictor, edgeeff.Target, edgeeff.evaluate, edgeeff.benchmark"
+    script = f"import sys, edgeeff; {used}\n"
     script += f"print([m for m in {list(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

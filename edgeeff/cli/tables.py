@@ -135,7 +135,7 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
             *(shown.get(name, "") for name in tasks),
             _figure(reference.agreement) if reference else "",
             decibels(reference.sqnr) if reference else "",
-            "" if report.top_1_drop is None else f"{report.top_1_drop:.2f}",
+            "" if report.drop is None else f"{report.drop:.2f}",
         )
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import shortage
+from edgeeff import shortage, tasks
 from edgeeff.backends import Session
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, OptionError
@@ -25,7 +25,7 @@ from edgeeff.preprocess import CHANNELS
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
 from edgeeff.tasks import Fidelity, Outputs, Scores
-from edgeeff.tasks.classification import LabelScores
+from edgeeff.tasks.classification import PRIMARY as TOP_1
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class AccuracyReport:
             what was passed over, images that were skipped, too few of them, what the comparison with the
             reference warns of.
         record: Which run this is, of which bundles, when and where.
+        metric: The task's own, which :attr:`drop` is of: ``top_1``, ``mean_average_precision``.
     """
 
     bundle: str
@@ -97,14 +98,20 @@ class AccuracyReport:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     record: Record | None = None
+    metric: str = TOP_1
+
+    @property
+    def drop(self) -> float | None:
+        """What quantisation cost: the reference's metric less the bundle's, percentage points."""
+        before = self.reference.scores if self.reference is not None else None
+        if self.scores is None or before is None:
+            return None
+        return 100.0 * (before.primary - self.scores.primary)
 
     @property
     def top_1_drop(self) -> float | None:
-        """What quantisation cost: the reference's top-1 less the bundle's, percentage points."""
-        before = self.reference.scores if self.reference is not None else None
-        if not isinstance(self.scores, LabelScores) or not isinstance(before, LabelScores):
-            return None
-        return 100.0 * (before.top_1.value - self.scores.top_1.value)
+        """The same, where the metric is top-1."""
+        return self.drop if self.metric == TOP_1 else None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -116,6 +123,8 @@ class AccuracyReport:
             "scores": self.scores.to_json() if self.scores else None,
             "reference": self.reference.to_json() if self.reference else None,
             "top_1_drop_points": self.top_1_drop,
+            "metric": self.metric,
+            "drop_points": None if self.drop is None else json_number(self.drop),
             "via": self.via,
             "status": "ok" if self.not_run is None else "NOT RUN",
             "reason": self.not_run,
@@ -228,6 +237,7 @@ def evaluate(
         if floating is None
         else _against(floating.name, fidelity, float_scores.scores() if float_scores else None),
         via=ran,
+        metric=tasks.room(bundle.manifest.task).PRIMARY,
         notes=(*images.notes, *looked.lines),
         warnings=(*images.warnings, *looked.warnings),
         record=begun,
