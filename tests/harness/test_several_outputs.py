@@ -73,5 +73,5 @@ def test_names_that_no_file_can_have():
 def test_outputs_that_are_not_the_same_are_no_comparison():
     logits = {"logits": np.ones((2, 3))}
     for other in ({"scores": np.ones((2, 3))}, {"logits": np.ones((2, 4))}):
-        with pytest.raises(ValueError, match="^outputs "):
+        with pytest.raises(ValueError, match=r"^outputs "):
             judge(logits, float_outputs=other)
