@@ -15,7 +15,16 @@ import pytest
 
 from edgeeff import metrics
 from edgeeff.backends.tensorrt import device, run
-from edgeeff.backends.tensorrt.device.onboard import engines, golden, hardware, recipes, rule, sealed, timing
+from edgeeff.backends.tensorrt.device.onboard import (
+    built_here,
+    engines,
+    golden,
+    hardware,
+    recipes,
+    rule,
+    sealed,
+    timing,
+)
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.preprocess import Preprocess
 
@@ -231,6 +240,7 @@ def built(bundle: Path, here: hardware.Identity = ORIN, precision: str = "int8")
         "engine_sha256": sealed.digest(engine),
     }
     sealed.write_json(engine.with_suffix(".json"), record)
+    built_here.remember(record["engine_sha256"])
     return engine
 
 
@@ -242,6 +252,32 @@ def test_an_engine_is_found_where_it_was_built(bundle, precision):
     other = "fp16" if precision == "int8" else "int8"
     with pytest.raises(engines.NoEngineError, match=f"no {other} engine here"):
         engines.find_engine(bundle, ORIN, other)
+
+
+def test_an_engine_from_elsewhere_is_not_loaded(bundle, monkeypatch, tmp_path):
+    """Its record is right, as whoever brings it can write it; this machine did not build it."""
+    engine = built(bundle)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+    with pytest.raises(engines.NoEngineError, match="was not built by this user on this machine") as caught:
+        engines.find_engine(bundle, ORIN, "int8")
+    subprocess.run(["sh", "-c", str(caught.value).partition("comes from: ")[2]], check=True)  # the way out
+    assert engines.find_engine(bundle, ORIN, "int8")[0] == engine
+
+
+def test_no_link_is_written_through(bundle, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("theirs")
+    (bundle / "measured").symlink_to(outside)
+    with pytest.raises(sealed.RefusedError, match="is a link"):
+        sealed.write(bundle / "measured" / "a", b"ours")
+    (bundle / "measured").unlink()
+    (bundle / "measured").mkdir()
+    for name in ("a", "a.unfinished"):
+        (bundle / "measured" / name).symlink_to(outside / "file")
+    sealed.write(bundle / "measured" / "a", b"ours")
+    assert (outside / "file").read_text() == "theirs" and not (bundle / "measured" / "a").is_symlink()
+    assert (bundle / "measured" / "a").read_bytes() == b"ours"
 
 
 CHANGES = {

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .built_here import is_known, remember, trusting
 from .hardware import Identity
 from .profiles import Profile, give
 from .recipes import Recipe, parse_version, recipe
@@ -73,6 +74,8 @@ def build(
     if plan is None:
         raise RefusedError(f"TensorRT {here.tensorrt} could not build {chosen.onnx}; --verbose says why")
     engine = folder / engine_name(here, precision)
+    seal = hashlib.sha256(plan).hexdigest()
+    remember(seal)
     write(engine, plan)
     write(timing, config.get_timing_cache().serialize())
     record = {
@@ -81,7 +84,7 @@ def build(
         "onnx": chosen.onnx,
         "onnx_sha256": digest(folder / chosen.onnx),
         "strongly_typed": chosen.strongly_typed,
-        "engine_sha256": hashlib.sha256(plan).hexdigest(),
+        "engine_sha256": seal,
     }
     if profile is not None:
         record["profile"] = list(profile.images)
@@ -117,6 +120,11 @@ def find_engine(folder: Path, here: Identity, precision: str) -> tuple[Path, dic
         reasons.append("it was altered")
     if reasons:
         raise NoEngineError(f"{engine.name} is stale: {', '.join(reasons)}; run build_engine.py again")
+    if not is_known(record["engine_sha256"]):
+        raise NoEngineError(
+            f"{engine.name} was not built by this user on this machine, and an engine can do anything: run "
+            f"build_engine.py again; or, if you know where it comes from: {trusting(record['engine_sha256'])}"
+        )
     return engine, record
 
 

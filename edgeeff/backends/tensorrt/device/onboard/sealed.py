@@ -32,11 +32,16 @@ def digest(path: Path) -> str:
 
 
 def write(path: Path, content: Any) -> None:
-    """Write a file whole or not at all, making its folder."""
+    """Write a file whole or not at all, making its folder; no link is written through."""
     path.parent.mkdir(exist_ok=True)
+    if path.parent.is_symlink():  # it may lead anywhere
+        raise RefusedError(f"{path.parent} is a link, and is not written to; put a folder in its place")
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        unfinished.write_bytes(content)
+        if unfinished.is_symlink() or unfinished.exists():
+            unfinished.unlink()
+        with unfinished.open("xb") as file:  # x: never through a link
+            file.write(content)
         unfinished.replace(path)
     finally:
         if unfinished.exists():
