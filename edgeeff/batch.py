@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -113,6 +113,23 @@ def in_runs(
                 found[name] = np.empty((len(pixels), *values.shape[1:]), values.dtype)
             found[name][start : start + count] = values[:count]
     return found
+
+
+def regrouped(parts: Iterable[npt.NDArray[Any]], size: int) -> Iterator[npt.NDArray[Any]]:
+    """The same images in parts of at least ``size``, all but the last of a multiple of it.
+
+    So no run is filled up but the last one, however few images come at a time.
+    """
+    waiting: list[npt.NDArray[Any]] = []
+    for part in parts:
+        waiting.append(part)
+        count = sum(map(len, waiting))
+        if whole := count - count % size:
+            together = np.concatenate(waiting) if len(waiting) > 1 else part
+            yield together[:whole]
+            waiting = [together[whole:]] if whole < count else []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def filled(images: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:

@@ -333,7 +333,7 @@ class Bundle:
         self._refuse_properties()
         loaded = self.runtime.part(part)
         with shortage.told(f"loading {self.folder}", shortage.RUNNING):
-            return loaded.load(
+            session = loaded.load(
                 self.folder,
                 preprocess=self.manifest.preprocess,
                 input_type=self.manifest.input,
@@ -341,6 +341,13 @@ class Bundle:
                 threads=threads,
                 outputs=self.output_names,
             )
+        said, own = self.manifest.batch, getattr(session, "batch", self.manifest.batch)
+        if said.dynamic != own.dynamic or (not own.dynamic and said != own):
+            raise BundleError(
+                f"{self.folder}: its artifact takes {own} images in a run, its manifest says {said}",
+                mend="copy the whole bundle, or build it again",
+            )
+        return session
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -379,7 +386,8 @@ class Bundle:
                 f"{self.name} has the outputs {', '.join(self.output_names)}, and predict gives one array",
                 mend="take them by name: with bundle.open() as predict: predict(image).outputs",
             )
-        batches = held.batches(images, self.manifest.preprocess, PythonWarnings().warn)
+        at_a_time = max(held.BATCH, self.manifest.batch.size)
+        batches = held.batches(images, self.manifest.preprocess, PythonWarnings().warn, at_a_time)
         first = next(batches)  # bad input is refused before the artifact is loaded
         with self._loaded.lock:
             session = self._loaded.sessions.get(threads) or self.session(threads)

@@ -25,11 +25,13 @@ from edgeeff.backends import Emission
 from edgeeff.backends.onnxruntime.run import session_of
 from edgeeff.backends.tensorrt import repair
 from edgeeff.backends.tensorrt.lint.reading import load
+from edgeeff.batch import LARGEST, ONE, Batch
 from edgeeff.bundle import Bundle, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph import operators
+from edgeeff.graph.batch import of_graph, with_batch
 from edgeeff.graph.importing import source, tensors
 from edgeeff.graph.outputs import outputs_of
 from edgeeff.harness import verify
@@ -103,6 +105,9 @@ def emit(
     wanted, context = _target(target), Context.of(progress=progress)
     given = _loaded(path, context)
     graph, repairs = _repaired(given, path, wanted)
+    batch = _batch(graph, path, request.output.batch, context)
+    backends.refuse_batch([wanted], batch)
+    graph = _of_one(graph, path)
     identity = _identity(graph, path, changed)
     classes = preparing.name_classes(request, identity, context)
     folder = resolve_output(request.output.output, request.output.name or _name(path), [wanted])[0]
@@ -114,10 +119,11 @@ def emit(
         threshold=meaning.threshold,
         ends_in_probabilities=bool(identity.ends_in),
         outputs=outputs_of(graph, meaning.task),
+        batch=batch,
     )
     files = artifact.lowered(graph, emission)
     artifact.caution(emission, context)
-    files |= _golden(graph, emission, images, request.output.golden, context)
+    files |= _golden(graph, emission, images, verify.golden_count(request.output.golden, batch), context)
     used = Used(wanted, meaning.task)
     context.warn_all(plugged.warnings([used]))
     manifest = artifact.manifest(
@@ -126,7 +132,7 @@ def emit(
         model="foreign",
         classes=identity.classes,
         cpu_class=resolve_cpu_class("auto"),
-        digests=_digests(path, wanted, identity.preprocess),
+        digests=_digests(path, wanted, identity.preprocess, batch),
         negative=classes.negative,
     )
     compared = _compared(given, graph, identity.preprocess, context) if repairs else None
@@ -260,7 +266,9 @@ def _outputs(
         session = session_of(graph.SerializeToString(), preprocess, literal=True).session
         (entry, *_) = session.get_inputs()
         fed = preprocess.normalise(images).astype(np.float16 if "float16" in entry.type else np.float32)
-        return np.asarray(session.run(None, {entry.name: fed})[0], np.float32)
+        if isinstance(entry.shape[0], int):  # a run of several images: one of them is enough here
+            fed = np.repeat(fed, entry.shape[0], axis=0)
+        return np.asarray(session.run(None, {entry.name: fed})[0], np.float32)[:1]
     except Exception:  # onnxruntime's errors share no base class
         return None
 
@@ -282,12 +290,40 @@ def _measure(told: Mapping[str, Any], context: Context, bundle: Bundle) -> dict[
     return {"verification.json": {**report, **told}, **check.files}
 
 
-def _digests(path: Path, target: Target, preprocess: Preprocess) -> dict[str, str]:
-    hub = digests.of_files(source.files(path))
-    return {
-        "hub": hub,
-        "inputs": key_of(hub=hub, target=artifact.target_facts(target), preprocess=preprocess.to_json()),
-    }
+def _digests(path: Path, target: Target, preprocess: Preprocess, batch: Batch) -> dict[str, str]:
+    hub, facts = digests.of_files(source.files(path)), artifact.target_facts(target)
+    inputs = key_of(hub=hub, target=facts, preprocess=preprocess.to_json(), batch=batch.to_json())
+    return {"hub": hub, "inputs": inputs}
+
+
+def _batch(graph: onnx.ModelProto, path: Path, asked: int | str | None, context: Context) -> Batch:
+    """How many images a run of the artifact takes: those asked for, else the graph's own.
+
+    Raises:
+        GraphError: The graph's own are more than any runtime takes.
+    """
+    if asked is not None:
+        return Batch.read(asked)
+    own, tell = of_graph(graph), context.progress.tell
+    if own.dynamic:
+        tell("batch    one image in a run; the graph takes any number: --batch 4, --batch dynamic")
+        return ONE
+    if own.size > LARGEST:
+        raise GraphError(
+            f"{path}: its input is of {own.size} images", mend=f"say --batch, a number from 1 to {LARGEST}"
+        )
+    if own != ONE:
+        tell(f"batch    {own} images in a run, as the graph has it; --batch 1 makes it one")
+    return own
+
+
+def _of_one(graph: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The graph with one image in a run, as all that is asked of it here wants it."""
+    _refuse_operators(graph, path)
+    try:
+        return with_batch(graph, ONE)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error.what}", mend=error.mend) from None
 
 
 def _name(path: Path) -> str:
@@ -337,8 +373,7 @@ def _meaning(identity: Identity, said: request_parts.Meaning, context: Context) 
     return meaning
 
 
-def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int], int]:
-    """Input channels, height and width, and the classes, if the graph keeps the hub's outward rules."""
+def _refuse_operators(graph: onnx.ModelProto, path: Path) -> None:
     for node in graph.graph.node:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
@@ -346,6 +381,10 @@ def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int]
                 f"{path}: operator {operator} of node {node.name!r} is known to no backend",
                 mend=f"a hub graph is made of {', '.join(sorted(OPERATORS))}",
             )
+
+
+def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int], int]:
+    """Input channels, height and width, and the classes, if the graph keeps the hub's outward rules."""
     constants = {tensor.name for tensor in graph.graph.initializer}
     inputs = [value for value in graph.graph.input if value.name not in constants]
     shapes = [
@@ -358,6 +397,6 @@ def _hub_shape(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int]
                 return channels, (height, width), classes
     raise GraphError(
         f"{path}: inputs and outputs are {shapes}",
-        mend="export one input [1, 3, H, W] (or of 1 or 4 channels) and one output [1, classes], with "
-        "static shapes",
+        mend="export one input [N, 3, H, W] (or of 1 or 4 channels) and one output [N, classes], with "
+        "static shapes but for N",
     )

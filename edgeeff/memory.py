@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE = 4 << 20
+
+
+def installed() -> int | None:
+    """Bytes of this machine's memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def give_back() -> None:

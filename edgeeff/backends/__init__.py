@@ -121,7 +121,7 @@ class Session(Protocol):
         """
 
     def prepare(self, pixels: Pixels) -> Any:
-        """The native input of one image uint8 [1, H, W, 3]."""
+        """The native input of a run's images, uint8 [n, H, W, C], n as the artifact's batch has it."""
 
     def execute(self, prepared: Any) -> Any:
         """The inference alone, for benchmarks."""

@@ -21,6 +21,14 @@ def command(
     launches: Annotated[int, typer.Option(min=1, help="Processes to start.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.05, help="Measuring time per bundle and launch.")] = 2.0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images in a run of bundles of --batch dynamic; else the most that they take. A fixed batch "
+            "is measured as it is.",
+        ),
+    ] = None,
     profile: Annotated[
         bool,
         typer.Option(
@@ -37,16 +45,25 @@ def command(
 ) -> None:
     """Measure latency: p50, p90, p99, process CPU time, and its ratio to a baseline with a 95 % interval.
 
+    Bundles of several images in a run are timed by the run and by the image; ratios are of an image.
+
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
     if profile:
-        _profile(bundles, launches, seconds, threads, layers, json)
+        _profile(bundles, launches, seconds, threads, images, layers, json)
         return
     from edgeeff.harness.latency import benchmark
 
     against = int(baseline) if baseline.isdigit() else baseline
-    report = benchmark(list(bundles), launches=launches, seconds=seconds, threads=threads, baseline=against)
+    report = benchmark(
+        list(bundles),
+        launches=launches,
+        seconds=seconds,
+        threads=threads,
+        baseline=against,
+        images=images,
+    )
     if json:
         console.as_json(report.to_json())
         return
@@ -55,11 +72,17 @@ def command(
 
 
 def _profile(
-    bundles: list[Path], launches: int, seconds: float, threads: int, layers: int, json: bool
+    bundles: list[Path],
+    launches: int,
+    seconds: float,
+    threads: int,
+    images: int | None,
+    layers: int,
+    json: bool,
 ) -> None:
     from edgeeff.harness.profile import profile
 
-    report = profile(list(bundles), launches=launches, seconds=seconds, threads=threads)
+    report = profile(list(bundles), launches=launches, seconds=seconds, threads=threads, images=images)
     if json:
         console.as_json(report.to_json())
         return

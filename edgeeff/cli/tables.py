@@ -142,6 +142,8 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
 
 def latency_table(report: LatencyReport) -> Table:
     """Latency of each bundle, with the ratio to the baseline and its interval."""
+    if any(entry.timing and entry.timing.images > 1 for entry in report.entries):
+        return _batch_latency_table(report)
     made = new(
         "bundle",
         "precision",
@@ -169,19 +171,48 @@ def latency_table(report: LatencyReport) -> Table:
     return made
 
 
+def _batch_latency_table(report: LatencyReport) -> Table:
+    """The same of runs of several images: of a run, and of each of its images."""
+    made = new(
+        *("bundle", ">images", ">p50 of\na run", ">p99 of\na run", ">p50 of\nan image", ">CPU of\nan image"),
+        f">an image: ratio to {report.baseline}",
+    )
+    for entry in report.entries:
+        timing = entry.timing
+        if timing is None:
+            made.add_row(entry.name, NOT_RUN, "", "", "", "", entry.not_run or "")
+            continue
+        ratio = report.ratio(entry.name)
+        interval = (
+            f" ({ratio.interval.low:.3f}…{ratio.interval.high:.3f})" if ratio and ratio.interval else ""
+        )
+        made.add_row(
+            entry.name,
+            str(timing.images),
+            *(f"{value:.2f} ms" for value in (timing.wall_ms.p50, timing.wall_ms.p99)),
+            *(f"{value:.2f} ms" for value in (timing.wall_ms_per_image.p50, timing.cpu_ms_per_image)),
+            f"{ratio.value:.3f}{interval}" if ratio else "",
+        )
+    return made
+
+
 def profile_tables(report: ProfileReport, slowest: int) -> list[Table]:
     """Where the time goes: in all, by kind, by kernel, and in the slowest layers, bundle beside bundle."""
     from edgeeff.harness.profile import kernel, sort
 
-    whole = new("bundle", "precision", ">layers", ">inference", ">multiply-adds", ">GMAC/s", ">of INT8 peak")
+    several = any(entry.times and entry.times.images > 1 for entry in report.entries)
+    columns = ("bundle", "precision", *([">images"] if several else []))
+    whole = new(*columns, ">layers", ">inference", ">multiply-adds", ">GMAC/s", ">of INT8 peak")
     for entry in report.entries:
         times, fraction = entry.times, report.peak_fraction(entry)
         if times is None:
-            whole.add_row(entry.name, entry.precision, NOT_RUN, "", "", "", entry.not_run or "")
+            images = [""] if several else []
+            whole.add_row(entry.name, entry.precision, *images, NOT_RUN, "", "", "", entry.not_run or "")
             continue
         whole.add_row(
             entry.name,
             entry.precision,
+            *([str(times.images)] if several else []),
             f"{times.layers_us:.0f} µs",
             f"{times.inference_us:.0f} µs",
             f"{times.multiply_adds / 1e6:.0f} M",

@@ -9,7 +9,7 @@ dimension is the images': a graph that mixes its images is refused by the node t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import floor
+from math import floor, prod
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,21 @@ def of_graph(graph: onnx.ModelProto) -> Batch:
     return of_shape([dimension.dim_value for dimension in dimensions] or [0])
 
 
+def least_bytes(graph: onnx.ModelProto, batch: Batch) -> int:
+    """What a run of ``batch`` images needs at the least, bytes: what one node reads and writes in float32.
+
+    Args:
+        graph: Of any batch, with the shapes of its tensors.
+        batch: Of the largest run.
+    """
+    sizes = {
+        name: prod(s if isinstance(s, int) else 1 for s in shape[1:])
+        for name, shape in _shapes(graph).items()
+    }
+    moved = (sum(sizes.get(name, 0) for name in {*node.input, *node.output}) for node in graph.graph.node)
+    return 4 * batch.size * max(moved, default=0)
+
+
 def _symbolic(graph: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose first dimensions are all :data:`SYMBOL`, proven by inference."""
     before = _shapes(_inferred(graph))
@@ -95,7 +110,10 @@ def _reshapes(graph: onnx.GraphProto, moving: set[str], before: Mapping[str, lis
     """Let each Reshape to constant sizes copy the first dimension (a 0 says so) instead of naming it."""
     constants = _constants(graph)
     for node in list(graph.node):
-        if node.op_type != "Reshape" or node.input[0] not in moving or node.input[1] not in constants:
+        operands = list(node.input)
+        if node.op_type != "Reshape" or len(operands) < 2:
+            continue
+        if operands[0] not in moving or operands[1] not in constants:
             continue
         sizes = constants[node.input[1]].astype(np.int64).reshape(-1)
         given = before.get(node.input[0], [])
@@ -202,8 +220,9 @@ def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
     """Constants of few elements, which shapes are; an initializer, or a Constant node."""
     found = {t.name: numpy_helper.to_array(t) for t in graph.initializer if len(t.dims) < 2}
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        values = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+        if node.op_type == "Constant" and values and node.output:
+            found[node.output[0]] = numpy_helper.to_array(values[0])
     return found
 
 

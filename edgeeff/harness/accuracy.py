@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from edgeeff import shortage, tasks
 from edgeeff.backends import Session
+from edgeeff.batch import LARGEST
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, OptionError
 from edgeeff.harness import truth
@@ -206,7 +208,7 @@ def evaluate(
     float_scores = meaning.scorer(bundle.manifest.classes, floating.name) if floating else None
     fidelity = Fidelity()
     done = 0
-    for pixels, numbers in images.batches(preprocess):
+    for pixels, numbers in images.batches(preprocess, _at_a_time(bundle, floating)):
         found = session.infer(pixels)
         if known is not None:
             scores.update(found, known[numbers])
@@ -283,6 +285,12 @@ def _warnings(report: AccuracyReport) -> tuple[str, ...]:
 
 def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+
+
+def _at_a_time(*bundles: Bundle | None) -> int:
+    """Images that are decoded together: as many as fill a run of each bundle, eight at least."""
+    sizes = [bundle.manifest.batch.size for bundle in bundles if bundle is not None]
+    return lcm(*sizes) * max(1, 8 // lcm(*sizes)) if lcm(*sizes) <= LARGEST else max(sizes)
 
 
 def _size(bundle: Bundle) -> str:

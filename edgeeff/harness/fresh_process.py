@@ -16,15 +16,24 @@ from edgeeff.errors import EdgeeffError
 
 
 def start(
-    module: str, bundles: Sequence[Bundle], *, threads: int, seconds: float, seed: int
+    module: str,
+    bundles: Sequence[Bundle],
+    images: Sequence[int],
+    *,
+    threads: int,
+    seconds: float,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Start one process of :mod:`edgeeff.harness.launch` or the like, and give back its events.
+
+    ``images`` says for each bundle how many a run of it has.
 
     Raises:
         EdgeeffError: It told of an error, or it crashed.
     """
     command = [sys.executable, "-m", module]
-    command += [f"--threads={threads}", f"--seconds={seconds}", f"--seed={seed}", "--"]
+    command += [f"--threads={threads}", f"--seconds={seconds}", f"--seed={seed}"]
+    command += [f"--images={','.join(map(str, images))}", "--"]
     command += [str(bundle.folder.resolve()) for bundle in bundles]
     # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
     # subprocess.run kills the process on Ctrl-C.

@@ -37,10 +37,16 @@ class Percentiles:
     p90: float
     p99: float
 
+    def divided(self, by: int) -> Percentiles:
+        """Of each a part."""
+        return Percentiles(self.mean / by, self.p50 / by, self.p90 / by, self.p99 / by)
+
 
 @dataclass(frozen=True)
 class Timing:
     """One bundle's times.
+
+    An inference is a run of the bundle's batch: several images, where the bundle takes several.
 
     Args:
         wall_ms: Time that passed for an inference, milliseconds.
@@ -49,6 +55,7 @@ class Timing:
         cpu_launches_ms: The same of the CPU time.
         inferences: How many were timed, all launches together.
         steady_launches: In how many launches the warm-up ended because the times had settled.
+        images: In one inference.
     """
 
     wall_ms: Percentiles
@@ -57,12 +64,31 @@ class Timing:
     cpu_launches_ms: tuple[float, ...]
     inferences: int
     steady_launches: int
+    images: int = 1
+
+    @property
+    def wall_ms_per_image(self) -> Percentiles:
+        """A run's time, for each of its images; an image waits for its whole run all the same."""
+        return self.wall_ms.divided(self.images)
+
+    @property
+    def cpu_ms_per_image(self) -> float:
+        """The CPU time of a run, for each of its images."""
+        return self.cpu_ms / self.images
+
+    def launches_ms_per_image(self, clock: Clock) -> tuple[float, ...]:
+        """The median of each launch, for each image."""
+        times = self.cpu_launches_ms if clock == "cpu" else self.wall_launches_ms
+        return tuple(time / self.images for time in times)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "wall_ms": vars(self.wall_ms),
             "cpu_ms": self.cpu_ms,
+            "images": self.images,
+            "wall_ms_per_image": vars(self.wall_ms_per_image),
+            "cpu_ms_per_image": self.cpu_ms_per_image,
             "wall_launches_ms": list(self.wall_launches_ms),
             "cpu_launches_ms": list(self.cpu_launches_ms),
             "inferences": self.inferences,
@@ -72,7 +98,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long as the baseline; under 1 is faster.
+    """How many times as long an image takes as with the baseline; under 1 is faster.
 
     Args:
         value: The median over launches of the ratio of the two medians of a launch.
@@ -136,13 +162,16 @@ class LatencyReport:
         raise OptionError(f"no bundle named {name!r} was measured", mend=f"the bundles are {known}")
 
     def ratio(self, name: str, baseline: str | None = None, *, clock: Clock = "cpu") -> Ratio | None:
-        """How long ``name`` takes against the baseline or another bundle; None where one was NOT RUN."""
+        """How long an image takes with ``name`` against the baseline or another bundle.
+
+        None where one was NOT RUN.
+        """
         test, against = self.entry(name).timing, self.entry(baseline or self.baseline).timing
         if test is None or against is None:
             return None
-        if clock == "cpu":
-            return paired_ratio(test.cpu_launches_ms, against.cpu_launches_ms, self.seed)
-        return paired_ratio(test.wall_launches_ms, against.wall_launches_ms, self.seed)
+        return paired_ratio(
+            test.launches_ms_per_image(clock), against.launches_ms_per_image(clock), self.seed
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -179,15 +208,17 @@ def benchmark(
     seconds: float = 2.0,
     threads: int = 1,
     baseline: int | str = 0,
+    images: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> LatencyReport:
     """Time bundles against one another on this machine.
 
     Each launch is a fresh process that loads all of them, warms them up until their times are steady, and
-    runs them round-robin on one prepared image, in an order that changes with each round. A bundle whose
-    runtime cannot run here is listed as NOT RUN. With several threads, a pool that still spins after its
-    inference is charged to the next one: compare such figures by wall time.
+    runs them round-robin on one prepared input, in an order that changes with each round: one image, or as
+    many as a run of the bundle takes. A bundle whose runtime cannot run here is listed as NOT RUN. With
+    several threads, a pool that still spins after its inference is charged to the next one: compare such
+    figures by wall time.
 
     Args:
         bundles: Bundles or their folders.
@@ -195,6 +226,7 @@ def benchmark(
         seconds: Measuring time for each bundle in a launch; the warm-up takes as long at most.
         threads: Of each runtime.
         baseline: The bundle that the others are held against, by its place or its name.
+        images: In a run of bundles that take any number up to theirs; None: the most that they take.
         seed: Of the bootstrap, and of the noise that a bundle without golden images is run on.
         progress: Called after each launch with the launches done and all of them.
 
@@ -206,6 +238,7 @@ def benchmark(
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
     names = distinct_names(loaded)
     base = _baseline(names, baseline)
+    batches = [in_a_run(bundle, images) for bundle in loaded]
     here = machine.describe()
     begun = record("latency", loaded, names, here)
 
@@ -216,7 +249,12 @@ def benchmark(
         runnable = [i for i in range(len(loaded)) if i not in not_run]
         if not runnable:
             break
-        events = start(LAUNCH, [loaded[i] for i in runnable], threads=threads, seconds=seconds, seed=seed)
+        events = start(
+            *(LAUNCH, [loaded[i] for i in runnable], [batches[i] for i in runnable]),
+            threads=threads,
+            seconds=seconds,
+            seed=seed,
+        )
         for event in events:
             if event["event"] == "not run":
                 not_run[runnable[event["bundle"]]] = event["what"]
@@ -232,7 +270,7 @@ def benchmark(
             runtime=bundle.manifest.runtime,
             precision=bundle.manifest.precision,
             runtime_properties=bundle.manifest.runtime_properties,
-            timing=None if i in not_run else summarise(gathered[i], settled[i]),
+            timing=None if i in not_run else summarise(gathered[i], settled[i], batches[i]),
             not_run=not_run.get(i),
         )
         for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
@@ -240,8 +278,8 @@ def benchmark(
     return LatencyReport(entries, names[base], launches, seconds, threads, seed, here, begun)
 
 
-def summarise(launches: Sequence[Samples], steady_launches: int) -> Timing:
-    """One bundle's samples, a :class:`Samples` for each launch, as figures."""
+def summarise(launches: Sequence[Samples], steady_launches: int, images: int = 1) -> Timing:
+    """One bundle's samples, a :class:`Samples` for each launch, as figures; ``images`` of each inference."""
     wall = np.concatenate([np.asarray(samples.wall_ns, np.float64) for samples in launches]) / 1e6
     p50, p90, p99 = (float(p) for p in np.percentile(wall, [50, 90, 99]))
     cpu_medians = tuple(float(np.median(samples.cpu_ns)) / 1e6 for samples in launches)
@@ -252,7 +290,29 @@ def summarise(launches: Sequence[Samples], steady_launches: int) -> Timing:
         cpu_launches_ms=cpu_medians,
         inferences=len(wall),
         steady_launches=steady_launches,
+        images=images,
     )
+
+
+def in_a_run(bundle: Bundle, images: int | None) -> int:
+    """How many images a run of the bundle is measured with.
+
+    Args:
+        bundle: Of a fixed batch that is the number, whatever is asked for.
+        images: Asked for of a bundle that takes any number up to its own; None: its own.
+
+    Raises:
+        OptionError: More than the bundle takes, or none.
+    """
+    batch = bundle.manifest.batch
+    if images is None or not batch.dynamic:
+        return batch.size
+    if not 1 <= images <= batch.size:
+        raise OptionError(
+            f"{images} images in a run, and {bundle.name} takes {batch}",
+            mend=f"give 1 to {batch.size}, or build it with --batch dynamic:{max(images, 1)}",
+        )
+    return images
 
 
 def paired_ratio(test: Sequence[float], baseline: Sequence[float], seed: int) -> Ratio | None:

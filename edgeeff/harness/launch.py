@@ -113,29 +113,35 @@ def measure(inferences: Sequence[Inference], seconds: float) -> list[Samples]:
     return samples
 
 
-def prepare(bundle: Bundle, *, threads: int, seed: int) -> Inference:
-    """Load a bundle and give back one inference of it, on its first golden image or on seeded noise.
+def prepare(bundle: Bundle, images: int, *, threads: int, seed: int) -> Inference:
+    """Load a bundle and give back one inference of it, on its first golden images or on seeded noise.
 
     Raises:
         MissingRuntimeError: The bundle's runtime cannot run here.
     """
-    return inference(bundle.session(threads=threads), benchmark_image(bundle, seed))
+    return inference(bundle.session(threads=threads), benchmark_images(bundle, images, seed))
 
 
 def inference(session: Any, pixels: Pixels) -> Inference:
-    """One inference of a session on pixels uint8 [1, H, W, 3], prepared beforehand where it can be."""
+    """One inference of a session on pixels uint8 [N, H, W, 3], prepared beforehand where it can be."""
     if isinstance(session, _Prepared):
         prepared, execute = session.prepare(pixels), session.execute
         return lambda: execute(prepared)
     return lambda: session.infer(pixels)
 
 
-def benchmark_image(bundle: Bundle, seed: int) -> Pixels:
-    """Raw pixels uint8 [1, H, W, 3]: the first golden image, or noise where the bundle carries none."""
+def benchmark_images(bundle: Bundle, images: int, seed: int) -> Pixels:
+    """Raw pixels uint8 [images, H, W, 3]: the golden ones, again and again, or noise if there are none."""
     if (bundle.folder / "golden" / "inputs.npy").is_file():
-        return np.ascontiguousarray(golden_inputs(bundle)[:1])
+        return _repeated(golden_inputs(bundle), images)
     preprocess = bundle.manifest.preprocess
-    return np.random.default_rng(seed).integers(0, 256, (1, *preprocess.size, preprocess.channels), np.uint8)
+    shape = (images, *preprocess.size, preprocess.channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def _repeated(pixels: Pixels, images: int) -> Pixels:
+    """The first so many of them, from the beginning again where they are fewer."""
+    return np.ascontiguousarray(pixels[np.arange(images) % len(pixels)])
 
 
 def each(folders: Sequence[Path], load: Callable[[int, Bundle], None], tell: Tell) -> bool:
@@ -152,12 +158,14 @@ def each(folders: Sequence[Path], load: Callable[[int, Bundle], None], tell: Tel
     return True
 
 
-def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, tell: Tell) -> int:
+def run(
+    folders: Sequence[Path], images: Sequence[int], *, threads: int, seconds: float, seed: int, tell: Tell
+) -> int:
     """Load, warm up, measure; the exit status is 0, or 2 after an ``error`` event."""
     inferences: dict[int, Inference] = {}
 
     def load(number: int, bundle: Bundle) -> None:
-        made = prepare(bundle, threads=threads, seed=seed)
+        made = prepare(bundle, images[number], threads=threads, seed=seed)
         made()
         inferences[number] = made
 
@@ -181,6 +189,7 @@ def main(run: Callable[..., int] = run) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0, help="measuring time for each bundle")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", default="", help="images in a run of each bundle, with commas between")
     arguments = parser.parse_args()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)  # runtimes print from C++ too
@@ -190,8 +199,10 @@ def main(run: Callable[..., int] = run) -> int:
             out.flush()
 
         with suppress(KeyboardInterrupt):
+            images = [int(number) for number in filter(None, arguments.images.split(","))]
             return run(
                 arguments.bundles,
+                images or [1] * len(arguments.bundles),
                 threads=arguments.threads,
                 seconds=arguments.seconds,
                 seed=arguments.seed,

@@ -17,7 +17,7 @@ from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import start
-from edgeeff.harness.latency import distinct_names, opened
+from edgeeff.harness.latency import distinct_names, in_a_run, opened
 from edgeeff.harness.record import Record, record
 
 LAUNCH = "edgeeff.harness.profile_launch"
@@ -48,11 +48,13 @@ class LayerTimes:
         layers: In the order of execution; of each the median over launches of its mean in a launch.
         inference_us: The median time of a whole inference in these launches, microseconds, counters and all.
         inferences: How many were timed, all launches together.
+        images: In one inference.
     """
 
     layers: tuple[LayerTime, ...]
     inference_us: float
     inferences: int
+    images: int = 1
 
     @property
     def layers_us(self) -> float:
@@ -156,6 +158,8 @@ class ProfileReport:
             "inference_us": times.inference_us,
             "layers_us": times.layers_us,
             "inferences": times.inferences,
+            "images": times.images,
+            "inference_us_per_image": times.inference_us / times.images,
             "multiply_adds": times.multiply_adds,
             "gmacs_per_s": times.gmacs_per_s,
             "int8_peak_fraction": self.peak_fraction(entry),
@@ -197,12 +201,13 @@ def profile(
     launches: int = 5,
     seconds: float = 2.0,
     threads: int = 1,
+    images: int | None = None,
     seed: int = 0,
 ) -> ProfileReport:
     """Time every layer of bundles on this machine.
 
     Each launch is a fresh process that loads all of them with their runtimes' counters on and runs them
-    round-robin on one prepared image, and with them a large INT8 convolution. A bundle whose runtime cannot
+    round-robin on one prepared input, and with them a large INT8 convolution. A bundle whose runtime cannot
     run here, or tells no times of layers, is listed as NOT RUN.
 
     Args:
@@ -210,6 +215,7 @@ def profile(
         launches: Processes to start, one after another.
         seconds: Time for each bundle in a launch.
         threads: Of each runtime.
+        images: As for :func:`edgeeff.harness.latency.benchmark`.
         seed: Of the noise that a bundle without golden images is run on.
 
     Raises:
@@ -219,6 +225,7 @@ def profile(
     """
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
     names = distinct_names(loaded)
+    batches = [in_a_run(bundle, images) for bundle in loaded]
     here = machine.describe()
     begun = record("profile", loaded, names, here)
     layers: list[list[list[LayerTime]]] = [[] for _ in loaded]
@@ -229,7 +236,12 @@ def profile(
         runnable = [i for i in range(len(loaded)) if i not in not_run]
         if not runnable:
             break
-        events = start(LAUNCH, [loaded[i] for i in runnable], threads=threads, seconds=seconds, seed=seed)
+        events = start(
+            *(LAUNCH, [loaded[i] for i in runnable], [batches[i] for i in runnable]),
+            threads=threads,
+            seconds=seconds,
+            seed=seed,
+        )
         for event in events:
             if event["event"] == "not run":
                 not_run[runnable[event["bundle"]]] = event["what"]
@@ -247,7 +259,7 @@ def profile(
             runtime_properties=bundle.manifest.runtime_properties,
             times=None
             if i in not_run
-            else LayerTimes(merged(layers[i]), median(wall_ns[i]) / 1e3, len(wall_ns[i])),
+            else LayerTimes(merged(layers[i]), median(wall_ns[i]) / 1e3, len(wall_ns[i]), batches[i]),
             not_run=not_run.get(i),
         )
         for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))

@@ -15,13 +15,15 @@ from pathlib import Path
 from edgeeff import backends
 from edgeeff.backends import LayerTime, ProfiledSession
 from edgeeff.bundle import Bundle
-from edgeeff.harness.launch import Inference, Tell, benchmark_image, each, inference, main, measure
+from edgeeff.harness.launch import Inference, Tell, benchmark_images, each, inference, main, measure
 
 #: Rounds before the first reading: few, because a runtime's counters may round the sum of all that were.
 WARM_UP = 5
 
 
-def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, tell: Tell) -> int:
+def run(
+    folders: Sequence[Path], images: Sequence[int], *, threads: int, seconds: float, seed: int, tell: Tell
+) -> int:
     """Load, warm up, profile; the exit status is 0, or 2 after an ``error`` event."""
     sessions: dict[int, ProfiledSession] = {}
     peaks: dict[str, ProfiledSession] = {}
@@ -29,7 +31,7 @@ def run(folders: Sequence[Path], *, threads: int, seconds: float, seed: int, tel
 
     def load(number: int, bundle: Bundle) -> None:
         session = bundle.profiled_session(threads)
-        made = inference(session, benchmark_image(bundle, seed))
+        made = inference(session, benchmark_images(bundle, images[number], seed))
         made()
         sessions[number] = session
         inferences.append(made)

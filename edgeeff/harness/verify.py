@@ -19,6 +19,7 @@ import numpy.typing as npt
 from edgeeff import unpacking
 from edgeeff.backends import Session
 from edgeeff.backends.tensorrt.device.onboard import rule
+from edgeeff.batch import Batch
 from edgeeff.errors import BundleError, MissingRuntimeError
 from edgeeff.metrics import Proportion, json_number, sqnr
 from edgeeff.preprocess import Pixels
@@ -35,6 +36,8 @@ FEW = 20
 GOLDEN_FLOOR_DB = rule.FLOOR["int8"]
 #: Golden images of a bundle: single images lie tens of dB apart, and groups of four were too often unlucky.
 GOLDEN_IMAGES = 8
+#: At most, for runs of many images: five megabytes at 224 pixels.
+MOST_GOLDEN = 32
 
 GOLDEN = "golden"
 
@@ -236,6 +239,8 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
                 f"{folder}: {len(inputs)} golden inputs and {len(values)} outputs {values.shape}",
                 mend="build the bundle again",
             )
+    whole = _whole_runs(len(inputs), bundle.manifest.batch)
+    inputs, hub, of_float = inputs[whole], _taken(hub, whole), _taken(of_float, whole)
     try:
         found = bundle.session(threads=threads).infer(inputs)
     except MissingRuntimeError as error:
@@ -262,6 +267,29 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
         float_sqnr=lowest(to_float for to_float, _ in each.values()),
         outputs={name: found for name, found in each.items() if name},
     )
+
+
+def golden_count(asked: int, batch: Batch) -> int:
+    """How many golden inputs a bundle carries: those asked for, and one for each place of a run at the least.
+
+    None where none are asked for, and :data:`MOST_GOLDEN` for the places of a longer run.
+    """
+    return max(asked, min(batch.size, MOST_GOLDEN)) if asked else 0
+
+
+def _whole_runs(images: int, batch: Batch) -> npt.NDArray[np.int64]:
+    """The numbers of the golden images that are run: from the first again until all runs are full.
+
+    So every place of a run of fixed batch is held against what belongs there.
+    """
+    missing = 0 if batch.dynamic else -images % batch.size
+    return np.arange(images + missing) % images
+
+
+def _taken(
+    outputs: Mapping[str, npt.NDArray[Any]], numbers: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    return {name: values[numbers] for name, values in outputs.items()}
 
 
 def _told(found: dict[str, Any]) -> str:

@@ -29,7 +29,9 @@ BATCH = 8
 _FIT = "pass Pillow's images or files, or fit the pixels with manifest.preprocess.fit(Image.fromarray(…))"
 
 
-def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -> Iterator[Pixels]:
+def batches(
+    images: Held, preprocess: Preprocess, warn: Callable[[str], None], size: int = BATCH
+) -> Iterator[Pixels]:
     """Raw pixels uint8 [n, H, W, C], as the network takes them, in the order given.
 
     Args:
@@ -37,6 +39,7 @@ def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -
             they are. Pillow's images and files are fitted. A folder or a list file stands for its images.
         preprocess: The network's.
         warn: Called with what was passed over, and how deep pixels were read where that is a guess.
+        size: Images that are decoded at a time.
 
     Raises:
         ImageError: No image; one cannot be decoded; an array of another size or type, or something else.
@@ -61,7 +64,7 @@ def batches(images: Held, preprocess: Preprocess, warn: Callable[[str], None]) -
                 yield pixels(item, preprocess)
 
     found = each()
-    while part := list(islice(found, BATCH)):
+    while part := list(islice(found, size)):
         yield np.concatenate(part)
 
 

@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeeff import backends, digests
+from edgeeff import backends, digests, memory
 from edgeeff.backends import Emission
+from edgeeff.batch import Batch
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import versions
+from edgeeff.errors import OptionError
 from edgeeff.harness import verify
 from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
@@ -19,6 +21,7 @@ from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub, float_hub
+from edgeeff.pipeline.stages.network import Network
 from edgeeff.pipeline.stages.reference import Reference
 from edgeeff.readme import readme
 from edgeeff.target import Target
@@ -46,15 +49,18 @@ def target_facts(target: Target) -> dict[str, Any]:
     }
 
 
-def emission(drafting: Drafting, target: Target, hub: Hub, labels: tuple[str, ...], name: str) -> Emission:
+def emission(
+    drafting: Drafting, target: Target, hub: Hub, labels: tuple[str, ...], name: str, batch: Batch
+) -> Emission:
     """What the artifact is written from, besides the graph."""
     meaning = drafting.meaning
     return Emission(
         *(name, target, drafting.calibration.preprocess, labels, meaning.probable),
-        float_graph=partial(_float_graph, drafting, target),
+        float_graph=partial(_float_graph, drafting, target, batch),
         task=meaning.task,
         threshold=meaning.threshold,
         outputs=hub.outputs,
+        batch=batch,
     )
 
 
@@ -104,6 +110,7 @@ def manifest(
         threshold=emission.threshold,
         negative=negative,
         outputs=backends.artifact_outputs(emission),
+        batch=emission.batch,
     )
 
 
@@ -116,9 +123,17 @@ def hub_digests(hub: Hub, drafting: Drafting) -> dict[str, str]:
 
 
 def lowered(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
-    """The artifact's files, and the README that goes with them."""
+    """The artifact's files, and the README that goes with them.
+
+    This is where a graph gets its batch: whatever that of ``graph`` is, ``emit`` is given the emission's.
+
+    Raises:
+        GraphError: The graph computes across the images of a run.
+    """
+    from edgeeff.graph.batch import with_batch
+
     emit = backends.runtime(emission.target.runtime).part("emit").emit
-    files: dict[str, bytes] = dict(emit(graph, emission))
+    files: dict[str, bytes] = dict(emit(with_batch(graph, emission.batch), emission))
     return {**files, "README.md": readme(emission).encode()}
 
 
@@ -192,7 +207,31 @@ def scratch(
     return write_bundle(folder, said, {**lowered(model, written_from), "plan.json": plan.encode()})
 
 
-def _float_graph(drafting: Drafting, target: Target) -> onnx.ModelProto:
+def _float_graph(drafting: Drafting, target: Target, batch: Batch) -> onnx.ModelProto:
     import onnx
 
-    return onnx.load_model_from_string(float_hub(drafting, target).graph)
+    from edgeeff.graph.batch import with_batch
+
+    return with_batch(onnx.load_model_from_string(float_hub(drafting, target).graph), batch)
+
+
+def refuse_memory(network: Network, batch: Batch) -> None:
+    """Refuse a batch whose run cannot fit this machine, before anything is calibrated for it.
+
+    Raises:
+        OptionError: One layer's input and output in float32 would fill its memory.
+    """
+    here = memory.installed()
+    if batch.size == 1 or here is None:
+        return
+    import onnx
+
+    from edgeeff.graph.batch import least_bytes
+
+    needed = least_bytes(onnx.load_model_from_string(network.graph()), batch)
+    if needed > here:
+        raise OptionError(
+            f"--batch {batch.to_json()}: one layer of {batch.size} images takes {needed / 1e9:.0f} GB, and "
+            f"this machine has {here / 1e9:.0f}",
+            mend="give fewer images",
+        )

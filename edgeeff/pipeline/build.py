@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgeeff.backends import refuse_batch
 from edgeeff.cache import Cache
 from edgeeff.memory import give_back
 from edgeeff.pipeline import built, inputs, plugged, preparing, tuning
@@ -67,6 +68,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     options = resolve_options(request)
     refuse_output(request.output.output, request.output.name)
     targets = resolve_targets(request.output.targets, request.output.io)
+    refuse_batch(targets, options.batch)
     context = Context.of(cache, progress)
     quantises = any(target.scheme for target in targets)
     drafting = preparing.prepare(request, options, context, quantises=quantises)

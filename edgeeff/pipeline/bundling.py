@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgeeff.harness.verify import golden_count
 from edgeeff.pipeline import artifact, built, mixed, variants
 from edgeeff.pipeline.built import Built
 from edgeeff.pipeline.options import Options
@@ -40,15 +41,16 @@ def bundle(
     calibration, context = drafting.calibration, drafting.context
     network, identity = calibration.network, calibration.network.source.identity
     built.warn_replaced(folder, calibration.preprocess.size, context)
-    target = variants.served(used.target, network, options.cpu_class, options.tuning)
+    artifact.refuse_memory(network, options.batch)
+    target = variants.served(used.target, network, options.cpu_class, options.tuning, options.batch)
     floating = mixed.floating(drafting, target, options.keep_float, options.budget)
     lowers = hub(drafting, target, floating.layers)
     expected = reference.of(calibration, options.budget)
     context.progress.stage(f"{folder.name}: {target.summary}")
-    emission = artifact.emission(drafting, target, lowers, classes.names, folder.name)
+    emission = artifact.emission(drafting, target, lowers, classes.names, folder.name, options.batch)
     artifact.caution(emission, context)
     files = artifact.files_of(lowers, emission)
-    files |= artifact.golden(lowers, emission, expected, options.golden)
+    files |= artifact.golden(lowers, emission, expected, golden_count(options.golden, options.batch))
     manifest = artifact.manifest(
         emission,
         used,

@@ -37,6 +37,7 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
             "budget": vars(options.budget) if options.budget else None,
             "plan": options.plan.digest if options.plan else None,
             "tuning": dict(options.tuning.choices) if options.tuning else None,
+            "batch": options.batch.to_json(),
         },
         "versions": {
             **stages.versions(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeeff import digests
+from edgeeff.batch import ONE, Batch
 from edgeeff.harness.verify import GOLDEN_IMAGES
 from edgeeff.pipeline.variants import Tuning
 from edgeeff.quantization import recipe
@@ -48,6 +49,7 @@ class Options:
     keep_float: tuple[str, ...] = ()
     budget: Budget | None = None
     tuning: Tuning | None = None
+    batch: Batch = ONE
 
     @property
     def asks_top_1(self) -> bool:

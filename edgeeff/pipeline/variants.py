@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeeff import regular, text, toml
+from edgeeff.batch import ONE, Batch
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.pipeline.stages.network import Network
 from edgeeff.target import Activation, Target, Variant
@@ -91,7 +92,9 @@ def read(path: Path) -> Tuning:
     return Tuning({name: entry.chosen for name, entry in content.targets.items()})
 
 
-def served(target: Target, network: Network, cpu_class: str, tuning: Tuning | None) -> Target:
+def served(
+    target: Target, network: Network, cpu_class: str, tuning: Tuning | None, batch: Batch = ONE
+) -> Target:
     """The target as the variant has it that suits the processor and the network, or that was tuned.
 
     Args:
@@ -99,6 +102,7 @@ def served(target: Target, network: Network, cpu_class: str, tuning: Tuning | No
         network: Its activation decides, where there are variants to choose from.
         cpu_class: What is planned for.
         tuning: What an earlier ``--autotune`` found.
+        batch: Of a graph of open batch a runtime makes many kernels of a polynomial: there Swish stays.
 
     Raises:
         OptionError: The tuning names a variant that the target does not have.
@@ -108,6 +112,8 @@ def served(target: Target, network: Network, cpu_class: str, tuning: Tuning | No
     rule = target.variant(cpu_class, network.activation)
     tuned = tuning.variant(target, network.activation) if tuning else None
     chosen = rule if tuned is None else None if tuned == "plain" else tuned
+    if chosen is not None and chosen.swish_form == "polynomial" and batch.dynamic:
+        chosen = replace(chosen, name=f"{chosen.name}, Swish as it is (open batch)", swish_form="exact")
     if chosen is not None:
         why = "as it was tuned" if tuning else f"the rule for {cpu_class} CPUs"
         network.context.say_once(f"variant  {target.name}: {chosen.name} ({why})")

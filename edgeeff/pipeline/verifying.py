@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeeff import backends
 from edgeeff.backends import CheckReport, Evidence, Examination
+from edgeeff.batch import regrouped
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
@@ -141,7 +142,8 @@ class Verifying:
             context.warn_all(of_hub["warnings"] if of_hub else (), about=bundle.name)
             return None, {"not_run": error.what}
         expected = meaning.outputs(self.expected.outputs, bundle.manifest.outputs)
-        outputs = joined(session.infer(batch) for batch in self.expected.batches)
+        parts = regrouped(self.expected.batches, bundle.manifest.batch.size)
+        outputs = joined(session.infer(part) for part in parts)
         found = self._judged(outputs, expected, probable=meaning.probable)
         context.warn_all(found.warnings, about=bundle.name)
         golden = verify.check_golden(bundle)

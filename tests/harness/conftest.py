@@ -11,7 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeeff import backends
 from edgeeff.backends import Emission
+from edgeeff.batch import ONE
 from edgeeff.bundle import Bundle, Manifest, write_bundle
+from edgeeff.graph.batch import with_batch
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 from edgeeff.tasks import Output
@@ -101,13 +103,15 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
         graph=None,
         golden=True,
         outputs=True,
+        batch=ONE,
         **overrides,
     ):
         classifier = np.eye(3) if classifier is None else classifier
         graph = colour_graph(classifier) if graph is None else graph
         scores = (Output("logits", (1, len(classifier))),)
         wanted = load_target(target)
-        emission = Emission(name, wanted, PREPROCESS, COLOURS)
+        emission = Emission(name, wanted, PREPROCESS, COLOURS, batch=batch)
+        graph = with_batch(graph, batch)
         files = dict(backends.runtime(wanted.runtime).part("emit").emit(graph, emission))
         if golden:
             logits = npy(colour_logits(colours[0][:4], classifier))
@@ -131,6 +135,7 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
                 "digests": {},
                 "tools": {},
                 "files": {},
+                "batch": batch,
                 "outputs": scores if outputs is True else outputs or (),
                 **overrides,
             }

@@ -14,7 +14,7 @@ import pytest
 import edgeeff
 from edgeeff.bundle import write_bundle
 from edgeeff.errors import BundleError, EdgeeffError, OptionError
-from edgeeff.harness.launch import MINIMUM_ROUNDS, benchmark_image
+from edgeeff.harness.launch import MINIMUM_ROUNDS, benchmark_images
 
 TRIFLE = {"launches": 2, "seconds": 0.02}
 
@@ -85,12 +85,15 @@ def test_a_launch_that_fails_names_the_bundle(make_bundle):
         edgeeff.benchmark([sound, broken], **TRIFLE)
 
 
-def test_the_image_is_golden_or_seeded_noise(make_bundle, colours):
-    assert (benchmark_image(make_bundle("golden"), 0) == colours[0][:1]).all()
+def test_images_are_golden_or_seeded_noise(make_bundle, colours):
+    golden = colours[0][:4]
+    assert (
+        benchmark_images(make_bundle("golden"), len(golden) + 2, 0) == np.concatenate([golden, golden[:2]])
+    ).all()
     plain = make_bundle("plain", golden=False)
-    noise = benchmark_image(plain, 3)
-    assert (noise.shape, noise.dtype) == ((1, 8, 8, 3), np.uint8)
-    assert (noise == benchmark_image(plain, 3)).all() and (noise != benchmark_image(plain, 4)).any()
+    noise = benchmark_images(plain, 2, 3)
+    assert (noise.shape, noise.dtype) == ((2, 8, 8, 3), np.uint8)
+    assert (noise == benchmark_images(plain, 2, 3)).all() and (noise != benchmark_images(plain, 2, 4)).any()
 
 
 needs_proc = pytest.mark.skipif(

@@ -11,29 +11,31 @@ import numpy as np
 import onnxruntime
 
 from edgeeff.backends import output_places
+from edgeeff.batch import MOST, ONE, Batch, in_runs
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
-from edgeeff.tasks import Outputs, joined
+from edgeeff.tasks import Outputs
 
 
 @dataclass(frozen=True)
 class OnnxRuntimeSession:
-    """A graph with a static batch of one and a float input, normalised or raw."""
+    """A graph with a float input, normalised or raw."""
 
     session: Any
     preprocess: Preprocess
     outputs: tuple[str, ...]  # by name
     input_type: InputType = "float32"
+    batch: Batch = ONE
 
     def infer(self, pixels: Pixels) -> Outputs:
         """Raw pixels uint8 [N, H, W, C] to the graph's outputs, by their names."""
-        return joined(self._named(self.execute(self.prepare(image[None]))) for image in pixels)
+        return in_runs(pixels, self.batch, self._run)
 
-    def _named(self, found: Any) -> Outputs:
-        return dict(zip(self.outputs, found, strict=True))
+    def _run(self, pixels: Pixels) -> Outputs:
+        return dict(zip(self.outputs, self.execute(self.prepare(pixels)), strict=True))
 
     def prepare(self, pixels: Pixels) -> Any:
-        """The native input of one image."""
+        """The native input of a run's images."""
         if self.input_type == "float32":
             return self.preprocess.normalise(pixels)
         # Of a hub graph raw pixels are float; a TensorRT bundle's graph takes them as they are.
@@ -100,4 +102,6 @@ def session_of(
     names = [output.name for output in session.get_outputs()]
     if outputs is not None:
         names = list(output_places([{name} for name in names], outputs, path))
-    return OnnxRuntimeSession(session, preprocess, tuple(names), input_type)
+    first = session.get_inputs()[0].shape[0]
+    batch = Batch(first) if isinstance(first, int) else Batch(MOST, True)
+    return OnnxRuntimeSession(session, preprocess, tuple(names), input_type, batch)

@@ -45,11 +45,11 @@ class OpenVinoProfile:
 
     def infer(self, pixels: Pixels) -> Outputs:
         """As a run would."""
-        self._runs += len(pixels)
+        self._runs += -(-len(pixels) // self.session.batch.size)
         return self.session.infer(pixels)
 
     def prepare(self, pixels: Pixels) -> Any:
-        """The native input of one image."""
+        """The native input of a run's images."""
         return self.session.prepare(pixels)
 
     def execute(self, prepared: Any) -> Any:

@@ -11,10 +11,11 @@ import numpy as np
 import openvino as ov
 
 from edgeeff.backends import output_places
+from edgeeff.batch import LARGEST, MOST, ONE, Batch, in_runs
 from edgeeff.errors import BundleError
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
-from edgeeff.tasks import Outputs, joined
+from edgeeff.tasks import Outputs
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,18 @@ class OpenVinoSession:
     preprocess: Preprocess
     input_type: InputType
     outputs: Mapping[str, int]  # the place of each output in the compiled model
+    batch: Batch = ONE
 
     def infer(self, pixels: Pixels) -> Outputs:
         """Raw pixels uint8 [N, H, W, C] to the model's outputs, by the names of their tensors."""
-        return joined(self._named(self.execute(self.prepare(image[None]))) for image in pixels)
+        return in_runs(pixels, self.batch, self._run)
 
-    def _named(self, found: Sequence[Any]) -> Outputs:
-        """Copies, since the next inference writes into the same memory."""
-        return {name: data.copy() for name, data in zip(self.outputs, found, strict=True)}
+    def _run(self, pixels: Pixels) -> Outputs:
+        """The results lie in memory that the next inference writes into."""
+        return dict(zip(self.outputs, self.execute(self.prepare(pixels)), strict=True))
 
     def prepare(self, pixels: Pixels) -> Any:
-        """The native input of one image."""
+        """The native input of a run's images."""
         if self.input_type == "uint8":
             return np.ascontiguousarray(pixels)
         if self.input_type == "int8":
@@ -71,7 +73,11 @@ def session_over(
 ) -> OpenVinoSession:
     """A session over a compiled model; :func:`load` says the rest."""
     places = output_places([output.names for output in compiled.outputs], outputs, folder / "model.xml")
-    return OpenVinoSession(compiled.create_infer_request(), preprocess, input_type, places)
+    first = compiled.input(0).partial_shape[0]
+    # An IR that says no bound takes any number; one of an unknown origin may hold several.
+    bound = first.get_max_length() if 0 < first.get_max_length() <= LARGEST else MOST
+    batch = Batch(first.get_length()) if first.is_static else Batch(bound, True)
+    return OpenVinoSession(compiled.create_infer_request(), preprocess, input_type, places, batch)
 
 
 def compile_model(folder: Path, properties: Mapping[str, str], threads: int) -> Any:

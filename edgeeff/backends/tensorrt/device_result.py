@@ -19,6 +19,7 @@ Watts = Annotated[float, Field(ge=0, le=1e4)]
 Decibels = Annotated[float, Field(ge=-200, le=200)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Hertz = Annotated[float, Field(ge=0, le=1e11)]
+Images = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -37,6 +38,13 @@ class EngineRecord(_Part):
     onnx_sha256: Sha256
     strongly_typed: bool
     engine_sha256: Sha256
+    profile: tuple[Images, Images, Images] | None = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> EngineRecord:
+        if self.profile is not None and list(self.profile) != sorted(self.profile):
+            raise ValueError(f"a profile of {self.profile} does not rise")
+        return self
 
 
 class GoldenOutput(_Part):
@@ -120,7 +128,10 @@ class Ratios(_Part):
 
 
 class Latency(_Part):
-    """Both engines, timed in turn; ``no_cuda_graph`` says why an engine ran without one, or nothing."""
+    """Both engines, timed in turn; ``no_cuda_graph`` says why an engine ran without one, or nothing.
+
+    Times are of a run of so many ``images``.
+    """
 
     runs: Count
     rounds: Count
@@ -128,6 +139,7 @@ class Latency(_Part):
     fp16: Times | None = None
     ratio: Ratios | None
     spin_wait: bool
+    images: Images = 1
     no_cuda_graph: dict[Precision, Annotated[str, Field(max_length=300)]]
 
     @model_validator(mode="after")

@@ -87,13 +87,20 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
             yield f"TensorRT {result.tensorrt} builds {precision} of {chosen.onnx}, not of {record.onnx}"
         elif not isinstance(files, dict) or files.get(record.onnx) != record.onnx_sha256:
             yield f"the {precision} engine was built from another {record.onnx}"
+    fixed = manifest.get("batch", 1)
     for precision, whole in result.golden.items():
+        profile = result.engines[precision].profile
+        if isinstance(fixed, int) == (profile is not None):
+            yield f"the {precision} engine has a profile of images in a run, or none, unlike the bundle"
+            continue
+        numbers = golden.runs(len(inputs), profile or (int(str(fixed)),) * 3)
+        held = golden.taken(hub, numbers), golden.taken(reference, numbers)
         each: dict[str, GoldenOutput] = {**whole.outputs} if "" not in hub else {"": whole}
         if set(each) != set(hub):
             yield f"{precision} has the outputs {', '.join(each) or 'none'}, the bundle {', '.join(hub)}"
             continue
         for name, found in each.items():
-            yield from _wrong(precision, name, found, len(inputs), hub[name], reference[name])
+            yield from _wrong(precision, name, found, held[0][name], held[1][name])
         if whole.passed != all(found.passed for found in each.values()):
             yield f"{precision} is said to have {_verdict(whole.passed)}, against its own outputs"
         if not any(_same(whole, found) for found in each.values()):
@@ -103,15 +110,13 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
         yield f"it is said to have {'passed' if result.passed else 'failed'}, against its own figures"
 
 
-def _wrong(
-    precision: str, name: str, found: GoldenOutput, images: int, hub: Any, reference: Any
-) -> Iterator[str]:
+def _wrong(precision: str, name: str, found: GoldenOutput, hub: Any, reference: Any) -> Iterator[str]:
     """What cannot be in one output's figures."""
     called = f"{precision}{' ' if name else ''}{name}"
     least = rule.tolerance(precision, hub, reference)
     reached = found.sqnr_hub_db if precision == "int8" else found.sqnr_float_db
-    if found.images != images:
-        yield f"{found.images} golden images, of which the bundle has {images}"
+    if found.images != len(hub):
+        yield f"{found.images} golden images, of which the bundle has {len(hub)}"
     if not np.isclose(found.tolerance_db, least, atol=0.011):
         yield f"{called} was held against {found.tolerance_db} dB, which is {least} dB here"
     if found.passed != rule.passes(precision, found.model_dump(), hub, reference):
@@ -189,15 +194,17 @@ def sentence(result: DeviceResult) -> str:
     parts = [f"{quantised.sqnr_hub_db:g} dB to the hub"] if quantised else []
     if not quantised:
         parts.append(f"{result.golden['fp16'].sqnr_float_db:g} dB to the float graph")
+    images = result.latency.images
+    run = "" if images == 1 else f" of {images} images"
     for name in ("int8", "fp16"):
         times = getattr(result.latency, name)
         if times is not None:
-            parts.append(f"{name.upper()} p50 {times.host_ms.p50:g} ms, p99 {times.host_ms.p99:g} ms")
+            parts.append(f"{name.upper()}{run} p50 {times.host_ms.p50:g} ms, p99 {times.host_ms.p99:g} ms")
     if result.latency.ratio:
         ratio = result.latency.ratio.gpu_ms
         parts.append(f"INT8 takes {ratio.value:g} of FP16's time on the GPU [{ratio.low:g}, {ratio.high:g}]")
     for name, energy in ((result.power and result.power.millijoules) or {}).items():
-        parts.append(f"{name.upper()} {energy:g} mJ a run")
+        parts.append(f"{name.upper()} {energy:g} mJ a run{run}")
     if result.clocks.pinned is False:
         parts.append("its clock not pinned")
     return f"engine {verdict} on {board(result)}: {', '.join(parts)}"

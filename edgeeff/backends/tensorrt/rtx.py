@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff.backends import Layer
-from edgeeff.errors import OptionError, VerificationError
+from edgeeff.backends.tensorrt.device.onboard import profiles
+from edgeeff.backends.tensorrt.device.onboard.sealed import RefusedError
+from edgeeff.errors import BundleError, OptionError, VerificationError
 
 #: Ampere, as Orin's 8.7 is, which this compiler does not take itself.
 AMPERE = "86"
@@ -126,7 +128,10 @@ def accept(path: Path) -> None:
 def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
     """Compile a strongly typed graph for a compute capability such as ``86``, a few seconds.
 
+    One that takes several numbers of images in a run is compiled for those of the bundle's ``profile.json``.
+
     Raises:
+        BundleError: That file is damaged.
         VerificationError: The parser or the compiler does not take it.
     """
     import tensorrt_rtx as trt
@@ -137,6 +142,8 @@ def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability}"), 0)
+    if profile := profile_of(path):
+        profiles.give(profile, builder, network, config)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         reasons = [message for severity, message in log.messages if severity == trt.ILogger.Severity.ERROR]
@@ -151,6 +158,20 @@ def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
         [sources for _, sources in read],
         bytes(engine),
     )
+
+
+def profile_of(path: Path) -> profiles.Profile | None:
+    """For which numbers of images a bundle's graph is to be compiled; None of a fixed number.
+
+    Raises:
+        BundleError: The bundle's ``profile.json`` cannot be read.
+    """
+    if not (path.parent / profiles.FILE).is_file():
+        return None
+    try:
+        return profiles.read(path.parent, {profiles.FILE: ""})
+    except RefusedError as refusal:
+        raise BundleError(f"{path.parent}: {refusal}", mend="build the bundle again") from None
 
 
 def _builder(trt: Any) -> tuple[Any, Any]:

@@ -13,14 +13,15 @@ from edgeeff.backends import output_places
 from edgeeff.backends.tensorrt.device.onboard import engines, hardware, sealed
 from edgeeff.backends.tensorrt.device.onboard.golden import artifact
 from edgeeff.backends.tensorrt.device.onboard.running import Engine
+from edgeeff.batch import Batch, filled, in_runs
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
-from edgeeff.tasks import Outputs, joined
+from edgeeff.tasks import Outputs
 
 
 class EngineSession:
-    """A deserialised engine of batch 1; it runs one image at a time, on one CUDA stream."""
+    """A deserialised engine, run on one CUDA stream."""
 
     def __init__(
         self, engine: Engine, preprocess: Preprocess, input_type: InputType, outputs: Sequence[str]
@@ -29,17 +30,20 @@ class EngineSession:
         self._outputs = outputs
         self._preprocess = preprocess
         self._input_type = input_type
+        self._least, most = engine.profile[0], engine.profile[2]
+        self.batch = Batch(most, self._least < most)
 
     def infer(self, pixels: Pixels) -> Outputs:
         """Raw pixels uint8 [N, H, W, C] to the engine's outputs, by the names of its tensors."""
-        return joined(self._named(self.execute(self.prepare(image))) for image in pixels)
+        return in_runs(pixels, self.batch, self._run)
 
-    def _named(self, found: Outputs) -> Outputs:
-        return {name: found[name] for name in self._outputs}
+    def _run(self, pixels: Pixels) -> Outputs:
+        found = self.execute(self.prepare(filled(pixels, self._least)))
+        return {name: found[name][: len(pixels)] for name in self._outputs}
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """One image, uint8 [H, W, 3] or [1, H, W, 3], to the engine's own input [1, 3, H, W]."""
-        batch = pixels.reshape(1, *pixels.shape[-3:])
+        """A run's images, uint8 [N, H, W, C] or one [H, W, C], to the engine's own input [N, C, H, W]."""
+        batch = pixels.reshape(-1, *pixels.shape[-3:])
         if self._input_type == "uint8":
             return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         return self._preprocess.normalise(batch)

@@ -54,12 +54,14 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
 def _plan(folder: Path, graph: Path, made: dict[str, bytes], capability: str) -> Plan:
     """The plan that is kept, or a new one, which with its engine is added to ``made``."""
     name = f"model.sm{capability}"
-    seal = {
+    seal: dict[str, Any] = {
         "compiler": f"TensorRT-RTX {rtx.version()}",
         "compute_capability": capability,
         "graph": graph.name,
         "graph_sha256": digests.of_file(graph),
     }
+    if profile := rtx.profile_of(graph):
+        seal["profile"] = list(profile.images)
     kept = _kept(folder / MEASURED / f"{name}.plan.json", seal)
     if kept is not None:
         return kept

@@ -9,7 +9,9 @@ from edgeeff.backends.tensorrt import graphs
 
 
 def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
-    """``model.qdq.fp16.onnx``, or for an fp16 target ``model.float.fp16.onnx``, and labels if any.
+    """``model.qdq.fp16.onnx`` or, for an fp16 target, ``model.float.fp16.onnx``, with labels if any.
+
+    Of open batch it comes with ``profile.json``.
 
     Args:
         graph: For an int8 target the hub graph of the ``tensorrt`` scheme, for an fp16 one the float graph.
@@ -21,6 +23,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     """
     graphs.refuse(emission)
     files = graphs.strongly_typed(graph, emission, graphs.stem(emission))
+    if emission.batch.dynamic:
+        files |= graphs.profile(next(iter(files.values())), emission)
     if emission.labels:
         files["labels.txt"] = "".join(f"{label}\n" for label in emission.labels).encode()
     return files

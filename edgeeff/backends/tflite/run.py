@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.backends import output_places
+from edgeeff.batch import ONE, Batch, in_runs, of_shape
 from edgeeff.errors import BundleError, MissingRuntimeError, OptionError
 from edgeeff.installing import install_line
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
-from edgeeff.tasks import Outputs, joined
+from edgeeff.tasks import Outputs
 
 FILE = "model.tflite"
 
@@ -46,20 +47,21 @@ class TfliteSession:
     input_type: InputType
     source: int  # index of the input tensor
     outputs: Mapping[str, OutputTensor]
+    batch: Batch = ONE
 
     def infer(self, pixels: Pixels) -> Outputs:
-        """Run raw pixels uint8 [N, H, W, C] one by one; integer outputs come back as the reals they mean.
+        """Run raw pixels uint8 [N, H, W, C]; integer outputs come back as the reals they mean.
 
-        Feature maps, which TFLite has as [1, H, W, C], come back as [N, C, H, W], as everywhere.
+        Feature maps, which TFLite has as [N, H, W, C], come back as [N, C, H, W], as everywhere.
         """
-        return joined(self._named(self.execute(self.prepare(image[None]))) for image in pixels)
+        return in_runs(pixels, self.batch, self._run)
 
-    def _named(self, found: Sequence[npt.NDArray[Any]]) -> Outputs:
-        pairs = zip(self.outputs.items(), found, strict=True)
+    def _run(self, pixels: Pixels) -> Outputs:
+        pairs = zip(self.outputs.items(), self.execute(self.prepare(pixels)), strict=True)
         return {name: tensor.reals(stored) for (name, tensor), stored in pairs}
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """One image, uint8 [1, H, W, 3], as the artifact's input tensor."""
+        """A run's images, uint8 [N, H, W, C], as the artifact's input tensor."""
         if self.input_type == "uint8":
             return np.ascontiguousarray(pixels)
         if self.input_type == "int8":
@@ -68,6 +70,9 @@ class TfliteSession:
 
     def execute(self, prepared: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Run one prepared input to the output tensors as they are stored."""
+        if self.batch.dynamic and len(prepared) != self.interpreter.get_input_details()[0]["shape"][0]:
+            self.interpreter.resize_tensor_input(self.source, prepared.shape, strict=True)
+            self.interpreter.allocate_tensors()
         self.interpreter.set_tensor(self.source, prepared)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(tensor.index) for tensor in self.outputs.values()]
@@ -98,17 +103,19 @@ def load(
     """
     interpreter = make_interpreter(folder, properties=properties, threads=threads)
     source = interpreter.get_input_details()[0]
-    expected = (1, *preprocess.size, preprocess.channels)
-    if tuple(source["shape"]) != expected or np.dtype(source["dtype"]).name != input_type:
+    expected = (*preprocess.size, preprocess.channels)
+    if tuple(source["shape"])[1:] != expected or np.dtype(source["dtype"]).name != input_type:
         raise BundleError(
             f"{folder / FILE} takes {np.dtype(source['dtype']).name} {list(source['shape'])}, "
-            f"the bundle says {input_type} {list(expected)}",
+            f"the bundle says {input_type} {['N', *expected]}",
             mend="build the bundle again",
         )
     held = _outputs(interpreter)
     places = output_places([{name} for name in held], outputs, folder / FILE)
     tensors = {name: list(held.values())[place] for name, place in places.items()}
-    return TfliteSession(interpreter, preprocess, input_type, source["index"], tensors)
+    # Of a file that fixes all shapes the signature is empty or says them once more.
+    batch = of_shape([*source["shape_signature"], *source["shape"]])
+    return TfliteSession(interpreter, preprocess, input_type, source["index"], tensors, batch)
 
 
 def _outputs(interpreter: Any) -> dict[str, OutputTensor]:

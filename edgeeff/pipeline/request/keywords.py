@@ -31,6 +31,7 @@ class BuildKeywords(TypedDict, total=False):
     output: Path | str | None
     name: str | None
     io: str | None
+    batch: int | str | None
     golden: int | None
     calibration: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None
     validation: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff import regular
+from edgeeff.batch import Batch
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.held import Held, are_images, is_network
 
@@ -203,6 +204,12 @@ def _taps(value: Any, flag: str) -> tuple[str, ...]:
     return taps.read(one)
 
 
+def _batch(value: Any, flag: str) -> int | str:
+    """``4``, ``"dynamic"``, ``"dynamic:16"``."""
+    del flag  # the error of a batch names it
+    return Batch.read(value).to_json()
+
+
 def _join(value: Any, folder: Path) -> Any:
     return str(folder / regular.path_of(value))
 
@@ -249,6 +256,7 @@ CHANNELS = Kind(
     "127, or a value for each channel: [123.7, 116.3, 103.5]",
     _channels,
 )
+BATCH = Kind("int | str | None", str, int | str, "a number of images, or dynamic", _batch)
 FILE_OR_NAME = Kind("Path | str", str, str, "a name, or the path of a TOML file", _place, _file_or_name)
 CHECKPOINT = Kind(
     "Path | str | nn.Module | None", str, str, 'a path, or "module:callable"', _network, _code_or_file

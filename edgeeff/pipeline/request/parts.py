@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgeeff.pipeline.request.declaring import Option, Part, declared, option
 from edgeeff.pipeline.request.held import Held
 from edgeeff.pipeline.request.kinds import (
+    BATCH,
     CHANNELS,
     CHECKPOINT,
     FILE_OR_NAME,
@@ -121,7 +122,20 @@ class Output(Part):
     io: str | None = option(
         WORD, "Input type: float32, uint8 or int8. Default: the target's.", example="uint8"
     )
-    golden: int = option(WHOLE, "How many golden inputs a bundle carries.", default=8, least=0, verbs=EMIT)
+    batch: int | str | None = option(
+        BATCH,
+        "Images in one run of the artifact: a number; dynamic for 1 to 8, dynamic:16 for 1 to 16. "
+        "Default: 1; for emit the graph's own.",
+        example=4,
+        verbs=EMIT,
+    )
+    golden: int = option(
+        WHOLE,
+        "How many golden inputs a bundle carries; as many as a run takes, if those are more.",
+        default=8,
+        least=0,
+        verbs=EMIT,
+    )
 
 
 @dataclass(frozen=True)

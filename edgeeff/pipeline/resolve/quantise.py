@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeeff import regular
+from edgeeff.batch import ONE, Batch
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine
 from edgeeff.pipeline import variants
@@ -36,6 +37,7 @@ def resolve_options(request: BuildRequest) -> Options:
         keep_float=said.keep_float,
         budget=budget.read(said.min_sqnr, said.max_drop, said.max_latency_cost),
         tuning=resolve_tuning(said.tuning, said.autotune),
+        batch=Batch.read(request.output.batch or ONE),
     )
 
 

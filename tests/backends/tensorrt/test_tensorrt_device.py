@@ -327,9 +327,9 @@ def test_an_engine_with_a_damaged_record_is_refused(bundle, record):
 def test_verify_prepares_pixels_as_preprocess_does():
     preprocess = Preprocess((6, 5), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     pixels = np.random.default_rng(0).integers(0, 256, (1, 6, 5, 3), dtype=np.uint8)
-    prepared = golden.native_input(pixels[0], preprocess.to_json(), "float32")
+    prepared = golden.native_input(pixels, preprocess.to_json(), "float32")
     assert np.array_equal(prepared, preprocess.normalise(pixels))
-    assert np.array_equal(golden.native_input(pixels[0], {}, "uint8"), pixels.transpose(0, 3, 1, 2))
+    assert np.array_equal(golden.native_input(pixels, {}, "uint8"), pixels.transpose(0, 3, 1, 2))
 
 
 def test_labels_agree_on_a_device_by_their_threshold():

@@ -17,7 +17,9 @@ import pytest
 
 from edgeeff.backends.tensorrt import results
 from edgeeff.backends.tensorrt.emit import emit
+from edgeeff.batch import ONE, Batch
 from edgeeff.errors import BundleError, MissingFileError
+from edgeeff.graph.batch import with_batch
 
 SIMULATED = Path(__file__).with_name("simulated_device")
 GRAPHS = {"graphs": "-DGRAPHS=0", "failing": "-DGRAPHS=900", "none": "-UGRAPHS"}
@@ -43,10 +45,13 @@ def cudart(tmp_path_factory):
 
 
 @pytest.fixture
-def bundle(tmp_path, lite_hub, emission, run_onnx):
+def bundle(request, tmp_path, lite_hub, emission, run_onnx):
     """A whole bundle; the Q/DQ graph stands in for the float one, so both engines compute the same."""
-    files = dict(emit(lite_hub, dataclasses.replace(emission, float_graph=lambda: lite_hub)))
-    pixels = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    batch = getattr(request, "param", ONE)
+    graph = with_batch(lite_hub, batch)
+    files = dict(emit(graph, dataclasses.replace(emission, float_graph=lambda: graph, batch=batch)))
+    coarse = np.random.default_rng(3).integers(0, 256, (3, 2, 2, 3), dtype=np.uint8)
+    pixels = np.kron(coarse, np.ones((1, 16, 16, 1), np.uint8)).astype(np.uint8)  # noise is all alike to it
     logits = run_onnx(lite_hub, emission.preprocess.normalise(pixels))[0]
     folder = tmp_path / "bundle"
     (folder / "golden").mkdir(parents=True)
@@ -62,6 +67,7 @@ def bundle(tmp_path, lite_hub, emission, run_onnx):
         "precision": "int8",
         "input": "float32",
         "preprocess": emission.preprocess.to_json(),
+        "batch": batch.to_json(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -73,7 +79,7 @@ def device(bundle, cudart):
     """``device(script, *arguments)``: run a script of the bundle on a simulated device."""
 
     def run(
-        name: str, *arguments: str, tensorrt: str = "10.3.0", kind: str = "graphs"
+        name: str, *arguments: str, tensorrt: str = "10.3.0", kind: str = "graphs", **more: str
     ) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
@@ -81,6 +87,7 @@ def device(bundle, cudart):
             "LD_LIBRARY_PATH": str(cudart(kind)),
             "SIMULATED_TENSORRT": tensorrt,
             "OMP_NUM_THREADS": "1",
+            **more,
         }
         return subprocess.run(
             [sys.executable, name, *arguments],
@@ -251,3 +258,50 @@ def test_a_result_of_another_bundle_is_refused(bundle, device, tmp_path):
     assert results.summary(bundle)[0] is False and "is of another bundle" in results.summary(bundle)[1]
     with pytest.raises(MissingFileError):
         results.read(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("bundle", "profile", "run", "golden"),
+    [(Batch(4), None, 4, 4), (Batch(8, True), (2, 3, 5), 3, 5)],
+    indirect=["bundle"],
+)
+def test_runs_of_several_images(bundle, device, profile, run, golden):
+    """Three golden images; runs are filled up with them, and an engine that takes fewer is run so, too."""
+    asked = ["--profile", ",".join(map(str, profile))] if run == 3 else []
+    assert device("build_engine.py", *asked).returncode == 0
+    verified = device("verify.py", *QUICK, "--no-build")
+    assert verified.returncode == 0, verified.stderr
+    assert f"latency of a run of {run} images" in verified.stdout and "latency of an image" in verified.stdout
+    assert "without a CUDA graph" not in verified.stdout
+    result = results.read(bundle / "measured" / "verify.json")
+    results.hold(result, bundle)
+    assert result.engines["int8"].profile == profile
+    assert (result.golden["int8"].images, result.latency.images) == (golden, run)
+    swapped = device("verify.py", *QUICK, "--no-build", SIMULATED_SWAP="1")
+    assert swapped.returncode == 1 and "FAILED" in swapped.stdout
+    claimed = result.model_copy(
+        update={
+            "engines": {n: e.model_copy(update={"profile": (1, 1, 1)}) for n, e in result.engines.items()}
+        }
+    )
+    with pytest.raises(BundleError, match=r"profile of images|golden images"):
+        results.hold(claimed, bundle)
+
+
+@pytest.mark.parametrize("bundle", [Batch(6, True)], indirect=True)
+def test_trtexec_is_told_the_profile(bundle, device):
+    lines = device("build_engine.py", "--print-trtexec", "--tensorrt-version", "10.3").stdout.splitlines()
+    for line in lines:
+        for word, images in (("min", 1), ("opt", 6), ("max", 6)):
+            assert f"--{word}Shapes=input:{images}x3x32x32" in line.split()
+    other = device("build_engine.py", "--print-trtexec", "--profile", "1,1,8").stdout
+    assert other.count("--optShapes=input:1x3x32x32") == other.count("--maxShapes=input:8x3x32x32") == 8
+    for wrong in ("8,4,1", "0,1,2", "4", "a,b,c", "1,2,10000"):
+        refused = device("build_engine.py", "--profile", wrong)
+        assert refused.returncode == 2 and "--profile" in refused.stderr
+
+
+def test_a_fixed_batch_has_no_profile(bundle, device):
+    refused = device("build_engine.py", "--profile", "1,4,8")
+    assert refused.returncode == 2 and "--batch dynamic" in refused.stderr
+    assert "Shapes" not in device("build_engine.py", "--print-trtexec").stdout

@@ -69,6 +69,7 @@ def _verification() -> Any:
 
 def tell(found: dict[str, Any]) -> None:
     """What was found, for a person."""
+    images = found["latency"]["images"]
     print(f"{found['board'] or 'unknown board'}, TensorRT {found['tensorrt']}")
     for precision, golden in found["golden"].items():
         verdict = "passed" if golden["passed"] else f"FAILED, below {golden['tolerance_db']} dB"
@@ -85,7 +86,10 @@ def tell(found: dict[str, Any]) -> None:
             )
         for clock, name in (("host_ms", "latency"), ("gpu_ms", "GPU alone")):
             times = found["latency"][precision][clock]
-            print(f"  {name} p50 {times['p50']} ms, p90 {times['p90']} ms, p99 {times['p99']} ms")
+            of = "" if images == 1 else f" of a run of {images} images"
+            print(f"  {name}{of} p50 {times['p50']} ms, p90 {times['p90']} ms, p99 {times['p99']} ms")
+            if images > 1:
+                print(f"  {name} of an image p50 {times['p50'] / images:.4f} ms")
         reason = found["latency"]["no_cuda_graph"][precision]
         if reason:
             print(f"  without a CUDA graph: {reason}")
@@ -95,7 +99,8 @@ def tell(found: dict[str, Any]) -> None:
     power = found["power"]
     if power and power["millijoules"]:
         each = ", ".join(f"{name} {value} mJ" for name, value in power["millijoules"].items())
-        print(f"energy of a run by {power['total_rail']}: {each}")
+        of = "a run" if images == 1 else f"a run of {images} images"
+        print(f"energy of {of} by {power['total_rail']}: {each}")
     elif power:
         print("power: no rail of this board is its whole input; the rails are in verify.json, one by one")
     if found["clocks"]["pinned"] is False:

@@ -7,6 +7,7 @@ figures. It says nothing of TensorRT. tests/bindings holds the names against the
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 
 import numpy as np
@@ -52,9 +53,25 @@ class TensorIOMode:
     NONE, INPUT, OUTPUT = range(3)
 
 
+class _Tensor:
+    def __init__(self, tensor):
+        self.name, self.shape = tensor.name, _shape(tensor)
+
+
+def _shape(tensor):
+    return tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
+
+
 class _Network:
     def __init__(self, flags):
         self.flags, self.content = flags, b""
+
+    def get_input(self, index):
+        return _Tensor(ort.InferenceSession(self.content).get_inputs()[index])
+
+    @property
+    def fixed(self):
+        return -1 not in self.get_input(0).shape
 
 
 class OnnxParser:
@@ -71,6 +88,14 @@ class OnnxParser:
         return "the file is empty"
 
 
+class _Profile:
+    def __init__(self):
+        self.shapes = {}
+
+    def set_shape(self, name, least, best, most):
+        self.shapes[name] = [list(shape) for shape in (least, best, most)]
+
+
 class _TimingCache:
     def __init__(self, content):
         self.content = content
@@ -81,10 +106,14 @@ class _TimingCache:
 
 class _Config:
     def __init__(self):
-        self.flags, self._cache = set(), None
+        self.flags, self.profiles, self._cache = set(), [], None
 
     def set_memory_pool_limit(self, pool, size):
         assert size > 0
+
+    def add_optimization_profile(self, profile):
+        self.profiles.append(profile.shapes)
+        return len(self.profiles) - 1
 
     def set_flag(self, flag):
         self.flags.add(flag)
@@ -112,16 +141,21 @@ class Builder:
     def create_builder_config(self):
         return _Config()
 
+    def create_optimization_profile(self):
+        return _Profile()
+
     def build_serialized_network(self, network, config):
         strongly = bool(network.flags & 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         if strongly == bool(config.flags):  # types come from the file or from flags
             return None
-        return _PLAN + network.content
+        if not network.fixed and not config.profiles:
+            return None
+        return _PLAN + json.dumps(config.profiles).encode() + b"\n" + network.content
 
 
 class _Context:
-    def __init__(self, session):
-        self._session = session
+    def __init__(self, session, profiles):
+        self._session, self._profiles, self._images = session, profiles, None
         self._addresses = {}
         self._cudart = ctypes.CDLL("libcudart.so")
         self._work = ctypes.CFUNCTYPE(None)(self._compute)
@@ -129,16 +163,24 @@ class _Context:
     def set_tensor_address(self, name, address):
         self._addresses[name] = address
 
+    def set_input_shape(self, name, shape):
+        least, _, most = self._profiles[0][name]
+        self._images = shape[0]
+        return all(low <= size <= high for low, size, high in zip(least, shape, most, strict=True))
+
     def execute_async_v3(self, stream):
+        if self._profiles and self._images is None:
+            return False
         if not self._cudart.simulate_capture(self._work):
             self._compute()
         return True
 
     def _array(self, tensor):
         dtype = np.dtype({"tensor(uint8)": "uint8", "tensor(float)": "float32"}[tensor.type])
-        size = int(np.prod(tensor.shape)) * dtype.itemsize
+        shape = [self._images if size == -1 else size for size in _shape(tensor)]
+        size = int(np.prod(shape)) * dtype.itemsize
         memory = (ctypes.c_char * size).from_address(self._addresses[tensor.name])
-        return np.frombuffer(memory, dtype).reshape(tensor.shape)
+        return np.frombuffer(memory, dtype).reshape(shape)
 
     def _compute(self):
         source, results = self._session.get_inputs()[0], self._session.get_outputs()
@@ -147,11 +189,16 @@ class _Context:
         values = self._session.run(names, {source.name: self._array(source)})
         found = dict(zip(names, values, strict=True))
         for result in results:
-            self._array(result)[:] = found[result.name]
+            values = found[result.name]
+            if os.environ.get("SIMULATED_SWAP"):  # a runtime that mixes up the last two images of a run
+                values[-2:] = values[-2:][::-1].copy()
+            self._array(result)[:] = values
 
 
 class _Engine:
     def __init__(self, content):
+        profiles, _, content = content.partition(b"\n")
+        self._profiles = json.loads(profiles)
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
@@ -160,7 +207,10 @@ class _Engine:
         self.num_io_tensors = len(self._tensors)
 
     def create_execution_context(self):
-        return _Context(self._session)
+        return _Context(self._session, self._profiles)
+
+    def get_tensor_profile_shape(self, name, index):
+        return self._profiles[index][name]
 
     def get_tensor_name(self, index):
         return self._tensors[index].name
@@ -174,7 +224,7 @@ class _Engine:
         return float32 if kind == "tensor(float)" else kind
 
     def get_tensor_shape(self, name):
-        return tuple(next(tensor.shape for tensor in self._tensors if tensor.name == name))
+        return _shape(next(tensor for tensor in self._tensors if tensor.name == name))
 
 
 class Runtime:

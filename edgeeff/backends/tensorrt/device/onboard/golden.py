@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,42 @@ def _read(path: Path) -> Any:
 
 
 def native_input(pixels: Any, preprocess: dict[str, Any], input_type: str) -> Any:
-    """Raw pixels uint8 [H, W, 3] to the engine's input [1, 3, H, W]: normalised where that is float32."""
+    """Raw pixels uint8 [N, H, W, C] to the engine's input [N, C, H, W]: normalised where that is float32."""
     if input_type == "float32":
         mean, std = (np.asarray(preprocess[key], np.float32) for key in ("mean", "std"))
         pixels = (pixels.astype(np.float32) - mean) / std
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+def runs(images: int, profile: Sequence[int]) -> list[Any]:
+    """The numbers of the golden images of each run.
+
+    Every place of a run is held against what belongs there: runs are full, with images from the first again
+    where there are too few. An engine that takes fewer is run with the least, too.
+
+    Args:
+        images: How many golden images there are.
+        profile: The least, best and greatest number of images in a run.
+    """
+    least, best, _ = profile
+    full = np.arange(images + -images % best) % images
+    return [*full.reshape(-1, best), *([np.arange(least) % images] if least < best else [])]
+
+
+def taken(outputs: dict[str, Any], numbers: list[Any]) -> dict[str, Any]:
+    """The outputs of the images of some runs, one after another."""
+    return {name: values[np.concatenate(numbers)] for name, values in outputs.items()}
 
 
 def run(engine: Engine, inputs: Any, manifest: dict[str, Any]) -> dict[str, Any]:
-    """The engine's outputs, float32 [N, …] by the manifest's names, of raw pixels uint8 [N, H, W, C]."""
+    """The engine's outputs, float32 [N, …] by the manifest's names, of raw pixels uint8 [M, H, W, C].
+
+    They are of the images that :func:`runs` says, one after another.
+    """
     names = [output["name"] for output in manifest.get("outputs") or ()]
     rows: list[dict[str, Any]] = []
-    for pixels in inputs:
-        engine.upload(native_input(pixels, manifest["preprocess"], manifest["input"]))
+    for numbers in runs(len(inputs), engine.profile):
+        engine.upload(native_input(inputs[numbers], manifest["preprocess"], manifest["input"]))
         engine.execute()
         rows.append(engine.download())
     held = list(engine.output_shapes)

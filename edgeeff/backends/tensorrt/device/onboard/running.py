@@ -20,7 +20,8 @@ class Engine:
     """A deserialised engine.
 
     The tensors are addressed by name: that interface is in every TensorRT from 8.5 to 11, while the older
-    one by binding is gone since 10.
+    one by binding is gone since 10. A run takes a fixed number of images, or any number of the engine's
+    profile: :meth:`upload` says how many.
 
     Args:
         trt: The tensorrt module.
@@ -48,19 +49,22 @@ class Engine:
             raise RefusedError(
                 f"{path.name} has tensors {', '.join(names)}; expected one input and some outputs"
             )
-        self.input_shape = tuple(self._engine.get_tensor_shape(inputs[0]))
+        self._input = inputs[0]
+        declared, *self._image = self._engine.get_tensor_shape(inputs[0])
+        self.profile: tuple[int, int, int] = (declared,) * 3 if declared != -1 else self._profile()
         self.input_dtype = np.dtype(input_type)
-        self.output_shapes = {name: tuple(self._engine.get_tensor_shape(name)) for name in outputs}
+        self._outputs = {name: tuple(self._engine.get_tensor_shape(name))[1:] for name in outputs}
         for name in outputs:
             if self._engine.get_tensor_dtype(name) != trt.float32:
                 raise RefusedError(f"{path.name} gives {name} in another type than float32")
-        self._input_bytes = int(np.prod(self.input_shape)) * self.input_dtype.itemsize
+        most = self.profile[2]
+        self._input_bytes = int(np.prod((most, *self._image))) * self.input_dtype.itemsize
         self._source, self._stream = ctypes.c_void_p(), ctypes.c_void_p()
         self._results = {name: ctypes.c_void_p() for name in outputs}
         self._graph: ctypes.c_void_p | None = None
         self._call("cudaMalloc", ctypes.byref(self._source), ctypes.c_size_t(self._input_bytes))
         for name, result in self._results.items():
-            size = int(np.prod(self.output_shapes[name])) * np.dtype(np.float32).itemsize
+            size = int(np.prod((most, *self._outputs[name]))) * np.dtype(np.float32).itemsize
             self._call("cudaMalloc", ctypes.byref(result), ctypes.c_size_t(size))
         self._call("cudaStreamCreate", ctypes.byref(self._stream))
         self._start, self._end = (ctypes.c_void_p() for _ in range(2))
@@ -72,10 +76,41 @@ class Engine:
         self._context.set_tensor_address(inputs[0], self._source.value)
         for name, result in self._results.items():
             self._context.set_tensor_address(name, result.value)
+        self.images = 0 if declared == -1 else declared
+        self.set_images(self.profile[1])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of the next run."""
+        return (self.images, *self._image)
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the next run, by name."""
+        return {name: (self.images, *shape) for name, shape in self._outputs.items()}
+
+    def set_images(self, images: int) -> None:
+        """Have the next runs take so many images; a CUDA graph of another number is given up."""
+        if images == self.images:
+            return
+        least, _, most = self.profile
+        if not least <= images <= most:
+            raise RefusedError(f"the engine takes {least} to {most} images in a run, not {images}")
+        if not self._context.set_input_shape(self._input, (images, *self._image)):
+            raise RefusedError(f"the engine takes no run of {images} images; TensorRT's message says why")
+        self.images, self._graph = images, None
+
+    def _profile(self) -> tuple[int, int, int]:
+        """The least, best and greatest number of images that the engine was built for."""
+        shapes = self._engine.get_tensor_profile_shape(self._input, 0)
+        least, best, most = (int(next(iter(shape))) for shape in shapes)
+        return least, best, most
 
     def upload(self, values: Any) -> None:
-        """Copy one native input, [1, 3, H, W], to the device."""
+        """Copy the native input of a run, [N, C, H, W], to the device."""
         values = np.ascontiguousarray(values, self.input_dtype)
+        if values.ndim and values.shape[1:] == tuple(self._image):
+            self.set_images(len(values))
         if values.shape != self.input_shape:
             raise RefusedError(f"the engine takes input {self.input_shape}, this is {values.shape}")
         self._copy(self._source, values.ctypes.data_as(ctypes.c_void_p), values.nbytes, _TO_DEVICE)
@@ -107,7 +142,7 @@ class Engine:
         return float(elapsed.value)
 
     def download(self) -> dict[str, Any]:
-        """The outputs of the last run, float32 [1, …] each, by name."""
+        """The outputs of the last run, float32 [N, …] each, by name."""
         found = {}
         for name, result in self._results.items():
             values = np.empty(self.output_shapes[name], np.float32)
