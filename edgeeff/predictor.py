@@ -109,8 +109,19 @@ class Predictor:
         return [found for pixels in batches for found in self.of_pixels(pixels)]
 
     def of_pixels(self, pixels: Pixels) -> list[Prediction]:
-        """Of raw pixels uint8 [N, H, W, C] of the network's size, which are not checked."""
-        return self.meaning.decode(self.outputs(pixels), self.naming)
+        """Of raw pixels uint8 [N, H, W, C] of the network's size, which are not checked.
+
+        Raises:
+            BundleError: The artifact does not give a value for each of the bundle's classes.
+        """
+        found = self.outputs(pixels)
+        labels = len(self.naming.labels)
+        if labels and any(values.shape[1:] != (labels,) for values in found.values()):
+            shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())
+            raise BundleError(
+                f"{self._name} gives {shapes}, its manifest names {labels} classes", mend="build it again"
+            )
+        return self.meaning.decode(found, self.naming)
 
     def outputs(self, pixels: Pixels) -> Outputs:
         """The artifact's outputs of such pixels, [N, …] by name."""

@@ -87,6 +87,12 @@ def test_labels_that_are_there(make_bundle, colours):
             make_bundle().open(**wrong)
 
 
+def test_a_manifest_of_other_classes_is_refused(make_bundle, colours):
+    bundle = make_bundle(labels=("red", "green"), classes=2)
+    with bundle.open() as predict, pytest.raises(BundleError, match=r"logits \[1, 3\].* names 2 classes"):
+        predict(colours[0][0])
+
+
 def test_threads_share_one(predict, colours):
     pixels = colours[0][:12]
     expected = [str(found) for found in predict(pixels)]
