@@ -273,6 +273,7 @@ class Bundle:
             meaning,
             Naming(self.manifest.labels, self.manifest.absent, top),
             PythonWarnings().warn,
+            self.manifest.batch.size,
         )
 
     def graph_session(self, threads: int = 1) -> tuple[str, backends.Session] | None:
@@ -386,7 +387,7 @@ class Bundle:
                 f"{self.name} has the outputs {', '.join(self.output_names)}, and predict gives one array",
                 mend="take them by name: with bundle.open() as predict: predict(image).outputs",
             )
-        at_a_time = max(held.BATCH, self.manifest.batch.size)
+        at_a_time = held.whole_runs(self.manifest.batch.size)
         batches = held.batches(images, self.manifest.preprocess, PythonWarnings().warn, at_a_time)
         first = next(batches)  # bad input is refused before the artifact is loaded
         with self._loaded.lock:

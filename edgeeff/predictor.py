@@ -41,6 +41,7 @@ class Predictor:
         meaning: What the outputs mean.
         naming: How classes and labels are called.
         warn: Called with each thing that the user must not miss, once.
+        run: Images that the artifact takes at a time.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Predictor:
         meaning: Meaning,
         naming: Naming,
         warn: Callable[[str], None],
+        run: int = 1,
     ) -> None:
         self.preprocess = preprocess
         self.meaning = meaning
@@ -58,6 +60,7 @@ class Predictor:
         self._name = name
         self._session: _Session | None = session
         self._warn = warn
+        self._at_a_time = held.whole_runs(run)
         self._warned: set[str] = set()
         self._lock = Lock()
 
@@ -105,7 +108,7 @@ class Predictor:
             ImageError, MissingFileError, BundleError: As above.
         """
         self._open()
-        batches = held.batches(images, self.preprocess, self._once)
+        batches = held.batches(images, self.preprocess, self._once, self._at_a_time)
         return [found for pixels in batches for found in self.of_pixels(pixels)]
 
     def of_pixels(self, pixels: Pixels) -> list[Prediction]:

@@ -68,6 +68,11 @@ def batches(
         yield np.concatenate(part)
 
 
+def whole_runs(size: int) -> int:
+    """How many images are decoded at a time for an artifact that takes so many in a run: whole runs of it."""
+    return -(-BATCH // size) * size
+
+
 def one(image: Path | str | Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Pixels:
     """Raw pixels uint8 [1, H, W, C] of one image; arguments and errors as of :func:`batches`.
 
