@@ -11,7 +11,7 @@ from __future__ import annotations
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -272,10 +272,8 @@ class Finder(Generic[Thing]):
         disabled = [(trouble.plugin, trouble.why) for trouble in self.troubles()]
         return [*disabled, *((p, None) for p in self._theirs().values() if not self._why_not(p))]
 
-    def _theirs(self) -> dict[str, Plugin]:
-        plugins = entry_points(self.kind)
-        refused = {id(trouble.plugin) for trouble in _refused(plugins, self.ours())}
-        return {plugin.name: plugin for plugin in plugins if id(plugin) not in refused}
+    def _theirs(self) -> Mapping[str, Plugin]:
+        return _accepted(self.kind, _modules(self.package, self.folders), _places())
 
     def _why_not(self, plugin: Plugin) -> str | None:
         found = _loaded(plugin)
@@ -292,6 +290,14 @@ class Finder(Generic[Thing]):
 def _modules(package: str, folders: bool) -> tuple[str, ...]:
     modules = pkgutil.iter_modules(import_module(package).__path__)
     return tuple(sorted(m.name for m in modules if m.name[0] != "_" and (m.ispkg or not folders)))
+
+
+@lru_cache(maxsize=64)
+def _accepted(kind: Kind, ours: tuple[str, ...], places: tuple[str, ...]) -> Mapping[str, Plugin]:
+    """Those whose names are their own."""
+    plugins = [plugin for plugin in _entry_points(places) if plugin.kind == kind]
+    refused = [trouble.plugin for trouble in _refused(plugins, ours)]
+    return {plugin.name: plugin for plugin in plugins if plugin not in refused}
 
 
 def _refused(plugins: Collection[Plugin], ours: Collection[str]) -> list[Trouble]:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -138,7 +138,7 @@ class Task(Protocol):
 
 
 def _task(module: Any, name: str) -> Task:
-    absent = [fact for fact in get_type_hints(Task) if not hasattr(module, fact)]
+    absent = [fact for fact in Task.__annotations__ if not hasattr(module, fact)]
     if absent:
         raise ValueError(f"{module.__name__} has no {' and no '.join(absent)}")
     return cast(Task, module)

@@ -7,10 +7,10 @@ RUNTIME = Runtime(
     name="ort_cpu",
     package=__name__,
     requires=("onnxruntime",),
-    install="pip install onnxruntime",
+    install="pip install edgeeff-ortcpu",
     inputs=("float32", "uint8"),
     precisions=("int8", "fp32"),
     artifact=("model.onnx",),
-    run="pip install onnxruntime && edgeeff run . photo.jpg",
+    run="pip install edgeeff-ortcpu && edgeeff run . photo.jpg",
     no_profile="onnxruntime's profile has no kernel times that are fit to compare",
 )
