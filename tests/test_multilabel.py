@@ -104,7 +104,7 @@ def test_one_logit_is_multilabel(one, reference):
         assert sqnr(expected, one[target].bundle.predict(images)) > 80
     for target in INTEGERS:
         assert sqnr(expected, one[target].bundle.predict(images)) > 10
-        assert one[target].verification["agreement"]["total"] == one[target].verification["images"]
+        assert one[target].verification.agreement.total == one[target].verification.images
 
 
 def test_probabilities_of_one_logit_are_its_sigmoid(build, folder, reference):
@@ -117,7 +117,7 @@ def test_probabilities_of_one_logit_are_its_sigmoid(build, folder, reference):
         tolerance = 0.1 if manifest.precision == "int8" else 1e-5
         np.testing.assert_allclose(found, sigmoid(expected), atol=tolerance)
         assert len(np.unique(found)) > 1  # a softmax of one value is always 1
-        assert b.verification["agreement"]["total"] == 2
+        assert b.verification.agreement.total == 2
 
 
 def test_run_says_the_label_or_not(one, reference, tmp_path, capsys):

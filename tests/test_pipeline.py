@@ -88,7 +88,7 @@ def test_what_is_returned(built):
     bundles, _ = built
     assert [b.bundle.name for b in bundles] == [f"lite0-{name}" for name in TARGETS]
     for b in bundles:
-        assert not b.unchanged and b.hub is not None and b.hub["images"] == 2
+        assert not b.unchanged and b.hub is not None and b.hub.images == 2
         assert (b.verification is None) == (b.not_run is not None) == b.bundle.name.endswith("jetson-int8")
 
 
@@ -136,8 +136,8 @@ def test_a_mean_and_std_per_channel_go_inside_for_tflite_alone(inputs, tmp_path)
     int8, floating, cpu = (b.bundle.manifest.preprocess for b in built)
     assert int8.is_unnormalised and floating.is_unnormalised
     assert (cpu.mean, cpu.std) == (normalised["mean"], normalised["std"])
-    assert built[1].verification["sqnr_db"] > 80
-    assert abs(built[0].verification["sqnr_db"] - built[0].hub["sqnr_db"]) < 3
+    assert built[1].verification.sqnr > 80
+    assert abs(built[0].verification.sqnr - built[0].hub.sqnr) < 3
     assert sum("normalised inside" in line for line in progress.told) == 2
 
 
@@ -149,16 +149,16 @@ def test_float_targets_need_no_images(inputs, tmp_path, monkeypatch):
     on_photos = edgeeff.build(
         "lite0", targets=["cpu-fp32"], output=tmp_path / "photos", progress=heard, **asked
     )
-    assert on_photos[0].verification["images"] == 20 and not on_photos[0].warnings
+    assert on_photos[0].verification.images == 20 and not on_photos[0].warnings
     assert sum("20 photos of installed packages" in line for line in heard.told) == 1
     monkeypatch.setattr(recipes, "_folder", lambda s, base: None if s.package else folder(s, base))
     built = edgeeff.build("lite0", targets=["cpu-fp32"], output=tmp_path, progress=Listener(), **asked)
-    assert built[0].verification["images"] == 32 and built[0].verification["sqnr_db"] > 80
+    assert built[0].verification.images == 32 and built[0].verification.sqnr > 80
     assert sum("seeded noise" in text for text in built[0].warnings) == 1
     again = edgeeff.build(
         "lite0", targets=["cpu-fp32"], output=tmp_path, validation=inputs["calibration"], **asked
     )
-    assert again[0].verification["images"] == 10
+    assert again[0].verification.images == 10
     assert not any("noise" in text for text in again[0].warnings)
     with pytest.raises(CalibrationError, match="none of the photos"):
         edgeeff.build("lite0", targets=["cpu-fp32", "cpu-int8"], output=tmp_path / "int8", **asked)
@@ -197,7 +197,7 @@ def test_new_validation_images_are_judged_anew(built, inputs, make_images, tmp_p
     second = edgeeff.build(
         "lite0", targets=["jetson-int8"], output=tmp_path, validation=tmp_path / "other.npz", **inputs
     )[0]
-    assert not second.unchanged and (first.hub["images"], second.hub["images"]) == (2, 3)
+    assert not second.unchanged and (first.hub.images, second.hub.images) == (2, 3)
 
 
 def test_golden_vectors_are_optional(inputs, tmp_path):

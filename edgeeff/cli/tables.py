@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
+    from edgeeff.harness.verify import Verification
     from edgeeff.metrics import Proportion
     from edgeeff.pipeline.built import Built
     from edgeeff.plugins import Plugin
@@ -70,8 +71,8 @@ def built_json(built: Built) -> dict[str, Any]:
         "name": built.bundle.name,
         "unchanged": built.unchanged,
         "size_bytes": artifact_bytes(built.bundle),
-        "verification": built.verification,
-        "hub": built.hub,
+        "verification": built.verification.to_json() if built.verification else None,
+        "hub": built.hub.to_json() if built.hub else None,
         "not_run": built.not_run,
         "check": built.check,
         "warnings": list(built.warnings),
@@ -82,26 +83,14 @@ def built_table(built: Sequence[Built]) -> Table:
     """What a build made, and how near each artifact is to the float graph."""
     made = new("bundle", ">size", ">SQNR", ">agreement", ">images", "check")
     for b in built:
-        found = b.verification
-        share = found["agreement"]["value"] if found else None
         made.add_row(
             f"{b.bundle.folder}{' (unchanged)' if b.unchanged else ''}",
             megabytes(artifact_bytes(b.bundle)),
-            decibels(found["sqnr_db"] if found else None),
-            NOT_RUN if share is None else f"{share:.1%}",
-            str(found["images"]) if found else "",
+            *(_fidelity(b.verification) if b.verification else (NOT_RUN, NOT_RUN, "")),
             b.check,
         )
-        if found is None and b.hub is not None:
-            hub = b.hub
-            made.add_row(
-                "  its graph in onnxruntime",
-                "",
-                decibels(hub["sqnr_db"]),
-                f"{hub['agreement']['value']:.1%}",
-                str(hub["images"]),
-                b.not_run or "",
-            )
+        if b.verification is None and b.hub is not None:
+            made.add_row("  its graph in onnxruntime", "", *_fidelity(b.hub), b.not_run or "")
     return made
 
 
@@ -112,6 +101,12 @@ def _figure(value: float | Proportion | None) -> str:
     if value is None:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else _proportion(value)
+
+
+def _fidelity(found: Verification) -> tuple[str, str, str]:
+    """SQNR, agreement (of a task that decides something) and images."""
+    share = "" if found.agreement is None else f"{found.agreement.value:.1%}"
+    return decibels(found.sqnr), share, str(found.images)
 
 
 def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:

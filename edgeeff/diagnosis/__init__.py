@@ -27,6 +27,7 @@ from edgeeff.pipeline.build import build
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.preparing import prepare
 from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
+from edgeeff.pipeline.resolve.images import in_files
 from edgeeff.pipeline.resolve.quantise import resolve_options
 from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.pipeline.stages.calibration import Calibration
@@ -77,7 +78,15 @@ def diagnose(
             f"{wanted.name} is a float target: nothing is quantised",
             mend="choose an int8 one of `edgeeff targets`",
         )
-    options, context = resolve_options(asked), Context.of(cache, progress)
+    with in_files(asked, progress) as whole:
+        return _diagnose(whole, wanted, Context.of(cache, progress), images=images, kernels=kernels)
+
+
+def _diagnose(
+    asked: BuildRequest, wanted: Target, context: Context, *, images: int, kernels: bool
+) -> Diagnosis:
+    """The same for a request that is whole, and one int8 target."""
+    options, progress = resolve_options(asked), context.progress
     drafting = prepare(asked, options, context)
     network, used = drafting.calibration.network, drafting.recipe
     wanted = variants.served(wanted, network, options.cpu_class, options.tuning)

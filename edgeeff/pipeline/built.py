@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError, MissingFileError
+from edgeeff.harness.verify import Verification
 from edgeeff.pipeline.context import Context
 
 
@@ -29,20 +30,25 @@ class Built:
 
     bundle: Bundle
     unchanged: bool
-    verification: dict[str, Any] | None
-    hub: dict[str, Any] | None
+    verification: Verification | None
+    hub: Verification | None
     not_run: str | None
     check: str
     warnings: tuple[str, ...]
 
     @classmethod
     def of(cls, bundle: Bundle, report: Mapping[str, Any], *, unchanged: bool) -> Built:
-        """From the report of its verification."""
+        """From the report of its verification.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is not as a build writes it.
+        """
+        artifact, hub = report.get("artifact"), report.get("hub")
         return cls(
             bundle=bundle,
             unchanged=unchanged,
-            verification=report.get("artifact"),
-            hub=report.get("hub"),
+            verification=None if artifact is None else Verification.from_json(artifact),
+            hub=None if hub is None else Verification.from_json(hub),
             not_run=report.get("not_run"),
             check=report.get("check", ""),
             warnings=tuple(report.get("warnings", ())),
@@ -77,7 +83,11 @@ def standing(
     if bundle.altered():
         return None
     found["warnings"] = dict.fromkeys([*general, *found.get("warnings", ())])
-    return Built.of(bundle, found, unchanged=True)
+    try:
+        return Built.of(bundle, found, unchanged=True)
+    except (AttributeError, KeyError, TypeError, ValueError):  # the record is not sealed: anybody may edit it
+        context.warn(f"{folder}: the record of its verification is damaged; it is built again", folder.name)
+        return None
 
 
 def warn_replaced(folder: Path, size: tuple[int, int], context: Context) -> None:

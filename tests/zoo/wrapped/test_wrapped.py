@@ -155,7 +155,7 @@ def test_hidden_layers_in_int8(activation, make_module, make_images, tmp_path):
             cache=Cache(tmp_path / "cache"),
             progress=Silent(),
         )
-        return {bundle.bundle.name: bundle.hub["sqnr_db"] for bundle in built}
+        return {bundle.bundle.name: bundle.hub.sqnr for bundle in built}
 
     # Random weights quantise badly: what an activation costs is seen beside the same head without it.
     plain = fidelity("linear,linear")
