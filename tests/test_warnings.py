@@ -98,7 +98,7 @@ PASSING = {
     *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
     *("calibration/judgement.py Judgement.warnings",),
-    *("diagnosis/__init__.py diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
+    *("diagnosis/__init__.py _diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
     *("harness/accuracy.py evaluate", "harness/accuracy.py _against", "cli/eval.py command"),
     *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
     *("zoo/checkpoints.py read", "zoo/sources/tensors.py identify", "foreign.py emit", "foreign.py _measure"),
