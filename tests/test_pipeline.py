@@ -365,7 +365,15 @@ def test_what_a_program_holds(make_module, make_images, inputs, tmp_path):
     again = edgeeff.build(
         checkpoint=network, calibration=[*pixels][:4], validation=lambda: iter(pixels), **options
     )
-    assert again[0].unchanged
+    assert again[0].unchanged and again[0].verification == built[0].verification
+    record = again[0].bundle.folder / "measured" / "verification.json"
+    found = json.loads(record.read_text())
+    del found["artifact"]["sqnr_centred_db"]  # nothing seals it
+    record.write_text(json.dumps(found))
+    third = edgeeff.build(
+        checkpoint=network, calibration=[*pixels][:4], validation=pixels, progress=told, **options
+    )
+    assert not third[0].unchanged and any("is damaged" in text for text in told.warnings)
     for wrong in (3, ["b0"]):
         with pytest.raises(TypeError, match="no network's name"):
             edgeeff.build(wrong, targets=["cpu-fp32"])
