@@ -243,3 +243,20 @@ def test_weights_of_several_gigabytes_are_not_copied_to_be_inferred(new_net):
     weight.CopyFrom(TensorProto(name=weight.name, data_type=TensorProto.INT8, dims=[16, 16, 4096, 4096]))
     assert lint(model)
     assert numpy_helper.to_array(model.graph.initializer[0]).size == 1
+
+
+def test_each_output_is_looked_at(lite_hub):
+    """A map that is put out as the network has it, and one that is rounded to the codes that others read."""
+    model = onnx.ModelProto()
+    model.CopyFrom(lite_hub)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    rounded = next(
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] not in constants
+    )
+    known = {value.name: value for value in model.graph.value_info}
+    model.graph.output.extend([known["head_relu6"], known[rounded]])
+    found = [f for f in lint(model) if f.rule == "TRT105"]
+    assert len(found) == 1 and rounded in str(found[0])
+    assert not [f for f in lint(model) if f.severity == "error"]

@@ -9,8 +9,8 @@ from edgeeff.backends.tensorrt.lint.view import View
 IDENTIFIER = "TRT105"
 SEVERITY = "warning"
 TITLE = "quantised outputs"
-WHY = "Nothing in INT8 follows the logits: rounding them saves nothing and costs accuracy."
-MEND = "take the last Q/DQ off"
+WHY = "Nothing in INT8 follows an output: rounding it saves nothing and costs accuracy."
+MEND = "put out what stands before its last Q/DQ"
 _ENDS = ("Softmax", "Sigmoid")
 
 
