@@ -10,6 +10,15 @@ from edgeeff.batch import ONE, Batch
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.target import InputType
 
+_PREDICTOR = """
+From Python, loaded once and asked for each frame (a file, a Pillow image, pixels, or a list of them):
+
+    import edgeeff
+
+    with edgeeff.Bundle.load(".").open() as predict:
+        print(predict("photo.jpg"))
+"""
+
 
 def readme(emission: Emission) -> str:
     """The text of a bundle's ``README.md``.
@@ -30,7 +39,7 @@ def readme(emission: Emission) -> str:
     emission = replace(emission, preprocess=backends.input_preprocess(target, emission.preprocess))
     made = python_input(emission.preprocess, target.input, channels_first, emission.batch)
     return (
-        f"{text}\n## In a product\n\n{_input(emission, channels_first)} {_output(emission)}\n\n"
+        f"{text}{_PREDICTOR}\n## In a product\n\n{_input(emission, channels_first)} {_output(emission)}\n\n"
         f"{usage.text(emission, made)}"
     )
 

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeeff.backends import Emission
 from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError, EdgeeffWarning, ImageError, OptionError
+from edgeeff.readme import readme
+from edgeeff.target import load_target
 
 
 @pytest.fixture
@@ -105,6 +108,17 @@ def test_threads_share_one(predict, colours):
     for thread in threads:
         thread.join()
     assert [said[i] for i in range(len(pixels))] == expected
+
+
+def test_the_lines_of_a_readme(make_bundle, colours, monkeypatch, capsys):
+    bundle = make_bundle()
+    target = load_target("mobile-fp32")
+    text = readme(Emission("colour", target, bundle.manifest.preprocess, bundle.manifest.labels))
+    lines = text.partition("From Python")[2].partition("## In a product")[0]
+    Image.fromarray(colours[0][2]).save(bundle.folder / "photo.jpg", quality=95)
+    monkeypatch.chdir(bundle.folder)
+    exec("\n".join(line[4:] for line in lines.splitlines() if line.startswith("    ")), {})
+    assert capsys.readouterr().out.startswith("blue ")
 
 
 def test_predict_keeps_its_session(make_bundle, colours, monkeypatch):
