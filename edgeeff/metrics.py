@@ -19,6 +19,12 @@ _Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 _RESAMPLES = 10_000
 
 
+def softmax(logits: Array) -> Array:
+    """Probabilities of logits [N, classes], each image's sum 1, in the type of the logits."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 class Interval(NamedTuple):
     """A 95 % interval."""
 

@@ -16,7 +16,6 @@ LONG = {
     "backends/tensorrt/device/onboard/verification.py verify",
     "cli/eval.py command",
     "cli/inspect.py command",
-    "diagnosis/examination.py examine",
     "graph/importing/comparing.py with_file",
     "harness/accuracy.py evaluate",
     "harness/latency.py benchmark",

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.images import ImageSet
+from edgeeff.metrics import softmax
 from edgeeff.preprocess import Preprocess
 from edgeeff.tasks import LOGITS
 
@@ -87,8 +88,7 @@ def information(logits: npt.NDArray[np.float32]) -> float | None:
     wide = logits.astype(np.float64)
     if wide.shape[1] == 1:
         wide = np.concatenate([np.zeros_like(wide), wide], 1)
-    likely = np.exp(wide - wide.max(1, keepdims=True))
-    likely /= likely.sum(1, keepdims=True)
+    likely = softmax(wide)
     whole = _entropy(likely.mean(0))
     if whole < LEAST:
         return 0.0

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import onnx_ir as ir
 from torch import Tensor
 
 from edgeeff.calibration.statistics import TensorStatistics
@@ -14,9 +15,10 @@ from edgeeff.diagnosis.findings import Diagnosis, Finding, Group, Histogram, dec
 from edgeeff.graph.execute import prepare
 from edgeeff.progress import Progress
 from edgeeff.quantization import clipping, leave_one_out
+from edgeeff.quantization.clipping import Clipping
 from edgeeff.quantization.draft import Draft, layer_constants
-from edgeeff.quantization.leave_one_out import Part
-from edgeeff.quantization.plan import ActivationQuantization
+from edgeeff.quantization.leave_one_out import Errors, Part
+from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization
 
 #: Bars of a histogram.
 BARS = 64
@@ -40,43 +42,15 @@ def examine(draft: Draft, inputs: Sequence[Tensor], progress: Progress) -> Diagn
     values = {str(node.outputs[0].name): node.outputs[0] for node in draft.model.graph}
     findings = []
     for name, part in tensors.items():
-        known, seen = draft.evidence.statistics.get(name), clipped.get(name)
         equalised = ", equalised" if roles.is_equalised(values.get(name)) else ""
-        findings.append(
-            Finding(
-                kind="tensor",
-                name=name,
-                what=roles.SINGULAR[role[name]] + equalised,
-                share=errors.share(part),
-                doubt=errors.doubt(part),
-                alone=errors.alone_share(part),
-                codes=plan.activations[name].limits,
-                seen=(known.low, known.high) if known else (seen.low, seen.high) if seen else None,
-                outside=seen.outside if seen else None,
-                expected=_outside(known, plan.activations[name]) if known else None,
-                clipping=seen.noise if seen else None,
-                use=_use(known, plan.activations[name].limits) if known else None,
-                histogram=_histogram(known) if known else None,
-            )
-        )
+        what = roles.SINGULAR[role[name]] + equalised
+        findings.append(_of_tensor(draft, plan.activations[name], name, what, errors, part, clipped))
     for node in draft.layer_nodes():
-        layer = plan.layers[str(node.name)]
-        weight, _ = layer_constants(node)
-        bound = 127 * float(layer.scale.max())
-        reach = layer.scale.reshape(-1, *[1] * (weight.ndim - 1)) * 127.5
-        findings.append(
-            Finding(
-                kind="weights",
-                name=str(node.name),
-                what=roles.of_layer(node),
-                share=errors.share(layers[str(node.name)]),
-                doubt=errors.doubt(layers[str(node.name)]),
-                alone=errors.alone_share(layers[str(node.name)]),
-                codes=(-bound, bound),
-                seen=(float(weight.min()), float(weight.max())),
-                outside=float((abs(weight) > reach).mean()),
-            )
-        )
+        name = str(node.name)
+        findings.append(_of_weights(node, plan.layers[name], errors, layers[name]))
+    found = [
+        Group(g.name, n, errors.share(g), errors.doubt(g), errors.alone_share(g)) for g, n in groups.items()
+    ]
     return Diagnosis(
         model="",
         target="",
@@ -86,15 +60,53 @@ def examine(draft: Draft, inputs: Sequence[Tensor], progress: Progress) -> Diagn
         agreeing=int(errors.agreeing.sum()),
         sqnr=decibels(errors.signal.sum(), errors.total.sum()),
         findings=tuple(findings),
-        groups=tuple(
-            sorted(
-                (
-                    Group(g.name, n, errors.share(g), errors.doubt(g), errors.alone_share(g))
-                    for g, n in groups.items()
-                ),
-                key=lambda group: -group.share,
-            )
-        ),
+        groups=tuple(sorted(found, key=lambda group: -group.share)),
+    )
+
+
+def _of_tensor(
+    draft: Draft,
+    codes: ActivationQuantization,
+    name: str,
+    what: str,
+    errors: Errors,
+    part: Part,
+    clipped: Mapping[str, Clipping],
+) -> Finding:
+    """What a tensor loses, what it reached in calibration, and what of the held-out images was cut off."""
+    known, seen = draft.evidence.statistics.get(name), clipped.get(name)
+    return Finding(
+        kind="tensor",
+        name=name,
+        what=what,
+        share=errors.share(part),
+        doubt=errors.doubt(part),
+        alone=errors.alone_share(part),
+        codes=codes.limits,
+        seen=(known.low, known.high) if known else (seen.low, seen.high) if seen else None,
+        outside=seen.outside if seen else None,
+        expected=_outside(known, codes) if known else None,
+        clipping=seen.noise if seen else None,
+        use=_use(known, codes.limits) if known else None,
+        histogram=_histogram(known) if known else None,
+    )
+
+
+def _of_weights(node: ir.Node, layer: LayerQuantization, errors: Errors, part: Part) -> Finding:
+    """What a layer's weights lose, and what of them lies outside their codes."""
+    weight, _ = layer_constants(node)
+    bound = 127 * float(layer.scale.max())
+    reach = layer.scale.reshape(-1, *[1] * (weight.ndim - 1)) * 127.5
+    return Finding(
+        kind="weights",
+        name=str(node.name),
+        what=roles.of_layer(node),
+        share=errors.share(part),
+        doubt=errors.doubt(part),
+        alone=errors.alone_share(part),
+        codes=(-bound, bound),
+        seen=(float(weight.min()), float(weight.max())),
+        outside=float((abs(weight) > reach).mean()),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeeff.errors import LabelsError
-from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number
+from edgeeff.metrics import ClassificationAccumulator, MacroScores, Proportion, json_number, softmax
 from edgeeff.tasks import (
     Array,
     Fidelity,
@@ -124,8 +124,7 @@ class ClassScorer:
 
 def probabilities(logits: Array) -> Probabilities:
     """Softmax over the classes of [N, classes]."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+    return np.asarray(softmax(logits), np.float32)
 
 
 def decisions(outputs: Array, cut: float) -> Array:

@@ -15,6 +15,7 @@ import torch
 from edgeeff.errors import GraphError
 from edgeeff.graph import execute
 from edgeeff.graph.importing import Imported, checks, functions, source
+from edgeeff.metrics import softmax
 from edgeeff.preprocess import Pixels, Preprocess
 
 _Array = npt.NDArray[Any]
@@ -173,11 +174,10 @@ def ended(logits: _Array, ends_in: str) -> _Array:
     """What an original that ends so gives for these logits [N, classes]."""
     if ends_in == "sigmoid":
         return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
-    if ends_in:
+    if ends_in == "log_softmax":
         shifted = logits - logits.max(axis=1, keepdims=True)
-        logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        return np.asarray(logarithms if ends_in == "log_softmax" else np.exp(logarithms))
-    return logits
+        return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+    return softmax(logits) if ends_in else logits
 
 
 def _smooth(size: tuple[int, int], channels: int) -> Pixels:
