@@ -55,7 +55,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, recorded
 from edgeeff.recipes import open_source
 from edgeeff.target import Target
-from edgeeff.tasks import Meaning, checked_threshold
+from edgeeff.tasks import Meaning, Output, checked_threshold
 from edgeeff.zoo.sources import Identity
 
 if TYPE_CHECKING:
@@ -113,14 +113,8 @@ def emit(
     folder = resolve_output(request.output.output, request.output.name or _name(path), [wanted])[0]
     context.warn_all(foreign_ends.warnings(graph, identity.preprocess))
     meaning = _meaning(identity, request.meaning, context)
-    emission = Emission(
-        *(folder.name, wanted, identity.preprocess, classes.names, meaning.probable),
-        task=meaning.task,
-        threshold=meaning.threshold,
-        ends_in_probabilities=bool(identity.ends_in),
-        outputs=outputs_of(graph, meaning.task),
-        batch=batch,
-    )
+    outputs = outputs_of(graph, meaning.task)
+    emission = _emission(folder.name, wanted, identity, classes.names, meaning, outputs, batch)
     files = artifact.lowered(graph, emission)
     artifact.caution(emission, context)
     files |= _golden(graph, emission, images, verify.golden_count(request.output.golden, batch), context)
@@ -139,6 +133,26 @@ def emit(
     context.watched.refuse_changed()
     told = {"repairs": repairs, "repaired": compared}
     return write_bundle(folder, manifest, files, partial(_measure, told, context))
+
+
+def _emission(
+    name: str,
+    target: Target,
+    identity: Identity,
+    labels: tuple[str, ...],
+    meaning: Meaning,
+    outputs: tuple[Output, ...],
+    batch: Batch,
+) -> Emission:
+    """What the target's ``emit`` is told beside the graph."""
+    return Emission(
+        *(name, target, identity.preprocess, labels, meaning.probable),
+        task=meaning.task,
+        threshold=meaning.threshold,
+        ends_in_probabilities=bool(identity.ends_in),
+        outputs=outputs,
+        batch=batch,
+    )
 
 
 def _loaded(path: Path, context: Context) -> onnx.ModelProto:

@@ -7,7 +7,7 @@ its check, its help text and its row in docs/options.md.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -28,7 +28,6 @@ class Declared:
     short: str | None
     off: str | None
     shown: str | None
-    choices: tuple[str, ...]
     least: int | None
     verbs: tuple[str, ...]
     python: bool
@@ -82,9 +81,7 @@ class Option:
         if value is None:
             return self.default
         found = self.kind.read(value, self.flag)
-        choices, least = self.declared.choices, self.declared.least
-        if choices and found not in choices:
-            raise OptionError(f"{self.flag} {found!r:.80}", mend=f"choose one of {', '.join(choices)}")
+        least = self.declared.least
         if least is not None and found < least:
             raise OptionError(f"{self.flag} {found}", mend=f"pass {least} or more")
         return found
@@ -100,7 +97,6 @@ def option(
     short: str | None = None,
     off: str | None = None,
     shown: str | None = None,
-    choices: Sequence[str] = (),
     least: int | None = None,
     verbs: tuple[str, ...] = ("build", "diagnose"),
     python: bool = True,
@@ -116,12 +112,11 @@ def option(
         short: Its short form, ``-m``.
         off: What switches it off on the command line, if not ``--no-…``; shown in the help.
         shown: Its type in the help, if not that of ``kind``.
-        choices: The words it may be.
         least: The smallest number it may be.
         verbs: Those that have it.
         python: Whether it is a keyword in Python too.
     """
-    declared = Declared(kind, help, example, flag, short, off, shown, tuple(choices), least, verbs, python)
+    declared = Declared(kind, help, example, flag, short, off, shown, least, verbs, python)
     return field(default=default, metadata={_KEY: declared})
 
 
