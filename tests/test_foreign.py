@@ -17,7 +17,9 @@ from onnxruntime.quantization import QuantType
 from edgeeff import foreign, foreign_ends
 from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.backends.tensorrt.lint.reading import load
+from edgeeff.batch import ONE, Batch
 from edgeeff.errors import GraphError, OptionError
+from edgeeff.graph.batch import with_batch
 from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions
 from edgeeff.preprocess import Preprocess
@@ -291,3 +293,46 @@ def test_quantised_operators_are_refused(tmp_path):
 )
 def test_two_graphs_do_not_share_a_name(file, name):
     assert foreign._name(Path(file)) == name
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "found"),
+    [
+        (Batch(2, True), "dynamic", Batch(8, True)),
+        pytest.param(Batch(3), None, Batch(3), marks=pytest.mark.slow),
+        pytest.param(Batch(3), 1, ONE, marks=pytest.mark.slow),
+        pytest.param(Batch(2, True), None, ONE, marks=pytest.mark.slow),
+        pytest.param(ONE, 4, Batch(4), marks=pytest.mark.slow),
+    ],
+)
+def test_a_graph_of_any_batch_becomes_a_bundle_of_the_one_asked_for(
+    own, asked, found, quantised, tmp_path, make_images
+):
+    onnx.save(with_batch(onnx.load(quantised("lite", "default")), own), tmp_path / "graph.onnx")
+    np.savez(tmp_path / "images.npz", images=make_images(4, SIZE, 2))
+    images = {"images": tmp_path / "images.npz", **NORMALISED}
+    bundle = foreign.emit(tmp_path / "graph.onnx", target="cpu-int8", output=tmp_path, batch=asked, **images)
+    assert bundle.manifest.batch == found
+    report = bundle.read_measured("verification.json")
+    assert report["golden"]["status"] == "ok" and "same to the bit" in report["repaired"]["summary"]
+    # As the file says of its images, one by one.
+    plain = foreign.emit(quantised("lite", "default"), target="cpu-int8", output=tmp_path / "one", **images)
+    pixels = make_images(4, SIZE, 2)
+    np.testing.assert_allclose(bundle.predict(pixels), plain.predict(pixels), atol=1e-4)
+
+
+def test_a_graph_of_too_many_images_or_that_mixes_them_is_refused(quantised, tmp_path):
+    model = onnx.load(quantised("lite", "default"))
+    many = with_batch(model, Batch(2))
+    for value in (*many.graph.input, *many.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 10**9
+    del many.graph.value_info[:]
+    onnx.save(many, tmp_path / "many.onnx")
+    with pytest.raises(GraphError, match="1000000000 images"):
+        foreign.emit(tmp_path / "many.onnx", target="cpu-int8", output=tmp_path, **NORMALISED)
+    name = model.graph.output[0].name
+    model.graph.node.append(onnx.helper.make_node("Softmax", [name], ["made"], name="end", axis=0))
+    model.graph.output[0].name = "made"
+    onnx.save(with_batch(model, ONE), tmp_path / "mixed.onnx")
+    with pytest.raises(GraphError, match="Softmax 'end'"):
+        foreign.emit(tmp_path / "mixed.onnx", target="cpu-int8", output=tmp_path, batch=4, **NORMALISED)

@@ -15,6 +15,8 @@ import pytest
 
 from edgeeff import backends
 from edgeeff.backends import Emission
+from edgeeff.batch import ONE, Batch
+from edgeeff.graph.batch import with_batch
 from edgeeff.graph.model import expand_functions
 from edgeeff.quantization import quantize, recipe
 from edgeeff.readme import readme
@@ -38,10 +40,10 @@ def hub(lite0):
 def bundle(tmp_path, lite0, hub, monkeypatch):
     """``bundle(target, input)``: the files of a bundle in the working folder; returns what was emitted."""
 
-    def make(target: str, **changes) -> Emission:
+    def make(target: str, batch: Batch = ONE, **changes) -> Emission:
         wanted = replace(load_target(target), **changes)
-        emission = Emission(f"lite0-{target}", wanted, lite0.preprocess, LABELS)
-        graph = hub if wanted.precision == "int8" else expand_functions(lite0.graph)
+        emission = Emission(f"lite0-{target}", wanted, lite0.preprocess, LABELS, batch=batch)
+        graph = with_batch(hub if wanted.precision == "int8" else expand_functions(lite0.graph), batch)
         for name, content in backends.runtime(wanted.runtime).part("emit").emit(graph, emission).items():
             (tmp_path / name).write_bytes(content)
         monkeypatch.chdir(tmp_path)
@@ -82,6 +84,20 @@ def test_the_python_lines_run_as_they_stand(target, input_type, bundle):
         assert found["properties"] == emission.target.runtime_properties
 
 
+@pytest.mark.parametrize("target", ["cpu-int8", "mobile-fp32"])
+@pytest.mark.parametrize(
+    ("batch", "said"), [(Batch(3), "3 images, no more"), (Batch(6, True), "1 to 6 images")]
+)
+def test_the_lines_for_several_images_run_as_they_stand(target, batch, said, bundle):
+    emission = bundle(target, batch)
+    found: dict = {}
+    exec(block(emission, "python"), found)
+    count = batch.example
+    assert found["logits"].shape == (count, len(LABELS)) and said in readme(emission)
+    black = np.zeros((count, *emission.preprocess.size, 3), np.uint8)
+    np.testing.assert_allclose(found["logits"], expected(emission, black), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("input_type", ["uint8", "int8", "float32"])
 def test_a_photo_goes_through_those_lines(input_type, bundle, lite0):
     emission = bundle("cpu-fp32", input=input_type)
@@ -107,15 +123,18 @@ def test_a_mobile_network_with_a_mean_per_channel_takes_pixels(bundle, b0):
     assert "pixels.astype(np.float32)" in lines and "mean" not in lines
 
 
-@pytest.mark.parametrize("language", ["c", "cpp"])
-def test_the_lines_in_c_compile_and_run(language, bundle, tmp_path):
+@pytest.mark.parametrize(
+    ("language", "batch"),
+    [("c", ONE), ("cpp", ONE), pytest.param("cpp", Batch(6, True), marks=pytest.mark.slow)],
+)
+def test_the_lines_in_c_compile_and_run(language, batch, bundle, tmp_path):
     compiler = shutil.which({"c": "gcc", "cpp": "g++"}[language])
     library = next(
         (OPENVINO / "libs").glob({"c": "libopenvino_c.so*", "cpp": "libopenvino.so*"}[language]), None
     )
     if compiler is None or library is None or not (OPENVINO / "include").is_dir():
         pytest.skip("needs a compiler, and OpenVINO's headers")
-    emission = bundle("cpu-int8")
+    emission = bundle("cpu-int8", batch)
     lines = block(emission, language).splitlines()
     includes = [line for line in lines if line.startswith("#include")]
     told = 'for (int i = 0; i < 10; i++) printf("%.6g ", ((const float*)logits)[i]);'

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: From pixels or an image to its line and its JSON.
 _Answer: TypeAlias = Callable[[Any], tuple[str, dict[str, Any]]]
+#: The same of several images' pixels [N, H, W, C].
+_Answers: TypeAlias = Callable[[Any], list[tuple[str, dict[str, Any]]]]
 
 
 def command(
@@ -45,29 +47,40 @@ def command(
     from edgeeff import video
     from edgeeff.bundle import Bundle
 
-    with Bundle.load(bundle).open(threads=threads, top=top, threshold=threshold, white=white) as predict:
+    loaded = Bundle.load(bundle)
+    with loaded.open(threads=threads, top=top, threshold=threshold, white=white) as predict:
         preprocess = predict.preprocess
 
-        def answer(pixels: Any) -> tuple[str, dict[str, Any]]:
-            (found,) = predict.of_pixels(pixels[None])
-            return found.line(top), predict.meaning.to_json(found)
+        def answers(pixels: Any) -> list[tuple[str, dict[str, Any]]]:
+            found = predict.of_pixels(pixels)
+            return [(one.line(top), predict.meaning.to_json(one)) for one in found]
 
         if video.is_video(source):
             turn = preprocess.exif
-            return _stream(source, lambda image: answer(preprocess.fit(image)), limit, turn=turn, json=json)
+            # A frame is answered when it comes, however many images a run of the bundle takes.
+            return _stream(
+                *(source, lambda image: answers(preprocess.fit(image)[None])[0], limit), turn=turn, json=json
+            )
         warnings: list[str] = []
-        _photos(_pixels(source, preprocess, warnings), answer, limit, warnings, json=json)
+        entries = islice(_pixels(source, preprocess, warnings), limit)
+        _photos(_in_runs(entries, loaded.manifest.batch.size), answers, warnings, json=json)
         return 0
 
 
 def _photos(
-    entries: Iterator[tuple[str, Any]], answer: _Answer, limit: int | None, warnings: list[str], *, json: bool
+    runs: Iterator[list[tuple[str, Any]]], answers: _Answers, warnings: list[str], *, json: bool
 ) -> None:
     """Results of images; as JSON one list, which is closed however the verb ends."""
+    import numpy as np
+
     shown = 0
+    answered = (
+        (name, *answer)
+        for run in runs
+        for (name, _), answer in zip(run, answers(np.stack([pixels for _, pixels in run])), strict=True)
+    )
     try:
-        for name, pixels in islice(entries, limit):
-            line, data = answer(pixels)
+        for name, line, data in answered:
             shown += 1
             if json:
                 console.json_item({"image": name, **data, "warnings": warnings}, first=shown == 1)
@@ -81,6 +94,23 @@ def _photos(
         raise
     if json:
         console.json_end(empty=shown == 0)
+
+
+def _in_runs(entries: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
+    """So many at a time; those before an image that is broken still come."""
+    run: list[tuple[str, Any]] = []
+    try:
+        for entry in entries:
+            run.append(entry)
+            if len(run) == size:
+                yield run
+                run = []
+    except EdgeeffError:
+        if run:
+            yield run
+        raise
+    if run:
+        yield run
 
 
 def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json: bool) -> int:

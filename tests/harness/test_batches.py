@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import edgeeff
 from edgeeff.backends.openvino import run as openvino_run
 from edgeeff.backends.tflite import run as tflite_run
 from edgeeff.batch import ONE, Batch
 from edgeeff.bundle import Bundle, write_bundle
-from edgeeff.errors import BundleError, OptionError
+from edgeeff.cli import run
+from edgeeff.errors import BundleError, ImageError, OptionError
 from edgeeff.harness.profile import profile
 from edgeeff.harness.verify import check_golden
 from edgeeff.images import open_images
 
+COLOURS = ("red", "green", "blue")
 TARGETS = ("mobile-fp32", "cpu-fp32")
 BATCHES = (Batch(3), Batch(4, True))
 SESSIONS = {"mobile-fp32": tflite_run.TfliteSession, "cpu-fp32": openvino_run.OpenVinoSession}
@@ -105,3 +110,29 @@ def test_a_profile_is_of_a_run(make_bundle):
     times = [entry.times for entry in report.entries]
     assert [found.images for found in times] == [1, 4]
     assert times[1].multiply_adds == 4 * times[0].multiply_adds > 0
+
+
+def test_images_are_run_together_and_named_one_by_one(make_bundle, colours, tmp_path, capsys):
+    np.savez(tmp_path / "images.npz", images=colours[0][:7])
+    found = {}
+    for batch in (ONE, *BATCHES):
+        folder = make_bundle(f"of-{batch}", batch=batch).folder
+        run.command(folder, str(tmp_path / "images.npz"), limit=5, json=True)
+        found[batch] = json.loads(capsys.readouterr().out)
+        with Bundle.load(folder).open() as predict:
+            told = predict.each(list(colours[0][:7]))
+        assert [one.label for one in told] == [COLOURS[i] for i in colours[1][:7]]
+    assert len(found[ONE]) == 5
+    assert [one["classes"][0]["label"] for one in found[ONE]] == [COLOURS[i] for i in colours[1][:5]]
+    assert found[BATCHES[0]] == found[BATCHES[1]] == found[ONE]
+
+
+def test_images_before_a_broken_one_are_answered(make_bundle, colours, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(2):
+        Image.fromarray(colours[0][i]).save(folder / f"{i}.png")
+    (folder / "2.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"2\.png"):
+        run.command(make_bundle("four", batch=Batch(4)).folder, str(folder), json=True)
+    assert [Path(one["image"]).name for one in json.loads(capsys.readouterr().out)] == ["0.png", "1.png"]

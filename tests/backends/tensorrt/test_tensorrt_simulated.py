@@ -262,7 +262,10 @@ def test_a_result_of_another_bundle_is_refused(bundle, device, tmp_path):
 
 @pytest.mark.parametrize(
     ("bundle", "profile", "run", "golden"),
-    [(Batch(4), None, 4, 4), (Batch(8, True), (2, 3, 5), 3, 5)],
+    [
+        pytest.param(Batch(4), None, 4, 4, marks=pytest.mark.slow),
+        (Batch(8, True), (2, 3, 5), 3, 5),
+    ],
     indirect=["bundle"],
 )
 def test_runs_of_several_images(bundle, device, profile, run, golden):
