@@ -100,10 +100,10 @@ def output_places(held: Sequence[Collection[str]], wanted: Sequence[str], artifa
         BundleError: One is not there, or the artifact has several and the manifest names none.
     """
     if not wanted and len(held) == 1:
-        return {min(held[0]): 0}
+        return {min(held[0], default="output"): 0}
     found = {name: i for name in wanted for i, names in enumerate(held) if name in names}
     if not wanted or len(found) < len(wanted):
-        has = ", ".join(min(names) for names in held)
+        has = ", ".join(min(names, default="one without a name") for names in held)
         raise BundleError(
             f"{artifact} has the outputs {has}; the manifest names {', '.join(wanted) or 'none'}",
             mend="copy the whole bundle, or build it again",

@@ -153,8 +153,8 @@ def scorer(meaning: Meaning, classes: int, name: str) -> MultilabelScorer:
 
 def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:
     """The labels at the threshold or over it, likeliest first."""
-    order = np.argsort(-probabilities, kind="stable")
-    return [int(i) for i in order if probabilities[i] >= threshold][:top]
+    there = np.flatnonzero(probabilities >= threshold)
+    return [int(i) for i in there[np.argsort(-probabilities[there], kind="stable")][:top]]
 
 
 def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:

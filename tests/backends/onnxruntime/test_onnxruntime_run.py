@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from edgeeff.backends import output_places
 from edgeeff.backends.onnxruntime.run import load, session_of
+from edgeeff.errors import BundleError
 from edgeeff.graph.model import expand_functions
 from edgeeff.quantization.rewrites import fold_preprocessing
 from edgeeff.tasks import only
@@ -34,3 +39,12 @@ def test_a_bundles_graph(lite0, tmp_path):
     facts = {"preprocess": lite0.preprocess, "input_type": "float32", "properties": {}}
     expected = only(session_of(data, lite0.preprocess).infer(lite0.images[:1]))
     np.testing.assert_array_equal(only(load(tmp_path, **facts).infer(lite0.images[:1])), expected)
+
+
+def test_outputs_have_their_places_by_name():
+    held = [{"b", "also_b"}, {"a"}]
+    assert output_places(held, ["a", "b"], Path("x")) == {"a": 1, "b": 0}
+    assert output_places([set()], [], Path("x")) == {"output": 0}
+    for wanted in ([], ["c"], ["a", "c"]):
+        with pytest.raises(BundleError, match="x has the outputs also_b, a; the manifest names"):
+            output_places(held, wanted, Path("x"))
