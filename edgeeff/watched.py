@@ -75,5 +75,5 @@ def refusal(changed: Iterable[Path]) -> ChangedFileError:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ChangedFileError(
         f"{', '.join(names[:_SHOWN])}{more} changed while it was read",
-        mend="build again when nothing writes there, or build from a copy",
+        mend="do it again when nothing writes there, or on a copy",
     )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgeeff import shortage, tasks
 from edgeeff.backends import Session
 from edgeeff.batch import LARGEST
-from edgeeff.bundle import Bundle
+from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import ImageError, OptionError
 from edgeeff.harness import truth
 from edgeeff.harness.record import Record, record
@@ -28,6 +28,7 @@ from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
 from edgeeff.tasks import Fidelity, Outputs, Scores
 from edgeeff.tasks.classification import PRIMARY as TOP_1
+from edgeeff.watched import Watched
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def evaluate(
         LabelsError: Not one label for each image, or a label outside the network's classes.
         ImageError: Not one image could be decoded.
         MissingRuntimeError: The runtime of the bundle or of the reference is not installed.
+        ChangedFileError: An image or a bundle changed meanwhile.
     """
     bundle = _as_bundle(bundle)
     floating = None if reference is None else _as_bundle(reference)
@@ -182,6 +184,13 @@ def evaluate(
             "there is nothing to judge by: the images bear no labels, and no reference is named",
             mend="label the images (a folder for each class, a list file, an .npz), or name a float bundle",
         )
+    watched = Watched()
+    watched.add(
+        [
+            *(one.folder / MANIFEST for one in (bundle, floating) if one is not None),
+            *(picture.path for picture in images.pictures),
+        ]
+    )
     looked = survey(images.pictures, bundle.manifest.preprocess.with_white(white))
     preprocess = looked.preprocess
     if floating is not None and _size(floating) != _size(bundle):
@@ -227,6 +236,7 @@ def evaluate(
             f"not one of {len(images)} images could be decoded: {next(iter(images.bad.values()), '')}",
             mend="replace them by images that open",
         )
+    watched.refuse_changed()
     judged = scores.scores()
     report = AccuracyReport(
         bundle=bundle.name,

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgeeff.bundle import Bundle
+from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import start
 from edgeeff.harness.launch import Samples
 from edgeeff.harness.record import Record, record
 from edgeeff.metrics import Interval, bootstrap_ratio
+from edgeeff.watched import Watched
 
 Clock = Literal["wall", "cpu"]
 
@@ -233,6 +234,7 @@ def benchmark(
     Raises:
         OptionError: A number that makes no sense, or no such baseline.
         BundleError: A bundle cannot be read, or was altered.
+        ChangedFileError: A bundle was replaced meanwhile.
         EdgeeffError: A bundle crashed its process; the message ends with what it printed.
     """
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
@@ -241,6 +243,8 @@ def benchmark(
     batches = [in_a_run(bundle, images) for bundle in loaded]
     here = machine.describe()
     begun = record("latency", loaded, names, here)
+    watched = Watched()
+    watched.add(bundle.folder / MANIFEST for bundle in loaded)
 
     gathered: list[list[Samples]] = [[] for _ in loaded]
     settled = [0] * len(loaded)
@@ -264,6 +268,7 @@ def benchmark(
                 settled[i] += event["steady"]
         if progress is not None:
             progress(launch + 1, launches)
+    watched.refuse_changed()  # each launch loads them anew
     entries = tuple(
         Entry(
             name=name,

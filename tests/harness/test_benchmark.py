@@ -13,7 +13,7 @@ import pytest
 
 import edgeeff
 from edgeeff.bundle import write_bundle
-from edgeeff.errors import BundleError, EdgeeffError, OptionError
+from edgeeff.errors import BundleError, ChangedFileError, EdgeeffError, OptionError
 from edgeeff.harness.launch import MINIMUM_ROUNDS, benchmark_images
 
 TRIFLE = {"launches": 2, "seconds": 0.02}
@@ -59,6 +59,16 @@ def test_two_bundles_of_one_name_are_told_apart(make_bundle, tmp_path):
     assert report.ratio(report.entries[1].name).interval is None
     with pytest.raises(OptionError, match="twice"):
         edgeeff.benchmark([first, first], **TRIFLE)
+
+
+def test_a_bundle_that_is_replaced_meanwhile_is_not_measured(make_bundle):
+    manifest = (bundle := make_bundle()).folder / "manifest.json"
+
+    def replaced(*_: int) -> None:
+        manifest.write_bytes(manifest.read_bytes())
+
+    with pytest.raises(ChangedFileError, match="manifest"):
+        edgeeff.benchmark([bundle], progress=replaced, **TRIFLE)
 
 
 def test_an_unknown_baseline_is_refused(make_bundle):

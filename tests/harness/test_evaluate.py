@@ -10,7 +10,14 @@ from PIL import Image
 
 import edgeeff
 from edgeeff.cli import main
-from edgeeff.errors import BundleError, ImageError, LabelsError, MissingRuntimeError, OptionError
+from edgeeff.errors import (
+    BundleError,
+    ChangedFileError,
+    ImageError,
+    LabelsError,
+    MissingRuntimeError,
+    OptionError,
+)
 from edgeeff.images import open_images
 
 RED_FOR_GREEN = np.eye(3)[[1, 0, 2]]
@@ -98,6 +105,18 @@ def test_a_bad_image_is_skipped_and_named_and_labels_keep_their_images(make_bund
     report = edgeeff.evaluate(make_bundle(), folder)
     assert (report.images, report.scores.top_1.successes) == (59, 59)
     assert [name.endswith("03.ppm") for name in report.skipped] == [True]
+
+
+@pytest.mark.parametrize("changed", ["images", "bundle"])
+def test_what_changes_meanwhile_is_not_judged(changed, make_bundle, images):
+    bundle = make_bundle()
+    path = images if changed == "images" else bundle.folder / "manifest.json"
+
+    def rewrite(*_: int) -> None:
+        path.write_bytes(path.read_bytes())
+
+    with pytest.raises(ChangedFileError, match=path.name):
+        edgeeff.evaluate(bundle, images, progress=rewrite)
 
 
 def test_progress_reaches_the_end(make_bundle, images):
