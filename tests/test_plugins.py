@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeeff import backends, cli, plugins, tasks
+from edgeeff.cli.build import _board
 from edgeeff.errors import OptionError, PluginError, UnknownTargetError
 from edgeeff.pipeline import plugged
 from edgeeff.pipeline.plugged import Used
@@ -133,6 +134,31 @@ def test_a_part_of_no_use(install):
 
 
 @pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("1 / 0", "failed: ZeroDivisionError: division by zero"),
+        ("return None", "gives no files by their names, as bytes"),
+        ("return {'a': 'text'}", "gives no files by their names, as bytes"),
+        ("return {'a': b'', '../b': b''}", r"gives a file '\.\./b'"),
+        ("return {'a': b'', '/b': b''}", "gives a file '/b'"),
+        ("return {'a': b'', 'plan.json': b''}", "gives a file 'plan.json'"),
+        ("return {'a': b'', 'measured/x': b''}", "gives a file 'measured/x'"),
+        ("return {'b': b''}", "gives no a, which the record says is the artifact"),
+    ],
+)
+def test_what_is_no_artifact(body, why, install):
+    files = {
+        **with_record(""),
+        "run.py": "",
+        "check.py": "",
+        "emit.py": f"def emit(graph, emission):\n    {body}",
+    }
+    install(files, runtimes="theirs = {package}")
+    with pytest.raises(PluginError, match=f"the runtime theirs: .*emit {why}"):
+        backends.runtime("theirs").emit(None, None)
+
+
+@pytest.mark.parametrize(
     ("finder", "kind", "name"),
     [
         (backends.RUNTIMES, "runtimes", "openvino"),
@@ -166,6 +192,12 @@ def test_a_build_that_uses_such_a_name_warns(install):
     assert plugged.warnings([Used(load_target("mobile-int8"), "multilabel")]) == []
     status, _, err = run("targets")
     assert status == 0 and f"the target 'cpu-int8' of {theirs} 1.5 is disabled" in err
+
+
+def test_a_board_of_such_a_name_warns(install, capsys):
+    theirs, _ = install({"data/xavier-nx.toml": ""}, boards="x = {package}.data")
+    _board("xavier-nx", ["jetson-int8"])
+    assert f"the board 'xavier-nx' of {theirs} 1.5 is disabled" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_name_of_two_plugins_is_nobodys(install):

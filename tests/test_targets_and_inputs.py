@@ -62,7 +62,7 @@ def test_it_is_made_or_refused_before_any_work(name, io, graph_for, lite0):
     (target,) = resolve_targets([name], io)
     target = target.served(None)
     emission = Emission(f"lite0-{name}", target, lite0.preprocess, tuple("abcdefghij"), True, None)
-    files = backends.runtime(target.runtime).part("emit").emit(graph_for(target), emission)
+    files = backends.runtime(target.runtime).emit(graph_for(target), emission)
     artifact = backends.runtime(target.runtime).artifact
     assert any({*((one,) if isinstance(one, str) else one)} & {*files} for one in artifact)
 

@@ -139,6 +139,7 @@ PASSING = {
 
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
+    "cli/build.py _board": "tests/test_plugins.py",
     "cli/doctor.py command": "tests/test_plugins.py",
     "cli/targets.py command": "tests/test_plugins.py",
     "pipeline/plugged.py warnings": "tests/test_plugins.py",

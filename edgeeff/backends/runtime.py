@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from edgeeff import toml
 from edgeeff.batch import BatchKind
-from edgeeff.errors import MissingRuntimeError, PluginError, UnknownTargetError
+from edgeeff.errors import EdgeeffError, MissingRuntimeError, PluginError, UnknownTargetError
 from edgeeff.target import InputType, Precision
 
 Part = Literal["emit", "run", "check", "examine", "profile", "usage"]
@@ -33,6 +34,11 @@ FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "profile": ("load", "peak"),
     "usage": ("channels_first", "text", "lost"),
 }
+
+
+#: What a bundle holds beside the artifact.
+_OURS = ("manifest.json", "plan.json", "README.md", "")
+_OUR_FOLDERS = ("golden", "measured")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +171,37 @@ class Runtime:
         """
         self.require(part)
         return self._imported(part)
+
+    def emit(self, graph: Any, emission: Any) -> dict[str, bytes]:
+        """What its ``emit`` makes of a hub graph: the artifact's files by their names below the bundle.
+
+        Raises:
+            EdgeeffError: As ``emit`` says; of the kinds of :meth:`part`.
+            PluginError: A plug-in's fails, or gives what is no artifact.
+        """
+        emit = self.part("emit").emit
+        try:
+            files = emit(graph, emission)
+        except EdgeeffError:
+            raise
+        except Exception as error:
+            if self.package.startswith("edgeeff."):
+                raise
+            raise self._broken("emit", f"failed: {type(error).__name__}: {error}") from error
+        if wrong := self._no_artifact(files):
+            raise self._broken("emit", wrong)
+        return dict(files)
+
+    def _no_artifact(self, files: Any) -> str | None:
+        if not isinstance(files, Mapping) or not all(isinstance(b, bytes) for b in files.values()):
+            return "gives no files by their names, as bytes"
+        for name in files:
+            first, *more = parts = PurePosixPath(name).parts or ("",)
+            if ".." in parts or first == "/" or (not more and first in _OURS) or first in _OUR_FOLDERS:
+                return f"gives a file {name!r}, which is none that an artifact may have"
+        if absent := [n for n in map(_choices, self.artifact) if not any(name in files for name in n)]:
+            return f"gives no {' or '.join(absent[0])}, which the record says is the artifact"
+        return None
 
     def _imported(self, part: Part) -> ModuleType:
         own = self.package.startswith("edgeeff.")

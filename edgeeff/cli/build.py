@@ -76,10 +76,12 @@ def _write_config(said: dict[str, Any], named: str | None, *, json: bool) -> int
 def _board(name: str, targets: Sequence[str | Target]) -> Board:
     """The board, before anything is built: it is known, and every target suits it."""
     from edgeeff.backends.tensorrt.builds import builds
-    from edgeeff.board import load_board, require_suited
+    from edgeeff.board import BOARDS, load_board, require_suited
     from edgeeff.target import load_target
 
     board = load_board(name)
+    for trouble in BOARDS.refused([name]):
+        console.warn(trouble.text)
     builds(board)
     for target in targets:
         require_suited(board, load_target(target) if isinstance(target, str) else target)

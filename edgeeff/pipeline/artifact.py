@@ -132,8 +132,7 @@ def lowered(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     """
     from edgeeff.graph.batch import with_batch
 
-    emit = backends.runtime(emission.target.runtime).part("emit").emit
-    files: dict[str, bytes] = dict(emit(with_batch(graph, emission.batch), emission))
+    files = backends.runtime(emission.target.runtime).emit(with_batch(graph, emission.batch), emission)
     return {**files, "README.md": readme(emission).encode()}
 
 

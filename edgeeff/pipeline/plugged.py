@@ -53,7 +53,7 @@ class Used:
 
     @property
     def _steps(self) -> list[str]:
-        return [step.use for step in self.recipe.steps] if self.recipe else []
+        return [s.use for s in self.recipe.steps] if self.recipe and self.target.scheme else []
 
 
 def warnings(used: Iterable[Used]) -> list[str]:
