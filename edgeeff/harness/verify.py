@@ -227,7 +227,8 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
         golden_outputs(bundle, "float"),
     )
     shapes = [{name: values.shape for name, values in found.items()} for found in (hub, of_float)]
-    if inputs.dtype != np.uint8 or inputs.ndim != 4 or shapes[0] != shapes[1]:
+    reals = all(values.dtype.kind == "f" for found in (hub, of_float) for values in found.values())
+    if inputs.dtype != np.uint8 or inputs.ndim != 4 or shapes[0] != shapes[1] or not reals:
         raise BundleError(
             f"{folder}: inputs {inputs.dtype} {inputs.shape}, hub {shapes[0]}, float {shapes[1]}"
             " are no golden vectors",

@@ -65,5 +65,7 @@ def test_golden_files_that_do_not_fit(make_bundle):
         check_golden(altered(bundle, hub=hub(bundle)[:3], float=hub(bundle)[:3]))
     with pytest.raises(BundleError, match="no golden vectors"):
         check_golden(altered(bundle, inputs=np.zeros((4, 8, 8, 3), np.float32)))
+    with pytest.raises(BundleError, match="no golden vectors"):
+        check_golden(altered(bundle, hub=np.full((4, 3), "a"), float=np.full((4, 3), "a")))
     with pytest.raises(BundleError, match="cannot be read"):
         check_golden(altered(bundle, hub=np.array([{}], object)))

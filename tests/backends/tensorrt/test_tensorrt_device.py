@@ -365,6 +365,12 @@ def test_verify_judges_by_the_one_rule():
 def test_golden_vectors_that_are_not_there_are_named(bundle):
     with pytest.raises(sealed.RefusedError, match=r"float\.npy"):
         golden.load(bundle, {})
+    np.save(bundle / "golden" / "float.npy", np.ones((2, 10), np.float32))
+    assert golden.load(bundle, {})[2][""].shape == (2, 10)
+    for wrong in (np.full((2, 10), "a"), np.ones((2, 9), np.float32), np.ones((3, 10), np.float32)):
+        np.save(bundle / "golden" / "float.npy", wrong)
+        with pytest.raises(sealed.RefusedError, match="cannot be read"):
+            golden.load(bundle, {})
 
 
 def test_the_ratio_is_of_pairs_and_its_interval_holds_it():

@@ -19,12 +19,22 @@ def load(folder: Path, manifest: dict[str, Any]) -> tuple[Any, dict[str, Any], d
     try:
         inputs = _read(folder / "golden" / "inputs.npy")
         if not names:  # a bundle of schema 1, whose only output is not named
-            hub, reference = (_read(folder / "golden" / f"{kind}.npy") for kind in ("hub", "float"))
-            return inputs, {"": hub}, {"": reference}
-        hubs, references = (
-            {name: _read(folder / "golden" / kind / rule.file_of(name)) for name in names}
-            for kind in ("hub", "float")
-        )
+            hubs, references = ({"": _read(folder / "golden" / f"{kind}.npy")} for kind in ("hub", "float"))
+        else:
+            hubs, references = (
+                {name: _read(folder / "golden" / kind / rule.file_of(name)) for name in names}
+                for kind in ("hub", "float")
+            )
+        for name, hub in hubs.items():
+            reference = references[name]
+            if (
+                {hub.dtype.kind, reference.dtype.kind} != {"f"}
+                or hub.ndim < 2
+                or hub.shape != reference.shape
+            ):
+                raise ValueError(f"outputs {hub.dtype} {hub.shape}, {reference.dtype} {reference.shape}")
+            if inputs.ndim != 4 or len(inputs) != len(hub) or not len(hub):
+                raise ValueError(f"inputs {inputs.shape} and outputs {hub.shape}")
     except (OSError, ValueError) as error:
         raise RefusedError(
             f"the golden inputs cannot be read ({error}); build the bundle with --golden"
