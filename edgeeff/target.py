@@ -37,6 +37,8 @@ class Scheme:
     on each step. On the CPU classes of ``saturating_cpus`` the runtime's int8 dot products saturate, so
     weights keep to seven bits.
     ``swish_form = "polynomial"`` writes Swish as arithmetic; layers of the roles ``float_layers`` stay float.
+    With ``before_selection`` what MaxPool, Slice and the like choose from is quantised before them, and not
+    what they choose.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Scheme:
     saturating_cpus: tuple[str, ...] = ()
     swish_form: Literal["exact", "polynomial"] = "exact"
     float_layers: tuple[Role, ...] = ()
+    before_selection: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class _SchemeFile(BaseModel):
     squeeze_excite: Literal["float", "int8"]
     opset: int
     saturating_cpus: list[str] = []
+    before_selection: bool = False
 
 
 class _VariantTable(BaseModel):

@@ -38,8 +38,8 @@ def _readers(plan: Plan, nodes: Mapping[str, ir.Node]) -> dict[str, tuple[str, .
     """By tensor, the layers that read it quantised."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, node in nodes.items():
-        if source_of(node) in plan.activations:
-            found[source_of(node)].append(name)
+        if (source := source_of(node, plan.activations)) in plan.activations:
+            found[source].append(name)
     return {tensor: tuple(names) for tensor, names in found.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,11 +15,12 @@ from edgeeff.cache import Cache
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.graph.model import FloatArray, constant
+from edgeeff.graph.operators import traits
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import ranges
 from edgeeff.quantization.centring import Deciding, deciding
-from edgeeff.quantization.placement import Placement, origin, place
+from edgeeff.quantization.placement import Placement, place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.rewrites import swish_polynomial
 from edgeeff.target import Scheme
@@ -176,9 +177,29 @@ def groups_of(node: ir.Node) -> int:
     return node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
 
 
-def source_of(node: ir.Node) -> str:
-    """The tensor whose values a layer reads; a classifier reads them through Flatten."""
-    assert node.inputs[0] is not None
-    value = origin(node.inputs[0])
+def source_of(node: ir.Node, sites: Container[str] = ()) -> str:
+    """The tensor by whose codes a layer reads: its input, or what that was chosen from.
+
+    Args:
+        node: The layer.
+        sites: The tensors that are quantised; with none, the farthest that it can be.
+    """
+    value = node.inputs[0]
+    assert value is not None
+    while value.name not in sites and (before := value.producer()) is not None:
+        if not traits(before).selects(before) or before.inputs[0] is None:
+            break
+        value = before.inputs[0]
     assert value.name is not None
+    return value.name
+
+
+def read_by(node: ir.Node) -> str:
+    """The tensor that has the statistics of what a layer reads; a classifier reads it through Flatten."""
+    value = node.inputs[0]
+    assert value is not None
+    producer = value.producer()
+    if producer is not None and traits(producer).view:
+        value = producer.inputs[0]
+    assert value is not None and value.name is not None
     return value.name

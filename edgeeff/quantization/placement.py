@@ -265,7 +265,8 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
         return not _is_swish_of(node, floating)
     if traits(node).layer:
         return index == 0
-    if traits(node).selects(node):  # quantised before it, where all that reads it is
+    if traits(node).view or (scheme.before_selection and traits(node).selects(node)):
+        # Quantised before it, where all that reads it is.
         uses = node.outputs[0].uses()
         return (
             bool(uses)
@@ -325,8 +326,11 @@ def _is_fused(value: ir.Value, scheme: Scheme, floating: Collection[str]) -> boo
     clamped = len(readers) == 1 and traits(readers[0]).clamp and not value.is_graph_output()
     if traits(producer).view or clamped:
         return True
-    selects = traits(producer).selects(producer) and not value.is_graph_output()
-    return selects and _reads_quantised(producer, 0, scheme, floating)
+    return (
+        traits(producer).selects(producer)
+        and not value.is_graph_output()
+        and _reads_quantised(producer, 0, scheme, floating)
+    )
 
 
 def _fixed(value: ir.Value, scheme: Scheme) -> tuple[float, int] | None:

@@ -23,7 +23,7 @@ from edgeeff.errors import OptionError
 from edgeeff.graph.execute import Program, outputs_of, prepare
 from edgeeff.graph.model import constant
 from edgeeff.quantization import sensitivity, simulate
-from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, source_of
+from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, read_by
 from edgeeff.quantization.placement import is_layer, place
 from edgeeff.quantization.plan import Plan
 
@@ -199,7 +199,7 @@ def _weight_noise(draft: Draft, node: ir.Node, gain: Mapping[str, F64]) -> float
     weight, _ = layer_constants(node)
     change = np.square(simulate.weights_of(layer).numpy().astype(np.float64) - weight)
     change = change.reshape(*change.shape[:2], -1).sum(2)  # [C, inputs of a group]
-    source = draft.evidence.statistics[source_of(node)]
+    source = draft.evidence.statistics[read_by(node)]
     variance = np.maximum(source.second_moment - np.square(source.mean), 0.0)
     rows = variance.reshape(groups_of(node), -1).repeat(len(change) // groups_of(node), axis=0)
     return float(gain[str(node.outputs[0].name)] @ (change * rows).sum(1))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 F32 = npt.NDArray[np.float32]
 _COORDINATES = ("align_corners", "asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn")
+_DOUBTFUL = 1e-4  # of a pixel
 _NEAREST = ("ceil", "floor", "round_prefer_ceil", "round_prefer_floor")
 
 
@@ -57,11 +58,12 @@ class Sampling:
         found = np.zeros((made, size), np.float32)
         rows = np.arange(made)
         if self.mode == "nearest":
+            exact = at.astype(np.float64)  # half a pixel less or more is exact there
             rounded = {
-                "ceil": np.ceil(at),
-                "floor": np.floor(at),
-                "round_prefer_ceil": np.floor(at + np.float32(0.5)),
-                "round_prefer_floor": np.ceil(at - np.float32(0.5)),
+                "ceil": np.ceil(exact),
+                "floor": np.floor(exact),
+                "round_prefer_ceil": np.floor(exact + 0.5),
+                "round_prefer_floor": np.ceil(exact - 0.5),
             }[self.nearest]
             found[rows, np.clip(rounded, 0, size - 1).astype(int)] = 1
             return found
@@ -89,7 +91,7 @@ def translate(step: Step) -> View:
     by = {2: 1.0, 3: 1.0}
     for axis, number in zip(axes, given.reshape(-1).tolist(), strict=True):
         axis = _axes.counted(step, x, axis)
-        size = floor(x.shape[axis] * float(np.float32(number))) if by_scales else int(number)
+        size = _scaled(step, x.shape[axis], number) if by_scales else int(number)
         if size == x.shape[axis] and (not by_scales or number == 1):
             continue
         dimension = _axes.dimension(step, x, axis)
@@ -106,6 +108,19 @@ def translate(step: Step) -> View:
             (f"{node_label(step.node)} resizes to a size of its own", tuple(by.values()))
         )
     return _written(step, x, sampling, changed, by)
+
+
+def _scaled(step: Step, size: int, scale: float) -> int:
+    """The size that a scale makes, where rounding their product leaves no doubt of it.
+
+    Just below a whole number onnxruntime, OpenVINO and ONNX's shape inference round in different ways.
+    """
+    made = size * float(np.float32(scale))
+    if 0 < round(made) - made < _DOUBTFUL:
+        step.refuse(
+            f"its scale {scale:.7g} makes {floor(made)} or {round(made)} of {size}, as that is rounded"
+        )
+    return floor(made)
 
 
 def _sampling(step: Step) -> Sampling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgeeff.quantization import bias
-from edgeeff.quantization.draft import Draft, groups_of, layer_constants, source_of
+from edgeeff.quantization.draft import Draft, groups_of, layer_constants, read_by
 
 
 def apply(draft: Draft) -> Draft:
@@ -19,7 +19,7 @@ def apply(draft: Draft) -> Draft:
     for node in draft.layer_nodes():
         layer = layers[str(node.name)]
         weight, offset = layer_constants(node)
-        mean = draft.evidence.statistics[source_of(node)].mean
+        mean = draft.evidence.statistics[read_by(node)].mean
         corrected = bias.correct(weight, layer.codes, layer.scale, offset, mean, groups_of(node))
         layers[str(node.name)] = replace(layer, bias=corrected)
     return replace(draft, layers=layers, notes=(*draft.notes, "biases corrected"))

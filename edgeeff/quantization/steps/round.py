@@ -13,7 +13,7 @@ from torch import Tensor
 from edgeeff.graph.execute import prepare
 from edgeeff.graph.side_by_side import side_by_side
 from edgeeff.quantization import gptq, hessian, rounding
-from edgeeff.quantization.draft import Draft, groups_of, layer_constants, source_of
+from edgeeff.quantization.draft import Draft, groups_of, layer_constants, read_by, source_of
 from edgeeff.quantization.plan import LayerQuantization
 
 
@@ -33,18 +33,19 @@ def apply(draft: Draft, *, method: Literal["nearest", "gptq"] = "nearest", image
     found: dict[str, LayerQuantization] = {}
     if method == "gptq":
         nodes = {str(node.name): node for node in draft.layer_nodes()}
-        sources = {name: source_of(node) for name, node in nodes.items()}
+        sources = {name: read_by(node) for name, node in nodes.items()}
+        grids = {read_by(node): draft.activations[_source(draft, node)] for node in nodes.values()}
         program = prepare(draft.model)
         for group in hessian.turns(draft.model, nodes):
             draft.progress.stage("rounding weights", min(images, draft.evidence.images or images))
             sums = hessian.collect(
-                program, group, sources, draft.activations, draft.images(images), draft.progress.advance
+                program, group, sources, grids, draft.images(images), draft.progress.advance
             )
             found.update(side_by_side(partial(_gptq, draft, sums), group))
     else:
         for node in draft.layer_nodes():
             weight, bias = layer_constants(node)
-            scale = _scale(draft, weight, bias, source_of(node))
+            scale = _scale(draft, weight, bias, _source(draft, node))
             codes = rounding.nearest(weight, scale, draft.largest)
             found[str(node.name)] = LayerQuantization(scale, codes, bias)
     return replace(draft, layers=found, notes=(*draft.notes, f"weights: {method}"))
@@ -53,9 +54,13 @@ def apply(draft: Draft, *, method: Literal["nearest", "gptq"] = "nearest", image
 def _gptq(draft: Draft, sums: dict[str, Tensor], node: ir.Node) -> tuple[str, LayerQuantization]:
     name = str(node.name)
     weight, bias = layer_constants(node)
-    scale = _scale(draft, weight, bias, source_of(node))
+    scale = _scale(draft, weight, bias, _source(draft, node))
     by = gptq.round_depthwise if groups_of(node) > 1 else gptq.round_dense
     return name, LayerQuantization(scale, by(weight, scale, sums.pop(name), draft.largest), bias)
+
+
+def _source(draft: Draft, node: ir.Node) -> str:
+    return source_of(node, draft.placement.sites)
 
 
 def _scale(draft: Draft, weight: rounding.Float, bias: rounding.Float, source: str) -> rounding.Float:

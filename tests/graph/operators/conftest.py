@@ -134,13 +134,19 @@ def nodes():
     return SimpleNamespace(run=run, folded=folded, newest=newest, ANY_INPUT=ANY_INPUT)
 
 
+def _stacked(runs: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+
+
 def in_onnxruntime(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
     """A graph's outputs, computed as it is written."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    return session.run(None, {session.get_inputs()[0].name: x})
+    source = session.get_inputs()[0]
+    runs = [x] if isinstance(source.shape[0], str) else [image[None] for image in x]
+    return _stacked([session.run(None, {source.name: part}) for part in runs])
 
 
 def in_openvino(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
@@ -150,8 +156,8 @@ def in_openvino(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
         "CPU",
         {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1},
     )
-    found = compiled(x)
-    return [np.array(found[output]) for output in compiled.outputs]
+    runs = [compiled(image[None]) for image in x]
+    return _stacked([[np.array(found[output]) for output in compiled.outputs] for found in runs])
 
 
 def lowered(model: onnx.ModelProto):
@@ -169,11 +175,14 @@ def in_tflite(model: onnx.ModelProto, x: np.ndarray, kernels: str = "xnnpack") -
         model_content=flatbuffer.write(lowered(model), {}), experimental_op_resolver_type=kind, num_threads=1
     )
     run.allocate_tensors()
-    run.set_tensor(run.get_input_details()[0]["index"], np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
-    run.invoke()
     details = run.get_signature_runner().get_output_details()
-    values = [run.get_tensor(details[output.name]["index"]) for output in model.graph.output]
-    return [v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for v in values]
+    found = []
+    for image in np.ascontiguousarray(x.transpose(0, 2, 3, 1)):
+        run.set_tensor(run.get_input_details()[0]["index"], image[None])
+        run.invoke()
+        values = [run.get_tensor(details[output.name]["index"]) for output in model.graph.output]
+        found.append([v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for v in values])
+    return _stacked(found)
 
 
 def interpreted(model: onnx.ModelProto, x: np.ndarray) -> dict[str, torch.Tensor]:
