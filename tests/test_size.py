@@ -18,13 +18,11 @@ LONG = {
     "cli/inspect.py command",
     "graph/importing/comparing.py with_file",
     "harness/accuracy.py evaluate",
-    "harness/latency.py benchmark",
-    "harness/profile.py profile",
     "quantization/learning.py learn",
     "quantization/steps/learn.py apply",
     "zoo/checkpoints.py read",
 }
-WIDE = {"pipeline/request/declaring.py option", "quantization/learning.py learn"}
+WIDE = {"quantization/learning.py learn"}
 
 
 def functions():

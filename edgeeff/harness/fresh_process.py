@@ -6,13 +6,32 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeeff import errors, shortage
-from edgeeff.bundle import Bundle
+from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import EdgeeffError
+from edgeeff.watched import Watched
+
+
+@dataclass(frozen=True)
+class Launches:
+    """How bundles are measured.
+
+    Args:
+        launches: Processes, one after another.
+        threads: Of each runtime.
+        seconds: For each bundle in a launch.
+        seed: Of the noise that a bundle without golden images is run on.
+    """
+
+    launches: int
+    threads: int
+    seconds: float
+    seed: int
 
 
 def start(
@@ -48,6 +67,51 @@ def start(
     if finished.returncode or not events or events[-1]["event"] != "done":
         raise _crash(bundles, events, finished.returncode, finished.stderr)
     return events
+
+
+def repeatedly(
+    module: str,
+    bundles: Sequence[Bundle],
+    images: Sequence[int],
+    hear: Callable[[Mapping[str, Any]], None],
+    how: Launches,
+    done: Callable[[int, int], None] | None = None,
+) -> dict[int, str]:
+    """Start processes one after another, each with the bundles that the earlier ones could run.
+
+    Args:
+        module: What each runs.
+        bundles: Those that are measured.
+        images: How many a run of each has.
+        hear: Called with each event, whose ``bundle`` is a place in ``bundles``.
+        how: How many processes, and how each measures.
+        done: Called after each launch with the launches done and all of them.
+
+    Returns:
+        Why bundles were not run, by their places.
+
+    Raises:
+        ChangedFileError: A bundle was replaced meanwhile.
+        EdgeeffError: As for :func:`start`.
+    """
+    watched = Watched()
+    watched.add(bundle.folder / MANIFEST for bundle in bundles)
+    not_run: dict[int, str] = {}
+    for launch in range(how.launches):
+        runnable = [i for i in range(len(bundles)) if i not in not_run]
+        if not runnable:
+            break
+        those = [bundles[i] for i in runnable], [images[i] for i in runnable]
+        for told in start(module, *those, threads=how.threads, seconds=how.seconds, seed=how.seed):
+            event = {**told, "bundle": runnable[told["bundle"]]} if "bundle" in told else told
+            if event["event"] == "not run":
+                not_run[event["bundle"]] = event["what"]
+            else:
+                hear(event)
+        if done is not None:
+            done(launch + 1, how.launches)
+    watched.refuse_changed()  # each launch loads them anew
+    return not_run
 
 
 def _crash(

@@ -15,14 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgeeff.bundle import MANIFEST, Bundle
+from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine
-from edgeeff.harness.fresh_process import start
+from edgeeff.harness.fresh_process import Launches, repeatedly
 from edgeeff.harness.launch import Samples
 from edgeeff.harness.record import Record, record
 from edgeeff.metrics import Interval, bootstrap_ratio
-from edgeeff.watched import Watched
 
 Clock = Literal["wall", "cpu"]
 
@@ -243,44 +242,24 @@ def benchmark(
     batches = [in_a_run(bundle, images) for bundle in loaded]
     here = machine.describe()
     begun = record("latency", loaded, names, here)
-    watched = Watched()
-    watched.add(bundle.folder / MANIFEST for bundle in loaded)
-
     gathered: list[list[Samples]] = [[] for _ in loaded]
     settled = [0] * len(loaded)
-    not_run: dict[int, str] = {}
-    for launch in range(launches):
-        runnable = [i for i in range(len(loaded)) if i not in not_run]
-        if not runnable:
-            break
-        events = start(
-            *(LAUNCH, [loaded[i] for i in runnable], [batches[i] for i in runnable]),
-            threads=threads,
-            seconds=seconds,
-            seed=seed,
-        )
-        for event in events:
-            if event["event"] == "not run":
-                not_run[runnable[event["bundle"]]] = event["what"]
-            elif event["event"] == "samples":
-                i = runnable[event["bundle"]]
-                gathered[i].append(Samples(event["wall_ns"], event["cpu_ns"]))
-                settled[i] += event["steady"]
-        if progress is not None:
-            progress(launch + 1, launches)
-    watched.refuse_changed()  # each launch loads them anew
-    entries = tuple(
-        Entry(
-            name=name,
-            runtime=bundle.manifest.runtime,
-            precision=bundle.manifest.precision,
-            runtime_properties=bundle.manifest.runtime_properties,
-            timing=None if i in not_run else summarise(gathered[i], settled[i], batches[i]),
-            not_run=not_run.get(i),
-        )
-        for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
-    )
-    return LatencyReport(entries, names[base], launches, seconds, threads, seed, here, begun)
+
+    def hear(event: Mapping[str, Any]) -> None:
+        if event["event"] == "samples":
+            gathered[event["bundle"]].append(Samples(event["wall_ns"], event["cpu_ns"]))
+            settled[event["bundle"]] += event["steady"]
+
+    how = Launches(launches, threads, seconds, seed)
+    not_run = repeatedly(LAUNCH, loaded, batches, hear, how, progress)
+    entries = []
+    for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
+        of, timing = bundle.manifest, None
+        if i not in not_run:
+            timing = summarise(gathered[i], settled[i], batches[i])
+        said = (name, of.runtime, of.precision, of.runtime_properties)
+        entries.append(Entry(*said, timing, not_run.get(i)))
+    return LatencyReport(tuple(entries), names[base], launches, seconds, threads, seed, here, begun)
 
 
 def summarise(launches: Sequence[Samples], steady_launches: int, images: int = 1) -> Timing:

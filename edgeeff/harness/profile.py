@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
-from edgeeff.harness.fresh_process import start
+from edgeeff.harness.fresh_process import Launches, repeatedly
 from edgeeff.harness.latency import distinct_names, in_a_run, opened
 from edgeeff.harness.record import Record, record
 
@@ -221,6 +221,7 @@ def profile(
     Raises:
         OptionError: A number that makes no sense.
         BundleError: A bundle cannot be read, or was altered.
+        ChangedFileError: A bundle was replaced meanwhile.
         EdgeeffError: A bundle crashed its process; the message ends with what it printed.
     """
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
@@ -231,41 +232,25 @@ def profile(
     layers: list[list[list[LayerTime]]] = [[] for _ in loaded]
     wall_ns: list[list[int]] = [[] for _ in loaded]
     peaks: dict[str, list[LayerTime]] = {}
-    not_run: dict[int, str] = {}
-    for _ in range(launches):
-        runnable = [i for i in range(len(loaded)) if i not in not_run]
-        if not runnable:
-            break
-        events = start(
-            *(LAUNCH, [loaded[i] for i in runnable], [batches[i] for i in runnable]),
-            threads=threads,
-            seconds=seconds,
-            seed=seed,
-        )
-        for event in events:
-            if event["event"] == "not run":
-                not_run[runnable[event["bundle"]]] = event["what"]
-            elif event["event"] == "layers":
-                i = runnable[event["bundle"]]
-                layers[i].append([_layer(data) for data in event["layers"]])
-                wall_ns[i] += event["wall_ns"]
-            elif event["event"] == "peak":
-                peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
-    entries = tuple(
-        Entry(
-            name=name,
-            runtime=bundle.manifest.runtime,
-            precision=bundle.manifest.precision,
-            runtime_properties=bundle.manifest.runtime_properties,
-            times=None
-            if i in not_run
-            else LayerTimes(merged(layers[i]), median(wall_ns[i]) / 1e3, len(wall_ns[i]), batches[i]),
-            not_run=not_run.get(i),
-        )
-        for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
-    )
+
+    def hear(event: Mapping[str, Any]) -> None:
+        if event["event"] == "layers":
+            layers[event["bundle"]].append([_layer(data) for data in event["layers"]])
+            wall_ns[event["bundle"]].extend(event["wall_ns"])
+        elif event["event"] == "peak":
+            peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
+
+    how = Launches(launches, threads, seconds, seed)
+    not_run = repeatedly(LAUNCH, loaded, batches, hear, how)
+    entries = []
+    for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
+        of, times = bundle.manifest, None
+        if i not in not_run:
+            times = LayerTimes(merged(layers[i]), median(wall_ns[i]) / 1e3, len(wall_ns[i]), batches[i])
+        said = (name, of.runtime, of.precision, of.runtime_properties)
+        entries.append(Entry(*said, times, not_run.get(i)))
     best = {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
-    return ProfileReport(entries, best, launches, seconds, threads, here, begun)
+    return ProfileReport(tuple(entries), best, launches, seconds, threads, here, begun)
 
 
 def merged(launches: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
