@@ -121,6 +121,24 @@ def test_a_request_is_data():
     assert BuildRequest.of(**request.keywords()) == request
     assert BuildRequest.of(golden=None, effort=None) == BuildRequest()
     assert BuildRequest().keywords() == {}
+    numpys = {
+        "size": np.array([96, 128]),
+        "mean": np.float32(127),
+        "std": np.ones(3),
+        "softmax": np.bool_(True),
+    }
+    other = {"labels": np.array(["a", "b"]), "targets": dict.fromkeys(["cpu-int8"]), "count": np.int64(3)}
+    found = BuildRequest.of(
+        **numpys,
+        **other,
+        softmax=np.bool_(True),
+        keep_float=(name for name in "ab"),
+        max_drop=np.float32(0.5),
+    )
+    assert found == BuildRequest.of(
+        **{"size": (96, 128), "mean": [127], "std": (1, 1, 1), "softmax": True, "labels": ("a", "b")},
+        **{"targets": "cpu-int8", "count": 3, "keep_float": ["a", "b"], "max_drop": 0.5},
+    )
 
 
 def test_what_a_program_holds_is_compared_by_its_content():
@@ -162,6 +180,7 @@ def test_what_is_no_option_of_a_build():
         ({"keep_float": ["a", ""]}, "names nothing"),
         ({"targets": 3}, "--target 3"),
         ({"labels": 3}, "--labels 3"),
+        ({"keep_float": 3}, "--keep-float 3"),
         ({"model": 0}, "--model 0"),
     ],
     ids=lambda value: str(value),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,9 @@ def _word(value: Any, flag: str) -> str:
 
 
 def _flag(value: Any, flag: str) -> bool:
-    if not isinstance(value, bool):
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # numpy's
         raise refuse(value, flag, "true or false")
-    return value
+    return bool(value)
 
 
 def _whole(value: Any, flag: str) -> int:
@@ -125,6 +125,8 @@ def _images(value: Any, flag: str) -> Path | Held:
 
 def _names(value: Any, flag: str) -> tuple[str, ...]:
     """Names, or one text with commas between them: ``stem*,blocks.0``."""
+    if not isinstance(value, Iterable):
+        raise refuse(value, flag, "names")
     found = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else tuple(value)
     if not all(isinstance(part, str) for part in found):
         raise refuse(value, flag, "names")
@@ -141,7 +143,7 @@ def _size(value: Any, flag: str) -> tuple[int, int]:
         if len(parts) > 2 or not all(part.isascii() and part.isdigit() and len(part) < 9 for part in parts):
             raise OptionError(f"{flag} {value!r:.80}", mend=f"write {wants}")
         value = [int(part) for part in parts]
-    sides = list(value) if isinstance(value, Sequence) else [value]
+    sides = list(value) if isinstance(value, Iterable) else [value]
     if len(sides) not in (1, 2):
         raise refuse(value, flag, wants)
     try:
@@ -159,7 +161,7 @@ def _channels(value: Any, flag: str) -> tuple[float, ...]:
     try:
         if isinstance(value, str):
             value = value.split(",")
-        found = tuple(map(float, value)) if not isinstance(value, (int, float)) else (float(value),)
+        found = tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),)
         if not all(map(math.isfinite, found)):
             found = ()
     except (TypeError, ValueError, OverflowError):
@@ -180,13 +182,14 @@ def _labels(value: Any, flag: str) -> Any:
     """A file, ``imagenet``, names, or a mapping: :func:`edgeeff.labels.given` reads it."""
     if isinstance(value, (str, os.PathLike, Mapping)):
         return value
-    if not isinstance(value, Sequence):
+    if not isinstance(value, Iterable):
         raise refuse(value, flag, "a file, names, or a mapping to or from numbers")
     return tuple(value)
 
 
 def _targets(value: Any, flag: str) -> tuple[Any, ...]:
-    found = (value,) if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
+    alone = isinstance(value, (str, os.PathLike)) or not isinstance(value, Iterable)
+    found = (value,) if alone else tuple(value)
     from edgeeff.target import Target
 
     if not all(isinstance(one, (Target, str, os.PathLike)) and str(one) for one in found):
