@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgeeff import toml
+from edgeeff import patterns, toml
 from edgeeff.errors import CalibrationError, OptionError
 from edgeeff.images import ImageSet, Labelling, Picture, open_images, with_crops
 from edgeeff.images.suffixes import is_readable
@@ -48,7 +48,7 @@ class Source(BaseModel):
             raise ValueError("a pattern is relative to its source's folder, and not empty")
         if any(".." in PurePath(p).parts or "\0" in p for p in self.pattern) or "\0" in (self.path or ""):
             raise ValueError("a pattern stays in its source's folder, and no path holds a NUL character")
-        if self.label is not None and _groups(self.label) < 1:
+        if self.label is not None and patterns.groups(self.label) < 1:
             raise ValueError(f"label {self.label!r} has no group that is the class")
         return self
 
@@ -75,13 +75,6 @@ def read_recipe(path: Path) -> Recipe:
         f"those of a source {', '.join(Source.model_fields)}"
     )
     return toml.read(path, Recipe, CalibrationError, fields=fields)
-
-
-def _groups(pattern: str) -> int:
-    try:
-        return re.compile(pattern).groups
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"label {pattern!r} is no regular expression: {error}") from None
 
 
 def bundled_recipe(name: str) -> Path:

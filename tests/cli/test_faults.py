@@ -55,6 +55,12 @@ class Site:
     output: Path
     seconds: float
 
+    def restore(self) -> None:
+        """The first checkpoint and the photos as they were."""
+        shutil.copy(self.checkpoints[0], self.checkpoints[0].parent / "net" / "best.pt")
+        shutil.rmtree(self.photos)
+        shutil.copytree(self.photos.with_name("pristine"), self.photos)
+
     def arguments(self, checkpoint: Path, photos: Path, output: Path) -> list[str]:
         options = ["--model=lite0", "--size=64", "--target=cpu-int8", "--golden=1", "--name=net"]
         return ["build", *options, f"--checkpoint={checkpoint}", f"--calibration={photos}", f"-o{output}"]
@@ -72,6 +78,7 @@ def site(edgeeff, folder_of, photos, tmp_path_factory) -> Site:
     torch.save({**state, last: state[last] + torch.arange(1000.0) / 100}, second)
     images = place / "photos"
     shutil.copytree(folder_of(photos[:3]), images)
+    shutil.copytree(images, place / "pristine")
     made, taken = [], 0.0
     site = Site((first, second), images, ({}, {}), place / "cache", place / "dist0", 0.0)
     for number, checkpoint in enumerate((first, second)):
@@ -128,7 +135,7 @@ def test_kills_at_random_moments(site, start, edgeeff, tmp_path):
     """Of builds, of evaluations, of clearing the cache, and of two builds in one folder at once."""
     rng = random.Random(SEED)
     clean = files(site.cache)
-    shutil.copy(site.checkpoints[0], site.checkpoints[0].parent / "net" / "best.pt")
+    site.restore()
     died = 0
     for number in range(MOMENTS):
         place = tmp_path / str(number)
@@ -184,17 +191,17 @@ def test_files_replaced_at_random_moments(site, start, edgeeff, tmp_path):
     refused = 0
     for number in range(MOMENTS):
         place = tmp_path / str(number)
-        shutil.copytree(site.photos, place / "photos")
-        checkpoint = place / "net" / "best.pt"
-        checkpoint.parent.mkdir()
-        shutil.copy(site.checkpoints[0], checkpoint)
+        place.mkdir()
+        # At the paths of the undisturbed builds: the cache keeps where a network was found.
+        site.restore()
+        checkpoint = site.checkpoints[0].parent / "net" / "best.pt"
         env = {"EDGEEFF_CACHE_DIR": str(place / "cache")}
-        process = start(*site.arguments(checkpoint, place / "photos", place / "dist"), env=env)
+        process = start(*site.arguments(checkpoint, site.photos, place / "dist"), env=env)
         time.sleep(rng.uniform(0.2, site.seconds))
         change = rng.choice(CHANGES)
         of_photos = rng.random() < 0.4
         if of_photos:
-            one, other = sorted((place / "photos").iterdir())[:2]
+            one, other = sorted(site.photos.iterdir())[:2]
             change(one, other.read_bytes())
         else:
             change(checkpoint, site.checkpoints[1].read_bytes())
@@ -210,10 +217,8 @@ def test_files_replaced_at_random_moments(site, start, edgeeff, tmp_path):
         if not of_photos:
             assert_unpoisoned(place / "cache", clean)
         shutil.rmtree(place / "dist", ignore_errors=True)
-        shutil.rmtree(place / "photos")
-        shutil.copytree(site.photos, place / "photos")
-        shutil.copy(site.checkpoints[0], checkpoint)
-        result = edgeeff(*site.arguments(checkpoint, place / "photos", place / "dist"), env=env)
+        site.restore()
+        result = edgeeff(*site.arguments(checkpoint, site.photos, place / "dist"), env=env)
         assert result.status == 0, result.err
         found = files(place / "dist")
         assert [name for name, data in found.items() if data != site.bundles[0][name]] == [], (number, change)

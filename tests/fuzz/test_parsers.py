@@ -21,7 +21,7 @@ from edgeeff.board import load_board
 from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError
 from edgeeff.images import decode, open_images
-from edgeeff.pipeline import tuning
+from edgeeff.pipeline import variants
 from edgeeff.pipeline.request import config
 from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import foreign, recipe
@@ -196,7 +196,7 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
         lambda path: recipe.load(str(path)),
     ),
     "configuration": ("edgeeff.toml", CONFIG.encode(), config.read),
-    "tuning": ("tuning.json", json.dumps(TUNING).encode(), tuning.read),
+    "tuning": ("tuning.json", json.dumps(TUNING).encode(), variants.read),
     "result": ("verify.json", json.dumps(RESULT).encode(), results.read),
     "encodings": ("e.json", json.dumps(AIMET).encode(), foreign.read),
     "calibration cache": ("calib.cache", CACHE, foreign.read),
