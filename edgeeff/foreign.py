@@ -35,6 +35,7 @@ from edgeeff.graph.batch import of_graph, with_batch
 from edgeeff.graph.importing import source, tensors
 from edgeeff.graph.outputs import outputs_of
 from edgeeff.harness import verify
+from edgeeff.harness.golden import check_golden, golden_count, golden_files
 from edgeeff.harness.record import record
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
@@ -117,7 +118,7 @@ def emit(
     emission = _emission(folder.name, wanted, identity, classes.names, meaning, outputs, batch)
     files = artifact.lowered(graph, emission)
     artifact.caution(emission, context)
-    files |= _golden(graph, emission, images, verify.golden_count(request.output.golden, batch), context)
+    files |= _golden(graph, emission, images, golden_count(request.output.golden, batch), context)
     used = Used(wanted, meaning.task)
     context.warn_all(plugged.warnings([used]))
     manifest = artifact.manifest(
@@ -208,7 +209,7 @@ def _golden(
     found = infer(content, emission.preprocess, [inputs], raw=False, literal=True)
     names = [output.name for output in backends.artifact_outputs(emission)]
     hub = dict(zip(names, found.values(), strict=True))
-    return verify.golden_files(inputs, hub, hub)
+    return golden_files(inputs, hub, hub)
 
 
 def _repaired(graph: onnx.ModelProto, path: Path, target: Target) -> tuple[onnx.ModelProto, list[str]]:
@@ -288,7 +289,7 @@ def _outputs(
 
 
 def _measure(told: Mapping[str, Any], context: Context, bundle: Bundle) -> dict[str, dict[str, Any] | bytes]:
-    found = verify.check_golden(bundle)
+    found = check_golden(bundle)
     if found.status == "failed":
         raise VerificationError(
             f"{bundle.name} does not compute what its graph says: {found.summary}",

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, MissingRuntimeError
-from edgeeff.harness.verify import golden_inputs
+from edgeeff.harness.golden import golden_inputs
 from edgeeff.preprocess import Pixels
 
 WINDOW = 10

@@ -1,32 +1,24 @@
-"""Whether an artifact does what was built, and how much of the float network is left in it.
+"""How much of the float network is left in an artifact: it warns.
 
-Two questions, kept apart. Fidelity: how near is the artifact to the float graph (it warns). Golden: does
-this runtime compute what the hub graph said (it fails). No tolerance is exact: two runtimes, even two
-optimisation levels of one, differ by some steps of the quantiser on one and the same graph.
+Whether a runtime computes what the hub graph said is another question, of :mod:`edgeeff.harness.golden`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgeeff import unpacking
 from edgeeff.backends import Session
 from edgeeff.backends.tensorrt.device.onboard import rule
-from edgeeff.batch import Batch
-from edgeeff.errors import BundleError, MissingRuntimeError
-from edgeeff.metrics import Proportion, json_number, sqnr
+from edgeeff.metrics import Proportion, json_number
 from edgeeff.preprocess import Pixels
 from edgeeff.tasks import Fidelity, Meaning, Outputs, compared, joined, lowest
 
 if TYPE_CHECKING:
-    from edgeeff.bundle import Bundle
+    pass
 
 AGREEMENT_FLOOR = 0.95
 SQNR_FLOOR_DB = 15.0
@@ -34,12 +26,6 @@ SQNR_FLOOR_DB = 15.0
 FEW = 20
 #: What two runtimes keep of one graph's outputs at least; the whole rule stands in ``onboard/rule.py``.
 GOLDEN_FLOOR_DB = rule.FLOOR["int8"]
-#: Golden images of a bundle: single images lie tens of dB apart, and groups of four were too often unlucky.
-GOLDEN_IMAGES = 8
-#: At most, for runs of many images: five megabytes at 224 pixels.
-MOST_GOLDEN = 32
-
-GOLDEN = "golden"
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Verification:
             "sqnr_db": json_number(self.sqnr),
             "sqnr_centred_db": json_number(self.sqnr_centred),
             "hub_sqnr_db": None if self.hub_sqnr is None else json_number(self.hub_sqnr),
-            "outputs": {name: _pair("sqnr_db", *found) for name, found in self.outputs.items()},
+            "outputs": {name: as_pair("sqnr_db", *found) for name, found in self.outputs.items()},
             "warnings": list(self.warnings),
         }
 
@@ -101,39 +87,8 @@ class Verification:
         )
 
 
-@dataclass(frozen=True)
-class GoldenCheck:
-    """A bundle's artifact on its own golden inputs, on this machine.
-
-    Args:
-        status: ``ok``, ``failed``, or ``NOT RUN`` (no golden vectors, or no such runtime here).
-        summary: One line for a person, with the reason where it was not run.
-        images: How many golden inputs were run.
-        hub_sqnr: Against the hub's outputs, dB; it decides. Of several outputs the lowest.
-        float_sqnr: Against the float graph's outputs, dB; for information.
-        outputs: Of each output, by name, both of these.
-    """
-
-    status: Literal["ok", "failed", "NOT RUN"]
-    summary: str
-    images: int = 0
-    hub_sqnr: float | None = None
-    float_sqnr: float | None = None
-    outputs: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "status": self.status,
-            "summary": self.summary,
-            "images": self.images,
-            "hub_sqnr_db": None if self.hub_sqnr is None else json_number(self.hub_sqnr),
-            "float_sqnr_db": None if self.float_sqnr is None else json_number(self.float_sqnr),
-            "outputs": {name: _pair("float_sqnr_db", *found) for name, found in self.outputs.items()},
-        }
-
-
-def _pair(first: str, one: float, hub: float | None) -> dict[str, Any]:
+def as_pair(first: str, one: float, hub: float | None) -> dict[str, Any]:
+    """Two SQNRs as plain data: one by its name, and that to the hub."""
     return {first: json_number(one), "hub_sqnr_db": None if hub is None else json_number(hub)}
 
 
@@ -210,139 +165,3 @@ def verify(
     """
     artifact = joined(session.infer(batch) for batch in batches)
     return judge(artifact, float_outputs=float_outputs, hub_outputs=hub_outputs)
-
-
-def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
-    """Run a bundle on its golden inputs; ``onboard/rule.py`` decides, as it does on a device.
-
-    Raises:
-        BundleError: The golden files are incomplete, cannot be read or do not fit one another.
-    """
-    folder = bundle.folder / GOLDEN
-    if not folder.is_dir():
-        return GoldenCheck("NOT RUN", "the bundle carries no golden vectors")
-    inputs, hub, of_float = (
-        golden_inputs(bundle),
-        golden_outputs(bundle, "hub"),
-        golden_outputs(bundle, "float"),
-    )
-    shapes = [{name: values.shape for name, values in found.items()} for found in (hub, of_float)]
-    reals = all(values.dtype.kind == "f" for found in (hub, of_float) for values in found.values())
-    if inputs.dtype != np.uint8 or inputs.ndim != 4 or shapes[0] != shapes[1] or not reals:
-        raise BundleError(
-            f"{folder}: inputs {inputs.dtype} {inputs.shape}, hub {shapes[0]}, float {shapes[1]}"
-            " are no golden vectors",
-            mend="build the bundle again",
-        )
-    for values in hub.values():
-        if len(inputs) != len(values) or not len(inputs) or values.ndim < 2:
-            raise BundleError(
-                f"{folder}: {len(inputs)} golden inputs and {len(values)} outputs {values.shape}",
-                mend="build the bundle again",
-            )
-    whole = _whole_runs(len(inputs), bundle.manifest.batch)
-    inputs, hub, of_float = inputs[whole], _taken(hub, whole), _taken(of_float, whole)
-    try:
-        found = bundle.session(threads=threads).infer(inputs)
-    except MissingRuntimeError as error:
-        return GoldenCheck("NOT RUN", error.what)
-    if not bundle.manifest.outputs:  # of schema 1: the only output, which has no name in the bundle
-        found = dict(zip(hub, found.values(), strict=True))
-    for name, values in found.items():
-        if values.shape != hub[name].shape:
-            raise BundleError(
-                f"{bundle.folder}: the artifact gives {name or 'logits'} {values.shape}, the golden ones are "
-                f"{hub[name].shape}",
-                mend="build the bundle again",
-            )
-    meanings = {output.name: output.meaning for output in bundle.manifest.outputs}
-    judged = rule.compare_all(
-        "fp16" if bundle.manifest.precision == "fp16" else "int8", found, hub, of_float, meanings
-    )
-    each = {name: (sqnr(of_float[name], found[name]), sqnr(hub[name], found[name])) for name in hub}
-    return GoldenCheck(
-        "ok" if judged["passed"] else "failed",
-        _told(judged),
-        images=len(inputs),
-        hub_sqnr=lowest(to_hub for _, to_hub in each.values()),
-        float_sqnr=lowest(to_float for to_float, _ in each.values()),
-        outputs={name: found for name, found in each.items() if name},
-    )
-
-
-def golden_count(asked: int, batch: Batch) -> int:
-    """How many golden inputs a bundle carries: those asked for, and one for each place of a run at the least.
-
-    None where none are asked for, and :data:`MOST_GOLDEN` for the places of a longer run.
-    """
-    return max(asked, min(batch.size, MOST_GOLDEN)) if asked else 0
-
-
-def _whole_runs(images: int, batch: Batch) -> npt.NDArray[np.int64]:
-    """The numbers of the golden images that are run: from the first again until all runs are full.
-
-    So every place of a run of fixed batch is held against what belongs there.
-    """
-    missing = 0 if batch.dynamic else -images % batch.size
-    return np.arange(images + missing) % images
-
-
-def _taken(
-    outputs: Mapping[str, npt.NDArray[Any]], numbers: npt.NDArray[np.int64]
-) -> dict[str, npt.NDArray[Any]]:
-    return {name: values[numbers] for name, values in outputs.items()}
-
-
-def _told(found: dict[str, Any]) -> str:
-    """Of several outputs, what decides."""
-    reached, least = found["sqnr_hub_db"], found["tolerance_db"]
-    asked = f"{'at least' if found['passed'] else 'must be at least'} {least:.3g}"
-    if found["passed"] and reached < least:
-        asked = f"under {least:.3g}, by unlucky images: it is as near to the float graph as the hub"
-    each = found.get("outputs", {})
-    failed = [name for name, figures in each.items() if not figures["passed"]]
-    of = "" if len(each) < 2 else f"{', '.join(failed)}: " if failed else f"{len(each)} outputs, the worst "
-    return f"{of}{reached:.1f} dB to the hub's outputs on {found['images']} golden inputs ({asked})"
-
-
-def golden_inputs(bundle: Bundle) -> npt.NDArray[Any]:
-    """A bundle's golden inputs, raw pixels uint8 [N, H, W, C].
-
-    Raises:
-        BundleError: The file is missing or no array.
-    """
-    return _read(bundle.folder / GOLDEN / "inputs.npy")
-
-
-def golden_outputs(bundle: Bundle, kind: Literal["hub", "float"]) -> dict[str, npt.NDArray[Any]]:
-    """The golden outputs of hub or float graph, [N, …] by name.
-
-    A bundle of schema 1 has one, in ``golden/hub.npy``, which no name is given: it is called "".
-
-    Raises:
-        BundleError: A file is missing or no array.
-    """
-    folder = bundle.folder / GOLDEN
-    if not bundle.manifest.outputs:
-        return {"": _read(folder / f"{kind}.npy")}
-    return {o.name: _read(folder / kind / rule.file_of(o.name)) for o in bundle.manifest.outputs}
-
-
-def _read(path: Path) -> npt.NDArray[Any]:
-    return unpacking.npy(path, BundleError, "build the bundle again")
-
-
-def golden_files(
-    inputs: Pixels, hub: Mapping[str, npt.NDArray[Any]], of_float: Mapping[str, npt.NDArray[Any]]
-) -> dict[str, bytes]:
-    """Golden inputs and outputs as the files of a bundle: ``golden/hub/<output>.npy`` and so on."""
-    arrays = {f"{GOLDEN}/inputs.npy": inputs}
-    for kind, outputs in (("hub", hub), ("float", of_float)):
-        arrays |= {f"{GOLDEN}/{kind}/{rule.file_of(name)}": values for name, values in outputs.items()}
-    return {name: _npy(array) for name, array in arrays.items()}
-
-
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

@@ -13,7 +13,7 @@ from edgeeff.batch import Batch
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import versions
 from edgeeff.errors import OptionError
-from edgeeff.harness import verify
+from edgeeff.harness.golden import golden_files
 from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
 from edgeeff.pipeline.context import Context
@@ -160,7 +160,7 @@ def golden(hub: Hub, emission: Emission, expected: Reference, count: int) -> dic
     of_hub = reference.infer(hub.graph, emission.preprocess, [inputs], raw=hub.raw, literal=True)
     named = backends.artifact_outputs(emission)
     both = (emission.meaning.outputs(found, named) for found in (of_hub, of_float))
-    return verify.golden_files(inputs, *both)
+    return golden_files(inputs, *both)
 
 
 def caution(emission: Emission, context: Context) -> None:

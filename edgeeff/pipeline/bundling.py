@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgeeff.harness.verify import golden_count
+from edgeeff.harness.golden import golden_count
 from edgeeff.pipeline import artifact, built, mixed, variants
 from edgeeff.pipeline.built import Built
 from edgeeff.pipeline.options import Options

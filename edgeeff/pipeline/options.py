@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeeff import digests
 from edgeeff.batch import ONE, Batch
-from edgeeff.harness.verify import GOLDEN_IMAGES
+from edgeeff.harness.golden import GOLDEN_IMAGES
 from edgeeff.pipeline.variants import Tuning
 from edgeeff.quantization import recipe
 from edgeeff.quantization.budget import Budget

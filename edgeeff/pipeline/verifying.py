@@ -13,6 +13,7 @@ from edgeeff.batch import regrouped
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
+from edgeeff.harness.golden import check_golden
 from edgeeff.harness.record import record
 from edgeeff.pipeline import mixed
 from edgeeff.pipeline.stages import reference
@@ -146,7 +147,7 @@ class Verifying:
         outputs = joined(session.infer(part) for part in parts)
         found = self._judged(outputs, expected, probable=meaning.probable)
         context.warn_all(found.warnings, about=bundle.name)
-        golden = verify.check_golden(bundle)
+        golden = check_golden(bundle)
         if golden.status == "failed":
             raise self._refusal(bundle, golden.summary)
         return outputs, {"artifact": found.to_json(), "golden": golden.to_json()}

@@ -12,7 +12,7 @@ import pytest
 
 from edgeeff.bundle import Bundle
 from edgeeff.cli import build as verb
-from edgeeff.harness.verify import GOLDEN_IMAGES
+from edgeeff.harness.golden import GOLDEN_IMAGES
 
 TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8")
 

@@ -17,8 +17,8 @@ from edgeeff.batch import ONE, Batch
 from edgeeff.bundle import Bundle, write_bundle
 from edgeeff.cli import run
 from edgeeff.errors import BundleError, ImageError, OptionError
+from edgeeff.harness.golden import check_golden
 from edgeeff.harness.profile import profile
-from edgeeff.harness.verify import check_golden
 from edgeeff.images import open_images
 
 COLOURS = ("red", "green", "blue")

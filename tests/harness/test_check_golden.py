@@ -5,7 +5,7 @@ import pytest
 
 from edgeeff.bundle import write_bundle
 from edgeeff.errors import BundleError
-from edgeeff.harness.verify import check_golden
+from edgeeff.harness.golden import check_golden
 
 
 def altered(bundle, **arrays):

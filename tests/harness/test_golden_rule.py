@@ -14,7 +14,7 @@ import pytest
 from edgeeff.backends.tensorrt import device
 from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.bundle import write_bundle
-from edgeeff.harness.verify import check_golden
+from edgeeff.harness.golden import check_golden
 
 random = np.random.default_rng(7)
 LOGITS = random.normal(size=(8, 40)).astype(np.float32)

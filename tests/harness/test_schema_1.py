@@ -9,7 +9,7 @@ from PIL import Image
 from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError
 from edgeeff.harness.accuracy import evaluate
-from edgeeff.harness.verify import check_golden
+from edgeeff.harness.golden import check_golden
 
 
 def rewritten(bundle, **changes):

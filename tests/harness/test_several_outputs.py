@@ -6,7 +6,8 @@ import pytest
 
 from edgeeff.bundle import write_bundle
 from edgeeff.errors import BundleError, OptionError
-from edgeeff.harness.verify import check_golden, golden_files, judge
+from edgeeff.harness.golden import check_golden, golden_files
+from edgeeff.harness.verify import judge
 from edgeeff.tasks import FEATURES, Output
 
 MAPS = "relu6"
