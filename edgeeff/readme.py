@@ -9,6 +9,7 @@ from edgeeff.backends import Emission
 from edgeeff.batch import ONE, Batch
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.target import InputType
+from edgeeff.tasks import EMBEDDING
 
 _PREDICTOR = """
 From Python, loaded once and asked for each frame (a file, a Pillow image, pixels, or a list of them):
@@ -101,6 +102,8 @@ def _input(emission: Emission, channels_first: bool) -> str:
 def _output(emission: Emission) -> str:
     integers = backends.runtime(emission.target.runtime).integer_outputs
     kind = emission.target.input if integers else "float32"
+    if not emission.meaning.decides:
+        return _features(emission, kind)
     exclusive, of = emission.meaning.exclusive, "class" if emission.meaning.exclusive else "label"
     output = f"Output: {kind} [{emission.batch}, {len(emission.labels)}], a"
     if emission.softmax:
@@ -113,3 +116,19 @@ def _output(emission: Emission) -> str:
     if exclusive:
         return f"{output}."
     return f"{output}; a label is there from {emission.threshold:g} on (labels do not exclude each other)."
+
+
+def _features(emission: Emission, kind: str) -> str:
+    """Each output by its name; maps as the runtime has them."""
+    last = backends.runtime(emission.target.runtime).channels_last
+    shown = []
+    for output in emission.outputs:
+        _, *rest = output.shape
+        sides = [*rest[1:], rest[0]] if last and len(rest) == 3 else rest
+        shown.append(f"`{output.name}` [{', '.join(map(str, (emission.batch, *sides)))}]")
+    layout = " Maps are NHWC." if last else " Maps are NCHW."
+    layout = layout if any(len(output.shape) == 4 for output in emission.outputs) else ""
+    compared = ""
+    if any(output.meaning == EMBEDDING for output in emission.outputs):
+        compared = " Embeddings are compared by cosine: divide each by its length."
+    return f"Outputs, {kind}: {', '.join(shown)}.{layout}{compared}"

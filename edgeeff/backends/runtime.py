@@ -69,6 +69,7 @@ class Runtime:
         batches: Which numbers of images in a run its artifacts can have: ``one``, ``fixed`` (any one number),
             ``dynamic`` (1 to a number).
         integer_outputs: Whether an artifact with an integer input gives integers too.
+        channels_last: Whether feature maps that it puts out are [N, H, W, C].
         properties: The runtime properties there are, each with its values or a pattern. A bundle's manifest
             is anybody's: none may name a file or a command.
         refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
@@ -92,6 +93,7 @@ class Runtime:
     batches: tuple[BatchKind, ...] = ("one",)
     integer_outputs: bool = False
     probabilities: str = ""
+    channels_last: bool = False
     properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
     refuse: Callable[[Mapping[str, str]], None] | None = None
     tensorrt_rules: bool = False

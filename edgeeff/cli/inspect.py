@@ -86,10 +86,16 @@ def _normalisation(preprocess: Any) -> str:
     return f"{preprocess.mean}, {preprocess.std} on pixels 0…255, {CHANNELS[preprocess.channels]}"
 
 
+def _classes(manifest: Any) -> str:
+    return f"{manifest.classes} classes, " if manifest.meaning.decides else ""
+
+
 def _outputs(manifest: Any) -> str:
     """What they are and mean."""
     meaning = manifest.meaning
     what = "probabilities" if meaning.probable else "logits"
+    if not meaning.decides:
+        return ", ".join(f"{o.name} {list(o.shape[1:])}" for o in manifest.outputs) + " (features)"
     if meaning.exclusive:
         return f"{what} of one class an image ({meaning.task})"
     absent = f", else {manifest.negative!r}" if manifest.negative else ""
@@ -103,11 +109,20 @@ def _size(bundle: Any) -> str:
         return f"not known: {error.what}"
 
 
+def _near(found: dict[str, Any]) -> str:
+    """How near an artifact is to the float graph; of several outputs each one."""
+    if found["agreement"]:
+        return f"{tables.decibels(found['sqnr_db'])} and {tables.agreed(found)} agreement with float"
+    each = found.get("outputs") or {}
+    shown = ", ".join(f"{name} {tables.decibels(one['sqnr_db'])}" for name, one in each.items())
+    return f"{shown or tables.decibels(found['sqnr_db'])} from float"
+
+
 def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:
     manifest = bundle.manifest
     height, width = manifest.preprocess.size
     lines = [
-        ("model", f"{manifest.model}, {manifest.classes} classes, {height}×{width}"),
+        ("model", f"{manifest.model}, {_classes(manifest)}{height}×{width}"),
         ("origin", manifest.origin or "not said"),
         ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
         ("outputs", _outputs(manifest)),
@@ -123,26 +138,12 @@ def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, che
         lines.insert(-1, ("properties", f"{properties or 'none'}; {without.removesuffix('.')}"))
     artifact = (found or {}).get("artifact")
     if artifact:
-        share = artifact["agreement"]["value"]
-        lines.append(
-            (
-                "verified",
-                f"{tables.decibels(artifact['sqnr_db'])} and {share:.1%} agreement with float "
-                f"on {artifact['images']} held-out images",
-            )
-        )
+        lines.append(("verified", f"{_near(artifact)} on {artifact['images']} held-out images"))
     else:
         lines.append(("verified", f"{tables.NOT_RUN}: {(found or {}).get('not_run', 'no verification')}"))
     hub = (found or {}).get("hub")
     if hub and not artifact:
-        share = hub["agreement"]["value"]
-        lines.append(
-            (
-                "its graph",
-                f"{tables.decibels(hub['sqnr_db'])} and {share:.1%} agreement with float "
-                f"on {hub['images']} held-out images, in onnxruntime",
-            )
-        )
+        lines.append(("its graph", f"{_near(hub)} on {hub['images']} held-out images, in onnxruntime"))
     made = tables.new("", "")
     made.show_header = False
     for name, value in lines:

@@ -109,6 +109,12 @@ def _fidelity(found: Verification) -> tuple[str, str, str]:
     return decibels(found.sqnr), share, str(found.images)
 
 
+def agreed(found: Mapping[str, Any]) -> str:
+    """Agreement of a verification's JSON; nothing where the task decides nothing."""
+    share = found["agreement"]
+    return f"{share['value']:.1%}" if share else "–"
+
+
 def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
     """Accuracy against labels and against the float bundle: top-1, or F1 and mAP, as the task is."""
     scored = [report.scores for report in reports if report.scores is not None]

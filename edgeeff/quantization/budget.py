@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeeff.errors import OptionError
 from edgeeff.metrics import Array, hits, json_number
+from edgeeff.tasks import Outputs
 
 #: One-sided 95 % of the normal distribution, and two-sided.
 _LOWER, _BOTH = 1.645, 1.960
@@ -22,7 +23,7 @@ class Budget:
     """What a build must meet.
 
     Args:
-        min_sqnr: Of the logits against the float graph's, dB, with 95 % confidence.
+        min_sqnr: Of the worst output against the float graph's, dB, with 95 % confidence.
         max_drop: Points of top-1 that may be lost.
         max_cost: Latency that may be added, as a fraction of that with all layers in INT8.
     """
@@ -199,6 +200,22 @@ def judge(
         _BOTH * float(lost.std(ddof=1)) / math.sqrt(len(lost)) if len(lost) > 1 else 1.0, 3 / len(lost)
     )
     return Judged(images, value, error, 100 * float(lost.mean()), 100 * half)
+
+
+def judge_outputs(
+    float_outputs: Outputs, outputs: Outputs, labels: Array | None = None, photos: Array | None = None
+) -> Judged:
+    """How near outputs are to the float graph's, by the worst of them; arguments as of :func:`judge`."""
+    found = [
+        judge(_rows(reference), _rows(outputs[name]), labels, photos)
+        for name, reference in float_outputs.items()
+    ]
+    return min(found, key=lambda one: one.sqnr)
+
+
+def _rows(values: Array) -> Array:
+    """What is known of each image as one vector, [N, D]."""
+    return values.reshape(len(values), -1)
 
 
 def meets(budget: Budget, judged: Judged, *, confident: bool) -> bool:

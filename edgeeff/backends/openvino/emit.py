@@ -52,7 +52,9 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
                 mend="free some space there, or set TMPDIR to another folder",
             ) from None
         files = {name: (Path(folder) / name).read_bytes() for name in (MODEL, "model.bin")}
-    return {**files, "labels.txt": "".join(f"{label}\n" for label in emission.labels).encode()}
+    if emission.labels:
+        files["labels.txt"] = "".join(f"{label}\n" for label in emission.labels).encode()
+    return files
 
 
 def _bound(model: Any, batch: Batch) -> None:
@@ -111,7 +113,10 @@ def _add_model_info(model: Any, emission: Emission) -> None:
         "scale_values": "1 1 1" if raw else _numbers(emission.preprocess.std),
         "output_raw_scores": "False",
     }
-    if not emission.meaning.exclusive:
+    if not emission.meaning.decides:  # readers take features as they are: there is no type of model for them
+        for key in ("model_type", "labels", "output_raw_scores"):
+            del info[key]
+    elif not emission.meaning.exclusive:
         info |= {"multilabel": "True", "confidence_threshold": f"{emission.threshold:g}"}
         if emission.softmax:
             del info["model_type"]

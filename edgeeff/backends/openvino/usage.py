@@ -16,7 +16,7 @@ import openvino as ov
 properties = {properties}
 model = ov.Core().compile_model("model.xml", "CPU", properties)
 
-{image}{result} = model(image)[0]
+{image}{python}
 ```
 """
 
@@ -26,13 +26,13 @@ _CPP = """\
 #include <vector>
 
 ov::AnyMap properties;
-{properties}ov::CompiledModel model = ov::Core().compile_model("model.xml", "CPU", properties);
+{settings}ov::CompiledModel model = ov::Core().compile_model("model.xml", "CPU", properties);
 ov::InferRequest request = model.create_infer_request();
 
 std::vector<{type}> image({size});  // as the input is described above
 request.set_input_tensor(ov::Tensor(ov::element::{element}, {{{shape}}}, image.data()));
 request.infer();
-const float* {result} = request.get_output_tensor().data<float>();
+{cpp}
 ```
 """
 
@@ -44,7 +44,7 @@ ov_core_t* core = NULL;
 ov_compiled_model_t* model = NULL;
 ov_infer_request_t* request = NULL;
 ov_core_create(&core);
-ov_core_compile_model_from_file(core, "model.xml", "CPU", {count}, &model{properties});
+ov_core_compile_model_from_file(core, "model.xml", "CPU", {count}, &model{settings});
 ov_compiled_model_create_infer_request(model, &request);
 
 static {ctype} image[{size}];  // as the input is described above
@@ -55,9 +55,7 @@ ov_shape_create(4, sides, &shape);
 ov_tensor_create_from_host_ptr({celement}, shape, image, &input);
 ov_infer_request_set_input_tensor(request, input);
 ov_infer_request_infer(request);
-ov_infer_request_get_output_tensor(request, &output);
-void* {result} = NULL;  // float
-ov_tensor_data(output, &{result});
+{c}
 ```
 Each function of C returns `OK` or why not; what is made is given back with `ov_core_free` and its like.
 """
@@ -90,7 +88,7 @@ def text(emission: Emission, image: str) -> str:
     common = {
         "size": f"{images} * " * (images > 1) + f"{height} * {width} * {channels}",
         "shape": ", ".join(map(str, (images, *shape))),
-        "result": "probabilities" if emission.softmax else "logits",
+        **_read(emission),
     }
     cpp = "".join(f'properties["{name}"] = {value};\n' for name, value in properties.items())
     c = "".join(f',\n                                "{name}", {value}' for name, value in properties.items())
@@ -99,10 +97,32 @@ def text(emission: Emission, image: str) -> str:
         f"Threads are the product's to choose: INFERENCE_NUM_THREADS, else all cores.{_open(emission)}\n\n"
         + _PYTHON.format(properties=json.dumps(dict(target.runtime_properties)), image=image, **common)
         + "\n"
-        + _CPP.format(properties=cpp, type=type_, element=element, **common)
+        + _CPP.format(settings=cpp, type=type_, element=element, **common)
         + "\n"
-        + _C.format(properties=c, count=2 * len(properties), ctype=ctype, celement=celement, **common)
+        + _C.format(settings=c, count=2 * len(properties), ctype=ctype, celement=celement, **common)
     )
+
+
+def _read(emission: Emission) -> dict[str, str]:
+    """Lines of each language that read the outputs: the only one by its place, several by their names."""
+    if not emission.meaning.decides:
+        names = [output.name for output in emission.outputs]
+        return {
+            "python": "found = model(image)\n" + "\n".join(f'{name} = found["{name}"]' for name in names),
+            "cpp": "\n".join(f'const float* {n} = request.get_tensor("{n}").data<float>();' for n in names),
+            "c": "\n".join(
+                f'ov_infer_request_get_tensor(request, "{name}", &output);\n'
+                f"void* {name} = NULL;  // float\nov_tensor_data(output, &{name});"
+                for name in names
+            ),
+        }
+    result = "probabilities" if emission.softmax else "logits"
+    return {
+        "python": f"{result} = model(image)[0]",
+        "cpp": f"const float* {result} = request.get_output_tensor().data<float>();",
+        "c": f"ov_infer_request_get_output_tensor(request, &output);\nvoid* {result} = NULL;  // float\n"
+        f"ov_tensor_data(output, &{result});",
+    }
 
 
 def _open(emission: Emission) -> str:

@@ -18,6 +18,7 @@ RUNTIME = Runtime(
     tools=("ai-edge-litert", "flatbuffers"),
     one_normalisation="MediaPipe takes no mean and std per channel",
     integer_outputs=True,
+    channels_last=True,
     properties={"delegate": ("xnnpack", "none")},
     no_profile=(
         "LiteRT's Python API times no operators; its benchmark_model does, with --enable_op_profiling=true"

@@ -34,6 +34,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         std,
         channels=emission.preprocess.channels,
         probabilities=emission.softmax,
+        features=() if emission.meaning.decides else list(model.outputs),
     )
     content = flatbuffer.write(model, {metadata.BUFFER: described})
     files = {FILE: metadata.append_labels(content, emission.labels)}

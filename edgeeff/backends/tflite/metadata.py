@@ -71,6 +71,7 @@ def build(
     *,
     channels: int = 3,
     probabilities: bool = False,
+    features: Sequence[str] = (),
 ) -> bytes:
     """The metadata flatbuffer.
 
@@ -81,6 +82,7 @@ def build(
         std: The same.
         channels: Of the image.
         probabilities: Whether the output is a softmax.
+        features: Names of the outputs where they are features and no scores.
     """
     normalize = ([*map(float, mean)], [*map(float, std)])
     image = (
@@ -100,7 +102,10 @@ def build(
         None,
         [(LABELS_FILE, "Labels of the classes", _TENSOR_AXIS_LABELS)] if labels else None,
     )
-    subgraph = (None, None, [image], [scores])
+    outputs: list[Any] = [
+        (name, "Features", None, (_FEATURE_PROPERTIES, ()), None, None, None) for name in features
+    ]
+    subgraph = (None, None, [image], outputs or [scores])
     builder = flatbuffers.Builder(1024)
     root = _table(builder, (name, None, None, [subgraph], None, None, None, _SCHEMA_VERSION))
     builder.Finish(root, b"M001")

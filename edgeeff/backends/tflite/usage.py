@@ -46,6 +46,24 @@ _REFUSED = (
 
 _ONE_IMAGE = "MediaPipe Tasks takes files of one image in a run: for MediaPipe build with --batch 1"
 
+_FEATURES = """\
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("model.tflite", num_threads=1)
+runner = interpreter.get_signature_runner()
+
+{image}found = runner(input=image)
+{read}```
+"""
+
+_INTEGERS = """\
+for name, output in runner.get_output_details().items():
+    scale, zero_point = output["quantization"]
+    found[name] = (found[name].astype(np.float32) - zero_point) * np.float32(scale)
+"""
+
 #: Of a file of open batch, whenever the number of images changes.
 _RESIZE = """\
 interpreter.resize_tensor_input(source["index"], image.shape, strict=True)
@@ -71,20 +89,32 @@ def text(emission: Emission, image: str) -> str:
         emission: What the artifact was written from.
         image: Lines of Python that make the input, ``image``.
     """
+    if not emission.meaning.decides:
+        read = "".join(f'{output.name} = found["{output.name}"]\n' for output in emission.outputs)
+        read = read if emission.target.input == "float32" else _INTEGERS + read
+        return f"{_own_choice(emission)}{_FEATURES.format(image=image, read=read)}"
     result = "probabilities" if emission.softmax else "logits"
     resize = _RESIZE if emission.batch.dynamic else ""
     dequantise = "" if emission.target.input == "float32" else _DEQUANTISE.format(result=result)
     return (
-        f"XNNPACK is the interpreter's own choice: {lost(emission.target.runtime_properties)} "
-        "Threads are the product's to choose: `num_threads`, else one.\n\n"
+        _own_choice(emission)
         + _PYTHON.format(image=image, resize=resize, result=result, dequantise=dequantise)
         + "".join(f"\n{sentence}.\n" for sentence in cautions(emission))
         + ("" if cautions(emission) else _mediapipe(emission))
     )
 
 
+def _own_choice(emission: Emission) -> str:
+    return (
+        f"XNNPACK is the interpreter's own choice: {lost(emission.target.runtime_properties)} "
+        "Threads are the product's to choose: `num_threads`, else one.\n\n"
+    )
+
+
 def cautions(emission: Emission) -> tuple[str, ...]:
     """What whoever builds this must know beforehand, a sentence each."""
+    if not emission.meaning.decides:  # no reader of MediaPipe's takes features
+        return ()
     batch = () if emission.batch == ONE else (_ONE_IMAGE,)
     return (*((_REFUSED,) if emission.target.input == "int8" else ()), *batch)
 

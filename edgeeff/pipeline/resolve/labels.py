@@ -17,8 +17,13 @@ def resolve_labels(
     ``origin`` is the file that the labels were given by, if they were given by one.
 
     Raises:
-        LabelsError: Their number is not the network's number of classes.
+        LabelsError: Their number is not the network's number of classes; or features, which have none, are
+            to have names.
     """
+    if not classes:
+        if given is not None:
+            raise LabelsError("--labels with --task features, which has no classes", mend="leave it out")
+        return ()
     if given is None:
         return tuple(own) if own else placeholders(classes)
     if len(given) != classes:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
 import onnx
 
 from edgeeff.backends import Emission
-from edgeeff.backends.tensorrt.deployment._raw_pixels import only_input, raw_pixels_to_probabilities
+from edgeeff.backends.tensorrt.deployment._raw_pixels import (
+    of_raw_pixels,
+    only_input,
+    raw_pixels_to_probabilities,
+)
 from edgeeff.batch import Batch
 from edgeeff.errors import GraphError
 
@@ -26,7 +30,7 @@ FOLDER = "deploy"
 NVINFER_CHANNELS = {3: 0, 1: 2}
 
 #: DeepStream's own graph, where the bundle's does not serve (see :attr:`Deployment.nvinfer_normalises`).
-CLASSIFIER = f"{FOLDER}/deepstream/classifier.onnx"
+CLASSIFIER, FEATURES = f"{FOLDER}/deepstream/classifier.onnx", f"{FOLDER}/deepstream/features.onnx"
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ class Deployment:
     Args:
         emission: Names, target, preprocessing, labels, whether the graph ends in probabilities.
         shape: Of the input, for one image: 1, channels, height, width.
-        classes: How many there are.
+        classes: How many there are; 0 where features are put out.
         graph: The FP32-typed ONNX file's name below the bundle; TensorRT 8.5 to 10.16 build from it.
         input_name: Of the graph.
-        output_name: Of the graph.
+        output_name: Of the graph, where it has one output of scores.
+        features: Else its outputs by name, each with its dimensions but the images'.
     """
 
     emission: Emission
@@ -48,6 +53,12 @@ class Deployment:
     graph: str
     input_name: str
     output_name: str
+    features: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int, ...]]:
+        """All outputs by name, each with its dimensions but the images'."""
+        return self.features or {self.output_name: (self.classes,)}
 
     @property
     def batch(self) -> Batch:
@@ -64,11 +75,16 @@ class Deployment:
         """Whether nvinfer can feed and read the bundle's own graph.
 
         It can if the input is float32, the standard deviation is one for all channels (nvinfer computes
-        ``net-scale-factor * (x - offset[c])``) and the output is probabilities. Otherwise there is
-        :data:`CLASSIFIER`, which takes raw pixels.
+        ``net-scale-factor * (x - offset[c])``) and the output is probabilities, or features, which it hands
+        on as they are. Otherwise there is :attr:`copy`, which takes raw pixels.
         """
         own = self.emission.target.input == "float32" and len(set(self.emission.preprocess.std)) == 1
-        return own and self.emission.softmax
+        return own and (self.emission.softmax or bool(self.features))
+
+    @property
+    def copy(self) -> str:
+        """The graph that nvinfer is given where the bundle's own does not serve."""
+        return FEATURES if self.features else CLASSIFIER
 
 
 def names() -> list[str]:
@@ -98,7 +114,10 @@ def files(
         output_name: Of that graph; None: the hub's, ``logits``, or ``probabilities``.
     """
     output = output_name or ("probabilities" if emission.softmax else "logits")
-    deployment = Deployment(emission, shape, classes, graph, input_name, output)
+    return _texts(Deployment(emission, shape, classes, graph, input_name, output))
+
+
+def _texts(deployment: Deployment) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name in names():
         texts: Mapping[str, str] = import_module(f"{__name__}.{name}").files(deployment)
@@ -115,11 +134,14 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
         graph: The FP32-typed ONNX file, such as ``model.qdq.onnx``.
 
     Raises:
-        GraphError: The graph has not one input [N, C, H, W] and one output [N, classes], N as ``batch`` says.
+        GraphError: The graph has not one input [N, C, H, W] and one output [N, classes], or features, N as
+            ``batch`` says.
     """
     model = onnx.load_from_string(sealed[graph])
     source, output = only_input(model.graph), model.graph.output[0]
     dimensions = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in (source, output)]
+    if not emission.meaning.decides:
+        return _features(model, source, dimensions[0], emission, graph)
     images = 0 if emission.batch.dynamic else emission.batch.size
     match dimensions:
         case [[first, (1 | 3 | 4) as channels, height, width], [last, classes]] if (
@@ -143,4 +165,21 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
     if not deployment.nvinfer_normalises and channels in NVINFER_CHANNELS:
         copy = raw_pixels_to_probabilities(model, emission)
         found[CLASSIFIER] = copy.SerializeToString(deterministic=True)
+    return found
+
+
+def _features(
+    model: onnx.ModelProto, source: onnx.ValueInfoProto, dimensions: list[int], emission: Emission, graph: str
+) -> dict[str, bytes]:
+    """The same of a graph that puts out features."""
+    outputs = {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)[1:]
+        for value in model.graph.output
+    }
+    _, channels, height, width = dimensions
+    name = next(iter(outputs))
+    deployment = Deployment(emission, (1, channels, height, width), 0, graph, source.name, name, outputs)
+    found = _texts(deployment)
+    if not deployment.nvinfer_normalises and channels in NVINFER_CHANNELS:
+        found[FEATURES] = of_raw_pixels(model, emission).SerializeToString(deterministic=True)
     return found

@@ -18,6 +18,19 @@ from edgeeff.errors import GraphError
 from edgeeff.preprocess import Preprocess
 
 
+def of_raw_pixels(model: onnx.ModelProto, emission: Emission) -> onnx.ModelProto:
+    """A copy that takes raw pixels float32 [N, C, H, W], 0…255, and gives what the graph gives.
+
+    Raises:
+        GraphError: The result is no valid ONNX.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _take_pixels(copy.graph, emission)
+    del copy.graph.value_info[:]
+    return checked(copy, "DeepStream's graph")
+
+
 def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> onnx.ModelProto:
     """A copy that takes raw pixels float32 [N, C, H, W], 0…255, and gives probabilities [N, classes].
 
@@ -31,17 +44,21 @@ def raw_pixels_to_probabilities(model: onnx.ModelProto, emission: Emission) -> o
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
-    source = only_input(graph)
-    if emission.target.input == "float32":
-        _normalise(graph, source.name, emission.preprocess)
-    else:  # the graph takes raw pixels already and casts them to float itself; nvinfer has floats
-        source.type.tensor_type.elem_type = TensorProto.FLOAT
+    _take_pixels(graph, emission)
     if not emission.softmax:
         logits, name = graph.output[0].name, _free(graph, "probabilities")
         graph.node.append(probabilities(emission.meaning.activation, logits, name))
         graph.output[0].name = name
     del graph.value_info[:]
     return checked(copy, "DeepStream's graph")
+
+
+def _take_pixels(graph: onnx.GraphProto, emission: Emission) -> None:
+    source = only_input(graph)
+    if emission.target.input == "float32":
+        _normalise(graph, source.name, emission.preprocess)
+    else:  # the graph takes raw pixels already and casts them to float itself; nvinfer has floats
+        source.type.tensor_type.elem_type = TensorProto.FLOAT
 
 
 def only_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeeff.backends.tensorrt.deployment import CLASSIFIER, FOLDER, NVINFER_CHANNELS, Deployment
+from edgeeff.backends.tensorrt.deployment import FOLDER, NVINFER_CHANNELS, Deployment
 from edgeeff.backends.tensorrt.device.onboard import recipes
 from edgeeff.batch import Batch
 
@@ -61,7 +61,7 @@ def _config(deployment: Deployment) -> str:
         "gpu-id": 0,
         "gie-unique-id": 1,
         "process-mode": 1,
-        "network-type": 1,
+        "network-type": 100 if deployment.features else 1,
         "network-mode": _NETWORK_MODE[emission.target.precision],
         "batch-size": deployment.batch.size,
         "model-engine-file": f"{_UP}{_ENGINE}",
@@ -71,8 +71,11 @@ def _config(deployment: Deployment) -> str:
         "offsets": ";".join(repr(float(offset)) for offset in offsets),
         "maintain-aspect-ratio": 0,
         "scaling-filter": FILTERS[preprocess.interpolation],
-        "classifier-threshold": 0.0 if emission.meaning.exclusive else emission.threshold,
     }
+    if deployment.features:
+        properties |= {"output-tensor-meta": 1, "output-blob-names": ";".join(deployment.features)}
+    else:
+        properties["classifier-threshold"] = 0.0 if emission.meaning.exclusive else emission.threshold
     if emission.labels:
         properties["labelfile-path"] = LABELS.rpartition("/")[2]
     lines = [*(f"# {line}".rstrip() for line in _heading(deployment)), "", "[property]"]
@@ -81,24 +84,33 @@ def _config(deployment: Deployment) -> str:
 
 def _heading(deployment: Deployment) -> list[str]:
     emission, own = deployment.emission, deployment.nvinfer_normalises
-    graph = deployment.graph if own else CLASSIFIER
+    graph = deployment.graph if own else deployment.copy
+    what = "for features" if deployment.features else "as a classifier"
     flags = " ".join(f"--{flag.lower()}" for flag in recipes.recipe((8, 5), emission.target.precision).flags)
     height, width = deployment.shape[2:]
     return [
-        f"{deployment.title} as a classifier of whole frames, for DeepStream's nvinfer. NOT RUN on a device.",
+        f"{deployment.title} {what} of whole frames, for DeepStream's nvinfer. NOT RUN on a device.",
         "",
         "1. Build its engine where it will run, in the bundle's folder (JetPack has trtexec in",
         "   /usr/src/tensorrt/bin). TensorRT 8.5 to 10.16 take this line; DeepStream 9.2 has 10.16.",
         f"   trtexec --onnx={graph} {flags} {_shapes(deployment)}--saveEngine={_ENGINE}",
-        *_run(deployment.batch),
+        *(_features(deployment) if deployment.features else _run(deployment.batch)),
         "",
         "There is no onnx-file line: nvinfer builds INT8 from a calibration file only, so it could not build",
         "this network, and an engine of another TensorRT is to be an error.",
         "",
         *_how_pixels_come(deployment),
         f"nvinfer stretches the whole frame to {width}x{height}. What the network was trained to see of it,",
-        "run.sh cuts out before; and neither antialiases as the training did. Look at the accuracy there.",
-        *_answer(deployment),
+        f"{'must be cut' if deployment.features else 'run.sh cuts'} out before; and neither antialiases as "
+        "the training did. Look at the accuracy there.",
+        *([] if deployment.features else _answer(deployment)),
+    ]
+
+
+def _features(deployment: Deployment) -> list[str]:
+    return [
+        "2. Read the outputs from the frames' NvDsInferTensorMeta (output-tensor-meta=1), channels first:",
+        *(f"   {name} [{', '.join(map(str, dims))}]" for name, dims in deployment.features.items()),
     ]
 
 
@@ -137,13 +149,13 @@ def _how_pixels_come(deployment: Deployment) -> list[str]:
     emission = deployment.emission
     if deployment.nvinfer_normalises:
         return ["net-scale-factor and offsets are the network's own normalisation, (pixel - mean) / std.", ""]
-    reasons, end = [], emission.meaning.activation
+    reasons, end = [], emission.meaning.activation or "the features"
     std = emission.preprocess.std
     if emission.target.input != "float32":
         reasons.append(f"takes {emission.target.input}, and nvinfer writes float32")
     elif len(set(std)) > 1:
         reasons.append(f"wants std {' '.join(f'{s:g}' for s in std)}, and nvinfer has one net-scale-factor")
-    if not emission.softmax:
+    if not (emission.softmax or deployment.features):
         reasons.append("ends in logits, and nvinfer's classifier reads probabilities")
     return [
         f"The graph is not {deployment.graph}, because that one",

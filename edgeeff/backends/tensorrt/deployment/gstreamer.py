@@ -83,6 +83,8 @@ def files(deployment: Deployment) -> dict[str, str]:
     preprocess, batch = deployment.emission.preprocess, deployment.batch
     if deployment.shape[1] not in NVINFER_CHANNELS or (batch.size > 1 and not batch.dynamic):
         return {}
+    if deployment.features:  # which no element draws into a picture
+        return {}
     height, width = deployment.shape[2:]
     common = gcd(width, height)
     shape = "squashed" if preprocess.squash else f"in the ratio {width // common}:{height // common}"

@@ -81,6 +81,14 @@ def _input(deployment: Deployment) -> list[str]:
 def _config(deployment: Deployment, platform: str, kind: str, heading: list[str]) -> str:
     batch = deployment.batch
     labels = '    label_filename: "labels.txt"\n' if deployment.emission.labels else ""
+    outputs = ",\n".join(
+        f"""  {{
+    name: {_quoted(name)}
+    data_type: TYPE_FP32
+    dims: [ {_dims(batch, dims)} ]
+{labels}  }}"""
+        for name, dims in deployment.outputs.items()
+    )
     return (
         "".join(f"# {line}".rstrip() + "\n" for line in heading)
         + f"""
@@ -95,11 +103,7 @@ input [
   }}
 ]
 output [
-  {{
-    name: {_quoted(deployment.output_name)}
-    data_type: TYPE_FP32
-    dims: [ {_dims(batch, (deployment.classes,))} ]
-{labels}  }}
+{outputs}
 ]
 instance_group [
   {{
