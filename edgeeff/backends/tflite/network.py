@@ -250,8 +250,9 @@ class Network:
     def dequantize(self, tensor: Tensor, name: str | None = None) -> Tensor:
         """The same tensor in float32."""
         name = name or f"{tensor.name}/float"
-        if name in self.tensors:
-            return self.tensors[name]
+        found = self.tensors.get(name)
+        if found is not None and found.type == "float32":
+            return found
         target = self.tensor(name, tensor.shape, "float32")
         return self.add("DEQUANTIZE", [tensor], target, Options("DequantizeOptions"))
 
