@@ -26,7 +26,8 @@ from edgeeff.metrics import Proportion, json_number
 from edgeeff.preprocess import CHANNELS
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
-from edgeeff.tasks import Fidelity, Outputs, Scores
+from edgeeff.tasks import Fidelity, Outputs, Scorer, Scores
+from edgeeff.tasks._retrieval import RetrievalScorer
 from edgeeff.tasks.classification import PRIMARY as TOP_1
 from edgeeff.watched import Watched
 
@@ -38,12 +39,14 @@ class ReferenceScores:
     Args:
         name: The reference's.
         agreement: Decisions that are the same: the class of an image; where labels do not exclude each
-            other, whether a label is there, for each image and label. None where the task decides nothing.
+            other, whether a label is there, for each image and label; of embeddings the nearest other image.
+            None where the task decides nothing.
         sqnr: Pooled over all values, dB; of several outputs the lowest.
         sqnr_centred: The same without each image's mean logit, dB ("cdB").
         scores: Those of the reference itself, where there are labels: what quantisation started from.
         warnings: An agreement under 95 %, an SQNR under 15 dB, logits that are not numbers.
         outputs: The SQNR of each output, by name, dB.
+        cosines: The mean cosine of each embedding, by name.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ReferenceScores:
     scores: Scores | None
     warnings: tuple[str, ...]
     outputs: Mapping[str, float] = field(default_factory=dict)
+    cosines: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -60,6 +64,7 @@ class ReferenceScores:
             "name": self.name,
             "agreement": self.agreement.to_json() if self.agreement else None,
             "outputs": {name: {"sqnr_db": json_number(level)} for name, level in self.outputs.items()},
+            **({"cosines": dict(self.cosines)} if self.cosines else {}),
             "sqnr_db": json_number(self.sqnr),
             "sqnr_centred_db": json_number(self.sqnr_centred),
             "scores": self.scores.to_json() if self.scores else None,
@@ -215,17 +220,19 @@ def evaluate(
 
     scores = meaning.scorer(bundle.manifest.classes, bundle.name)
     float_scores = meaning.scorer(bundle.manifest.classes, floating.name) if floating else None
+    ranks = isinstance(scores, RetrievalScorer)  # which neighbours are the nearest, no label says
     fidelity = Fidelity()
     done = 0
     for pixels, numbers in images.batches(preprocess, _at_a_time(bundle, floating)):
         found = session.infer(pixels)
-        if known is not None:
-            scores.update(found, known[numbers])
+        here = np.full(len(numbers), -1, np.int64) if known is None else known[numbers]
+        if known is not None or ranks:
+            scores.update(found, here)
         if float_session is not None and floating is not None:
             expected = _as_named(floating, float_session.infer(pixels), bundle, found)
             fidelity += meaning.fidelity(expected, found)
-            if known is not None and float_scores is not None:
-                float_scores.update(expected, known[numbers])
+            if float_scores is not None and (known is not None or ranks):
+                float_scores.update(expected, here)
         done += len(pixels)
         if progress is not None:
             progress(done + len(images.bad), len(images))
@@ -245,9 +252,7 @@ def evaluate(
         classes=bundle.manifest.classes,
         skipped=dict(images.bad),
         scores=judged,
-        reference=None
-        if floating is None
-        else _against(floating.name, fidelity, float_scores.scores() if float_scores else None),
+        reference=None if floating is None else _against(floating.name, fidelity, scores, float_scores),
         via=ran,
         metric=tasks.room(bundle.manifest.task).PRIMARY,
         notes=(*images.notes, *looked.lines),
@@ -309,15 +314,19 @@ def _size(bundle: Bundle) -> str:
     return f"{height}×{width} {CHANNELS[preprocess.channels]}"
 
 
-def _against(name: str, fidelity: Fidelity, scores: Scores | None) -> ReferenceScores:
+def _against(name: str, fidelity: Fidelity, scorer: Scorer, reference: Scorer | None) -> ReferenceScores:
+    agreement = fidelity.agreement
+    if isinstance(scorer, RetrievalScorer) and isinstance(reference, RetrievalScorer):
+        agreement = scorer.agreement(reference)
     return ReferenceScores(
         name=name,
-        agreement=fidelity.agreement,
+        agreement=agreement,
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,
-        scores=scores,
+        scores=reference.scores() if reference else None,
         warnings=fidelity_warnings(fidelity),
         outputs=fidelity.outputs,
+        cosines=fidelity.cosines,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from edgeeff.bundle import Manifest
 from edgeeff.errors import LabelsError
 from edgeeff.harness import multilabel
 from edgeeff.images import ImageSet
-from edgeeff.tasks import Truth
+from edgeeff.images.classes import refuse_splits
+from edgeeff.tasks import EMBEDDING, Truth
 
 #: The images with their classes by the network's numbers, and what is known of each; None where nothing is.
 Known = tuple[ImageSet, Truth | None]
@@ -53,5 +55,22 @@ def _labels(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
     return images, multilabel.truth(images, manifest)
 
 
+def _identity(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
+    """Any number for each name: the network knows no classes. Feature maps have none to be compared by."""
+    if not any(output.meaning == EMBEDDING for output in manifest.outputs):
+        bear = labels is not None or images.labels is not None or images.labelling.names
+        left = ("labels of the images are not looked at: the bundle puts out no embedding",) if bear else ()
+        return replace(images, warnings=(*images.warnings, *left)), None
+    if labels is not None or not images.labelling.names:
+        return (images, images.labels) if labels is None else _classes(images, labels, manifest)
+    refuse_splits(images.labelling.names)
+    named = images.classes_named(images.labelling.names)
+    return named, named.labels
+
+
 #: By the ``TRUTH`` of a task.
-_KINDS: Mapping[str, Callable[[ImageSet, Any, Manifest], Known]] = {"class": _classes, "labels": _labels}
+_KINDS: Mapping[str, Callable[[ImageSet, Any, Manifest], Known]] = {
+    "class": _classes,
+    "labels": _labels,
+    "identity": _identity,
+}

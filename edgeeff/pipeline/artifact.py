@@ -193,6 +193,7 @@ def scratch(
     model, identity = onnx.load_model_from_string(graph), drafting.calibration.network.source.identity
     written_from = Emission(
         *(folder.name, target, drafting.calibration.preprocess, placeholders(identity.classes)),
+        task=drafting.meaning.task,
         outputs=outputs_of(model, drafting.meaning.task),
     )
     said = manifest(

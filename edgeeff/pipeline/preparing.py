@@ -75,7 +75,7 @@ def name_classes(request: BuildRequest, identity: Identity, context: Context) ->
     if negative and own:
         context.progress.tell(f"labels   the logit is {own[0]!r}, the second of two; without it {negative!r}")
     names = resolve_labels(own, identity.labels, identity.classes, said)
-    if not are_known(names):
+    if identity.classes and not are_known(names):
         context.progress.tell(no_labels_line(identity.classes))
     context.warn_all(label_warnings(names))
     return Classes(names, negative)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,9 @@ from edgeeff.pipeline.held_out import Known
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting, is_raw
 from edgeeff.preprocess import Pixels
-from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge
+from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge_outputs
 from edgeeff.target import Target
-from edgeeff.tasks import only
+from edgeeff.tasks import Outputs, joined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ class Trial:
             OptionError: The images are too few to judge by.
             VerificationError: The budget cannot be met.
         """
-        from edgeeff.graph.execute import execute, prepare
+        from edgeeff.graph.execute import outputs_of, prepare
         from edgeeff.quantization import precision
         from edgeeff.quantization.search import Search
 
@@ -65,17 +65,17 @@ class Trial:
         order = precision.candidates(draft)
         program = prepare(draft.model)
         progress.stage("searching the layers that must stay float", total=len(self.images))
-        float_logits = np.concatenate([execute(program, x).numpy() for x in self._inputs()])
+        of_float = joined(_arrays(outputs_of(program, x)) for x in self._inputs())
         shares = precision.multiply_adds(draft.model)
 
         def look(layers: tuple[str, ...]) -> Judged:
             progress.stage(f"searching: {len(layers)} layers in float", total=len(self.images))
             plan = precision.kept(draft, layers)
-            logits = [precision.simulated(program, plan, x)["logits"].numpy() for x in self._inputs()]
-            return judge(float_logits, np.concatenate(logits), *self._known)
+            found = joined(_arrays(precision.simulated(program, plan, x)) for x in self._inputs())
+            return judge_outputs(of_float, found, *self._known)
 
         def confirm(layers: tuple[str, ...]) -> Judged:
-            return judge(float_logits, self._computed(layers), *self._known)
+            return judge_outputs(of_float, self._computed(layers), *self._known)
 
         def cost(layers: tuple[str, ...]) -> Cost:
             proxy = Cost(
@@ -109,12 +109,11 @@ class Trial:
             yield torch.from_numpy(prepare(batch))
             self.drafting.context.progress.advance(len(batch))
 
-    def _computed(self, layers: tuple[str, ...]) -> npt.NDArray[np.float32]:
-        """The logits of the Q/DQ graph with these layers in float, by onnxruntime."""
+    def _computed(self, layers: tuple[str, ...]) -> Outputs:
+        """The outputs of the Q/DQ graph with these layers in float, by onnxruntime."""
         graph, _ = self.drafting.quantised(self.target, self.named | frozenset(layers))
         preprocess, raw = self.drafting.calibration.preprocess, is_raw(self.target)
-        found = [only(reference.infer(graph, preprocess, [batch], raw=raw)) for batch in self._batches()]
-        return np.concatenate(found)
+        return joined(reference.infer(graph, preprocess, [batch], raw=raw) for batch in self._batches())
 
     def _measured(self, layers: tuple[str, ...]) -> Cost | None:
         """Latency against the build with none of them in float, interleaved; None where it cannot run."""
@@ -131,3 +130,7 @@ class Trial:
             return None
         between = (ratio.interval.low - 1, ratio.interval.high - 1) if ratio.interval else None
         return Cost(ratio.value - 1, "measured here", between)
+
+
+def _arrays(outputs: Mapping[str, Tensor]) -> Outputs:
+    return {name: value.numpy() for name, value in outputs.items()}

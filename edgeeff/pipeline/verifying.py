@@ -20,7 +20,7 @@ from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub
 from edgeeff.pipeline.stages.reference import Reference
-from edgeeff.quantization.budget import Budget, Choice, judge
+from edgeeff.quantization.budget import Budget, Choice, judge_outputs
 from edgeeff.tasks import Outputs, joined, only
 
 #: Raised when a bundle that stands is to be verified anew.
@@ -155,7 +155,7 @@ class Verifying:
     def _held(self, budget: Budget, choice: Choice, shown: Outputs | None, bundle: Bundle) -> dict[str, Any]:
         """The finished bundle against its budget, for the report."""
         assert shown is not None, "a budget is of an int8 target, which has a hub graph"
-        judged = judge(only(self.expected.outputs), only(shown), *self.expected.known)
+        judged = judge_outputs(self.expected.outputs, shown, *self.expected.known)
         warnings = mixed.hold(budget, choice, judged, bundle.name)
         self.drafting.context.warn_all(warnings, about=bundle.name)
         return {**choice.to_json(), "verified": judged.to_json()}

@@ -26,6 +26,7 @@ class Fidelity:
             exactly one class. Empty where the task has no such thing.
         agreeing: Decisions that are the same, as the task means it.
         decisions: All of them; 0 where the task decides nothing.
+        cosine: Of each embedding the sum over the images of its cosine to the reference's.
     """
 
     images: int = 0
@@ -33,6 +34,7 @@ class Fidelity:
     centred: Mapping[str, Noise] = field(default_factory=dict)
     agreeing: int = 0
     decisions: int = 0
+    cosine: Mapping[str, float] = field(default_factory=dict)
 
     def __add__(self, other: Fidelity) -> Fidelity:
         return Fidelity(
@@ -41,6 +43,10 @@ class Fidelity:
             _added(self.centred, other.centred),
             self.agreeing + other.agreeing,
             self.decisions + other.decisions,
+            {
+                name: self.cosine.get(name, 0.0) + other.cosine.get(name, 0.0)
+                for name in {**self.cosine, **other.cosine}
+            },
         )
 
     @property
@@ -52,6 +58,11 @@ class Fidelity:
     def outputs(self) -> dict[str, float]:
         """The SQNR of each output, dB."""
         return {name: noise.sqnr for name, noise in self.noise.items()}
+
+    @property
+    def cosines(self) -> dict[str, float]:
+        """The mean cosine of each embedding to the reference's, −1…1."""
+        return {name: total / max(self.images, 1) for name, total in self.cosine.items()}
 
     @property
     def sqnr(self) -> float:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NoReturn
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import numpy as np
 
 from edgeeff.errors import OptionError
-from edgeeff.tasks import EMBEDDING, FEATURES, Array, Fidelity, Output, Outputs, Probabilities, compared
+from edgeeff.tasks import (
+    EMBEDDING,
+    FEATURES,
+    Array,
+    Fidelity,
+    Meaning,
+    Naming,
+    Output,
+    Outputs,
+    Prediction,
+    Probabilities,
+    compared,
+)
+from edgeeff.tasks._retrieval import RetrievalScorer, units
 
 NAME = "features"
 SUMMARY = "features of the network under a head: maps by stride, or an embedding"
 ACTIVATION = ""
 EXCLUSIVE = False
 DECIDES = False
+TRUTH = "identity"
+PRIMARY = "recall_1"
 
 
 def outputs(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Output, ...]:
@@ -32,9 +50,35 @@ def outputs(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Output, ...]:
 
 
 def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
-    """Output by output; there is nothing to agree on."""
+    """Output by output; embeddings by their cosine too. There is nothing to agree on."""
     del cut
-    return compared(reference, test)
+    vectors = [name for name, values in reference.items() if values.ndim == 2]
+    cosines = {name: float((units(reference[name]) * units(test[name])).sum()) for name in vectors}
+    return replace(compared(reference, test), cosine=cosines)
+
+
+def scorer(meaning: Meaning, classes: int, name: str) -> RetrievalScorer:
+    """Recall and mean average precision of the nearest images, by the embedding."""
+    del meaning, classes, name
+    return RetrievalScorer()
+
+
+def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:
+    """The outputs of each image, as they are."""
+    del meaning, naming
+    count = len(next(iter(outputs.values())))
+    return [Prediction({name: values[i] for name, values in outputs.items()}) for i in range(count)]
+
+
+def to_json(prediction: Prediction, meaning: Meaning) -> dict[str, Any]:
+    """Each output's shape and length; of an embedding also its values."""
+    del meaning
+    found: dict[str, Any] = {}
+    for name, values in prediction.outputs.items():
+        found[name] = {"shape": list(values.shape), "norm": round(float(np.linalg.norm(values)), 6)}
+        if values.ndim == 1:
+            found[name]["values"] = [float(f"{value:.6g}") for value in values]
+    return {"task": NAME, "outputs": found}
 
 
 def probabilities(logits: Array) -> Probabilities:

@@ -6,17 +6,16 @@ one class is what the images say, by folders, lists or numbers: the network know
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.images import ImageSet
-from edgeeff.images.classes import refuse_splits
-from edgeeff.metrics import Array, Proportion, json_number
+from edgeeff.metrics import Proportion, json_number
 
+Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 #: So many of the nearest images are looked at.
 RANKS = (1, 5, 10)
@@ -40,6 +39,23 @@ class RetrievalScores:
     images: int
     classes: int
 
+    @property
+    def primary(self) -> float:
+        """Recall at 1."""
+        return self.recall[0].value
+
+    def cells(self) -> dict[str, float | Proportion | None]:
+        """For a table."""
+        first, *_, last = zip(RANKS, self.recall, strict=True)
+        return {f"recall@{rank}": found for rank, found in (first, last)} | {
+            "mAP": self.mean_average_precision
+        }
+
+    def doubts(self, name: str, classes: int) -> list[str]:
+        """None: chance has no one figure here."""
+        del name, classes
+        return []
+
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         shares = {f"recall_{rank}": found.to_json() for rank, found in zip(RANKS, self.recall, strict=True)}
@@ -51,30 +67,50 @@ class RetrievalScores:
         }
 
 
-class RetrievalAccumulator:
-    """Batch by batch; it holds the embeddings of all images, since each is compared with all others."""
+class RetrievalScorer:
+    """Batch by batch; it holds the embeddings of all images, since each is compared with all others.
+
+    Of several embeddings the first is compared; feature maps are not.
+    """
 
     def __init__(self) -> None:
         self._vectors: list[Array] = []
         self._classes: list[Numbers] = []
 
-    def update(self, vectors: Array, classes: Numbers) -> None:
-        """Add a batch: embeddings [N, C], and the class of each image, −1 where it is not known."""
-        self._vectors.append(units(vectors))
-        self._classes.append(classes)
+    def update(self, outputs: Mapping[str, Array], truth: Numbers) -> None:
+        """Add a batch: outputs [N, …] each, and the class of each image, −1 where it is not known."""
+        vectors = next((values for values in outputs.values() if values.ndim == 2), None)
+        if vectors is not None:
+            self._vectors.append(units(vectors))
+            self._classes.append(truth)
 
-    def nearest(self) -> Numbers:
-        """The number of the image that lies nearest to each, [N]; none where there are fewer than two."""
-        vectors = np.concatenate(self._vectors) if self._vectors else np.zeros((0, 1), np.float32)
-        if len(vectors) < 2:
-            return np.zeros(0, np.int64)
-        return np.concatenate([rows.argmax(1) for _, rows in _cosines(vectors)])
+    def state(self) -> dict[str, Array]:
+        """The embeddings and classes of all images."""
+        if not self._vectors:
+            return {}
+        return {"vectors": np.concatenate(self._vectors), "classes": np.concatenate(self._classes)}
+
+    def add(self, state: Mapping[str, Array]) -> None:
+        """Add what another one had seen."""
+        if state:
+            self._vectors.append(state["vectors"])
+            self._classes.append(state["classes"])
+
+    def agreement(self, other: RetrievalScorer) -> Proportion | None:
+        """Images whose nearest neighbour is the same by the other's embeddings of the same images."""
+        own, theirs = self.state(), other.state()
+        if not own or not theirs or len(own["vectors"]) < 2:
+            return None
+        same = nearest(own["vectors"]) == nearest(theirs["vectors"])
+        return Proportion(int(same.sum()), len(same))
 
     def scores(self) -> RetrievalScores | None:
         """Those of all batches; None where no two images are of one class, or all are."""
-        classes = np.concatenate(self._classes) if self._classes else np.zeros(0, np.int64)
-        known = classes >= 0
-        vectors, classes = np.concatenate(self._vectors or [np.zeros((0, 1))])[known], classes[known]
+        state = self.state()
+        if not state:
+            return None
+        known = state["classes"] >= 0
+        vectors, classes = state["vectors"][known], state["classes"][known]
         names, which, counts = np.unique(classes, return_inverse=True, return_counts=True)
         asks = counts[which] > 1
         if len(names) < 2 or not asks.any():
@@ -104,22 +140,9 @@ def units(vectors: Array) -> Array:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def agreement(reference: Numbers, test: Numbers) -> Proportion:
-    """Images whose nearest neighbour is the same in both."""
-    return Proportion(int((reference == test).sum()), len(reference))
-
-
-def truth(images: ImageSet) -> Numbers | None:
-    """The class of each image, −1 where unknown: any number for each name; None where nothing is known.
-
-    Raises:
-        LabelsError: The names are those of splits (train, val), and no classes.
-    """
-    names = images.labelling.names
-    if not names:
-        return images.labels
-    refuse_splits(names)
-    return images.classes_named(names).labels
+def nearest(vectors: Array) -> Numbers:
+    """The number of the vector that lies nearest to each of [N, C] vectors of length 1, N at least 2."""
+    return np.concatenate([rows.argmax(1) for _, rows in _cosines(vectors)])
 
 
 def _cosines(vectors: Array) -> Iterator[tuple[int, Array]]:
