@@ -21,7 +21,7 @@ from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub
 from edgeeff.pipeline.stages.reference import Reference
 from edgeeff.quantization.budget import Budget, Choice, judge_outputs
-from edgeeff.tasks import Outputs, joined, only
+from edgeeff.tasks import Outputs, joined
 
 #: Raised when a bundle that stands is to be verified anew.
 VERSION = 1
