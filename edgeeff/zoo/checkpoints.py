@@ -71,8 +71,7 @@ class Checkpoint:
         """The network in eval mode, for images of ``size`` (height, width) or its origin's."""
         size = size or self.origin.preprocess.size
         conventions = conventions or self.origin.conventions
-        bare = [taps.bare(tap) for tap in self.taps]
-        return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations, bare)
+        return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations, self.taps)
 
 
 def read(path: Path | None, model: str | None = None, chosen: Chosen | None = None) -> Checkpoint:
@@ -96,7 +95,7 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         taps.refuse_unknown(chosen.taps, catalog.get(model) if model else None)
     file = formats.read(path)
     accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
-    tapped = tuple(map(taps.bare, chosen.taps)) if chosen else ()
+    tapped = chosen.taps if chosen else ()
     spec = catalog.get(model) if model else fitting.which(file.tensors, accounted, path, tapped)
     fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)
     classes = 0 if tapped else fitted.tensors["classifier.weight"].shape[0]

@@ -15,9 +15,6 @@ from edgeeff.tasks import EMBEDDING
 from edgeeff.zoo.architecture import TAP_STRIDES
 from edgeeff.zoo.spec import ModelSpec
 
-#: How a tap says that its vector is divided by its length.
-NORMALISED = ":l2"
-
 
 @dataclass(frozen=True)
 class Tapped:
@@ -50,29 +47,21 @@ def read(taps: str | Sequence[str | int]) -> tuple[str, ...]:
             "--taps names nothing" if not any(found) else f"--taps {','.join(found)} has an empty place",
             mend="name strides, embedding, or both: --taps 8,16,32,embedding; of an ONNX file its tensors",
         )
-    named = [bare(tap) for tap in found]
-    if twice := next((tap for tap in named if named.count(tap) > 1), None):
+    if twice := next((tap for tap in found if found.count(tap) > 1), None):
         raise OptionError(f"--taps names {twice} twice", mend="name each once")
     return found
 
 
 def name(tap: str) -> str:
     """The output of a network's tap: ``features_8``, ``embedding``."""
-    tap = bare(tap)
     return tap if tap == EMBEDDING else f"features_{tap}"
-
-
-def bare(tap: str) -> str:
-    """A tap without what is done to its vector."""
-    return tap.removesuffix(NORMALISED)
 
 
 def refuse_unknown(taps: Sequence[str], spec: ModelSpec | None) -> None:
     """Refuse taps that a network of the zoo does not have; None: it is not known yet which one it is.
 
     Raises:
-        OptionError: One is no stride of it and not ``embedding``, is a map that has no length, or none is
-            named.
+        OptionError: One is no stride of it and not ``embedding``, or none is named.
     """
     strides = list(map(str, TAP_STRIDES if spec is None else spec.architecture.taps()))
     whose = "an EfficientNet" if spec is None else spec.name
@@ -80,10 +69,5 @@ def refuse_unknown(taps: Sequence[str], spec: ModelSpec | None) -> None:
     if not taps:
         raise OptionError("--task features without --taps", mend=f"say which: {known}")
     for tap in taps:
-        if bare(tap) not in (*strides, EMBEDDING):
-            raise OptionError(f"--taps: {whose} has no tap {bare(tap)!r}", mend=known)
-        if bare(tap) != tap and bare(tap) != EMBEDDING:
-            raise OptionError(
-                f"--taps {tap}: a map of features is not divided by its length",
-                mend=f"only {EMBEDDING}{NORMALISED} is; write {bare(tap)}",
-            )
+        if tap not in (*strides, EMBEDDING):
+            raise OptionError(f"--taps: {whose} has no tap {tap!r}", mend=known)
