@@ -55,8 +55,8 @@ def test_every_output_is_named_and_verified_for_itself(built):
         assert {o.name: o.shape for o in manifest.outputs} == SHAPES
         assert list(SHAPES) == [o.name for o in manifest.outputs]
         found = one.verification
-        assert found["outputs"].keys() == SHAPES.keys() and found["agreement"] is None
-        assert found["sqnr_db"] == min(level["sqnr_db"] for level in found["outputs"].values())
+        assert found.outputs.keys() == SHAPES.keys() and found.agreement is None
+        assert found.sqnr == min(level for level, _ in found.outputs.values())
         report = json.loads((one.bundle.folder / "measured/verification.json").read_text())
         assert report["golden"]["status"] == "ok" and report["golden"]["outputs"].keys() == SHAPES.keys()
 
@@ -128,7 +128,7 @@ def test_a_budget_speaks_of_the_worst_output(inputs, tmp_path):
         targets=["cpu-int8"], taps="8,16", min_sqnr=30, output=tmp_path, golden=0, **inputs
     )
     report = json.loads((one.bundle.folder / "measured/verification.json").read_text())
-    levels = [level["sqnr_db"] for level in one.verification["outputs"].values()]
+    levels = [level for level, _ in one.verification.outputs.values()]
     assert report["budget"]["verified"]["sqnr"] == pytest.approx(min(levels), abs=0.1)
     assert report["budget"]["layers"] and min(levels) > 28
 

@@ -113,8 +113,13 @@ def _near(found: dict[str, Any]) -> str:
     """How near an artifact is to the float graph; of several outputs each one."""
     if found["agreement"]:
         return f"{tables.decibels(found['sqnr_db'])} and {tables.agreed(found)} agreement with float"
-    each = found.get("outputs") or {}
-    shown = ", ".join(f"{name} {tables.decibels(one['sqnr_db'])}" for name, one in each.items())
+    each = found.get("outputs")
+    levels = each.items() if isinstance(each, dict) else ()  # nothing seals a report
+    shown = ", ".join(
+        f"{name} {tables.decibels(one['sqnr_db'])}"
+        for name, one in levels
+        if isinstance(one, dict) and isinstance(one.get("sqnr_db"), (int, float, str))
+    )
     return f"{shown or tables.decibels(found['sqnr_db'])} from float"
 
 
