@@ -27,6 +27,7 @@ from edgeeff.errors import EdgeeffError, PluginError
 Kind = Literal["runtimes", "targets", "boards", "schemes", "steps", "tasks", "namings"]
 Thing = TypeVar("Thing")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,24 @@ def _entry_points(places: tuple[str, ...]) -> tuple[Plugin, ...]:
             continue
         if "edgeeff." not in text:
             continue
-        name = distribution.metadata["Name"] or "a distribution without a name"
+        name, version = _called(distribution)
         key = re.sub(r"[-_.]+", "-", name).lower()
-        found.setdefault(key, _read(text, name, distribution.version or "?"))  # the first on the path counts
+        found.setdefault(key, _read(text, name, version))  # the first on the path counts
     every = [plugin for plugins in found.values() for plugin in plugins]
     return tuple(sorted(every, key=lambda p: (p.kind, p.name, p.distribution)))
+
+
+def _called(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Name and version, as a manifest can have them: a damaged distribution may say anything, or nothing."""
+    try:
+        told = distribution.metadata
+        name, version = (str(told[field]) if field in told else "" for field in ("Name", "Version"))
+    except (OSError, ValueError, TypeError, KeyError):
+        name = version = ""
+    return (
+        name if _NAME.fullmatch(name) else "unnamed",
+        version if _VERSION.fullmatch(version) else "unknown",
+    )
 
 
 def _read(text: str, distribution: str, version: str) -> list[Plugin]:

@@ -311,3 +311,12 @@ def test_names_that_steer_a_terminal_are_refused(install):
         t for t in recipe.STEPS.troubles() if isinstance(t.plugin, Plugin) and "\x1b" in t.plugin.name
     )
     assert "letters, digits" in trouble.why and "\x1b" not in trouble.text
+
+
+@pytest.mark.parametrize("content", [None, b"", b"Name: two words\nVersion: 1 2\n", b"\xff\xfe\x00"])
+def test_a_distribution_that_does_not_say_its_name(content, install, tmp_path):
+    install({"data/theirs.toml": TARGET}, targets="x = {package}.data")
+    (told,) = tmp_path.glob("*.dist-info")
+    (told / "METADATA").unlink() if content is None else (told / "METADATA").write_bytes(content)
+    plugin = TARGETS.plugin("theirs")
+    assert plugin is not None and plugin.origin == "unnamed unknown"
