@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeeff.batch import ONE
 from edgeeff.cli import console, tables
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.preprocess import CHANNELS
@@ -131,6 +132,7 @@ def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, che
         ("origin", manifest.origin or "not said"),
         ("target", f"{manifest.target} ({manifest.runtime}, {manifest.precision}, {manifest.input} input)"),
         ("outputs", _outputs(manifest)),
+        *([] if manifest.batch == ONE else [("batch", f"{manifest.batch} images in a run")]),
         ("size", _size(bundle)),
         ("mean, std", _normalisation(manifest.preprocess)),
         ("resize", f"{manifest.preprocess.interpolation}, centre crop {manifest.preprocess.crop:.3f}"),

@@ -9,7 +9,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from edgeeff.cli import application, tables
+from edgeeff.harness import machine
 from edgeeff.harness.accuracy import AccuracyReport, ReferenceScores
+from edgeeff.harness.latency import Entry, LatencyReport, summarise
+from edgeeff.harness.launch import Samples
+from edgeeff.harness.record import record
 from edgeeff.metrics import MacroScores, Proportion
 from edgeeff.tasks.classification import LabelScores
 
@@ -58,5 +62,33 @@ def test_accuracy_is_not_cut():
         "27.3",
         "0.882",
         "model.qdq.onnx",
+    ):
+        assert whole in words
+
+
+def test_times_of_a_run_and_of_an_image_are_not_cut():
+    launches = [
+        Samples([1_234_560_000] * 3, [1_111_120_000] * 3),
+        Samples([1_244_560_000] * 3, [1_131_120_000] * 3),
+    ]
+    entries = (
+        Entry("b0-cpu-int8", "openvino", "int8", {}, summarise(launches, 2), None),
+        Entry("b0-mobile-int8", "tflite", "int8", {}, summarise(launches, 2, 128), None),
+        Entry("b0-jetson-int8", "tensorrt", "int8", {}, None, "no engine here"),
+    )
+    report = LatencyReport(entries, "b0-cpu-int8", 2, 1.0, 1, 0, machine.describe(), record("latency", []))
+    screen = Console(width=80, record=True, markup=False)
+    screen.print(tables.latency_table(report))
+    words = screen.export_text().split()
+    for whole in (
+        "b0-cpu-int8",
+        "b0-mobile-int8",
+        "b0-jetson-int8",
+        "128",
+        "1239.56",
+        "1244.56",
+        "9.68",
+        "8.76",
+        "0.008",
     ):
         assert whole in words
