@@ -125,7 +125,6 @@ def test_a_request_is_data():
         "size": np.array([96, 128]),
         "mean": np.float32(127),
         "std": np.ones(3),
-        "softmax": np.bool_(True),
     }
     other = {"labels": np.array(["a", "b"]), "targets": dict.fromkeys(["cpu-int8"]), "count": np.int64(3)}
     found = BuildRequest.of(

@@ -70,7 +70,8 @@ def test_options_that_make_no_sense(arguments, says, refused_build):
 )
 def test_a_command_line_that_does_not_parse(arguments, edgeeff, tmp_path):
     result = edgeeff(*arguments, cwd=tmp_path)
-    assert result.status == 2 and "Error" in result.err and "Traceback" not in result.err
+    assert result.status == 2 and "Traceback" not in result.err
+    assert result.err.count("error: ") == 1 and "--help` lists" in result.err
     assert not list(tmp_path.iterdir())
 
 
