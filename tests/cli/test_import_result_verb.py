@@ -14,7 +14,7 @@ from edgeeff.backends.tensorrt import results
 from edgeeff.backends.tensorrt.device.onboard import sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult
 from edgeeff.bundle import Bundle, Manifest, write_bundle
-from edgeeff.errors import BundleError, OutputError
+from edgeeff.errors import BundleError, MissingFileError, OutputError
 from edgeeff.preprocess import Preprocess
 
 GRAPHS = {"int8": "model.qdq.onnx", "fp16": "model.float.onnx"}
@@ -203,7 +203,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path, content):
 def test_a_file_too_large_is_refused_unread(tmp_path):
     with (tmp_path / "verify.json").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(BundleError, match="larger than any"):
+    with pytest.raises(MissingFileError, match="is larger than"):
         results.read(tmp_path / "verify.json")
 
 

@@ -30,7 +30,7 @@ def read(path: Path) -> DeviceResult:
     """Read a ``verify.json``.
 
     Raises:
-        MissingFileError: There is no such file, or it cannot be read.
+        MissingFileError: There is no such file, it cannot be read, or it is too large.
         BundleError: It is malformed, or says what cannot be.
     """
     content = regular.read(path, MissingFileError, _LARGEST, "pass the verify.json that verify.py wrote")
