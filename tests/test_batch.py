@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edgeeff import backends
 from edgeeff.batch import LARGEST, Batch, in_runs
 from edgeeff.errors import OptionError
+from edgeeff.target import load_target
 
 
 @pytest.mark.parametrize("value", [1, 4, "4", " 16 ", LARGEST, "dynamic", "dynamic:3", Batch(2, True)])
@@ -49,3 +53,16 @@ def test_images_keep_their_order_through_runs(size, dynamic):
 def test_a_run_that_loses_images_is_no_result():
     with pytest.raises(ValueError, match="of a run of 2 images"):
         in_runs(np.zeros((4, 1)), Batch(2), lambda part: {"logits": np.zeros((1, 3))})
+
+
+def test_a_batch_that_a_runtime_does_not_take_is_refused_before_any_work(monkeypatch):
+    single = replace(backends.runtime("tflite"), batches=("one",))
+    known = {name: backends.runtime(name) for name in backends.runtime_names()} | {"tflite": single}
+    monkeypatch.setattr(backends.RUNTIMES, "get", known.__getitem__)
+    targets = [load_target("cpu-int8"), load_target("mobile-int8")]
+    for batch in (Batch(4), Batch(4, True)):
+        with pytest.raises(OptionError, match="tflite takes no such batch") as refusal:
+            backends.refuse_batch(targets, batch)
+        assert "openvino" in refusal.value.mend and "tflite" not in refusal.value.mend
+        backends.refuse_batch(targets[:1], batch)
+    backends.refuse_batch(targets, Batch())
