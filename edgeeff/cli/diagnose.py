@@ -58,8 +58,7 @@ def command(
     shown = found.worst(None if everything else top)
     console.plain(
         f"{found.model} for {found.target}, --effort {found.effort} ({'; '.join(found.notes)})\n"
-        f"{tables.decibels(found.sqnr)} without the mean, {found.agreeing} of {found.images} held-out images"
-        " classified as in float (simulated)\n"
+        f"{tables.decibels(found.sqnr)} {found.judged} (simulated)\n"
     )
     console.table(_groups(found))
     console.plain("")

@@ -57,7 +57,7 @@ def examine(draft: Draft, inputs: Sequence[Tensor], progress: Progress) -> Diagn
         effort="",
         notes=draft.notes,
         images=len(errors.total),
-        agreeing=int(errors.agreeing.sum()),
+        agreeing=int(errors.agreeing.sum()) if draft.evidence.meaning.decides else None,
         sqnr=decibels(errors.signal.sum(), errors.total.sum()),
         findings=tuple(findings),
         groups=tuple(sorted(found, key=lambda group: -group.share)),

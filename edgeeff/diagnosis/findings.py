@@ -120,7 +120,8 @@ class Diagnosis:
         effort: The recipe's.
         notes: What the recipe's steps did.
         images: Held-out images that were looked at.
-        agreeing: Of those, how many the quantised network gives the class that the float one gives.
+        agreeing: Of those, how many the quantised network gives the class that the float one gives; None of
+            features, which name none.
         sqnr: Centred SQNR of the simulated quantised network, dB.
         findings: In the order of the graph: the tensors, then the layers.
         groups: The largest first.
@@ -136,7 +137,7 @@ class Diagnosis:
     effort: str
     notes: tuple[str, ...]
     images: int
-    agreeing: int
+    agreeing: int | None
     sqnr: float
     findings: tuple[Finding, ...]
     groups: tuple[Group, ...]
@@ -145,6 +146,13 @@ class Diagnosis:
     kernels: str = "NOT RUN: not asked for (--kernels)"
     warnings: tuple[str, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=lambda: dict(DEFINITIONS))
+
+    @property
+    def judged(self) -> str:
+        """What the SQNR is of, for a person."""
+        if self.agreeing is None:
+            return f"on {self.images} held-out images, each output by its power"
+        return f"without the mean, {self.agreeing} of {self.images} held-out images classified as in float"
 
     def worst(self, count: int | None = None) -> list[Finding]:
         """The findings with the largest share of the error, the largest first; None: all."""

@@ -51,8 +51,7 @@ def write(found: Diagnosis) -> str:
     sections = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">--effort {escape(found.effort)}: {escape("; ".join(found.notes))}</p>',
-        f"<p><b>{found.sqnr:.1f} dB</b> without the mean, {found.agreeing} of {found.images} held-out images"
-        " classified as in float, simulated.</p>",
+        f"<p><b>{found.sqnr:.1f} dB</b> {found.judged}, simulated.</p>",
         '<ul class="advice">' + "".join(f"<li>{escape(text)}</li>" for text in found.advice) + "</ul>",
         "<h2>The error along the network</h2>",
         "<figure><figcaption>Of each tensor, in the order of the graph:"
