@@ -58,7 +58,7 @@ def test_a_run_that_loses_images_is_no_result():
 def test_a_batch_that_a_runtime_does_not_take_is_refused_before_any_work(monkeypatch):
     single = replace(backends.runtime("tflite"), batches=("one",))
     known = {name: backends.runtime(name) for name in backends.runtime_names()} | {"tflite": single}
-    monkeypatch.setattr(backends.RUNTIMES, "get", known.__getitem__)
+    monkeypatch.setattr(backends, "runtime", known.__getitem__)
     targets = [load_target("cpu-int8"), load_target("mobile-int8")]
     for batch in (Batch(4), Batch(4, True)):
         with pytest.raises(OptionError, match="tflite takes no such batch") as refusal:

@@ -288,8 +288,8 @@ def refuse_batch(targets: Sequence[Target], batch: Batch) -> None:
     )
     if not others:
         return
-    able = [name for name in runtime_names() if RUNTIMES.get(name).offers("emit")]
-    taking = ", ".join(name for name in able if batch.kind in RUNTIMES.get(name).batches) or "none"
+    able = [name for name in runtime_names() if runtime(name).offers("emit")]
+    taking = ", ".join(name for name in able if batch.kind in runtime(name).batches) or "none"
     raise OptionError(
         f"--batch {batch.to_json()}: {', '.join(others)} takes no such batch",
         mend=f"build those targets with --batch 1; the runtimes that take it are {taking}",
