@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeeff import backends, cli, plugins, tasks
+from edgeeff import backends, cli, tasks
 from edgeeff.cli.build import _board
 from edgeeff.errors import OptionError, PluginError, UnknownTargetError
 from edgeeff.pipeline import plugged
 from edgeeff.pipeline.plugged import Used
-from edgeeff.plugins import Plugin
+from edgeeff.plugins import Plugin, finder, installed
 from edgeeff.quantization import recipe
 from edgeeff.target import TARGETS, load_target, target_names
 from edgeeff.zoo import namings
@@ -300,7 +300,7 @@ def test_lines_that_are_no_entry_points_are_passed_over(install, tmp_path):
     assert "theirs" in target_names()
     (told,) = tmp_path.glob("*.dist-info")
     (told / "entry_points.txt").write_bytes(b"\xff\xfe[edgeeff.targets]\nx = y")
-    for cached in (plugins._entry_points, plugins._accepted):
+    for cached in (installed.all_entry_points, finder._accepted):
         cached.cache_clear()
     assert "theirs" not in target_names()
 
