@@ -18,9 +18,9 @@ def normalised(step: Step, x: View | Array | None, by: View | Array | None) -> V
     """``x`` by its length over the channels, where ``by`` is that length; else None."""
     if not isinstance(x, View) or not isinstance(by, View) or _of(by.value) is not x.value:
         return None
-    along = len(by.shape) in (len(x.shape), 0) and all(
+    along = len(by.shape) == len(x.shape) and all(
         small == 1 or (small, over) == (size, runs)
-        for small, over, size, runs in zip(by.shape, by.axes, x.shape, x.axes, strict=False)
+        for small, over, size, runs in zip(by.shape, by.axes, x.shape, x.axes, strict=True)
     )
     if not along:
         return None
@@ -32,6 +32,8 @@ def normalised(step: Step, x: View | Array | None, by: View | Array | None) -> V
 def _of(value: ir.Value) -> ir.Value | None:
     """What a tensor is the length of, over the channels; None: of nothing."""
     node = value.producer()
+    if node is not None and node.op_type == "Mul" and _is_ones(node.inputs[1]) and node.inputs[0] is not None:
+        node = node.inputs[0].producer()  # brought to the vector's size, as torch writes it
     if node is not None and node.op_type == "Clip":
         low, high = constant(node.inputs[1]), constant(node.inputs[2])
         if low is None or high is None or not 0 <= float(low) <= _TINY or float(high) < 1e30:
@@ -43,6 +45,11 @@ def _of(value: ir.Value) -> ir.Value | None:
     if node.op_type == "ReduceL2" and ints(node, "axes", []) == [CHANNEL]:
         return node.inputs[0]
     return _of_squares(node) if node.op_type == "Sqrt" and node.inputs[0] is not None else None
+
+
+def _is_ones(value: ir.Value | None) -> bool:
+    array = constant(value)
+    return array is not None and bool((array == 1).all())
 
 
 def _of_squares(root: ir.Node) -> ir.Value | None:

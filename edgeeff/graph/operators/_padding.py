@@ -48,7 +48,8 @@ def around(source: Tensor, pads: list[int], builder: Builder, *, value: float = 
     target = builder.tensor(f"{source.name}/padded", shape, source.type, source.quantization)
     amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]])
     operands = [source, builder.integers(f"{target.name}/amounts", amounts)]
-    if not value:
+    lowest = source.quantization is not None and int(source.quantization.zero_point[0]) == -128
+    if not value or (value == float("-inf") and lowest):  # 0 is then the smallest value that there is
         return builder.add("PAD", operands, target, Options("PadOptions"))
     operands.append(filling(source, value, target.name, builder))
     return builder.add("PADV2", operands, target, Options("PadV2Options"))

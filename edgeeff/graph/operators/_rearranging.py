@@ -82,7 +82,7 @@ def sliced(kept: Kept, taken: Sequence[range], builder: Builder) -> None:
     """SLICE, or STRIDED_SLICE, of what is taken of each axis in TFLite's order; of the images always all."""
     starts = [r.start for r in taken]
     if all(r.step == 1 for r in taken):
-        sizes = [-1, *(len(r) for r in taken[1:])]  # −1: to the end
+        sizes = [-1 if builder.any_batch else len(taken[0]), *(len(r) for r in taken[1:])]  # −1: to the end
         parts: dict[str, list[int]] = {"starts": starts, "sizes": sizes}
         code, options = "SLICE", Options("SliceOptions")
     else:

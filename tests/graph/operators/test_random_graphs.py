@@ -248,6 +248,8 @@ def softmax(draw, sheet, x, shape, tensors):
 def length(draw, sheet, x, shape, tensors):
     norm = sheet.node("ReduceL2", x, axes=[1], keepdims=1)
     held = sheet.node("Clip", norm, sheet.constant(1e-12))
+    if draw(st.booleans()):  # as torch writes it
+        held = sheet.node("Expand", held, sheet.integers(1, *shape))
     return sheet.node("Div", x, held), shape
 
 
