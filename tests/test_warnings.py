@@ -154,6 +154,8 @@ ELSEWHERE = {
     "foreign_ends.py warnings": "tests/test_foreign.py",
     "foreign.py _not_compared": "tests/test_warnings_of_verbs.py",
     "pipeline/built.py standing": "tests/test_pipeline.py",
+    "graph/importing/features.py warnings": "tests/graph/importing/test_features.py",
+    "harness/truth.py _identity": "tests/harness/test_retrieval.py",
     "predictor.py Predictor._once": "tests/harness/test_predictor.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",
     "video.py Tally.warnings": "tests/test_video.py",
