@@ -215,7 +215,7 @@ def test_an_npz_that_is_truncated(refused_build, tmp_path):
         ('[[source]]\npath = "x"\npackage = "y"', "either a path or a package"),
         ('[[source]]\npath = "nowhere"', "nowhere"),
         ('[[source]]\npackage = "nowhere.really"', "nowhere.really"),
-        ('[[source]]\npath = "."\nlabel = "("', "source.0: label '(' is no regular expression"),
+        ('[[source]]\npath = "."\nlabel = "("', "source.0: '(' is no regular expression"),
         ('[[source]]\npath = "."\nlabel = "class"', "has no group"),
         ('[[source]]\npath = "."\npattern = ["/etc/*.jpg"]', "a pattern is relative"),
     ],
