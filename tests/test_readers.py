@@ -42,13 +42,13 @@ ALLOWED = {
     "video.py": "PyAV's",
     "bundle.py": "a manifest's bytes, read by regular.py, and typed; sealed files",
     "backends/tensorrt/results.py": "a device's result, read by regular.py, and typed",
-    "pipeline/tuning.py": "a tuning file, read by text.py, and typed",
+    "pipeline/variants.py": "a tuning file, read by text.py, and typed",
     # What this program wrote itself: the cache of the user's machine, and its own processes.
     "cache.py": "entries of the cache",
     "pipeline/stages/stage.py": "the same",
     "pipeline/stages/statistics.py": "the same",
     "pipeline/stages/doubts.py": "the same",
-    "pipeline/mixed.py": "the same",
+    "pipeline/stages/floating.py": "the same",
     "zoo/sources/__init__.py": "the same",
     "calibration/statistics.py": "the same",
     "calibration/selection.py": "the same",
@@ -57,6 +57,7 @@ ALLOWED = {
     "quantization/sensitivity.py": "the same",
     "harness/fresh_process.py": "what a process of ours prints",
     # What is sealed by a bundle's manifest, checked before.
+    "cli/run.py": "Bundle.open",
     "backends/onnxruntime/run.py": "sealed graphs",
     "backends/tensorrt/examine.py": "sealed graphs",
     "backends/tensorrt/builds.py": "sealed graphs",
