@@ -15,6 +15,7 @@ import torch
 from onnx import helper, numpy_helper, parser
 
 from edgeeff.backends.tensorrt.lint import lint
+from edgeeff.errors import CheckpointError
 from edgeeff.graph import importing
 from edgeeff.graph.model import load_graph
 from edgeeff.zoo import formats
@@ -83,6 +84,14 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
 def test_changed_bytes(kind, fuzz, bytes_changed, tmp_path):
     name, content, read = KINDS[kind]
     fuzz(bytes_changed, read, tmp_path / name, content)
+
+
+def test_a_file_that_hangs_its_library(bytes_changed, tmp_path):
+    """libhdf5 walks a damaged heap of strings for ever; nothing but the end of the process stops it."""
+    path = tmp_path / "a.h5"
+    path.write_bytes(bytes_changed(_hdf5(), 1003701))
+    with pytest.raises(CheckpointError, match=r"damaged|corrupt"):
+        formats.read(path)
 
 
 def _grown(body: str, **constants: np.ndarray) -> bytes:

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from edgeeff import unpacking
 from edgeeff.errors import CheckpointError, EdgeeffError, MissingRuntimeError
-from edgeeff.zoo.formats import BRING
+from edgeeff.zoo.formats import BRING, _apart
 
 # The largest EfficientNet in Keras has about 800 layers; a file whose groups hold each other has no end.
 _MOST_OBJECTS, _DEEPEST = 50_000, 24
 # Trained weights hardly compress. What unpacks to more than this many times its size was made to.
 _EXPANSION, _SMALL = 100, 4096
+#: Seconds of CPU time in which a file's groups and attributes are read: those of the largest take one.
+_PATIENCE = 10
 _MEND = "save the weights again, plainly: model.save_weights(FILE) or model.save(FILE)"
 
 
@@ -87,18 +89,38 @@ def opened(source: Path | BytesIO, origin: str, size: int) -> Iterator[Hdf5]:
         raise MissingRuntimeError(
             f"{origin} is an HDF5 file, and h5py is missing", mend="pip install h5py"
         ) from None
+    if not _apart.ends(lambda: _look(h5py, source, origin, size), _PATIENCE):
+        raise CheckpointError(f"{origin} is damaged: HDF5's library hangs or crashes over it", mend=BRING)
     try:
         with h5py.File(source, "r") as file:
-            groups: dict[str, Any] = {"": file}
-            datasets: dict[str, Any] = {}
-            for path, item in _items(h5py, file, origin):
-                (datasets if isinstance(item, h5py.Dataset) else groups)[path] = item
-            _check_sizes(origin, datasets, size)
-            yield Hdf5(origin, groups, datasets)
+            yield _content(h5py, file, origin, size)
     except EdgeeffError:
         raise
     except Exception:  # on damaged bytes h5py raises anything from OSError to RuntimeError
         raise CheckpointError(f"{origin} is truncated or corrupt", mend=BRING) from None
+
+
+def _content(h5py: Any, file: Any, origin: str, size: int) -> Hdf5:
+    """Its groups and datasets, once they were looked at."""
+    groups: dict[str, Any] = {"": file}
+    datasets: dict[str, Any] = {}
+    for path, item in _items(h5py, file, origin):
+        (datasets if isinstance(item, h5py.Dataset) else groups)[path] = item
+    _check_sizes(origin, datasets, size)
+    return Hdf5(origin, groups, datasets)
+
+
+def _look(h5py: Any, source: Path | BytesIO, origin: str, size: int) -> None:
+    """Read all that a file says of itself, and no weights."""
+    with h5py.File(source, "r") as file:
+        content = _content(h5py, file, origin, size)
+        for path, group in content.groups.items():
+            for name in group.attrs:
+                with contextlib.suppress(Exception):
+                    content.attribute(path, name)
+        for dataset in content.datasets.values():
+            with contextlib.suppress(Exception):
+                dataset.attrs.get("dtype")
 
 
 def _items(h5py: Any, group: Any, origin: str) -> Iterator[tuple[str, Any]]:
