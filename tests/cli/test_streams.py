@@ -138,7 +138,7 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         "lint": ["lint", jetson],
         "emit": ["emit", jetson / "model.qdq.onnx", "--target=cpu-int8", f"--output={folder / 'emit'}"],
         "build": ["build", *lite0, f"--output={folder / 'dist'}"],
-        "diagnose": ["diagnose", *lite0, f"--output={folder / 'diagnosis'}"],
+        "diagnose": ["diagnose", *lite0],
         "import-result": ["import-result", folder / "nothing.json"],
     }
 
