@@ -230,7 +230,7 @@ def test_a_bundle_that_is_not_whole_is_refused(bundle, harm):
 def built(bundle: Path, here: hardware.Identity = ORIN, precision: str = "int8") -> Path:
     """What build_engine.py leaves."""
     engine = bundle / engines.engine_name(here, precision)
-    sealed.write(engine, b"an engine")
+    sealed.write_whole(engine, b"an engine")
     onnx = recipes.recipe(recipes.parse_version(here.tensorrt), precision).onnx
     record = {
         **here._asdict(),
@@ -270,12 +270,12 @@ def test_no_link_is_written_through(bundle, tmp_path):
     (outside / "file").write_text("theirs")
     (bundle / "measured").symlink_to(outside)
     with pytest.raises(sealed.RefusedError, match="is a link"):
-        sealed.write(bundle / "measured" / "a", b"ours")
+        sealed.write_whole(bundle / "measured" / "a", b"ours")
     (bundle / "measured").unlink()
     (bundle / "measured").mkdir()
     for name in ("a", "a.unfinished"):
         (bundle / "measured" / name).symlink_to(outside / "file")
-    sealed.write(bundle / "measured" / "a", b"ours")
+    sealed.write_whole(bundle / "measured" / "a", b"ours")
     assert (outside / "file").read_text() == "theirs" and not (bundle / "measured" / "a").is_symlink()
     assert (bundle / "measured" / "a").read_bytes() == b"ours"
 

@@ -11,7 +11,7 @@ from .built_here import is_known, remember, trusting
 from .hardware import Identity
 from .profiles import Profile, give
 from .recipes import Recipe, parse_version, recipe
-from .sealed import MEASURED, RefusedError, digest, write, write_json
+from .sealed import MEASURED, RefusedError, digest, write_json, write_whole
 
 
 class NoEngineError(RefusedError):
@@ -76,8 +76,8 @@ def build(
     engine = folder / engine_name(here, precision)
     seal = hashlib.sha256(plan).hexdigest()
     remember(seal)
-    write(engine, plan)
-    write(timing, config.get_timing_cache().serialize())
+    write_whole(engine, plan)
+    write_whole(timing, config.get_timing_cache().serialize())
     record = {
         **here._asdict(),
         "precision": precision,

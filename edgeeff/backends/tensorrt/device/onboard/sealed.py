@@ -31,7 +31,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write(path: Path, content: Any) -> None:
+def write_whole(path: Path, content: Any) -> None:
     """Write a file whole or not at all, making its folder; no link is written through."""
     path.parent.mkdir(exist_ok=True)
     if path.parent.is_symlink():  # it may lead anywhere
@@ -50,4 +50,4 @@ def write(path: Path, content: Any) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """The same for data; NaN, which is no JSON, is an error of ours."""
-    write(path, json.dumps(data, indent=2, allow_nan=False).encode() + b"\n")
+    write_whole(path, json.dumps(data, indent=2, allow_nan=False).encode() + b"\n")
