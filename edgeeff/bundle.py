@@ -342,6 +342,7 @@ class Bundle:
                 threads=threads,
                 outputs=self.output_names,
             )
+            session = self.runtime.session(session, self.output_names)
         said, own = self.manifest.batch, getattr(session, "batch", self.manifest.batch)
         if said.dynamic != own.dynamic or (not own.dynamic and said != own):
             raise BundleError(
@@ -363,8 +364,12 @@ class Bundle:
         """
         self._refuse_properties()
         part = self.runtime.part("check")
-        report: backends.CheckReport = part.check(self.folder, properties=self.manifest.runtime_properties)
-        return report
+        report = part.check(self.folder, properties=self.manifest.runtime_properties)
+        plugin = self.runtime.plugin
+        if plugin is not None and not isinstance(report, backends.CheckReport):
+            raise plugin.failed(f"check gives no CheckReport but {type(report).__name__}")
+        found: backends.CheckReport = report
+        return found
 
     def predict(self, images: Held, *, threads: int = 1) -> backends.Logits:
         """Logits float32 [N, classes] of raw pixels, Pillow's images, files, folders, or a list of them.

@@ -81,6 +81,10 @@ class PluginError(MissingRuntimeError):
     """What an installed distribution adds to edgeeff cannot be used: it is as if it were not installed."""
 
 
+class PluginFailedError(EdgeeffError):
+    """Code that an installed distribution adds to edgeeff failed while it was at work."""
+
+
 class OutOfMemoryError(EdgeeffError):
     """Memory ran out: no input is to blame, and no file is damaged."""
 

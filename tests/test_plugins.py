@@ -6,19 +6,24 @@ import contextlib
 import io
 import itertools
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from edgeeff import backends, cli, tasks
+from edgeeff.bundle import Manifest, write_bundle
 from edgeeff.cli.build import _board
-from edgeeff.errors import OptionError, PluginError, UnknownTargetError
+from edgeeff.errors import OptionError, PluginError, PluginFailedError, UnknownTargetError
 from edgeeff.pipeline import plugged
 from edgeeff.pipeline.plugged import Used
 from edgeeff.plugins import Plugin, finder, installed
+from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import recipe
 from edgeeff.target import TARGETS, load_target, target_names
+from edgeeff.tasks import Output
 from edgeeff.zoo import namings
 
 COUNT = itertools.count()
@@ -29,6 +34,18 @@ RUNTIME = Runtime(**(dict(
     precisions=("int8",), artifact=("a",), run="a", no_profile="none",
 ) | dict({})))
 """
+MANIFEST = Manifest(
+    *("theirs", "lite0", "theirs-fp32", "theirs", "fp32", "float32", False, "any"),
+    preprocess=Preprocess(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1)),
+    labels=("cat", "dog"),
+    classes=2,
+    runtime_properties={},
+    digests={},
+    tools={},
+    plugins={},
+    files={},
+    outputs=(Output("logits", (1, 2)),),
+)
 TARGET = 'summary = "Theirs"\nruntime = "theirs"\nprecision = "fp32"\ninput = "float32"\n'
 
 
@@ -154,8 +171,53 @@ def test_what_is_no_artifact(body, why, install):
         "emit.py": f"def emit(graph, emission):\n    {body}",
     }
     install(files, runtimes="theirs = {package}")
-    with pytest.raises(PluginError, match=f"the runtime theirs: .*emit {why}"):
+    with pytest.raises((PluginError, PluginFailedError), match=rf"of their-dist\d+ 1\.5: .*emit {why}"):
         backends.runtime("theirs").emit(None, None)
+
+
+SESSION = """
+import numpy
+class Session:
+    def infer(self, pixels):
+        {}
+def load(folder, **options):
+    {}
+    return Session()
+"""
+
+
+@pytest.mark.parametrize(
+    ("infer", "load", "why"),
+    [
+        ("1 / 0", "", "infer failed: ZeroDivisionError: division by zero"),
+        ("", "import nowhere", "load failed: ModuleNotFoundError: No module named 'nowhere'"),
+        ("", "exit()", "load failed: SystemExit"),
+        ("", "return 3", "load gives no session but int, which has no infer"),
+        ("", "", "infer gives no arrays by their names but NoneType"),
+        ("return {'other': numpy.zeros((1, 2))}", "", "infer gives the outputs other, and not logits"),
+        (
+            "return {'logits': numpy.zeros((1, 2))}",
+            "",
+            r"gives logits as float64 \[1, 2\] and not float32 \[1",
+        ),
+    ],
+)
+def test_a_session_that_fails_names_its_distribution(infer, load, why, install, tmp_path, monkeypatch):
+    parts = {
+        "run.py": SESSION.format(infer or "pass", load or "pass"),
+        "check.py": "def check(f, **o): 1 / 0",
+    }
+    name, _ = install({**with_record(""), **parts}, runtimes="theirs = {package}")
+    bundle = write_bundle(tmp_path / "bundle", MANIFEST, {"a": b""})
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    status, out, err = run("run", bundle.folder, tmp_path / "photo.png")
+    assert status == 2 and not out
+    assert re.search(rf"the runtime 'theirs' of {name} 1\.5: .*{why}", " ".join(err.split()))
+    if why.startswith("infer failed"):  # the other verbs by the same session
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(cli.__file__).parents[2]}")
+        measured = run("bench", bundle.folder, "--launches=1", "--seconds=0.05")
+        for status, _, err in (measured, run("inspect", bundle.folder)):
+            assert status == 2 and f"the runtime 'theirs' of {name} 1.5: " in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize(
@@ -274,6 +336,33 @@ def test_a_step_of_no_use(install, tmp_path):
     path.write_text('summary = "x"\n[[step]]\nuse = "theirs"\n')
     with pytest.raises(PluginError, match=f"the step 'theirs' of {name} 1.5 .* has no function apply"):
         recipe.load(str(path))
+
+
+def test_a_step_a_task_and_a_naming_that_fail(install, tmp_path):
+    files = {
+        "step.py": "def apply(draft, *, wide: int = 1):\n    return draft if wide > 1 else 1 / 0",
+        "odd.py": "def apply(draft, *, wide: 'Nothing' = 1): ...",
+        "task.py": "from edgeeff.tasks.classification import *\ndef decode(*a): raise KeyError('x')",
+        "naming.py": "def translate(key, architecture): 1 / 0\norigin = print",
+    }
+    name, _ = install(
+        files,
+        steps="theirs = {package}.step\nodd = {package}.odd",
+        tasks="theirs = {package}.task",
+        namings="theirs = {package}.naming",
+    )
+    with pytest.raises(PluginFailedError, match=f"the step 'theirs' of {name} 1.5: apply failed: ZeroDiv"):
+        recipe.Step("theirs", None, None, {})(None)
+    with pytest.raises(PluginFailedError, match="apply gives no Draft but NoneType"):
+        recipe.Step("theirs", None, None, {"wide": 2})(None)
+    path = tmp_path / "mine.toml"
+    path.write_text('summary = "x"\n[[step]]\nuse = "odd"\n')
+    with pytest.raises(PluginFailedError, match="the signature of apply failed: NameError"):
+        recipe.load(str(path))
+    with pytest.raises(PluginFailedError, match=f"the task 'theirs' of {name} 1.5: decode failed: KeyError"):
+        tasks.Meaning("theirs").decode({}, tasks.Naming(()))
+    with pytest.raises(PluginFailedError, match=f"the naming 'theirs' of {name} 1.5: translate failed"):
+        namings.detect(["x.weight"])
 
 
 def test_an_edited_plugin_is_another_one(install):

@@ -17,11 +17,14 @@ from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Any, Literal, get_args, get_type_hints
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from edgeeff import toml
 from edgeeff.batch import BatchKind
-from edgeeff.errors import EdgeeffError, MissingRuntimeError, PluginError, UnknownTargetError
+from edgeeff.errors import MissingRuntimeError, PluginError, UnknownTargetError
+from edgeeff.plugins import Guarded, Plugin
+from edgeeff.plugins.installed import entry_points
 from edgeeff.target import InputType, Precision
 
 Part = Literal["emit", "run", "check", "examine", "profile", "usage"]
@@ -166,30 +169,60 @@ class Runtime:
     def part(self, part: Part) -> Any:
         """Its ``emit``, ``run``, ``check``, ``examine`` or ``profile`` module.
 
+        Functions of a plug-in's raise ``PluginFailedError`` where they fail.
+
         Raises:
             UnknownTargetError: It has no such part.
             MissingRuntimeError: A module that it needs is not installed.
             PluginError: The part is a plug-in's, and fails to import or lacks a function.
         """
         self.require(part)
-        return self._imported(part)
+        module, plugin = self._imported(part), self.plugin
+        return module if plugin is None else Guarded(plugin, module)
+
+    def session(self, loaded: Any, outputs: tuple[str, ...]) -> Any:
+        """What a part's ``load`` gave: of a plug-in one whose failures name it and whose outputs are checked.
+
+        Args:
+            loaded: The session.
+            outputs: Names that it has to give; none: one output, whatever it is called.
+
+        Raises:
+            PluginFailedError: It has no ``infer``.
+        """
+        plugin = self.plugin
+        if plugin is None:
+            return loaded
+        session = Guarded(plugin, loaded)
+        infer = vars(session).get("infer")
+        if infer is None:
+            raise plugin.failed(f"load gives no session but {type(loaded).__name__}, which has no infer")
+
+        def checked(pixels: Any) -> Any:
+            found = infer(pixels)
+            if wrong := _no_outputs(found, outputs, len(pixels)):
+                raise plugin.failed(f"infer gives {wrong}")
+            return found
+
+        vars(session)["infer"] = checked
+        return session
+
+    @property
+    def plugin(self) -> Plugin | None:
+        """What adds it; None: it is ours."""
+        if self.package.startswith("edgeeff."):
+            return None
+        return next((p for p in entry_points("runtimes") if p.name == self.name), None)
 
     def emit(self, graph: Any, emission: Any) -> dict[str, bytes]:
         """What its ``emit`` makes of a hub graph: the artifact's files by their names below the bundle.
 
         Raises:
             EdgeeffError: As ``emit`` says; of the kinds of :meth:`part`.
-            PluginError: A plug-in's fails, or gives what is no artifact.
+            PluginFailedError: A plug-in's fails.
+            PluginError: It gives what is no artifact.
         """
-        emit = self.part("emit").emit
-        try:
-            files = emit(graph, emission)
-        except EdgeeffError:
-            raise
-        except Exception as error:
-            if self.package.startswith("edgeeff."):
-                raise
-            raise self._broken("emit", f"failed: {type(error).__name__}: {error}") from error
+        files = self.part("emit").emit(graph, emission)
         if wrong := self._no_artifact(files):
             raise self._broken("emit", wrong)
         return dict(files)
@@ -227,10 +260,23 @@ class Runtime:
         return module
 
     def _broken(self, part: Part, why: str) -> PluginError:
+        by = f" of {self.plugin.origin}" if self.plugin else ""
         return PluginError(
-            f"the runtime {self.name}: {self.package}.{part} {why}",
+            f"the runtime {self.name}{by}: {self.package}.{part} {why}",
             mend="correct the plug-in, or install a version of it that fits this edgeeff",
         )
+
+
+def _no_outputs(found: Any, names: tuple[str, ...], images: int) -> str | None:
+    """What is wrong with what ``infer`` gave of so many images; None: nothing."""
+    if not isinstance(found, Mapping) or not all(isinstance(x, np.ndarray) for x in found.values()):
+        return f"no arrays by their names but {type(found).__name__}"
+    if (set(found) != set(names)) if names else len(found) != 1:
+        return f"the outputs {', '.join(map(str, found))}, and not {', '.join(names) or 'one'}"
+    for name, values in found.items():
+        if values.dtype != np.float32 or values.shape[:1] != (images,):
+            return f"{name} as {values.dtype} {list(values.shape)} and not float32 [{images}, …]"
+    return None
 
 
 def problem(record: Any, name: str) -> str | None:

@@ -8,6 +8,9 @@ its reason: see :class:`Trouble`; the program and everything else go on.
 
 from edgeeff.plugins.files import Files as Files
 from edgeeff.plugins.finder import Finder as Finder
+from edgeeff.plugins.guarding import Guarded as Guarded
+from edgeeff.plugins.guarding import function as function
+from edgeeff.plugins.guarding import guarded as guarded
 from edgeeff.plugins.installed import Plugin as Plugin
 from edgeeff.plugins.installed import Trouble as Trouble
 from edgeeff.plugins.installed import blamed as blamed

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeeff import digests
-from edgeeff.errors import EdgeeffError, PluginError
+from edgeeff.errors import EdgeeffError, PluginError, PluginFailedError
 
 Kind = Literal["runtimes", "targets", "boards", "schemes", "steps", "tasks", "namings"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -64,6 +64,13 @@ class Plugin:
         return PluginError(
             f"the {self.kind[:-1]} {self.name!r} of {self.origin} is disabled: {why}",
             mend=f"correct or update {self.distribution}, or remove it: pip uninstall {self.distribution}",
+        )
+
+    def failed(self, why: str) -> PluginFailedError:
+        """The error of its code at work."""
+        return PluginFailedError(
+            f"the {self.kind[:-1]} {self.name!r} of {self.origin}: {why}",
+            mend=f"report it to those who wrote {self.distribution}, or update it",
         )
 
     def sources(self) -> str:

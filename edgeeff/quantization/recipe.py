@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from edgeeff import regular, toml
 from edgeeff.errors import OptionError
-from edgeeff.plugins import Finder
+from edgeeff.plugins import Finder, guarded
 from edgeeff.quantization import steps
 
 if TYPE_CHECKING:  # torch stays unloaded until a step is taken
@@ -53,13 +53,21 @@ class Step:
 
     def __call__(self, draft: Draft) -> Draft:
         """Do it."""
-        result: Draft = _module(self.use).apply(draft, **self.arguments)
-        return result
+        from edgeeff.quantization.draft import Draft
+
+        plugin = STEPS.plugin(self.use)
+        with guarded(plugin, "apply"):
+            result = _module(self.use).apply(draft, **self.arguments)
+        if plugin is not None and not isinstance(result, Draft):
+            raise plugin.failed(f"apply gives no Draft but {type(result).__name__}")
+        made: Draft = result
+        return made
 
     def asks_gain(self) -> bool:
         """Whether it will ask what the logits make of noise: its module's ``asks_gain``, if it has one."""
         asks = getattr(_module(self.use), "asks_gain", None)
-        return asks is not None and bool(asks(**self.arguments))
+        with guarded(STEPS.plugin(self.use), "asks_gain"):
+            return asks is not None and bool(asks(**self.arguments))
 
 
 @dataclass(frozen=True)
@@ -174,7 +182,8 @@ def _module(use: str) -> Any:
 
 def _arguments(use: str) -> type[BaseModel]:
     """A step's keyword arguments as a model that checks them: its signature says names and types."""
-    signature = inspect.signature(_module(use).apply, eval_str=True)
+    with guarded(STEPS.plugin(use), "the signature of apply"):
+        signature = inspect.signature(_module(use).apply, eval_str=True)
     fields = {
         p.name: (p.annotation, p.default) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY
     }

@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import OptionError
-from edgeeff.plugins import Finder
+from edgeeff.plugins import Finder, Guarded
 from edgeeff.tasks._fidelity import Fidelity as Fidelity
 from edgeeff.tasks._fidelity import compared as compared
 from edgeeff.tasks._fidelity import lowest as lowest
@@ -167,8 +167,10 @@ def room(name: str) -> Task:
         found = TASKS.get(name)
     except KeyError:
         raise OptionError(f"no task {name!r}", mend=f"choose one of {', '.join(names())}") from None
-    if TASKS.plugin(name) is None:
-        _OURS[name] = found
+    plugin = TASKS.plugin(name)
+    if plugin is not None:
+        return cast(Task, Guarded(plugin, found))
+    _OURS[name] = found
     return found
 
 
@@ -251,7 +253,10 @@ class Meaning:
 
     def scorer(self, classes: int, name: str) -> Scorer:
         """What adds up scores against what is known of images."""
-        return room(self.task).scorer(self, classes, name)
+        scorer, plugin = room(self.task).scorer(self, classes, name), TASKS.plugin(self.task)
+        if plugin is None or type(scorer).__module__.startswith("edgeeff."):
+            return scorer
+        return cast(Scorer, Guarded(plugin, scorer))
 
     def decode(self, outputs: Outputs, naming: Naming) -> list[Prediction]:
         """What the artifact says of each of N images."""

@@ -19,11 +19,11 @@ its files: one that has them, and says its variant, leaves no doubt of how it wa
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from edgeeff.plugins import Finder
+from edgeeff.plugins import Finder, function
 from edgeeff.zoo.architecture import Architecture
 from edgeeff.zoo.spec import ModelSpec
 
@@ -74,8 +74,19 @@ def names() -> list[str]:
 
 
 def naming(name: str) -> Naming:
-    """A naming by its name, of :func:`names`."""
-    return NAMINGS.get(name)
+    """A naming by its name, of :func:`names`; where a plug-in's functions fail, the error names it."""
+    found, plugin = NAMINGS.get(name), NAMINGS.plugin(name)
+    if plugin is None:
+        return found
+    translate, origin = (
+        function(plugin, "translate", found.translate),
+        function(plugin, "origin", found.origin),
+    )
+    return replace(found, translate=translate, origin=origin)
+
+
+#: The same, where a parameter has its name.
+_named = naming
 
 
 def facts() -> list[list[str]]:
@@ -114,13 +125,13 @@ def translate(naming: str, keys: Collection[str], architecture: Architecture) ->
 
 def ours_of(naming: str, tail: str, architecture: Architecture = _ANY) -> str | None:
     """Our name of one key without its prefix, as the naming's ``translate`` gives it."""
-    return NAMINGS.get(naming).translate(tail, architecture)
+    return _named(naming).translate(tail, architecture)
 
 
 @lru_cache(maxsize=16)  # the same file is held against every network of the zoo
 def networks(naming: str, keys: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """The keys that a naming knows, by their prefix: prefix → key → what follows it."""
-    translate_one = NAMINGS.get(naming).translate
+    translate_one = _named(naming).translate
     found: dict[str, dict[str, str]] = {}
     for key in keys:
         start = 0
