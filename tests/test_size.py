@@ -1,4 +1,4 @@
-"""Functions that fit on a page, signatures that fit on a line or two. The lists of exceptions only shrink."""
+"""Functions that fit on a page, signatures that fit on a line or two, without an exception."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ import edgeeff
 ROOT = Path(edgeeff.__file__).parent
 #: Lines of a function, and parameters of a signature, at most.
 LINES, PARAMETERS = 59, 11
-
-LONG = {
-    "backends/tensorrt/device/onboard/engines.py build",
-    "backends/tensorrt/device/onboard/verification.py verify",
-    "cli/eval.py command",
-    "cli/inspect.py command",
-    "graph/importing/comparing.py with_file",
-    "harness/accuracy.py evaluate",
-    "quantization/learning.py learn",
-    "quantization/steps/learn.py apply",
-    "zoo/checkpoints.py read",
-}
-WIDE = {"quantization/learning.py learn"}
 
 
 def functions():
@@ -41,10 +28,10 @@ def functions():
 
 
 def test_functions_are_short_and_take_few_parameters():
-    """Who shortens one of the list takes it out of it."""
     found = list(functions())
-    assert {place for place, lines, _ in found if lines > LINES} == LONG
-    assert {place for place, _, count in found if count > PARAMETERS} == WIDE
+    assert len(found) > 1000
+    assert {place: lines for place, lines, _ in found if lines > LINES} == {}
+    assert {place: count for place, _, count in found if count > PARAMETERS} == {}
 
 
 def test_the_story_of_a_build_is_short():

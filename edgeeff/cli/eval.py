@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeeff.cli import console, options, tables
+
+if TYPE_CHECKING:
+    from edgeeff.harness.accuracy import AccuracyReport
 
 
 def command(
@@ -61,12 +65,17 @@ def command(
             reports.append(report)
     if len(absent) == len(reports):
         raise absent[0]
+    _say(reports, as_json=json)
+    return 1 if strict and any(report.warnings for report in reports) else 0
+
+
+def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> None:
+    """Each note and warning once, and the figures."""
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         console.note(note)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         console.warn(warning)
-    if json:
+    if as_json:
         console.as_json([report.to_json() for report in reports])
     else:
         console.table(tables.accuracy_table(reports))
-    return 1 if strict and any(report.warnings for report in reports) else 0

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json as json_library
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from edgeeff.batch import ONE
 from edgeeff.cli import console, tables
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.preprocess import CHANNELS
+
+if TYPE_CHECKING:
+    from edgeeff.backends import CheckReport
+    from edgeeff.bundle import Bundle
 
 
 def command(
@@ -25,60 +32,89 @@ def command(
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
-    manifest = loaded.manifest
-    altered = loaded.altered()
-    plan = planned.read(loaded.folder)
+    altered, plan = loaded.altered(), planned.read(loaded.folder)
     found, damaged = loaded.verification()
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
     warnings += [damaged] if damaged else []
     warnings += (found or {}).get("warnings", [])
-    without = None
-    try:
-        usage = loaded.runtime.usage()
-        without = usage.lost(manifest.runtime_properties) if usage else None
-        check = None if altered else loaded.check()
-        unchecked = "files were altered" if altered else ""
-    except MissingRuntimeError as error:
-        check, unchecked = None, error.what
+    looked = _look(loaded, altered=bool(altered))
     if json:
         console.as_json(
             {
-                "manifest": json_library.loads(manifest.to_json()),
+                "manifest": json_library.loads(loaded.manifest.to_json()),
                 "altered": altered,
-                "without_properties": without,
+                "without_properties": looked.without,
                 "plan": plan,
                 "verification": found,
                 "warnings": warnings,
-                "check": None
-                if check is None
-                else {
-                    "status": check.status,
-                    "summary": check.summary,
-                    "counts": dict(check.counts),
-                    "fallbacks": list(check.fallbacks),
-                    "layers": [vars(layer) for layer in check.layers],
-                },
+                "check": _check_json(looked.check),
             }
         )
         return 1 if altered else 0
-    _summary(loaded, found, without, check.summary if check else f"{tables.NOT_RUN}: {unchecked}")
+    _summary(loaded, found, looked)
     if ranges:
-        made = tables.new("tensor", ">scale", ">zero point", "type", ">lowest", ">highest")
-        for name, a in plan.get("activations", {}).items():
-            first = -128 if a["type"] == "int8" else 0
-            low, high = ((first + step - a["zero_point"]) * a["scale"] for step in (0, 255))
-            made.add_row(
-                name, f"{a['scale']:.6g}", str(a["zero_point"]), a["type"], f"{low:.4g}", f"{high:.4g}"
-            )
-        console.table(made)
-    if layers and check is not None:
-        made = tables.new("layer", "operator", "precision", "kernel")
-        for layer in check.layers:
-            made.add_row(layer.name, layer.operator, layer.precision, layer.kernel)
-        console.table(made)
+        console.table(_ranges(plan))
+    if layers and looked.check is not None:
+        console.table(_layers(looked.check))
     for warning in warnings:
         console.warn(warning)
     return 1 if altered else 0
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What the bundle's runtime says of it here.
+
+    Args:
+        check: None where it was not run.
+        unchecked: Why it was not.
+        without: What the bundle loses without its runtime properties; None: nothing.
+    """
+
+    check: CheckReport | None
+    unchecked: str
+    without: str | None
+
+
+def _look(bundle: Bundle, *, altered: bool) -> _Looked:
+    without = None
+    try:
+        usage = bundle.runtime.usage()
+        without = usage.lost(bundle.manifest.runtime_properties) if usage else None
+        check = None if altered else bundle.check()
+    except MissingRuntimeError as error:
+        return _Looked(None, error.what, without)
+    return _Looked(check, "files were altered" if altered else "", without)
+
+
+def _check_json(check: CheckReport | None) -> dict[str, Any] | None:
+    if check is None:
+        return None
+    return {
+        "status": check.status,
+        "summary": check.summary,
+        "counts": dict(check.counts),
+        "fallbacks": list(check.fallbacks),
+        "layers": [vars(layer) for layer in check.layers],
+    }
+
+
+def _ranges(plan: Mapping[str, Any]) -> Table:
+    """The scale, zero point and range of each tensor."""
+    made = tables.new("tensor", ">scale", ">zero point", "type", ">lowest", ">highest")
+    for name, a in plan.get("activations", {}).items():
+        first = -128 if a["type"] == "int8" else 0
+        low, high = ((first + step - a["zero_point"]) * a["scale"] for step in (0, 255))
+        made.add_row(name, f"{a['scale']:.6g}", str(a["zero_point"]), a["type"], f"{low:.4g}", f"{high:.4g}")
+    return made
+
+
+def _layers(check: CheckReport) -> Table:
+    """The layers that the runtime executes."""
+    made = tables.new("layer", "operator", "precision", "kernel")
+    for layer in check.layers:
+        made.add_row(layer.name, layer.operator, layer.precision, layer.kernel)
+    return made
 
 
 def _normalisation(preprocess: Any) -> str:
@@ -124,8 +160,9 @@ def _near(found: dict[str, Any]) -> str:
     return f"{shown or tables.decibels(found['sqnr_db'])} from float"
 
 
-def _summary(bundle: Any, found: dict[str, Any] | None, without: str | None, check: str) -> None:
-    manifest = bundle.manifest
+def _summary(bundle: Any, found: dict[str, Any] | None, looked: _Looked) -> None:
+    manifest, without = bundle.manifest, looked.without
+    check = looked.check.summary if looked.check else f"{tables.NOT_RUN}: {looked.unchecked}"
     height, width = manifest.preprocess.size
     lines = [
         ("model", f"{manifest.model}, {_classes(manifest)}{height}×{width}"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff import shortage, tasks
-from edgeeff.backends import Session
-from edgeeff.batch import LARGEST
 from edgeeff.bundle import MANIFEST, Bundle
-from edgeeff.errors import ImageError, OptionError
+from edgeeff.errors import OptionError
 from edgeeff.harness import truth
+from edgeeff.harness.judging import Judge, Judged
 from edgeeff.harness.record import Record, record
 from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import survey
 from edgeeff.metrics import Proportion, json_number
-from edgeeff.preprocess import CHANNELS
 from edgeeff.progress import PythonWarnings
 from edgeeff.recipes import open_source
-from edgeeff.tasks import Fidelity, Outputs, Scorer, Scores
+from edgeeff.tasks import Scores
 from edgeeff.tasks._retrieval import RetrievalScorer
 from edgeeff.tasks.classification import PRIMARY as TOP_1
 from edgeeff.watched import Watched
@@ -179,82 +176,21 @@ def evaluate(
         MissingRuntimeError: The runtime of the bundle or of the reference is not installed.
         ChangedFileError: An image or a bundle changed meanwhile.
     """
-    bundle = _as_bundle(bundle)
-    floating = None if reference is None else _as_bundle(reference)
+    bundle, floating = _as_bundle(bundle), None if reference is None else _as_bundle(reference)
     opened = images if isinstance(images, ImageSet) else open_source(images)
-    meaning = bundle.manifest.meaning.with_threshold(threshold)
     images, known = truth.read(opened, labels, bundle.manifest)
     if known is None and floating is None:
-        raise OptionError(
-            "there is nothing to judge by: the images bear no labels, and no reference is named",
-            mend="label the images (a folder for each class, a list file, an .npz), or name a float bundle",
-        )
-    watched = Watched()
-    watched.add(
-        [
-            *(one.folder / MANIFEST for one in (bundle, floating) if one is not None),
-            *(picture.path for picture in images.pictures),
-        ]
-    )
+        raise _nothing_to_judge_by()
+    both, watched = [bundle, floating] if floating is not None else [bundle], Watched()
+    watched.add(one.folder / MANIFEST for one in both)
+    watched.add(picture.path for picture in images.pictures)
     looked = survey(images.pictures, bundle.manifest.preprocess.with_white(white))
-    preprocess = looked.preprocess
-    if floating is not None and _size(floating) != _size(bundle):
-        raise OptionError(
-            f"{bundle.name} takes {_size(bundle)} images, the reference {floating.name} {_size(floating)}",
-            mend="name a reference that was built with the same --size",
-        )
-    if floating is not None and floating.manifest.task != bundle.manifest.task:
-        raise OptionError(
-            f"{bundle.name} is built for {bundle.manifest.task}, its reference {floating.name} for "
-            f"{floating.manifest.task}",
-            mend="build both with the same --task",
-        )
-    if floating is not None and floating.manifest.softmax != bundle.manifest.softmax:
-        raise OptionError(
-            f"of {bundle.name} and its reference {floating.name} one gives probabilities, the other logits",
-            mend="build both with --probabilities, or both without",
-        )
-    begun = record("accuracy", [bundle] if floating is None else [bundle, floating])
-    ran, session = _session(bundle, threads, via)
-    float_session = None if floating is None else floating.session(threads=threads)
-
-    scores = meaning.scorer(bundle.manifest.classes, bundle.name)
-    float_scores = meaning.scorer(bundle.manifest.classes, floating.name) if floating else None
-    ranks = isinstance(scores, RetrievalScorer)  # which neighbours are the nearest, no label says
-    fidelity = Fidelity()
-    done = 0
-    for pixels, numbers in images.batches(preprocess, _at_a_time(bundle, floating)):
-        found = session.infer(pixels)
-        here = np.full(len(numbers), -1, np.int64) if known is None else known[numbers]
-        if known is not None or ranks:
-            scores.update(found, here)
-        if float_session is not None and floating is not None:
-            expected = _as_named(floating, float_session.infer(pixels), bundle, found)
-            fidelity += meaning.fidelity(expected, found)
-            if float_scores is not None and (known is not None or ranks):
-                float_scores.update(expected, here)
-        done += len(pixels)
-        if progress is not None:
-            progress(done + len(images.bad), len(images))
-    if progress is not None:
-        progress(len(images), len(images))  # a last batch that is bad throughout is never yielded
-    if not done:
-        raise ImageError(
-            f"not one of {len(images)} images could be decoded: {next(iter(images.bad.values()), '')}",
-            mend="replace them by images that open",
-        )
+    begun = record("accuracy", both)
+    judge = Judge.of(bundle, floating, threshold=threshold, threads=threads, via=via)
+    judge.hold(images, looked.preprocess, known, progress)
     watched.refuse_changed()
-    judged = scores.scores()
-    report = AccuracyReport(
-        bundle=bundle.name,
-        images=done,
-        labelled=0 if judged is None else judged.images,
-        classes=bundle.manifest.classes,
-        skipped=dict(images.bad),
-        scores=judged,
-        reference=None if floating is None else _against(floating.name, fidelity, scores, float_scores),
-        via=ran,
-        metric=tasks.room(bundle.manifest.task).PRIMARY,
+    report = replace(
+        _report(bundle, judge, images),
         notes=(*images.notes, *looked.lines),
         warnings=(*images.warnings, *looked.warnings),
         record=begun,
@@ -265,22 +201,35 @@ def evaluate(
     return report
 
 
+def _nothing_to_judge_by() -> OptionError:
+    return OptionError(
+        "there is nothing to judge by: the images bear no labels, and no reference is named",
+        mend="label the images (a folder for each class, a list file, an .npz), or name a float bundle",
+    )
+
+
+def _report(bundle: Bundle, judge: Judge, images: ImageSet) -> AccuracyReport:
+    """What the runs alone say."""
+    scores = judge.own.scorer.scores()
+    return AccuracyReport(
+        bundle=bundle.name,
+        images=judge.images,
+        labelled=0 if scores is None else scores.images,
+        classes=bundle.manifest.classes,
+        skipped=dict(images.bad),
+        scores=scores,
+        reference=None if judge.reference is None else _against(judge.reference, judge),
+        via=judge.via,
+        metric=tasks.room(bundle.manifest.task).PRIMARY,
+    )
+
+
 def not_run(bundle: Bundle, reason: str) -> AccuracyReport:
     """The report of a bundle that cannot run here."""
     warnings = (f"{bundle.name} NOT RUN: {reason}",)
     return AccuracyReport(
         bundle.name, 0, 0, not_run=reason, warnings=warnings, record=record("accuracy", [bundle])
     )
-
-
-def _session(bundle: Bundle, threads: int, via: str | None) -> tuple[str | None, Session]:
-    """What runs in the bundle's place, if it is not its own runtime, and the session."""
-    if via not in (None, "onnxruntime"):
-        raise OptionError(f"--via {via!r}", mend="onnxruntime is what a bundle's ONNX graph can be run by")
-    graph = bundle.graph_session(threads) if via else None
-    if graph is None:
-        return None, bundle.session(threads=threads)
-    return f"{graph[0]} in onnxruntime", graph[1]
 
 
 def _warnings(report: AccuracyReport) -> tuple[str, ...]:
@@ -302,45 +251,18 @@ def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
 
 
-def _at_a_time(*bundles: Bundle | None) -> int:
-    """Images that are decoded together: as many as fill a run of each bundle, eight at least."""
-    sizes = [bundle.manifest.batch.size for bundle in bundles if bundle is not None]
-    return lcm(*sizes) * max(1, 8 // lcm(*sizes)) if lcm(*sizes) <= LARGEST else max(sizes)
-
-
-def _size(bundle: Bundle) -> str:
-    preprocess = bundle.manifest.preprocess
-    height, width = preprocess.size
-    return f"{height}×{width} {CHANNELS[preprocess.channels]}"
-
-
-def _against(name: str, fidelity: Fidelity, scorer: Scorer, reference: Scorer | None) -> ReferenceScores:
+def _against(reference: Judged, judge: Judge) -> ReferenceScores:
+    scorer, other, fidelity = judge.own.scorer, reference.scorer, judge.fidelity
     agreement = fidelity.agreement
-    if isinstance(scorer, RetrievalScorer) and isinstance(reference, RetrievalScorer):
-        agreement = scorer.agreement(reference)
+    if isinstance(scorer, RetrievalScorer) and isinstance(other, RetrievalScorer):
+        agreement = scorer.agreement(other)
     return ReferenceScores(
-        name=name,
+        name=reference.bundle.name,
         agreement=agreement,
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,
-        scores=reference.scores() if reference else None,
+        scores=other.scores(),
         warnings=fidelity_warnings(fidelity),
         outputs=fidelity.outputs,
         cosines=fidelity.cosines,
     )
-
-
-def _as_named(floating: Bundle, expected: Outputs, bundle: Bundle, found: Outputs) -> Outputs:
-    """The reference's outputs by the bundle's names: two runtimes may call a single output differently."""
-    if len(expected) == len(found) == 1:
-        expected = dict(zip(found, expected.values(), strict=True))
-    shapes = [{name: values.shape[1:] for name, values in outputs.items()} for outputs in (found, expected)]
-    if shapes[0] == shapes[1]:
-        return expected
-    if len(found) == len(expected) == 1:
-        (own, *_), (other, *_) = (next(iter(each.values())) for each in shapes)
-        what = f"{bundle.name} knows {own} classes, the reference {floating.name} {other}"
-    else:
-        own, other = (", ".join(f"{n} {list(s)}" for n, s in each.items()) for each in shapes)
-        what = f"{bundle.name} gives {own}, the reference {floating.name} {other}"
-    raise OptionError(what, mend="name a reference that was built from the same checkpoint")

@@ -17,7 +17,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -82,99 +82,139 @@ class Learned:
     after: float
 
 
-def learn(
-    program: Program,
-    plan: Plan,
-    weights: Mapping[str, Tensor],
-    free: Sequence[str],
-    images: Sequence[Tensor],
-    aside: Sequence[Tensor],
-    *,
-    steps: int,
-    batch: int,
-    largest: int,
-    rates: Rates,
-    seed: int,
-    advance: Callable[[int], None] = lambda _: None,
-    bookmark: Bookmark | None = None,
-    deciding: Deciding | None = None,
-) -> Learned:
-    """Learn from some images; what is no better on the images kept aside is not taken.
+@dataclass(frozen=True)
+class Subject:
+    """What learns, and from what.
 
     Args:
         program: The float graph that the plan is of.
         plan: Where learning starts.
         weights: The float weights of the plan's layers.
         free: The tensors whose scale may change.
-        images: Inputs of the graph, float32 [3, H, W] each.
-        aside: Others, to judge by.
+        largest: The largest code of a weight.
+        deciding: What of the outputs decides; the differences of logits, where nothing else is said.
+    """
+
+    program: Program
+    plan: Plan
+    weights: Mapping[str, Tensor]
+    free: Sequence[str]
+    largest: int
+    deciding: Deciding = field(default_factory=Deciding)
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long and how fast.
+
+    Args:
         steps: Of Adam, its rates falling to zero along a cosine.
         batch: Images in a step, a multiple of four.
-        largest: The largest code of a weight.
         rates: How fast.
         seed: Of the order of the images and their shifts.
+    """
+
+    steps: int
+    batch: int
+    rates: Rates
+    seed: int
+
+
+def learn(
+    subject: Subject,
+    images: Sequence[Tensor],
+    aside: Sequence[Tensor],
+    course: Course,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+    bookmark: Bookmark | None = None,
+) -> Learned:
+    """Learn from some images; what is no better on the images kept aside is not taken.
+
+    Args:
+        subject: What learns.
+        images: Inputs of the graph, float32 [3, H, W] each.
+        aside: Others, to judge by.
+        course: How long and how fast.
         advance: Told of each step, and at once of those that an interrupted run has taken.
         bookmark: Where the state is kept meanwhile.
-        deciding: What of the outputs decides; None: the differences of logits.
     """
-    parameters, of_outputs = _Parameters(plan, weights, free), deciding or Deciding()
+    plan, parameters = subject.plan, _Parameters(subject.plan, subject.weights, subject.free)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; parts run side by side instead
     try:
-        signal = _signal(program, images, of_outputs)
-        before = _error(program, parameters.read(parameters.rounded(largest)), aside, of_outputs)
+        before = _error(subject, parameters, aside)
+        _descend(subject, parameters, images, course, advance, bookmark)
+        after = _error(subject, parameters, aside)
         # Of a plan that stays no last bit changes: exp(log(scale)) would change some.
         best: Found = dict(plan.activations), dict(plan.layers)
-        optimizer = torch.optim.Adam(
-            [
-                {"params": list(parameters.codes.values()), "lr": rates.weight},
-                {"params": list(parameters.logs.values()), "lr": rates.scale},
-                {"params": list(parameters.steps.values()), "lr": rates.scale},
-                {"params": list(parameters.biases.values()), "lr": rates.bias},
-            ],
-            betas=(0.9, 0.999),
-        )
-        fastest = [group["lr"] for group in optimizer.param_groups]
-        random = np.random.default_rng(seed)
-        begin = _restore(bookmark, optimizer, random)
-        advance(begin)
-        with ThreadPoolExecutor(
-            min(PARTS, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            for step in range(begin, steps):
-                for group, rate in zip(optimizer.param_groups, fastest, strict=True):
-                    group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-                chosen = random.choice(len(images), batch, replace=batch > len(images))
-                seen = [_vary(images, int(i), random) for i in chosen]
-                rounded = parameters.rounded(largest)
-                leaves = {place: value.detach().requires_grad_() for place, value in rounded.items()}
-                parts = [
-                    pool.submit(
-                        _gradients,
-                        program,
-                        parameters,
-                        leaves,
-                        torch.stack(seen[part::PARTS]),
-                        signal * batch,
-                        of_outputs,
-                    )
-                    for part in range(PARTS)
-                ]
-                found = [part.result() for part in parts]
-                optimizer.zero_grad()
-                torch.autograd.backward(
-                    list(rounded.values()), [torch.stack(g).sum(0) for g in zip(*found, strict=True)]
-                )
-                optimizer.step()
-                if bookmark and (step + 1) % KEPT_EVERY == 0:
-                    _keep(bookmark, step + 1, optimizer, random)
-                advance(1)
-        after = _error(program, parameters.read(parameters.rounded(largest)), aside, of_outputs)
         if after < before:
-            best = parameters.plan(largest)
+            best = parameters.plan(subject.largest)
     finally:
         torch.set_num_threads(threads)
     return Learned(best[0], best[1], before, min(after, before))
+
+
+def _descend(
+    subject: Subject,
+    parameters: _Parameters,
+    images: Sequence[Tensor],
+    course: Course,
+    advance: Callable[[int], None],
+    bookmark: Bookmark | None,
+) -> None:
+    """Take all steps, or those that an interrupted run has left."""
+    signal = _signal(subject.program, images, subject.deciding) * course.batch
+    optimizer = _adam(parameters, course.rates)
+    fastest = [group["lr"] for group in optimizer.param_groups]
+    random = np.random.default_rng(course.seed)
+    begin = _restore(bookmark, optimizer, random)
+    advance(begin)
+    with ThreadPoolExecutor(
+        min(PARTS, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        for step in range(begin, course.steps):
+            for group, rate in zip(optimizer.param_groups, fastest, strict=True):
+                group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / course.steps))
+            chosen = random.choice(len(images), course.batch, replace=course.batch > len(images))
+            seen = [_vary(images, int(i), random) for i in chosen]
+            _step(subject, parameters, optimizer, pool, seen, signal)
+            if bookmark and (step + 1) % KEPT_EVERY == 0:
+                _keep(bookmark, step + 1, optimizer, random)
+            advance(1)
+
+
+def _adam(parameters: _Parameters, rates: Rates) -> torch.optim.Adam:
+    return torch.optim.Adam(
+        [
+            {"params": list(parameters.codes.values()), "lr": rates.weight},
+            {"params": list(parameters.logs.values()), "lr": rates.scale},
+            {"params": list(parameters.steps.values()), "lr": rates.scale},
+            {"params": list(parameters.biases.values()), "lr": rates.bias},
+        ],
+        betas=(0.9, 0.999),
+    )
+
+
+def _step(
+    subject: Subject,
+    parameters: _Parameters,
+    optimizer: torch.optim.Optimizer,
+    pool: ThreadPoolExecutor,
+    seen: list[Tensor],
+    signal: float,
+) -> None:
+    """One step of the optimizer: the gradients of the parts are summed in order."""
+    rounded = parameters.rounded(subject.largest)
+    leaves = {place: value.detach().requires_grad_() for place, value in rounded.items()}
+    parts = [
+        pool.submit(_gradients, subject, parameters, leaves, torch.stack(seen[part::PARTS]), signal)
+        for part in range(PARTS)
+    ]
+    found = [part.result() for part in parts]
+    optimizer.zero_grad()
+    torch.autograd.backward(list(rounded.values()), [torch.stack(g).sum(0) for g in zip(*found, strict=True)])
+    optimizer.step()
 
 
 def _states(optimizer: torch.optim.Optimizer) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
@@ -318,13 +358,13 @@ def _straight(value: Tensor, low: int, high: int) -> Tensor:
 
 
 def _gradients(
-    program: Program,
+    subject: Subject,
     parameters: _Parameters,
     leaves: Mapping[Place, Tensor],
     images: Tensor,
     signal: float,
-    of_outputs: Deciding,
 ) -> list[Tensor]:
+    program, of_outputs = subject.program, subject.deciding
     with torch.no_grad():
         wanted = of_outputs(trace(program, images))
     with torch.enable_grad():
@@ -345,8 +385,10 @@ def _signal(program: Program, images: Sequence[Tensor], of_outputs: Deciding) ->
 
 
 @torch.inference_mode()
-def _error(program: Program, read: Reader, images: Sequence[Tensor], of_outputs: Deciding) -> float:
+def _error(subject: Subject, parameters: _Parameters, images: Sequence[Tensor]) -> float:
     """Error energy of what decides, as a share of the signal's."""
+    program, of_outputs = subject.program, subject.deciding
+    read = parameters.read(parameters.rounded(subject.largest))
     error = signal = 0.0
     for image in images:
         wanted = of_outputs(trace(program, image[None]))

@@ -16,6 +16,7 @@ from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.efficientnet import EfficientNet
+from edgeeff.zoo.fitting import Fitted
 from edgeeff.zoo.formats import WeightsFile
 from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.origin import Origin
@@ -98,49 +99,71 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
     tapped = chosen.taps if chosen else ()
     spec = catalog.get(model) if model else fitting.which(file.tensors, accounted, path, tapped)
     fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)
-    classes = 0 if tapped else fitted.tensors["classifier.weight"].shape[0]
-    if file.labels is not None and len(file.labels) != classes and not tapped:
+    classes = None if tapped else fitted.tensors["classifier.weight"].shape[0]
+    if file.labels is not None and classes is not None and len(file.labels) != classes:
         raise CheckpointError(
             f"{path} names {len(file.labels)} classes, but its classifier has {classes} outputs",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
-    given = {**file.preprocess, **accounted.preprocess}
+    said = _said(spec, model, file.said, path)
+    return Checkpoint(
+        spec=spec,
+        tensors=fitted.tensors,
+        naming=fitted.naming,
+        origin=_origin(file, accounted, fitted, spec, said, classes),
+        labels=None if tapped else file.labels,
+        activations=fitted.activations,
+        given={**file.preprocess, **accounted.preprocess},
+        ends_in="" if tapped else file.ends_in,
+        taps=tapped,
+    )
+
+
+def _origin(
+    file: WeightsFile,
+    accounted: Accounted,
+    fitted: Fitted,
+    spec: ModelSpec,
+    said: str | None,
+    classes: int | None,
+) -> Origin:
+    """Whose network it is, with what its file's format, its tensors and its settings have to say of it.
+
+    Args:
+        file: As it was read.
+        accounted: What its tensors came to.
+        fitted: The same in the network.
+        spec: The network.
+        said: The variant's name, where somebody says more than which network it is.
+        classes: Outputs of its classifier; None without one.
+    """
     found = origin.of(
         fitted.naming,
         spec,
-        _said(spec, model, file.said, path),
-        given,
+        said,
+        {**file.preprocess, **accounted.preprocess},
         fitted.tensors["stem.conv.weight"].shape[1],
     )
     own = found.conventions
-    conventions = replace(
-        own,
-        epsilon=own.epsilon if file.epsilon is None else file.epsilon,
-        static=file.static or own.static,
-    )
-    found = replace(
+    return replace(
         found,
-        conventions=conventions,
+        conventions=replace(
+            own,
+            epsilon=own.epsilon if file.epsilon is None else file.epsilon,
+            static=file.static or own.static,
+        ),
         doubt=None if _by_its_library(fitted.naming, file) else found.doubt,
         notes=(*file.lines, *accounted.notes, *([headless.unused(fitted.unused)] if fitted.unused else [])),
         assumed=(*found.assumed, *accounted.assumed),
-        warnings=(*found.warnings, *namings.warnings(), *file.warnings, *accounted.warnings,
-            *_contradictions(file, spec, None if tapped else classes),
+        warnings=(
+            *found.warnings,
+            *namings.warnings(),
+            *file.warnings,
+            *accounted.warnings,
+            *_contradictions(file, spec, classes),
             *_not_taken(file, found.said),
-                  *_two_normalisations(file, accounted)),
-    )  # fmt: skip
-    return Checkpoint(
-        *(
-            spec,
-            fitted.tensors,
-            fitted.naming,
-            found,
-            None if tapped else file.labels,
-            fitted.activations,
-            given,
+            *_two_normalisations(file, accounted),
         ),
-        ends_in="" if tapped else file.ends_in,
-        taps=chosen.taps if chosen else (),
     )
 
 

@@ -14,7 +14,7 @@ import torch
 
 from edgeeff.errors import GraphError
 from edgeeff.graph import execute
-from edgeeff.graph.importing import Imported, checks, functions, source
+from edgeeff.graph.importing import Imported, Original, checks, functions, source
 from edgeeff.metrics import softmax
 from edgeeff.preprocess import Pixels, Preprocess
 
@@ -44,29 +44,33 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
     original = imported.original
     if original.size not in (None, imported.size):
         return None
-    import onnxruntime
-
-    ending = original.ending
-    names = [name for name in (ending.logits, ending.probabilities) if name]
+    ending, running = original.ending, _runs(imported, path)
+    half = original.dtype == "float16"
     if original.taps:
-        names = [name for tap in original.taps for name in (tap.tensor, tap.unit) if name]
-    whole = (
-        names == [ending.output] and not original.taps
-    )  # else what is held against is not put out by the file itself
-    try:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(
-            str(path) if whole else _ending_in(path, names), options, providers=["CPUExecutionProvider"]
-        )
-    except GraphError:
-        raise
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise GraphError(
-            f"onnxruntime cannot load {path}: {_first(error)}", mend="export the network again"
-        ) from None
+        return _features(imported, running, preprocess, str(path), half)
+    classes = (imported.classes,)
+    difference = with_network(imported, running(ending.logits, classes), preprocess, str(path), half=half)
+    if ending.probabilities:
+        # The logits are the same; this tells a wrong axis or function, and such ends are often in float16.
+        made = running(ending.probabilities, classes)
+        with_network(imported, made, preprocess, str(path), ends_in=ending.ends_in, half=True)
+    return difference
 
-    def running(name: str, shape: tuple[int, ...] = (imported.classes,)) -> Callable[[_Array], _Array]:
+
+#: What runs the original to one of its tensors, by the tensor's name and its shape for one image.
+_Running = Callable[[str, tuple[int, ...]], Callable[[_Array], _Array]]
+
+
+def _runs(imported: Imported, path: Path) -> _Running:
+    """The file in onnxruntime: runs of it on the graph's images, to each tensor that is held against.
+
+    Raises:
+        GraphError: onnxruntime cannot load the file; each run: or cannot run it.
+    """
+    original = imported.original
+    session = _session(original, path)
+
+    def running(name: str, shape: tuple[int, ...]) -> Callable[[_Array], _Array]:
         def run(x: _Array) -> _Array:
             try:
                 outputs = [
@@ -81,20 +85,35 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
 
         return run
 
-    half = original.dtype == "float16"
+    return running
+
+
+def _session(original: Original, path: Path) -> Any:
+    """The file in onnxruntime, ended at what is held against where the file itself does not put it out."""
+    import onnxruntime
+
+    ending = original.ending
+    names = [name for name in (ending.logits, ending.probabilities) if name]
     if original.taps:
-        return _features(imported, running, preprocess, str(path), half)
-    difference = with_network(imported, running(ending.logits), preprocess, str(path), half=half)
-    if ending.probabilities:
-        # The logits are the same; this tells a wrong axis or function, and such ends are often in float16.
-        made = running(ending.probabilities)
-        with_network(imported, made, preprocess, str(path), ends_in=ending.ends_in, half=True)
-    return difference
+        names = [name for tap in original.taps for name in (tap.tensor, tap.unit) if name]
+    whole = names == [ending.output] and not original.taps
+    try:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        return onnxruntime.InferenceSession(
+            str(path) if whole else _ending_in(path, names), options, providers=["CPUExecutionProvider"]
+        )
+    except GraphError:
+        raise
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise GraphError(
+            f"onnxruntime cannot load {path}: {_first(error)}", mend="export the network again"
+        ) from None
 
 
 def _features(
     imported: Imported,
-    running: Callable[[str, tuple[int, ...]], Callable[[_Array], _Array]],
+    running: _Running,
     preprocess: Preprocess,
     name: str,
     half: bool,

@@ -50,41 +50,11 @@ def apply(
     every: list[Tensor] = [image for part in draft.images(images) for image in part]
     kept = [image for i, image in enumerate(every) if (i + 1) % _ASIDE] or every
     aside = every[_ASIDE - 1 :: _ASIDE] or every
-    sites = draft.placement.sites
-    free = [
-        name
-        for name, site in sites.items()
-        if site.fixed is None and name not in draft.known and name not in draft.given
-    ]
-    weights = {str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()}
+    course = learning.Course(steps, batch, learning.Rates(weight_rate, scale_rate, bias_rate), seed)
+    subject = _subject(draft)
     draft.progress.stage("learning", steps, "steps")
-    rates = learning.Rates(weight_rate, scale_rate, bias_rate)
-    bookmark = _bookmark(
-        draft,
-        every,
-        free=free,
-        steps=steps,
-        batch=batch,
-        rates=vars(rates),
-        seed=seed,
-        deciding=vars(draft.deciding),
-    )
-    found = learning.learn(
-        prepare(draft.model),
-        draft.plan(),
-        weights,
-        free,
-        kept,
-        aside,
-        steps=steps,
-        batch=batch,
-        largest=draft.largest,
-        rates=rates,
-        seed=seed,
-        advance=draft.progress.advance,
-        bookmark=bookmark,
-        deciding=draft.deciding,
-    )
+    bookmark = _bookmark(draft, every, subject, course)
+    found = learning.learn(subject, kept, aside, course, advance=draft.progress.advance, bookmark=bookmark)
     if bookmark:
         bookmark.drop()
     before, after = (-10 * math.log10(max(error, 1e-12)) for error in (found.before, found.after))
@@ -97,7 +67,26 @@ def apply(
     )
 
 
-def _bookmark(draft: Draft, images: list[Tensor], **arguments: object) -> Bookmark | None:
+def _subject(draft: Draft) -> learning.Subject:
+    """The draft's plan, whose scales may change where neither the graph nor the user fixes them."""
+    free = [
+        name
+        for name, site in draft.placement.sites.items()
+        if site.fixed is None and name not in draft.known and name not in draft.given
+    ]
+    return learning.Subject(
+        program=prepare(draft.model),
+        plan=draft.plan(),
+        weights={str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()},
+        free=free,
+        largest=draft.largest,
+        deciding=draft.deciding,
+    )
+
+
+def _bookmark(
+    draft: Draft, images: list[Tensor], subject: learning.Subject, course: learning.Course
+) -> Bookmark | None:
     """Where learning this very thing keeps its state: by all that its outcome depends on."""
     if draft.cache is None:
         return None
@@ -108,10 +97,15 @@ def _bookmark(draft: Draft, images: list[Tensor], **arguments: object) -> Bookma
         value = constant(initializer)
         seen.update(b"" if value is None else value.tobytes())
     key = key_of(
-        plan=draft.plan().to_json(),
+        plan=subject.plan.to_json(),
         inputs=seen.hexdigest(),
         largest=draft.largest,
-        arguments=arguments,
+        arguments={
+            **vars(course),
+            "free": subject.free,
+            "rates": vars(course.rates),
+            "deciding": vars(draft.deciding),
+        },
         tools=versions("edgeeff", "torch", "numpy"),
     )
     return Bookmark(draft.cache, "learning", key)

@@ -48,28 +48,16 @@ def build(
     """
     chosen = recipe(parse_version(here.tensorrt), precision)
     logger = trt.Logger(trt.Logger.VERBOSE if verbose else trt.Logger.WARNING)
-    try:
-        builder = trt.Builder(logger)
-    except (RuntimeError, TypeError) as error:  # what a factory without a driver comes to, through pybind11
-        raise RefusedError(f"TensorRT {here.tensorrt} makes no builder here ({error})") from None
+    builder = _builder(trt, here, logger)
     network = builder.create_network(network_flags(trt, chosen))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse((folder / chosen.onnx).read_bytes()):
         reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise RefusedError(f"TensorRT {here.tensorrt} does not take {chosen.onnx}: {reasons}")
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace << 20)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    give(profile, builder, network, config)
-    for name in chosen.flags:
-        flag = getattr(trt.BuilderFlag, name, None)  # gone in 11, which is given none
-        if flag is None:
-            raise RefusedError(f"TensorRT {here.tensorrt} has no flag {name}: its installation is not whole")
-        config.set_flag(flag)
     timing = folder / MEASURED / f"{here.key()}.timing"
-    known = timing.read_bytes() if timing.is_file() else b""
-    if not config.set_timing_cache(config.create_timing_cache(known), False):
-        config.set_timing_cache(config.create_timing_cache(b""), False)  # the file was of another GPU
+    config = _config(trt, here, builder, chosen, workspace)
+    give(profile, builder, network, config)
+    _take_timing_cache(config, timing)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise RefusedError(f"TensorRT {here.tensorrt} could not build {chosen.onnx}; --verbose says why")
@@ -90,6 +78,33 @@ def build(
         record["profile"] = list(profile.images)
     write_json(engine.with_suffix(".json"), record)
     return engine
+
+
+def _builder(trt: Any, here: Identity, logger: Any) -> Any:
+    try:
+        return trt.Builder(logger)
+    except (RuntimeError, TypeError) as error:  # what a factory without a driver comes to, through pybind11
+        raise RefusedError(f"TensorRT {here.tensorrt} makes no builder here ({error})") from None
+
+
+def _config(trt: Any, here: Identity, builder: Any, chosen: Recipe, workspace: int) -> Any:
+    """The recipe's flags, the memory for tactics in MiB, and names of layers in the engine."""
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace << 20)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    for name in chosen.flags:
+        flag = getattr(trt.BuilderFlag, name, None)  # gone in 11, which is given none
+        if flag is None:
+            raise RefusedError(f"TensorRT {here.tensorrt} has no flag {name}: its installation is not whole")
+        config.set_flag(flag)
+    return config
+
+
+def _take_timing_cache(config: Any, timing: Path) -> None:
+    """What earlier builds on this device have timed; an empty one where there is none, or of another GPU."""
+    known = timing.read_bytes() if timing.is_file() else b""
+    if not config.set_timing_cache(config.create_timing_cache(known), False):
+        config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
 def network_flags(trt: Any, chosen: Recipe) -> int:

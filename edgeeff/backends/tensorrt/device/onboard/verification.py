@@ -52,25 +52,17 @@ def verify(
     }
     compared, graphs = {}, {}
     for precision, engine in engines.items():
-        graphs[precision] = engine.capture() if cuda_graph else "not asked for"
+        graphs[precision] = _capture(engine, cuda_graph)
         outputs = golden.run(engine, inputs, manifest)
         numbers = golden.runs(len(inputs), engine.profile)
         expected = golden.taken(hub, numbers), golden.taken(reference, numbers)
         compared[precision] = golden.compare(precision, manifest, outputs, *expected)
         if engine.images != engine.profile[1]:  # it is timed as it was built to be fastest
             engine.set_images(engine.profile[1])
-            graphs[precision] = engine.capture() if cuda_graph else "not asked for"
-    before = sensors.conditions()
-    latency = timing.interleave(engines, runs)
-    after = sensors.conditions()
+            graphs[precision] = _capture(engine, cuda_graph)
+    latency, clocks = _timed(engines, runs)
     return {
-        "schema_version": SCHEMA,
-        "bundle": manifest["name"],
-        "run_id": uuid.uuid4().hex,
-        "manifest_sha256": digest(folder / "manifest.json"),
-        "measured_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "board": sensors.board(),
-        **here._asdict(),
+        **_identity(folder, here, manifest),
         "engines": {precision: record for precision, (_, record) in found_engines.items()},
         "golden": compared,
         "passed": golden.passed(manifest, compared),
@@ -81,12 +73,38 @@ def verify(
             "images": max(engine.images for engine in engines.values()),
         },
         "power": power(engines, seconds) if seconds else None,
-        "clocks": {
-            "power_mode": sensors.power_mode(),
-            "pinned": sensors.pinned(before["gpu_hz"]),
-            "before": before,
-            "after": after,
-        },
+        "clocks": clocks,
+    }
+
+
+def _timed(engines: dict[str, running.Engine], runs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The latency of the engines, and the clocks and temperatures that it was taken at."""
+    before = sensors.conditions()
+    latency = timing.interleave(engines, runs)
+    after = sensors.conditions()
+    return latency, {
+        "power_mode": sensors.power_mode(),
+        "pinned": sensors.pinned(before["gpu_hz"]),
+        "before": before,
+        "after": after,
+    }
+
+
+def _capture(engine: running.Engine, cuda_graph: bool) -> str:
+    """Try to run the engine as a CUDA graph; why it is none, or nothing where it is one."""
+    return engine.capture() if cuda_graph else "not asked for"
+
+
+def _identity(folder: Path, here: hardware.Identity, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Which run this is: of which bundle, when, and on what."""
+    return {
+        "schema_version": SCHEMA,
+        "bundle": manifest["name"],
+        "run_id": uuid.uuid4().hex,
+        "manifest_sha256": digest(folder / "manifest.json"),
+        "measured_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "board": sensors.board(),
+        **here._asdict(),
     }
 
 
