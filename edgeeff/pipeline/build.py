@@ -90,10 +90,12 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     found = []
     for use, folder in zip(uses, folders, strict=True):
         made_from = inputs.digest(shared, use)
-        one = built.standing(folder, made_from, validation, general, context)
+        with progress.recording() as damaged:
+            one = built.standing(folder, made_from, validation, general, context)
         if one is None:
             with context.watched, progress.recording(general) as warned:
                 one = bundle(drafting, use, folder, classes, options, made_from, warned)
+            one = one.warned(damaged)
             give_back()
         found.append(one)
     built.repeat(found, context)

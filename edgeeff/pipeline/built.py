@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class Built:
             check=report.get("check", ""),
             warnings=tuple(report.get("warnings", ())),
         )
+
+    def warned(self, more: Iterable[str]) -> Built:
+        """The same with more warnings: of this build, which the bundle's record does not keep."""
+        return replace(self, warnings=tuple(dict.fromkeys([*self.warnings, *more])))
 
 
 def standing(
