@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Annotated, Any, Literal
@@ -263,8 +264,9 @@ class Bundle:
             OptionError: The task has no threshold, or it is no probability; fewer than one thread or name.
         """
         for name, value in (("threads", threads), ("top", top)):
-            if value is not None and value < 1:
-                raise OptionError(f"{name} is {value}", mend="give at least 1")
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if value is not None and not (whole and value > 0):
+                raise OptionError(f"{name} is {value!r}", mend="give a whole number, 1 or more")
         meaning = self.manifest.meaning.with_threshold(threshold)
         return Predictor(
             self.name,

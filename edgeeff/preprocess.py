@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgeeff import depth
-from edgeeff.errors import ImageError
+from edgeeff.errors import ImageError, OptionError
 
 Pixels = npt.NDArray[np.uint8]
 Interpolation = Literal["bicubic", "bilinear"]
@@ -150,7 +150,15 @@ class Preprocess:
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).astype(np.float32))
 
     def with_white(self, white: float | None) -> Preprocess:
-        """The same with another white; None leaves it."""
+        """The same with another white; None leaves it.
+
+        Raises:
+            OptionError: No image has such a value.
+        """
+        if white is not None and not 0 < white < 2**32:
+            raise OptionError(
+                f"--white {white:g}", mend="give the value that is white, such as 4095 or 65535"
+            )
         return self if white is None else replace(self, white=white)
 
     def resized(self, size: tuple[int, int] | None) -> Preprocess:

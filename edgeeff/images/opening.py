@@ -21,6 +21,10 @@ def open_images(source: Path | str) -> ImageSet:
     Raises:
         MissingFileError: There is nothing there, or no image in it.
     """
+    if source == "":  # a variable that is not set, and no wish for the current folder
+        raise MissingFileError(
+            "an empty path names no images", mend="pass an image, a folder or a list; . is here"
+        )
     path = Path(source)
     if regular.is_folder(path):
         folder = folders.read(path)

@@ -42,6 +42,15 @@ class Prediction:
     likeliest: tuple[Named, ...] = ()
     absent: str = ""
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same, number by number."""
+        if not isinstance(other, Prediction):
+            return NotImplemented
+        said = (self.named, self.likeliest, self.absent, self.outputs.keys())
+        return said == (other.named, other.likeliest, other.absent, other.outputs.keys()) and all(
+            np.array_equal(values, other.outputs[name]) for name, values in self.outputs.items()
+        )
+
     @property
     def label(self) -> str:
         """The likeliest class or label that is there; else what its absence is called."""

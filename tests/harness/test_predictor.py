@@ -9,7 +9,7 @@ from PIL import Image
 
 from edgeeff.backends import Emission
 from edgeeff.bundle import Bundle
-from edgeeff.errors import BundleError, EdgeeffWarning, ImageError, OptionError
+from edgeeff.errors import BundleError, EdgeeffWarning, ImageError, MissingFileError, OptionError
 from edgeeff.readme import readme
 from edgeeff.target import load_target
 
@@ -38,6 +38,7 @@ def test_arrays_photos_files_and_lists_say_the_same(predict, colours, tmp_path):
     mixed = [pixels[0], Image.fromarray(pixels[1]), tmp_path / "photo.png"]
     for found in (predict(pixels), predict(list(pixels)), predict(mixed), predict.each(iter(mixed))):
         np.testing.assert_array_equal([one.outputs["logits"] for one in found], expected)
+    assert predict(pixels[0]) == predict(pixels[0]) != predict(pixels[1]) and predict(pixels[0]) != "red"
     assert predict(tmp_path / "photo.png").named == predict(pixels[2]).named
     assert [str(one) for one in predict(pixels[:1])] == [str(predict(pixels[0]))]
 
@@ -52,6 +53,8 @@ def test_what_is_no_image_of_its_size_is_refused(predict, colours, tmp_path):
     with pytest.raises(ImageError, match=r"several images\n.*predict\.each"):
         predict(tmp_path)
     assert len(predict.each(tmp_path)) == 2
+    with pytest.raises(MissingFileError, match="an empty path names no images"):
+        predict.each("")
 
 
 def test_a_guess_is_warned_of_once(predict):
@@ -85,7 +88,8 @@ def test_labels_that_are_there(make_bundle, colours):
         found = predict(np.full((8, 8, 3), 0, np.uint8))
         assert (found.label, found.named) == ("no label", ()) and str(found) == "no label (red 50.0%)"
         assert predict.meaning.to_json(found)["classes"][0]["label"] == "red"
-    for wrong in ({"threshold": 0.5}, {"threads": 0}, {"top": 0}):
+    counts = ({"threads": 0}, {"threads": 1.5}, {"threads": "2"}, {"threads": True}, {"top": 0}, {"top": 2.5})
+    for wrong in (*counts, {"threshold": 0.5}, {"white": 0}, {"white": -3}, {"white": float("nan")}):
         with pytest.raises(OptionError):
             make_bundle().open(**wrong)
 
