@@ -94,6 +94,7 @@ PASSING = {
         "pipeline/context.py Context.warn_all",
         "pipeline/context.py Context.warnings",
         "pipeline/stages/stage.py lookup",
+        "pipeline/built.py Built.warned",
     ),
     *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),

@@ -67,8 +67,12 @@ def record(
         names: What the report calls them; None: their own names.
         here: This machine, where it has been described already.
     """
-    named = zip(names or [bundle.name for bundle in bundles], bundles, strict=True)
-    return Record(kind, {name: bundle.digest() for name, bundle in named}, environment(here))
+    found: dict[str, str] = {}
+    for name, bundle in zip(names or [bundle.name for bundle in bundles], bundles, strict=True):
+        digest = bundle.digest()
+        other = found.get(name, digest) != digest  # a bundle and its reference may have one name
+        found[f"{name} ({bundle.folder})" if other else name] = digest
+    return Record(kind, found, environment(here))
 
 
 def environment(here: machine.Machine | None = None) -> dict[str, Any]:
