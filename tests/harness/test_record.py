@@ -2,14 +2,16 @@
 
 import hashlib
 import re
+import shutil
 from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
 
 import edgeeff
+from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
-from edgeeff.harness.record import environment, environment_digest
+from edgeeff.harness.record import environment, environment_digest, record
 
 
 def digest(bundle):
@@ -28,6 +30,9 @@ def test_reports_name_their_run_bundles_and_environment(make_bundle, colours, tm
     assert [data["kind"] for data in (first, timed)] == ["accuracy", "latency"]
     assert first["bundles"] == {"int8": digest(bundle), "float": digest(control)}
     assert timed["bundles"] == {"int8": digest(bundle)}
+    twin = Bundle.load(shutil.copytree(control.folder, tmp_path / "twins" / bundle.name))
+    named = record("accuracy", [bundle, twin, bundle]).bundles
+    assert named == {"int8": digest(bundle), f"int8 ({twin.folder})": digest(control)}
     runs = {data["run_id"] for data in (first, second, timed)}
     assert len(runs) == 3 and all(re.fullmatch(r"[0-9a-f]{32}", run) for run in runs)
     for data in (first, second, timed):
