@@ -30,9 +30,10 @@ def test_reports_name_their_run_bundles_and_environment(make_bundle, colours, tm
     assert [data["kind"] for data in (first, timed)] == ["accuracy", "latency"]
     assert first["bundles"] == {"int8": digest(bundle), "float": digest(control)}
     assert timed["bundles"] == {"int8": digest(bundle)}
-    twin = Bundle.load(shutil.copytree(control.folder, tmp_path / "twins" / bundle.name))
+    twin = Bundle.load(shutil.copytree(bundle.folder, tmp_path / "twin"))
+    (twin.folder / "manifest.json").write_text((twin.folder / "manifest.json").read_text() + "\n")
     named = record("accuracy", [bundle, twin, bundle]).bundles
-    assert named == {"int8": digest(bundle), f"int8 ({twin.folder})": digest(control)}
+    assert named == {"int8": digest(bundle), f"int8 ({twin.folder})": digest(twin)}
     runs = {data["run_id"] for data in (first, second, timed)}
     assert len(runs) == 3 and all(re.fullmatch(r"[0-9a-f]{32}", run) for run in runs)
     for data in (first, second, timed):
