@@ -127,7 +127,9 @@ def test_install_lines_name_no_package_of_an_index():
     """No index has edgeeff: a line that says so cannot be followed."""
     for path in [*(ROOT / "edgeeff").rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         if path.name != "CHANGELOG.md":
-            assert not re.search(r"pip install\s+['\"]?edgeeff(?!-ortcpu)", path.read_text(encoding="utf-8")), path
+            assert not re.search(
+                r"pip install\s+['\"]?edgeeff(?!-ortcpu)", path.read_text(encoding="utf-8")
+            ), path
     assert install_line("tflite") == "pip install '<checkout or wheel>[tflite]'"
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 
-from edgeeff.cache import Cache, kept
+from edgeeff.cache import Cache
 from edgeeff.errors import EdgeeffWarning, OptionError
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages.stage import Stage, run
 from edgeeff.progress import Recorder, Silent, recorded
 
 
@@ -62,9 +65,10 @@ def test_what_is_taken_from_the_cache_warns_as_it_did_when_it_was_made(tmp_path)
         return {"x": b"1"}
 
     outer = Recorder(Listener())
-    first = kept(cache, outer, "stage", "key", make)
+    stage = Stage("stage", 1, (), {"of": "a"}, make, encode=dict, decode=lambda parts: {"x": parts["x"]})
+    first = run(stage, Context.of(cache, outer))
     later = Recorder(Listener())
-    assert kept(cache, later, "stage", "key", pytest.fail) == first
+    assert run(replace(stage, make=pytest.fail), Context.of(cache, later)) == first
     assert outer.warnings == later.warnings == ("partial",)
 
 

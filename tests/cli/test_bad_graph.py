@@ -41,7 +41,7 @@ def test_emit_of_what_is_no_graph(refused, tmp_path):
     (tmp_path / "graph.onnx").write_bytes(qdq("Relu").SerializeToString())
     assert "float target" in refused("emit", "graph.onnx", "--target=cpu-fp32", "--model=lite0")
     assert "--mean" in refused("emit", "graph.onnx", "--target=cpu-int8")
-    assert "not one value, or one for each channel" in refused(
+    assert "--mean has 2 values" in refused(
         *("emit", "graph.onnx", "--target=cpu-int8", "--mean=1,2", "--std=1")
     )
 

@@ -258,7 +258,7 @@ def test_onnxruntime_computes_the_fp16_graph_rightly_as_it_comes(
 
     def default(content):
         session = session_of(content, emission.preprocess)
-        return np.concatenate([session.execute(image[None]) for image in unseen])
+        return np.concatenate([session.execute(image[None])[0] for image in unseen])
 
     content = emit(hub, emission)[FP16]
     written = run_onnx(content, unseen)[0]
