@@ -226,6 +226,11 @@ class Bundle:
             raise backends.RUNTIMES.refusal(name) or not_installed(self.folder, "runtime", name, by)
         return backends.runtime(name)
 
+    def plugin_warnings(self) -> list[str]:
+        """A sentence for each plug-in that is disabled: its name is that of this bundle's runtime or task."""
+        troubles = backends.RUNTIMES.refused([self.manifest.runtime])
+        return [trouble.text for trouble in (*troubles, *tasks.TASKS.refused([self.manifest.task]))]
+
     def altered(self) -> list[str]:
         """The sealed files that are missing or no longer what the manifest says."""
         return [name for name, seal in self.manifest.files.items() if _seal(self.folder / name) != seal]

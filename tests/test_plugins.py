@@ -8,13 +8,14 @@ import itertools
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from edgeeff import backends, cli, tasks
-from edgeeff.bundle import Manifest, write_bundle
+from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cli.build import _board
 from edgeeff.errors import OptionError, PluginError, PluginFailedError, UnknownTargetError
 from edgeeff.pipeline import plugged
@@ -254,6 +255,18 @@ def test_a_build_that_uses_such_a_name_warns(install):
     assert plugged.warnings([Used(load_target("mobile-int8"), "multilabel")]) == []
     status, _, err = run("targets")
     assert status == 0 and f"the target 'cpu-int8' of {theirs} 1.5 is disabled" in err
+
+
+def test_verbs_that_use_a_bundle_of_such_a_name_warn(install, tmp_path):
+    theirs, _ = install({}, runtimes="tflite = {package}", tasks="classification = {package}")
+    bundle = write_bundle(tmp_path / "bundle", replace(MANIFEST, runtime="tflite"), {"a": b""}).folder
+    for index in range(2):
+        (tmp_path / "photos" / f"{index}").mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / f"{index}" / "photo.png")
+    assert len(warned := Bundle.load(bundle).plugin_warnings()) == 2
+    for verb in (("run", bundle, tmp_path / "photos"), ("bench", bundle, "--launches=1", "--seconds=0.05")):
+        err = " ".join(run(*verb)[2].split())
+        assert [err.count(text) for text in warned] == [1, 1] and f"of {theirs} 1.5" in err
 
 
 def test_a_board_of_such_a_name_warns(install, capsys):

@@ -50,6 +50,10 @@ def command(
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
+    from edgeeff.bundle import Bundle
+
+    for warning in dict.fromkeys(text for path in bundles for text in Bundle.load(path).plugin_warnings()):
+        console.warn(warning)
     if profile:
         _profile(bundles, launches, seconds, threads, images, layers, json)
         return

@@ -48,6 +48,9 @@ def command(
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
+    warnings = loaded.plugin_warnings()
+    for warning in warnings:
+        console.warn(warning)
     with loaded.open(threads=threads, top=top, threshold=threshold, white=white) as predict:
         preprocess = predict.preprocess
 
@@ -61,7 +64,6 @@ def command(
             return _stream(
                 *(source, lambda image: answers(preprocess.fit(image)[None])[0], limit), turn=turn, json=json
             )
-        warnings: list[str] = []
         entries = islice(_pixels(source, preprocess, warnings), limit)
         _photos(_in_runs(entries, loaded.manifest.batch.size), answers, warnings, json=json)
         return 0
@@ -172,8 +174,9 @@ def _pixels(source: str, preprocess: Preprocess, warnings: list[str]) -> Iterato
     looked = survey(opened.pictures, preprocess)
     for line in (*opened.notes, *looked.lines):
         console.note(line)
-    warnings += (*opened.warnings, *looked.warnings)
-    for warning in warnings:
+    found = (*opened.warnings, *looked.warnings)
+    warnings += found
+    for warning in found:
         console.warn(warning)
     preprocess = looked.preprocess
     for picture in opened.pictures:

@@ -192,7 +192,7 @@ def evaluate(
     report = replace(
         _report(bundle, judge, images),
         notes=(*images.notes, *looked.lines),
-        warnings=(*images.warnings, *looked.warnings),
+        warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
         record=begun,
     )
     report = replace(report, warnings=_warnings(report))
