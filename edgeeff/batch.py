@@ -39,6 +39,8 @@ class Batch:
     def read(cls, value: int | str | Batch) -> Batch:
         """A batch as the option and the manifest have it: ``4``, ``"4"``, ``"dynamic"``, ``"dynamic:16"``.
 
+        ``"dynamic:1"`` is 1: an artifact cannot say that it takes 1 to 1 images.
+
         Raises:
             OptionError: It is none, or more than :data:`LARGEST`.
         """
@@ -54,7 +56,7 @@ class Batch:
                 mend=f"give the images of one run, such as 4; or {DYNAMIC}, which takes 1 to {MOST} of them; "
                 f"or {DYNAMIC}:16, which takes 1 to 16",
             )
-        return cls(int(digits), dynamic is not None)
+        return cls(int(digits), dynamic is not None and int(digits) > 1)
 
     @property
     def kind(self) -> BatchKind:

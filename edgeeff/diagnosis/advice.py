@@ -104,7 +104,7 @@ def of(finding: Finding, facts: Facts) -> str:
             f" {_percent(finding.expected or 0)} in calibration: calibrate with more images{wider}"
         )
     if facts.roles.get(name) in (roles.INSIDE, roles.STEM) and "ranges weighted" in facts.others:
-        return f"{_effort(facts, 'ranges weighted')} judges its range by what the logits make of it"
+        return f"{_effort(facts, 'ranges weighted')} judges its range by what the outputs make of it"
     if facts.bounded and name in facts.equalisable:
         return f"{used}; scaling them up would clip unseen images: {last}" if used else last
     return last
@@ -116,7 +116,7 @@ def overall(found: Diagnosis, facts: Facts) -> tuple[str, ...]:
     worst = culprits(found.findings)
     for deed, text in (
         ("equalise", "scales up the quiet channels of tensors, at no cost at run time"),
-        ("ranges weighted", "chooses the ranges of tensors by what the logits make of noise"),
+        ("ranges weighted", "chooses the ranges of tensors by what the outputs make of noise"),
         ("learn", "learns scales, biases and weights end to end, of what stands out"),
         ("round gptq", "rounds weights by what layers read"),
     ):

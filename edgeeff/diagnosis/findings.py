@@ -11,7 +11,8 @@ from edgeeff.metrics import json_number
 
 #: What the figures mean, for whoever reads them later.
 DEFINITIONS = {
-    "error": "energy of the change of the logits, less their mean over the classes, summed over the images",
+    "error": "energy of the change of the logits, less their mean over the classes, summed over the images; "
+    "of features that of every output, divided by its mean energy",
     "share": "1 - error with all but this quantised / error with everything quantised; may be negative",
     "doubt": "standard error of the share, from image to image",
     "alone": "error with only this quantised / error with everything quantised",

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from edgeeff.graph.model import constant
 from edgeeff.quantization.placement import in_squeeze_excite, is_depthwise, is_layer
+from edgeeff.tasks import LOGITS
 
 INPUT = "input"
 STEM = "stem's output"
@@ -17,7 +18,8 @@ BRANCH = "SE branch"
 INSIDE = "inside Swish"
 RESIDUAL = "residual stream"
 POOLED = "pooled features"
-LOGITS = "logits"
+OUTPUT = "logits"
+FEATURES = "features put out"
 
 #: One of each, in words.
 SINGULAR = {
@@ -29,7 +31,8 @@ SINGULAR = {
     INSIDE: "inside Swish",
     RESIDUAL: "the residual stream",
     POOLED: "the pooled features",
-    LOGITS: "the logits",
+    OUTPUT: "the logits",
+    FEATURES: "an output",
 }
 
 
@@ -43,7 +46,7 @@ def of_tensors(model: ir.Model) -> Mapping[str, str]:
         if layers == 0:
             role = INPUT
         elif value.is_graph_output():
-            role = LOGITS
+            role = OUTPUT if value.name == LOGITS else FEATURES
         elif inside_swish(value):
             role = INSIDE
         elif layers == 1:

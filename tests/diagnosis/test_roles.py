@@ -14,7 +14,7 @@ def test_every_tensor_has_a_role(networks, network):
     found = roles.of_tensors(graph)
     assert set(found.values()) <= set(roles.SINGULAR)
     assert {str(node.outputs[0].name) for node in graph.graph} < set(found)
-    assert found["input"] == roles.INPUT and found["logits"] == roles.LOGITS
+    assert found["input"] == roles.INPUT and found["logits"] == roles.OUTPUT
     assert found["pool.globalaveragepool"] == found["flatten"] == roles.POOLED
     assert found["blocks.2.add"] == found["blocks.1.project.conv"] == roles.RESIDUAL
 
@@ -38,6 +38,9 @@ def test_of_swish_in_two_steps(b0):
 
 
 def test_of_lite0(lite0):
+    tapped = lite0.graph.clone()
+    tapped.graph.outputs.append(next(n.outputs[0] for n in tapped.graph if n.name == "blocks.2.add"))
+    assert roles.of_tensors(tapped)["blocks.2.add"] == roles.FEATURES
     found = roles.of_tensors(lite0.graph)
     assert found["stem.clip"] == roles.STEM and found["blocks.3.depthwise.clip"] == roles.ACTIVATION
     assert not {roles.PRODUCT, roles.BRANCH, roles.INSIDE} & set(found.values())

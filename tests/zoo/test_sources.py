@@ -120,6 +120,10 @@ def test_torchscript_is_refused_without_trust_and_taken_with_it(network, tmp_pat
     assert (identity.kind, identity.model, identity.classes) == ("program", "net", 10)
     with torch.no_grad():
         assert same(logits(asked, photos()), network(photos()))
+    for taps in ((), ("8", "embedding")):  # a classifier would be built in their place
+        with pytest.raises(OptionError, match="features are not taken out") as caught:
+            identified(replace(asked, taps=taps))
+        assert "ONNX" in caught.value.mend
 
 
 def test_exported_program(network, tmp_path):

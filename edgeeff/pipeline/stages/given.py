@@ -54,7 +54,8 @@ def ranges(
     read = foreign.read(plan.path)
     if GivenPlan.of(plan.path).digest != plan.digest:
         raise refusal([plan.path])
-    matched = foreign.match(read, model, reference, probe, sites=wanted)
+    taps = origin.asked.taps or ()
+    matched = foreign.match(read, model, reference, probe, sites=wanted, taps=taps)
     context.progress.tell(f"plan     {plan.path.name}: ranges of {len(matched.ranges)} tensors")
     if warning := matched.warning():
         context.warn(warning)

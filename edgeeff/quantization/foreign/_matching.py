@@ -5,7 +5,7 @@ torch is loaded by what runs graphs alone: a file can be read, and refused, with
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from edgeeff.errors import CalibrationError
 from edgeeff.quantization.foreign._alignment import align
 from edgeeff.quantization.foreign._ranges import ForeignRanges, Range
 from edgeeff.quantization.placement import is_nonnegative
+from edgeeff.tasks import LOGITS
 
 #: Two float graphs of one network differ by what rounding adds up to, far below it…
 _EXACT = 1e-3
@@ -67,6 +68,7 @@ def match(
     probe: npt.NDArray[np.float32],
     *,
     sites: Collection[str] | None = None,
+    taps: Sequence[str] = (),
 ) -> Matched:
     """Find our tensors in a file: by name, else by what they hold when both graphs run on the same images.
 
@@ -78,6 +80,8 @@ def match(
             network is dead on noise.
         sites: The tensors that want a range (:func:`edgeeff.quantization.placement.place`, but for those that
             are fixed); None: all that some scheme may quantise.
+        taps: Tensors of the reference that are put out as features, none named: all its outputs. Only where
+            the base graph puts out features; of a Q/DQ graph all outputs are taken then.
 
     Raises:
         CalibrationError: Less than half of the tensors are found, or a graph is for another image size.
@@ -89,11 +93,14 @@ def match(
         sites = observed_tensors(base)
     wanted = [name for name in _tensors(base) if name in sites]
     pairs = {name: name for name in wanted if name in ranges.tensors}
+    decides = [value.name for value in base.graph.outputs] == [LOGITS]
     if reference is not None and len(pairs) < len(wanted):
         limit = _HALF if _is_half(reference) else _EXACT
-        pairs = _by_value(ranges, base, reference, "the network's ONNX file", probe, limit, pairs)
+        tapped = None if decides else taps
+        pairs = _by_value(ranges, base, reference, "the network's ONNX file", probe, limit, pairs, tapped)
     if ranges.graph is not None and (reference is None or len(pairs) < len(wanted)):
-        pairs = _by_value(ranges, base, ranges.graph, ranges.origin, probe, _ROUNDED, pairs)
+        tapped = None if decides else ()
+        pairs = _by_value(ranges, base, ranges.graph, ranges.origin, probe, _ROUNDED, pairs, tapped)
     found = {name: ranges.tensors[pairs[name]] for name in wanted if name in pairs}
     if len(found) < _LEAST * len(wanted) or not found:
         raise _too_few(ranges, reference, len(found), len(wanted), len(pairs))
@@ -116,6 +123,7 @@ def _by_value(
     probe: npt.NDArray[np.float32],
     limit: float,
     known: Mapping[str, str],
+    taps: Sequence[str] | None,
 ) -> dict[str, str]:
     """Our tensors' names in the file: those known, unless they hold something else, and those told by value.
 
@@ -124,7 +132,7 @@ def _by_value(
     """
     from edgeeff.quantization.foreign import _values
 
-    theirs = _values.of_file(graph, origin, ranges.tensors, probe)
+    theirs = _values.of_file(graph, origin, ranges.tensors, probe, taps)
     ours = _values.of_base(base, set(_tensors(base)), probe)
 
     def distance(our: str, their: str) -> float:

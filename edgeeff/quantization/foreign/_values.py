@@ -58,12 +58,16 @@ def of_base(base: ir.Model, names: Collection[str], probe: Batch) -> dict[str, S
         if name in names:
             found[name] = _sketch(value.numpy())
 
-    execute.execute(execute.prepare(base), torch.from_numpy(np.ascontiguousarray(probe)), observe)
+    execute.outputs_of(execute.prepare(base), torch.from_numpy(np.ascontiguousarray(probe)), observe)
     return found
 
 
 def of_file(
-    graph: onnx.ModelProto, origin: str, names: Collection[str], probe: Batch
+    graph: onnx.ModelProto,
+    origin: str,
+    names: Collection[str],
+    probe: Batch,
+    taps: Sequence[str] | None = None,
 ) -> dict[str, list[Sketch]]:
     """The tensors of a foreign graph, in its order; for each what it is in every layout it may have.
 
@@ -73,13 +77,14 @@ def of_file(
         names: The tensors that are wanted; those that are not in the graph are left out.
         probe: What our graph reads, float32 [N, 3, H, W]; the file's own layout, type, batch and
             normalisation are seen to.
+        taps: Its tensors that are put out as features, none named: all its outputs; None: it is a classifier.
 
     Raises:
         GraphError: The graph is no EfficientNet, damaged, or cannot be run.
         CalibrationError: It is for images of another size.
     """
     size = (probe.shape[2], probe.shape[3])
-    imported = importing.from_proto(graph, origin, size)
+    imported = importing.from_proto(graph, origin, size, taps)
     if imported.original.size not in (None, size):
         height, width = imported.original.size
         raise CalibrationError(
@@ -104,12 +109,12 @@ def distance(one: Sketch, other: Sketch) -> float:
 
 
 def _checked(graph: onnx.ModelProto, original: importing.Original) -> onnx.ModelProto:
-    """A copy with only those nodes that the import has judged: what no logit depends on is not run."""
+    """A copy with only those nodes that the import has judged: what no output depends on is not run."""
     copy = functions.inlined(graph)
     if copy is graph:
         copy = onnx.ModelProto()
         copy.CopyFrom(graph)
-    nodes = checks.needed(copy, original.ending.logits)
+    nodes = checks.needed(copy, *([tap.tensor for tap in original.taps] or [original.ending.logits]))
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     return copy

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff import digests, regular
-from edgeeff.errors import GraphError
+from edgeeff.errors import GraphError, OptionError
 from edgeeff.zoo import archives, catalog
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -57,6 +57,7 @@ def identify(asked: Asked, source: str) -> Identity:
     """Load, run and export the network, and find its classes.
 
     Raises:
+        OptionError: Features are wanted of it.
         CheckpointError: It is not trusted, does not load, or is no classifier.
         GraphError: It holds operators that are not supported.
     """
@@ -116,6 +117,12 @@ def _imported(asked: Asked, source: str, size: tuple[int, int]) -> tuple[nn.Modu
     from edgeeff.graph.export import foreign_to_onnx
     from edgeeff.zoo import programs
 
+    if asked.taps is not None:
+        raise OptionError(
+            f"{source} is a program, and features are not taken out of one",
+            mend="save its weights (state_dict) and build from these with --model; or export it to ONNX, "
+            "where --taps names its tensors",
+        )
     if asked.module is not None:
         module = programs.held(asked.module, source)
     else:
