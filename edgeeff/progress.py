@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from edgeeff import shortage
 from edgeeff.errors import EdgeeffError, EdgeeffWarning, OutOfMemoryError
 
-Unit = Literal["images", "bytes", "steps"]
+Unit = Literal["images", "bytes", "steps", "launches"]
+#: The package's only logger: stages and what was decided, at INFO. Warnings are Python's own or a listener's.
+LOGGER = logging.getLogger("edgeeff")
+LOGGER.addHandler(logging.NullHandler())
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -61,6 +65,26 @@ class PythonWarnings(Silent):
         warnings.warn(text, EdgeeffWarning, stacklevel=_levels_to_the_caller())
 
 
+#: A plain function that is called with what is done of a stage, and all of it.
+Count = Callable[[int, int], None]
+
+
+class Counting(PythonWarnings):
+    """A plain function as a listener: called as a stage moves on; warnings become Python's own."""
+
+    def __init__(self, count: Count) -> None:
+        self._count, self._done, self._total = count, 0, 0
+
+    def stage(self, text: str, total: int | None = None, unit: Unit = "images") -> None:
+        """Count from the beginning."""
+        self._done, self._total = 0, total or 0
+
+    def advance(self, count: int = 1) -> None:
+        """Call the function with what is done and all."""
+        self._done += count
+        self._count(self._done, self._total)
+
+
 class Recorder:
     """A listener that passes everything on, and keeps each warning.
 
@@ -78,13 +102,18 @@ class Recorder:
         self._recordings: list[dict[str, None]] = [{}]
 
     @classmethod
-    def of(cls, listener: Progress | None) -> Recorder:
-        """The listener itself if it records, else a recorder before it."""
-        return listener if isinstance(listener, Recorder) else cls(listener)
+    def of(cls, listener: Progress | Count | None) -> Recorder:
+        """The listener itself if it records, else a recorder before it; a plain function counts."""
+        if isinstance(listener, Recorder):
+            return listener
+        if listener is not None and not hasattr(listener, "stage"):
+            return cls(Counting(listener))
+        return cls(cast("Progress | None", listener))
 
     def stage(self, text: str, total: int | None = None, unit: Unit = "images") -> None:
         """A new stage begins."""
         self.doing = text
+        LOGGER.info("%s", text)
         self._listener.stage(text, total, unit)
 
     def advance(self, count: int = 1) -> None:
@@ -93,6 +122,7 @@ class Recorder:
 
     def tell(self, text: str) -> None:
         """Something that was decided."""
+        LOGGER.info("%s", text)
         self._listener.tell(text)
 
     def warn(self, text: str, about: str | None = None) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import logging
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import edgeeff
 from edgeeff.cache import Cache
 from edgeeff.errors import EdgeeffWarning, OptionError
 from edgeeff.pipeline.context import Context
@@ -46,6 +50,28 @@ def test_what_concerns_one_bundle_bears_its_name_for_the_listener_alone():
     recorder.warn("low", about="b")
     assert listener.heard == ["a: low", "b: low"]
     assert recorder.warnings == ("low",)
+
+
+def test_stages_and_decisions_are_logged_under_one_name(caplog):
+    recorder = Recorder(Listener())
+    with caplog.at_level(logging.INFO, "edgeeff"):
+        recorder.stage("learning", 3, "steps")
+        recorder.tell("learned  100 % of it")
+        recorder.warn("low")
+    said = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
+    assert said == [
+        ("edgeeff", logging.INFO, "learning"),
+        ("edgeeff", logging.INFO, "learned  100 % of it"),
+    ]
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("edgeeff").handlers)
+    named = {
+        (path.name, ast.unparse(node.args[0]) if node.args else "")
+        for path in Path(edgeeff.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger")
+    }
+    # Another package's is turned down while its library downloads.
+    assert named == {("progress.py", "'edgeeff'"), ("hub_cache.py", "'huggingface_hub'")}
 
 
 def test_standing_bundles_repeat_what_was_not_heard_yet():

@@ -104,6 +104,7 @@ PASSING = {
     *(
         "harness/accuracy.py evaluate",
         "harness/accuracy.py _against",
+        "harness/accuracy.py _report",
         "cli/eval.py _say",
     ),
     *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),

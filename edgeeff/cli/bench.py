@@ -60,14 +60,16 @@ def command(
     from edgeeff.harness.latency import benchmark
 
     against = int(baseline) if baseline.isdigit() else baseline
-    report = benchmark(
-        list(bundles),
-        launches=launches,
-        seconds=seconds,
-        threads=threads,
-        baseline=against,
-        images=images,
-    )
+    with console.ConsoleProgress(still=True) as progress:
+        report = benchmark(
+            list(bundles),
+            launches=launches,
+            seconds=seconds,
+            threads=threads,
+            baseline=against,
+            images=images,
+            progress=progress,
+        )
     if json:
         console.as_json(report.to_json())
         return
@@ -86,7 +88,15 @@ def _profile(
 ) -> None:
     from edgeeff.harness.profile import profile
 
-    report = profile(list(bundles), launches=launches, seconds=seconds, threads=threads, images=images)
+    with console.ConsoleProgress(still=True) as progress:
+        report = profile(
+            list(bundles),
+            launches=launches,
+            seconds=seconds,
+            threads=threads,
+            images=images,
+            progress=progress,
+        )
     if json:
         console.as_json(report.to_json())
         return

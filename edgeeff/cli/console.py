@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from edgeeff.cli import streams
@@ -138,7 +138,15 @@ def fail_as_json(kind: str, what: str, mend: str, status: int, warnings: Sequenc
 def _columns(unit: Unit) -> tuple[ProgressColumn, ...]:
     counted = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     left = TimeRemainingColumn(compact=True)
-    return SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), counted, Elapsed(), left
+    # What is being done gives way, not the count: the rest takes up to 44 columns, with a wide bar 72.
+    text = TextColumn(
+        "{task.description}",
+        markup=False,
+        table_column=Column(
+            max_width=max(12, err.width - (44 if err.width < 100 else 72)), no_wrap=True, overflow="ellipsis"
+        ),
+    )
+    return SpinnerColumn(), text, BarColumn(12 if err.width < 100 else 40), counted, Elapsed(), left
 
 
 #: Seconds after which a stage without a bar says how long it will take: by then it can be told.
@@ -165,14 +173,18 @@ class _Estimate:
 
 
 class ConsoleProgress:
-    """A progress bar on a terminal, plain lines elsewhere; both say how long a stage will still take."""
+    """A progress bar on a terminal, plain lines elsewhere; both say how long a stage will still take.
 
-    def __init__(self) -> None:
+    Args:
+        still: The bar is drawn only when something is done, so that it disturbs no measurement.
+    """
+
+    def __init__(self, *, still: bool = False) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._estimate: _Estimate | None = None
         if err.is_terminal:
-            self._bar = Progress(*_columns("images"), console=err, transient=True)
+            self._bar = Progress(*_columns("images"), console=err, transient=True, auto_refresh=not still)
 
     def __enter__(self) -> ConsoleProgress:
         if self._bar is not None:
@@ -194,11 +206,15 @@ class ConsoleProgress:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(text, total=total)
+        if not self._bar.live.auto_refresh:
+            self._bar.refresh()
 
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
+            if not self._bar.live.auto_refresh:
+                self._bar.refresh()
         elif self._estimate is not None and (left := self._estimate.advance(count)) is not None:
             self._estimate = None
             err.print(Text(f"  about {left:.0f} s more"))

@@ -47,7 +47,6 @@ def command(
         against.session()  # one that is not here is an error of its own, and no bundle's
     with console.ConsoleProgress() as progress:
         for bundle in opened:
-            progress.stage(f"judging {bundle.name}")
             try:
                 report = evaluate(
                     bundle,
@@ -57,6 +56,7 @@ def command(
                     threshold=threshold,
                     threads=threads,
                     via=via,
+                    progress=progress,
                     warn=lambda _: None,
                 )
             except MissingRuntimeError as error:

@@ -19,9 +19,9 @@ from edgeeff.harness.record import Record, record
 from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
-from edgeeff.images.survey import survey
+from edgeeff.images.survey import Survey, survey
 from edgeeff.metrics import Proportion, json_number
-from edgeeff.progress import PythonWarnings
+from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.recipes import open_source
 from edgeeff.tasks import Scores
 from edgeeff.tasks._retrieval import RetrievalScorer
@@ -150,7 +150,7 @@ def evaluate(
     threshold: float | None = None,
     threads: int = 1,
     via: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | Count | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> AccuracyReport:
     """Run a bundle over images and say how good it is. Memory does not grow with their number.
@@ -166,8 +166,9 @@ def evaluate(
         threads: Of the runtime.
         via: ``onnxruntime``: a bundle that holds an ONNX graph (TensorRT's) is judged by that graph in
             onnxruntime, which says nothing of its engine; others by their own runtime. None: all so.
-        progress: Called after each batch with the images done and all of them.
-        warn: Called with each of the report's warnings; None: they go to Python's ``warnings``.
+        progress: Told of each batch and warned, as the build's is; or a plain function, called after each
+            batch with the images done and all of them.
+        warn: Called with each of the report's warnings; None: they go to ``progress``, or to Python.
 
     Raises:
         OptionError: Neither labels nor a reference; or a reference of another input size or other classes.
@@ -179,6 +180,8 @@ def evaluate(
     bundle, floating = _as_bundle(bundle), None if reference is None else _as_bundle(reference)
     opened = images if isinstance(images, ImageSet) else open_source(images)
     images, known = truth.read(opened, labels, bundle.manifest)
+    listener = Recorder.of(progress)
+    listener.stage(f"judging {bundle.name}", len(images))
     if known is None and floating is None:
         raise _nothing_to_judge_by()
     both, watched = [bundle, floating] if floating is not None else [bundle], Watched()
@@ -187,17 +190,12 @@ def evaluate(
     looked = survey(images.pictures, bundle.manifest.preprocess.with_white(white))
     begun = record("accuracy", both)
     judge = Judge.of(bundle, floating, threshold=threshold, threads=threads, via=via)
-    judge.hold(images, looked.preprocess, known, progress)
+    judge.hold(images, looked.preprocess, known, listener.advance)
     watched.refuse_changed()
-    report = replace(
-        _report(bundle, judge, images),
-        notes=(*images.notes, *looked.lines),
-        warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
-        record=begun,
-    )
+    report = replace(_report(bundle, judge, images, looked), record=begun)
     report = replace(report, warnings=_warnings(report))
     for text in report.warnings:
-        (warn or PythonWarnings().warn)(text)
+        (warn or listener.warn)(text)
     return report
 
 
@@ -208,8 +206,8 @@ def _nothing_to_judge_by() -> OptionError:
     )
 
 
-def _report(bundle: Bundle, judge: Judge, images: ImageSet) -> AccuracyReport:
-    """What the runs alone say."""
+def _report(bundle: Bundle, judge: Judge, images: ImageSet, looked: Survey) -> AccuracyReport:
+    """What the runs say, and how the images were read."""
     scores = judge.own.scorer.scores()
     return AccuracyReport(
         bundle=bundle.name,
@@ -221,6 +219,8 @@ def _report(bundle: Bundle, judge: Judge, images: ImageSet) -> AccuracyReport:
         reference=None if judge.reference is None else _against(judge.reference, judge),
         via=judge.via,
         metric=tasks.room(bundle.manifest.task).PRIMARY,
+        notes=(*images.notes, *looked.lines),
+        warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from edgeeff import errors, shortage
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import EdgeeffError
+from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.watched import Watched
 
 
@@ -75,7 +76,7 @@ def repeatedly(
     images: Sequence[int],
     hear: Callable[[Mapping[str, Any]], None],
     how: Launches,
-    done: Callable[[int, int], None] | None = None,
+    progress: Progress | Count | None = None,
 ) -> dict[int, str]:
     """Start processes one after another, each with the bundles that the earlier ones could run.
 
@@ -85,7 +86,7 @@ def repeatedly(
         images: How many a run of each has.
         hear: Called with each event, whose ``bundle`` is a place in ``bundles``.
         how: How many processes, and how each measures.
-        done: Called after each launch with the launches done and all of them.
+        progress: Told of each launch, as of a step of one stage.
 
     Returns:
         Why bundles were not run, by their places.
@@ -97,7 +98,9 @@ def repeatedly(
     watched = Watched()
     watched.add(bundle.folder / MANIFEST for bundle in bundles)
     not_run: dict[int, str] = {}
-    for launch in range(how.launches):
+    listener = Recorder.of(progress)
+    listener.stage(f"measuring {len(bundles)} bundle{'s' * (len(bundles) > 1)}", how.launches, "launches")
+    for _ in range(how.launches):
         runnable = [i for i in range(len(bundles)) if i not in not_run]
         if not runnable:
             break
@@ -108,8 +111,7 @@ def repeatedly(
                 not_run[event["bundle"]] = event["what"]
             else:
                 hear(event)
-        if done is not None:
-            done(launch + 1, how.launches)
+        listener.advance()
     watched.refuse_changed()  # each launch loads them anew
     return not_run
 

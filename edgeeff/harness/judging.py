@@ -81,7 +81,7 @@ class Judge:
         images: ImageSet,
         preprocess: Preprocess,
         known: npt.NDArray[np.int64] | None,
-        progress: Callable[[int, int], None] | None,
+        advance: Callable[[int], None],
     ) -> None:
         """Run all images.
 
@@ -89,19 +89,20 @@ class Judge:
             images: Those that cannot be decoded are then in its ``bad``.
             preprocess: How their files are read.
             known: What is known of each image, as the task's scores want it; None: nothing.
-            progress: Called after each batch with the images done and all of them.
+            advance: Called after each batch with the images that are done since.
 
         Raises:
             ImageError: Not one image could be decoded.
         """
+        done = 0
         for pixels, numbers in images.batches(preprocess, self._at_a_time()):
             here = np.full(len(numbers), -1, np.int64) if known is None else known[numbers]
             self._batch(pixels, here, scored=known is not None)
             self.images += len(pixels)
-            if progress is not None:
-                progress(self.images + len(images.bad), len(images))
-        if progress is not None:
-            progress(len(images), len(images))  # a last batch that is bad throughout is never yielded
+            advance(self.images + len(images.bad) - done)
+            done = self.images + len(images.bad)
+        if done < len(images):
+            advance(len(images) - done)  # a last batch that is bad throughout is never yielded
         if not self.images:
             raise ImageError(
                 f"not one of {len(images)} images could be decoded: {next(iter(images.bad.values()), '')}",

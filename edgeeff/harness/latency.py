@@ -8,7 +8,7 @@ figure to trust on a shared machine is the ratio of CPU times; where a GPU compu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from edgeeff.harness.fresh_process import Launches, repeatedly
 from edgeeff.harness.launch import Samples
 from edgeeff.harness.record import Record, record
 from edgeeff.metrics import Interval, bootstrap_ratio
+from edgeeff.progress import Count, Progress
 
 Clock = Literal["wall", "cpu"]
 
@@ -210,7 +211,7 @@ def benchmark(
     baseline: int | str = 0,
     images: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | Count | None = None,
 ) -> LatencyReport:
     """Time bundles against one another on this machine.
 
@@ -228,7 +229,7 @@ def benchmark(
         baseline: The bundle that the others are held against, by its place or its name.
         images: In a run of bundles that take any number up to theirs; None: the most that they take.
         seed: Of the bootstrap, and of the noise that a bundle without golden images is run on.
-        progress: Called after each launch with the launches done and all of them.
+        progress: Told of each launch; or a plain function, called with the launches done and all of them.
 
     Raises:
         OptionError: A number that makes no sense, or no such baseline.

@@ -19,6 +19,7 @@ from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import Launches, repeatedly
 from edgeeff.harness.latency import distinct_names, in_a_run, opened
 from edgeeff.harness.record import Record, record
+from edgeeff.progress import Count, Progress
 
 LAUNCH = "edgeeff.harness.profile_launch"
 
@@ -203,6 +204,7 @@ def profile(
     threads: int = 1,
     images: int | None = None,
     seed: int = 0,
+    progress: Progress | Count | None = None,
 ) -> ProfileReport:
     """Time every layer of bundles on this machine.
 
@@ -217,6 +219,8 @@ def profile(
         threads: Of each runtime.
         images: As for :func:`edgeeff.harness.latency.benchmark`.
         seed: Of the noise that a bundle without golden images is run on.
+        progress: Told of each launch, as the build's is; or a plain function, called after each launch with
+            the launches done and all of them.
 
     Raises:
         OptionError: A number that makes no sense.
@@ -241,7 +245,7 @@ def profile(
             peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
 
     how = Launches(launches, threads, seconds, seed)
-    not_run = repeatedly(LAUNCH, loaded, batches, hear, how)
+    not_run = repeatedly(LAUNCH, loaded, batches, hear, how, progress)
     entries = []
     for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, times = bundle.manifest, None

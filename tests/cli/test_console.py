@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 
@@ -38,6 +39,18 @@ def test_how_long_a_stage_will_take_is_told_once(clock, capsys):
             progress.advance()
     said = capsys.readouterr().err.splitlines()
     assert said == ["• learning (300 steps)", "  about 490 s more"]
+
+
+def test_the_count_stays_on_a_narrow_line(monkeypatch):
+    """What is being done gives way to it, brackets and all."""
+    for width in (80, 120):
+        stream = io.StringIO()
+        terminal = console._Console(file=stream, force_terminal=True, width=width, markup=False)
+        monkeypatch.setattr(console, "err", terminal)
+        with console.ConsoleProgress(still=True) as progress:
+            progress.stage("judging [bold]" + "a-bundle-of-a-long-name-" * 5, 12000)
+            progress.advance(11999)
+        assert "11999/12000" in stream.getvalue() and "[bold]a-b" in stream.getvalue()
 
 
 def test_what_is_over_or_cannot_be_told_is_not_estimated(clock, capsys):

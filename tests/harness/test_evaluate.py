@@ -19,6 +19,7 @@ from edgeeff.errors import (
     OptionError,
 )
 from edgeeff.images import open_images
+from edgeeff.progress import Silent
 
 RED_FOR_GREEN = np.eye(3)[[1, 0, 2]]
 
@@ -119,10 +120,27 @@ def test_what_changes_meanwhile_is_not_judged(changed, make_bundle, images):
         edgeeff.evaluate(bundle, images, progress=rewrite)
 
 
+class Heard(Silent):
+    def __init__(self):
+        self.stages, self.done, self.warned = [], 0, []
+
+    def stage(self, text, total=None, unit="images"):
+        self.stages.append((text, total, unit))
+
+    def advance(self, count=1):
+        self.done += count
+
+    def warn(self, text):
+        self.warned.append(text)
+
+
 def test_progress_reaches_the_end(make_bundle, images):
-    seen = []
+    seen, heard = [], Heard()
     edgeeff.evaluate(make_bundle(), images, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (60, 60) and seen == sorted(seen)
+    assert seen[-1] == (60, 60) and seen == sorted(set(seen))
+    report = edgeeff.evaluate(make_bundle(), images, progress=heard)
+    assert heard.stages == [(f"judging {report.bundle}", 60, "images")] and heard.done == 60
+    assert tuple(heard.warned) == report.warnings
 
 
 def test_bad_input_has_one_clear_error(make_bundle, images, tmp_path, colours):
