@@ -154,7 +154,7 @@ ELSEWHERE = {
     "cli/build.py _board": "tests/test_plugins.py",
     "cli/doctor.py command": "tests/test_plugins.py",
     "cli/run.py command": "tests/test_plugins.py",
-    "cli/bench.py command": "tests/test_plugins.py",
+    "cli/bench.py _warn_of_plugins": "tests/test_plugins.py",
     "bundle.py Bundle.plugin_warnings": "tests/test_plugins.py",
     "cli/targets.py command": "tests/test_plugins.py",
     "pipeline/plugged.py warnings": "tests/test_plugins.py",

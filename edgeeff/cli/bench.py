@@ -50,10 +50,7 @@ def command(
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
-    from edgeeff.bundle import Bundle
-
-    for warning in dict.fromkeys(text for path in bundles for text in Bundle.load(path).plugin_warnings()):
-        console.warn(warning)
+    _warn_of_plugins(bundles)
     if profile:
         _profile(bundles, launches, seconds, threads, images, layers, json)
         return
@@ -75,6 +72,14 @@ def command(
         return
     console.plain(_conditions(report.machine, threads, launches, seconds))
     console.table(tables.latency_table(report))
+
+
+def _warn_of_plugins(bundles: list[Path]) -> None:
+    """What bundles say of the plug-ins that they need, each sentence once."""
+    from edgeeff.bundle import Bundle
+
+    for warning in dict.fromkeys(text for path in bundles for text in Bundle.load(path).plugin_warnings()):
+        console.warn(warning)
 
 
 def _profile(
