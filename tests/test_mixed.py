@@ -127,11 +127,13 @@ def test_elsewhere_multiply_adds_stand_for_latency(build, tmp_path):
     assert 0 < cost["value"] <= 0.1 and "multiply-adds" in cost["how"] and kept(built)
 
 
+@pytest.mark.slow
 def test_points_that_so_few_images_cannot_tell(build, tmp_path):
     with pytest.raises(OptionError, match=r"--max-drop 0\.3pt cannot be judged: on 12 images"):
         build(tmp_path, max_drop="0.3pt")
 
 
+@pytest.mark.slow
 def test_points_that_they_can(build, tmp_path):
     built, _ = build(tmp_path, max_drop=90)
     budget = built.bundle.read_measured("verification.json")["budget"]

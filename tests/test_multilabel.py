@@ -139,6 +139,7 @@ def test_run_says_the_label_or_not(one, reference, tmp_path, capsys):
     assert {len(item["labels"]) for item in items} == {0, 1}
 
 
+@pytest.mark.slow
 def test_several_labels_by_option(build, folder, reference, capsys):
     images, _ = reference
     (b,) = build(3, ["cpu-fp32"], task="multilabel", output=folder / "three", labels=list("abc"))

@@ -170,6 +170,7 @@ def test_less_than_no_golden_input_is_refused(inputs, tmp_path):
         edgeeff.build("lite0", targets=["cpu-fp32"], output=tmp_path, golden=-1, **inputs)
 
 
+@pytest.mark.slow
 def test_an_own_target_from_a_file(inputs, tmp_path):
     (tmp_path / "line-camera.toml").write_text(
         'summary = "Ours"\nruntime = "openvino"\nprecision = "int8"\ninput = "uint8"\nscheme = "openvino"\n'
@@ -200,6 +201,7 @@ def test_new_validation_images_are_judged_anew(built, inputs, make_images, tmp_p
     assert not second.unchanged and (first.hub.images, second.hub.images) == (2, 3)
 
 
+@pytest.mark.slow
 def test_golden_vectors_are_optional(inputs, tmp_path):
     bundle = edgeeff.build("lite0", targets=["jetson-int8"], output=tmp_path, golden=0, **inputs)[0].bundle
     assert not any(name.startswith("golden/") for name in bundle.manifest.files)
@@ -296,6 +298,7 @@ def test_the_network_and_what_was_assumed_are_shown(inputs, tmp_path):
     assert built[0].bundle.manifest.origin == "edgeeff: SAME padding, BN epsilon 0.001"
 
 
+@pytest.mark.slow
 def test_conventions_are_part_of_what_a_bundle_is_made_from(inputs, tmp_path):
     """The same file under another padding is another network, and another bundle."""
     arguments = {**inputs, "targets": ["cpu-fp32"], "output": tmp_path}
@@ -305,6 +308,7 @@ def test_conventions_are_part_of_what_a_bundle_is_made_from(inputs, tmp_path):
     assert first.bundle.manifest.digests["graph"] != second.bundle.manifest.digests["graph"]
 
 
+@pytest.mark.slow
 def test_another_input_size_in_place_of_a_bundle_is_warned_of(inputs, tmp_path):
     """The size that a checkpoint says is taken, shown, and changed by ``--size``."""
     options = inputs | {"checkpoint": tmp_path / "best.pt", "size": None}

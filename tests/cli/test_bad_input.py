@@ -165,6 +165,7 @@ def test_more_than_a_tenth_of_the_images_are_corrupt(refused_build, folder_of, p
     assert str(folder / "01.jpg") in error and "up to a tenth are skipped" in error
 
 
+@pytest.mark.slow
 def test_more_than_a_tenth_counts_the_held_out_images_too(refused_build, folder_of, photos):
     """Of twenty photos the fifth, tenth, … are held out: one broken there and two elsewhere are three."""
     folder = folder_of(photos, broken=[1, 7, 9])

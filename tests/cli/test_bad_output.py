@@ -95,6 +95,7 @@ def test_a_disk_that_is_full_where_temporary_files_go(refused, tmp_path):
         assert not list(temporary.glob("*/*")) and not (tmp_path / "dist").exists()
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files(refused, tmp_path):
     """What a quota does, on every machine: a write that the system cuts short with EFBIG."""
 
@@ -108,6 +109,7 @@ def test_a_limit_on_the_size_of_files(refused, tmp_path):
     assert left == [], left
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_no_error(build, lite0_bundles, tmp_path):
     """The work is done without it, and makes the same bundle."""
     (tmp_path / "file").write_text("")

@@ -22,7 +22,7 @@ def test_doctor_tells_what_a_board_brings(edgeeff):
 
 def test_doctor_as_json(edgeeff):
     found = edgeeff("doctor", "--board=agx-orin", "--json").data
-    assert {"machine", "parts", "cache_bytes", "board"} == set(found)
+    assert {"machine", "parts", "cache_bytes", "board", "plugins"} == set(found)
     board = found["board"]
     assert board["compute_capability"] == "8.7" and board["dla_cores"] == 2 and "DLA" in board["dla"]
     built = {(b["tensorrt"], b["precision"]): b for b in board["builds"]}

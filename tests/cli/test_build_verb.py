@@ -18,8 +18,12 @@ TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8")
 
 
 def sealed(folder: Path) -> dict[str, bytes]:
-    """All that a build wrote, its measurements too: none of it bears a time or a path."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """All that a build wrote, its measurements too: only their record bears a time, and none of it a path."""
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    for name in found:
+        if name.endswith("measured/verification.json"):
+            found[name] = json.dumps({**json.loads(found[name]), "record": None}).encode()
+    return found
 
 
 @pytest.fixture(scope="session")
