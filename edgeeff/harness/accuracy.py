@@ -24,7 +24,6 @@ from edgeeff.metrics import Proportion, json_number
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.recipes import open_source
 from edgeeff.tasks import Scores
-from edgeeff.tasks._retrieval import RetrievalScorer
 from edgeeff.tasks.classification import PRIMARY as TOP_1
 from edgeeff.watched import Watched
 
@@ -153,7 +152,9 @@ def evaluate(
     progress: Progress | Count | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> AccuracyReport:
-    """Run a bundle over images and say how good it is. Memory does not grow with their number.
+    """Run a bundle over images and say how good it is.
+
+    Memory does not grow with their number, but for embeddings: each is compared with all others.
 
     Args:
         bundle: A bundle or its folder.
@@ -252,10 +253,8 @@ def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
 
 
 def _against(reference: Judged, judge: Judge) -> ReferenceScores:
-    scorer, other, fidelity = judge.own.scorer, reference.scorer, judge.fidelity
-    agreement = fidelity.agreement
-    if isinstance(scorer, RetrievalScorer) and isinstance(other, RetrievalScorer):
-        agreement = scorer.agreement(other)
+    other, fidelity = reference.scorer, judge.fidelity
+    agreement = judge.own.scorer.agreement(other) or fidelity.agreement
     return ReferenceScores(
         name=reference.bundle.name,
         agreement=agreement,

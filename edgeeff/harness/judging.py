@@ -16,7 +16,6 @@ from edgeeff.errors import ImageError, OptionError
 from edgeeff.images import ImageSet
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.tasks import Fidelity, Meaning, Outputs, Scorer
-from edgeeff.tasks._retrieval import RetrievalScorer
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Judge:
 
     def _batch(self, pixels: npt.NDArray[np.uint8], known: npt.NDArray[np.int64], *, scored: bool) -> None:
         own, reference = self.own, self.reference
-        scored = scored or isinstance(own.scorer, RetrievalScorer)  # which are the nearest, no label says
+        scored = scored or own.scorer.unlabelled
         found = own.session.infer(pixels)
         if scored:
             own.scorer.update(found, known)

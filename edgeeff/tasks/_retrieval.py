@@ -32,12 +32,16 @@ class RetrievalScores:
         mean_average_precision: Over these images: precision at each image of the same class, averaged.
         images: How many were asked: those whose class has another image.
         classes: How many classes these have.
+        output: The embedding that was compared.
+        others: Those that were not.
     """
 
     recall: tuple[Proportion, ...]
     mean_average_precision: float
     images: int
     classes: int
+    output: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def primary(self) -> float:
@@ -52,9 +56,11 @@ class RetrievalScores:
         }
 
     def doubts(self, name: str, classes: int) -> list[str]:
-        """None: chance has no one figure here."""
-        del name, classes
-        return []
+        """Embeddings that were not compared. Chance has no one figure here."""
+        del classes
+        if not self.others:
+            return []
+        return [f"{name}: recall is that of {self.output}; {', '.join(self.others)} was not compared"]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -64,24 +70,28 @@ class RetrievalScores:
             "mean_average_precision": json_number(self.mean_average_precision),
             "images": self.images,
             "classes": self.classes,
+            "output": self.output,
         }
 
 
 class RetrievalScorer:
     """Batch by batch; it holds the embeddings of all images, since each is compared with all others.
 
-    Of several embeddings the first is compared; feature maps are not.
+    Of several embeddings the first is compared, which the scores say; feature maps are not.
     """
 
+    unlabelled = True
+
     def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
         self._vectors: list[Array] = []
         self._classes: list[Numbers] = []
 
     def update(self, outputs: Mapping[str, Array], truth: Numbers) -> None:
         """Add a batch: outputs [N, …] each, and the class of each image, −1 where it is not known."""
-        vectors = next((values for values in outputs.values() if values.ndim == 2), None)
-        if vectors is not None:
-            self._vectors.append(units(vectors))
+        self._names = tuple(name for name, values in outputs.items() if values.ndim == 2)
+        if self._names:
+            self._vectors.append(units(outputs[self._names[0]]))
             self._classes.append(truth)
 
     def state(self) -> dict[str, Array]:
@@ -131,6 +141,8 @@ class RetrievalScorer:
             float(np.mean(precisions)),
             total,
             int((counts > 1).sum()),
+            self._names[0] if self._names else "",
+            self._names[1:],
         )
 
 

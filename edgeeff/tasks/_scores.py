@@ -37,7 +37,14 @@ class Scores(Protocol):
 
 
 class Scorer(Protocol):
-    """It goes on from a state, and adds up the states of the shards of an image set."""
+    """It goes on from a state, and adds up the states of the shards of an image set.
+
+    Attributes:
+        unlabelled: Whether images of which nothing is known are added too: which of them are alike needs no
+            label.
+    """
+
+    unlabelled: bool
 
     def update(self, outputs: Mapping[str, Array], truth: Truth) -> None:
         """Add a batch: outputs [N, …] each, and what is known of these images."""
@@ -50,3 +57,7 @@ class Scorer(Protocol):
 
     def scores(self) -> Scores | None:
         """Those of all that was added; None where nothing is known of any image."""
+
+    def agreement(self, other: Any) -> Proportion | None:
+        """How often another network's scorer of the same images says the same, where only all images together
+        tell; None: the task's ``fidelity`` counts it batch by batch."""

@@ -89,6 +89,8 @@ class LabelScores:
 class ClassScorer:
     """From the only output and the class of each image, −1 where it is unknown."""
 
+    unlabelled = False
+
     def __init__(self, classes: int, name: str = "the network") -> None:
         self._sums = ClassificationAccumulator(classes)
         self._name = name
@@ -107,6 +109,10 @@ class ClassScorer:
             )
         if known.any():
             self._sums.update(only(outputs)[known], truth[known])
+
+    def agreement(self, other: Any) -> None:
+        """Batches tell it."""
+        del other
 
     def state(self) -> dict[str, Array]:
         """Counts, by class and of all images."""

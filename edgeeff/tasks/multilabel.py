@@ -77,6 +77,8 @@ class MultilabelScores:
 class MultilabelScorer:
     """Batch by batch; it holds the scores of all images, since average precision ranks them."""
 
+    unlabelled = False
+
     def __init__(self, meaning: Meaning) -> None:
         self._meaning = meaning
         self._outputs: list[Array] = []
@@ -86,6 +88,10 @@ class MultilabelScorer:
         """Add a batch: the only output [N, labels], truth [N, labels] of 1, 0 and −1."""
         self._outputs.append(np.asarray(only(outputs), np.float32))
         self._truth.append(truth)
+
+    def agreement(self, other: Any) -> None:
+        """Batches tell it."""
+        del other
 
     def state(self) -> dict[str, Array]:
         """The scores and labels of all images."""

@@ -96,3 +96,14 @@ def test_cosines_are_means_over_images():
     second = meaning.fidelity({"embedding": vectors(0)}, {"embedding": vectors(90)})
     assert (first + second).cosines == pytest.approx({"embedding": 0.5})
     assert tasks.room("features").PRIMARY in scorer([0, 0, 1], 0, 1, 2).scores().to_json()
+
+
+def test_of_several_embeddings_the_scores_say_which_was_compared():
+    found = Meaning("features").scorer(0, "b")
+    near, far = vectors(0, 5, 90, 80), vectors(0, 90, 5, 80)
+    found.update({"map": np.ones((4, 1, 2, 2)), "first": near, "second": far}, np.array([0, 0, 1, 1]))
+    scores = found.scores()
+    assert scores.primary == 1 and scores.to_json()["output"] == "first"
+    (doubt,) = scores.doubts("b", 0)
+    assert "first" in doubt and "second was not compared" in doubt
+    assert scorer([0, 0, 1], 0, 5, 90).scores().doubts("b", 0) == []
