@@ -97,6 +97,10 @@ class BundleError(EdgeeffError):
     """A bundle is incomplete, altered, or of a schema this version does not read."""
 
 
+class ReportError(EdgeeffError):
+    """A report, suite or baseline is malformed, of another kind, or of a newer schema."""
+
+
 class VerificationError(EdgeeffError):
     """An artifact was built, and does not do what the hub graph does."""
 
