@@ -235,13 +235,19 @@ class Bundle:
         """The sealed files that are missing or no longer what the manifest says."""
         return [name for name, seal in self.manifest.files.items() if _seal(self.folder / name) != seal]
 
-    def session(self, threads: int = 1) -> backends.Session:
+    def session(self, threads: int = 1, *, checked: bool = False) -> backends.Session:
         """Load the artifact into its runtime.
+
+        Args:
+            threads: Of the runtime.
+            checked: Its files were held against their seals a moment ago (:meth:`refuse_altered`).
 
         Raises:
             MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
             BundleError: A sealed file was altered.
         """
+        if not checked:
+            self.refuse_altered()
         session: backends.Session = self._load("run", threads)
         return session
 
@@ -296,7 +302,7 @@ class Bundle:
         graphs = [n for n in (f"model.{kind}.onnx", f"model.{kind}.fp16.onnx") if n in self.manifest.files]
         if not graphs:
             return None
-        self._refuse_altered()
+        self.refuse_altered()
         part = backends.runtime("onnxruntime").part("run")
         preprocess, content = self.manifest.preprocess, (self.folder / graphs[0]).read_bytes()
         session = part.session_of(
@@ -320,10 +326,16 @@ class Bundle:
             raise MissingRuntimeError(
                 runtime.no_profile, mend=f"profile a bundle of another runtime: {', '.join(timed)}"
             )
+        self.refuse_altered()
         session: backends.ProfiledSession = self._load("profile", threads)
         return session
 
-    def _refuse_altered(self) -> None:
+    def refuse_altered(self) -> None:
+        """Hold its files against their seals.
+
+        Raises:
+            BundleError: A sealed file was altered.
+        """
         altered = self.altered()
         if altered:
             raise BundleError(
@@ -337,7 +349,6 @@ class Bundle:
             raise BundleError(f"{self.folder / MANIFEST}: {wrong}", mend="build the bundle again")
 
     def _load(self, part: backends.Part, threads: int) -> Any:
-        self._refuse_altered()
         self._refuse_properties()
         loaded = self.runtime.part(part)
         with shortage.told(f"loading {self.folder}", shortage.RUNNING):

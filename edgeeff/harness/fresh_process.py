@@ -14,60 +14,123 @@ from typing import Any
 from edgeeff import errors, shortage
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import EdgeeffError
+from edgeeff.harness.launch import order
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.watched import Watched
 
 
 @dataclass(frozen=True)
-class Launches:
-    """How bundles are measured.
+class How:
+    """How a launch measures.
 
     Args:
-        launches: Processes, one after another.
         threads: Of each runtime.
-        seconds: For each bundle in a launch.
+        seconds: For each bundle in a launch; the warm-up takes as long at most.
         seed: Of the noise that a bundle without golden images is run on.
+        timeout: Seconds after which a launch is taken to hang and is ended; None: see :meth:`patience`.
     """
 
-    launches: int
-    threads: int
-    seconds: float
-    seed: int
+    threads: int = 1
+    seconds: float = 0.6
+    seed: int = 0
+    timeout: float | None = None
+
+    def patience(self, bundles: int) -> float:
+        """Seconds that a launch of so many bundles may take: five minutes and twenty times what it measures.
+
+        Loading may compile for minutes on a small board, and the least of ten rounds may take longer than
+        ``seconds``.
+        """
+        return 300.0 + 20.0 * self.seconds * bundles if self.timeout is None else self.timeout
 
 
 def start(
-    module: str,
-    bundles: Sequence[Bundle],
-    images: Sequence[int],
-    *,
-    threads: int,
-    seconds: float,
-    seed: int,
+    module: str, bundles: Sequence[Bundle], images: Sequence[int], how: How, number: int = 0
 ) -> list[dict[str, Any]]:
     """Start one process of :mod:`edgeeff.harness.launch` or the like, and give back its events.
 
-    ``images`` says for each bundle how many a run of it has.
+    The bundle that is loaded second is slower by some tenths of a per cent; so the order of loading changes
+    with each launch, and is balanced over the launches as that of a round is.
+
+    Args:
+        module: What it runs.
+        bundles: Those that are measured.
+        images: For each bundle how many a run of it has.
+        how: How it measures.
+        number: Which launch of a series it is, from 0.
+
+    Returns:
+        What the process told; ``bundle`` of an event is a place in ``bundles``.
 
     Raises:
-        EdgeeffError: It told of an error, or it crashed.
+        EdgeeffError: It told of an error, it crashed, or it took longer than a launch may.
     """
+    places = order(len(bundles), number)
+    loaded = [bundles[place] for place in places]
     command = [sys.executable, "-m", module]
-    command += [f"--threads={threads}", f"--seconds={seconds}", f"--seed={seed}"]
-    command += [f"--images={','.join(map(str, images))}", "--"]
-    command += [str(bundle.folder.resolve()) for bundle in bundles]
+    command += [f"--threads={how.threads}", f"--seconds={how.seconds}", f"--seed={how.seed}"]
+    command += [f"--images={','.join(str(images[place]) for place in places)}", "--"]
+    command += [str(bundle.folder.resolve()) for bundle in loaded]
+    patience = how.patience(len(bundles))
     # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
-    # subprocess.run kills the process on Ctrl-C.
-    finished = subprocess.run(
-        command, cwd=Path(errors.__file__).parent.parent, capture_output=True, text=True, errors="replace"
-    )
-    events = [json.loads(line) for line in finished.stdout.splitlines() if line.endswith("}")]
+    # subprocess.run kills the process on Ctrl-C, and when its time is over.
+    try:
+        finished = subprocess.run(
+            command, cwd=Path(errors.__file__).parent.parent, capture_output=True, timeout=patience
+        )
+    except subprocess.TimeoutExpired as over:
+        raise _hang(loaded, _events(over.stdout), patience, _text(over.stderr)) from None
+    events = _events(finished.stdout)
     for event in events:
         if event["event"] == "error":
             kind = getattr(errors, event["kind"], EdgeeffError)
             raise kind(event["what"], mend=event["mend"])
     if finished.returncode or not events or events[-1]["event"] != "done":
-        raise _crash(bundles, events, finished.returncode, finished.stderr)
-    return events
+        raise _crash(loaded, events, finished.returncode, _text(finished.stderr))
+    return [{**event, "bundle": places[event["bundle"]]} if "bundle" in event else event for event in events]
+
+
+class Series:
+    """Launches of the same bundles, one after another: those that cannot run are tried once."""
+
+    def __init__(self, module: str, bundles: Sequence[Bundle], images: Sequence[int], how: How) -> None:
+        self._module, self._bundles, self._images, self._how = module, bundles, images, how
+        self._watched = Watched()
+        self._watched.add(bundle.folder / MANIFEST for bundle in bundles)
+        #: Why bundles are not run, by their places.
+        self.not_run: dict[int, str] = {}
+        self._number = 0
+
+    @property
+    def runnable(self) -> list[int]:
+        """The places of the bundles that no launch has said to be NOT RUN."""
+        return [i for i in range(len(self._bundles)) if i not in self.not_run]
+
+    def launch(self) -> list[dict[str, Any]]:
+        """The events of one more launch, of the bundles that can run; none where none can.
+
+        Raises:
+            EdgeeffError: As for :func:`start`.
+        """
+        runnable = self.runnable
+        if not runnable:
+            return []
+        those = [self._bundles[i] for i in runnable], [self._images[i] for i in runnable]
+        told = start(self._module, *those, self._how, self._number)
+        self._number += 1
+        events = [{**e, "bundle": runnable[e["bundle"]]} if "bundle" in e else e for e in told]
+        for event in events:
+            if event["event"] == "not run":
+                self.not_run[event["bundle"]] = event["what"]
+        return events
+
+    def refuse_changed(self) -> None:
+        """Each launch loads the bundles anew.
+
+        Raises:
+            ChangedFileError: One was replaced meanwhile.
+        """
+        self._watched.refuse_changed()
 
 
 def repeatedly(
@@ -75,17 +138,19 @@ def repeatedly(
     bundles: Sequence[Bundle],
     images: Sequence[int],
     hear: Callable[[Mapping[str, Any]], None],
-    how: Launches,
-    progress: Progress | Count | None = None,
+    how: How,
+    launches: int,
+    progress: Progress | Count | None,
 ) -> dict[int, str]:
-    """Start processes one after another, each with the bundles that the earlier ones could run.
+    """Measure bundles in several processes, one after another.
 
     Args:
         module: What each runs.
         bundles: Those that are measured.
         images: How many a run of each has.
         hear: Called with each event, whose ``bundle`` is a place in ``bundles``.
-        how: How many processes, and how each measures.
+        how: How each process measures.
+        launches: How many processes.
         progress: Told of each launch, as of a step of one stage.
 
     Returns:
@@ -95,39 +160,60 @@ def repeatedly(
         ChangedFileError: A bundle was replaced meanwhile.
         EdgeeffError: As for :func:`start`.
     """
-    watched = Watched()
-    watched.add(bundle.folder / MANIFEST for bundle in bundles)
-    not_run: dict[int, str] = {}
+    series = Series(module, bundles, images, how)
     listener = Recorder.of(progress)
-    listener.stage(f"measuring {len(bundles)} bundle{'s' * (len(bundles) > 1)}", how.launches, "launches")
-    for _ in range(how.launches):
-        runnable = [i for i in range(len(bundles)) if i not in not_run]
-        if not runnable:
+    listener.stage(f"measuring {len(bundles)} bundle{'s' * (len(bundles) > 1)}", launches, "launches")
+    for _ in range(launches):
+        if not series.runnable:
             break
-        those = [bundles[i] for i in runnable], [images[i] for i in runnable]
-        for told in start(module, *those, threads=how.threads, seconds=how.seconds, seed=how.seed):
-            event = {**told, "bundle": runnable[told["bundle"]]} if "bundle" in told else told
-            if event["event"] == "not run":
-                not_run[event["bundle"]] = event["what"]
-            else:
-                hear(event)
+        for event in series.launch():
+            hear(event)
         listener.advance()
-    watched.refuse_changed()  # each launch loads them anew
-    return not_run
+    series.refuse_changed()
+    return series.not_run
+
+
+def _text(printed: bytes | None) -> str:
+    return (printed or b"").decode("utf-8", errors="replace")
+
+
+def _events(printed: bytes | None) -> list[dict[str, Any]]:
+    """The events that were told whole."""
+    return [json.loads(line) for line in _text(printed).splitlines() if line.endswith("}")]
+
+
+def _where(bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]]) -> str:
+    """What a process was doing: the bundle that it was loading, or all of them once they ran in turn."""
+    last: Mapping[str, Any] = events[-1] if events else {"event": "starting"}
+    if last["event"] == "loading":
+        return f"loading {bundles[last['bundle']].name}"
+    doing = "starting with" if last["event"] == "starting" else "running"
+    return f"{doing} {', '.join(bundle.name for bundle in bundles)}"
+
+
+def _tail(stderr: str) -> str:
+    return "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
+
+
+def _hang(
+    bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]], seconds: float, stderr: str
+) -> EdgeeffError:
+    """A process that did not end."""
+    return EdgeeffError(
+        f"{_where(bundles, events)} did not end within {seconds:g} s:\n{_tail(stderr)}",
+        mend="give a launch more --timeout if it is only slow, or measure the bundles one by one",
+    )
 
 
 def _crash(
     bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]], status: int, stderr: str
 ) -> EdgeeffError:
-    """Why a process died, pinned on the bundle it was loading, or on all of them once they ran in turn."""
-    last = events[-1] if events else {}
-    guilty = [bundles[last["bundle"]]] if last.get("event") == "loading" else bundles
+    """Why a process died."""
     how = f"signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"exit status {status}"
-    doing = "loading" if last.get("event") == "loading" else "running"
+    doing = _where(bundles, events)
     if shortage.told_in(stderr):
-        return shortage.refusal(f"{doing} {', '.join(bundle.name for bundle in guilty)}", shortage.RUNNING)
-    tail = "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
+        return shortage.refusal(doing, shortage.RUNNING)
     return EdgeeffError(
-        f"{doing} {', '.join(bundle.name for bundle in guilty)} ended the process with {how}:\n{tail}",
+        f"{doing} ended the process with {how}:\n{_tail(stderr)}",
         mend="measure the bundles one by one, and report what the runtime printed to its makers",
     )

@@ -18,7 +18,7 @@ import numpy as np
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine
-from edgeeff.harness.fresh_process import Launches, repeatedly
+from edgeeff.harness.fresh_process import How, repeatedly
 from edgeeff.harness.launch import Samples
 from edgeeff.harness.record import Record, record
 from edgeeff.metrics import Interval, bootstrap_ratio
@@ -251,8 +251,7 @@ def benchmark(
             gathered[event["bundle"]].append(Samples(event["wall_ns"], event["cpu_ns"]))
             settled[event["bundle"]] += event["steady"]
 
-    how = Launches(launches, threads, seconds, seed)
-    not_run = repeatedly(LAUNCH, loaded, batches, hear, how, progress)
+    not_run = repeatedly(LAUNCH, loaded, batches, hear, How(threads, seconds, seed), launches, progress)
     entries = []
     for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, timing = bundle.manifest, None

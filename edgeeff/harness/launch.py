@@ -1,8 +1,8 @@
 """One launch of a benchmark: a fresh process that loads all bundles and runs them in turn.
 
-``python -m edgeeff.harness.launch`` is started by :func:`edgeeff.harness.latency.benchmark`. It writes one
+``python -m edgeeff.harness.launch`` is started by :func:`edgeeff.harness.launches.measure`. It writes one
 JSON object a line on standard output: an event as it comes to each bundle (so that a crash can be pinned on
-one), and at last the samples. Whatever a runtime prints goes to standard error.
+one), what loading it cost, and at last the samples. Whatever a runtime prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, MissingRuntimeError
+from edgeeff.harness import resident
 from edgeeff.harness.golden import golden_inputs
 from edgeeff.preprocess import Pixels
 
@@ -113,13 +114,43 @@ def measure(inferences: Sequence[Inference], seconds: float) -> list[Samples]:
     return samples
 
 
-def prepare(bundle: Bundle, images: int, *, threads: int, seed: int) -> Inference:
-    """Load a bundle and give back one inference of it, on its first golden images or on seeded noise.
+@dataclass(frozen=True)
+class Loading:
+    """What it cost to load a bundle.
+
+    Args:
+        load_ms: To make the artifact ready: read, compiled, memory allocated. Neither the import of its
+            runtime's Python modules nor the check of its files' SHA-256 is in it.
+        first_ms: Of the first inference.
+        peak_memory_mb: See :class:`edgeeff.harness.resident.Growth`, of both together.
+    """
+
+    load_ms: float
+    first_ms: float
+    peak_memory_mb: float | None
+
+
+def prepare(bundle: Bundle, images: int, *, threads: int, seed: int) -> tuple[Inference, Loading]:
+    """Load a bundle and run it once, on its first golden images or on seeded noise.
+
+    Returns:
+        One inference of it, and what this cost.
 
     Raises:
         MissingRuntimeError: The bundle's runtime cannot run here.
     """
-    return inference(bundle.session(threads=threads), benchmark_images(bundle, images, seed))
+    pixels = benchmark_images(bundle, images, seed)
+    bundle.refuse_altered()
+    bundle.runtime.part("run")
+    with resident.growth() as grown:
+        begin = time.perf_counter_ns()
+        session = bundle.session(threads=threads, checked=True)
+        loaded = time.perf_counter_ns()
+        made = inference(session, pixels)
+        ready = time.perf_counter_ns()
+        made()
+        end = time.perf_counter_ns()
+    return made, Loading((loaded - begin) / 1e6, (end - ready) / 1e6, grown.peak_mb)
 
 
 def inference(session: Any, pixels: Pixels) -> Inference:
@@ -165,9 +196,8 @@ def run(
     inferences: dict[int, Inference] = {}
 
     def load(number: int, bundle: Bundle) -> None:
-        made = prepare(bundle, images[number], threads=threads, seed=seed)
-        made()
-        inferences[number] = made
+        inferences[number], cost = prepare(bundle, images[number], threads=threads, seed=seed)
+        tell("loaded", bundle=number, **vars(cost))
 
     if not each(folders, load, tell):
         return 2

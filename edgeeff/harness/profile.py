@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
-from edgeeff.harness.fresh_process import Launches, repeatedly
+from edgeeff.harness.fresh_process import How, repeatedly
 from edgeeff.harness.latency import distinct_names, in_a_run, opened
 from edgeeff.harness.record import Record, record
 from edgeeff.progress import Count, Progress
@@ -244,8 +244,7 @@ def profile(
         elif event["event"] == "peak":
             peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
 
-    how = Launches(launches, threads, seconds, seed)
-    not_run = repeatedly(LAUNCH, loaded, batches, hear, how, progress)
+    not_run = repeatedly(LAUNCH, loaded, batches, hear, How(threads, seconds, seed), launches, progress)
     entries = []
     for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, times = bundle.manifest, None
