@@ -20,6 +20,7 @@ EXTRAS = {
     "tflite": ("ai_edge_litert", "flatbuffers"),
     "tensorrt-rtx": ("tensorrt_rtx",),
     "video": ("av",),
+    "gate": ("scipy", "junitparser"),
 }
 
 
