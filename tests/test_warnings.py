@@ -102,7 +102,7 @@ PASSING = {
     *("diagnosis/__init__.py _diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
     "harness/verify.py Verification.from_json",
     *(
-        "harness/accuracy.py evaluate",
+        "harness/accuracy.py _evaluate",
         "harness/accuracy.py _against",
         "harness/accuracy.py _report",
         "cli/eval.py _say",

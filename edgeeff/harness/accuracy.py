@@ -1,9 +1,9 @@
-"""How good a bundle is: against labels, against a float bundle, or both, in one pass over the images."""
+"""How good bundles are: against labels, against a float bundle, or both, in one pass over the images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,130 +12,20 @@ import numpy.typing as npt
 
 from edgeeff import shortage, tasks
 from edgeeff.bundle import MANIFEST, Bundle
-from edgeeff.errors import OptionError
-from edgeeff.harness import truth
-from edgeeff.harness.judging import Judge, Judged
-from edgeeff.harness.record import Record, record
+from edgeeff.errors import MissingRuntimeError, OptionError
+from edgeeff.harness import judging, truth
+from edgeeff.harness.accuracy_report import AccuracyReport as AccuracyReport
+from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
+from edgeeff.harness.judging import Group, How, Lane, Reference
+from edgeeff.harness.record import record
 from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import Survey, survey
-from edgeeff.metrics import Proportion, json_number
+from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.recipes import open_source
-from edgeeff.tasks import Scores
-from edgeeff.tasks.classification import PRIMARY as TOP_1
 from edgeeff.watched import Watched
-
-
-@dataclass(frozen=True)
-class ReferenceScores:
-    """Against a float bundle on the same pixels.
-
-    Args:
-        name: The reference's.
-        agreement: Decisions that are the same: the class of an image; where labels do not exclude each
-            other, whether a label is there, for each image and label; of embeddings the nearest other image.
-            None where the task decides nothing.
-        sqnr: Pooled over all values, dB; of several outputs the lowest.
-        sqnr_centred: The same without each image's mean logit, dB ("cdB").
-        scores: Those of the reference itself, where there are labels: what quantisation started from.
-        warnings: An agreement under 95 %, an SQNR under 15 dB, logits that are not numbers.
-        outputs: The SQNR of each output, by name, dB.
-        cosines: The mean cosine of each embedding, by name.
-    """
-
-    name: str
-    agreement: Proportion | None
-    sqnr: float
-    sqnr_centred: float
-    scores: Scores | None
-    warnings: tuple[str, ...]
-    outputs: Mapping[str, float] = field(default_factory=dict)
-    cosines: Mapping[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "name": self.name,
-            "agreement": self.agreement.to_json() if self.agreement else None,
-            "outputs": {name: {"sqnr_db": json_number(level)} for name, level in self.outputs.items()},
-            **({"cosines": dict(self.cosines)} if self.cosines else {}),
-            "sqnr_db": json_number(self.sqnr),
-            "sqnr_centred_db": json_number(self.sqnr_centred),
-            "scores": self.scores.to_json() if self.scores else None,
-            "warnings": list(self.warnings),
-        }
-
-
-@dataclass(frozen=True)
-class AccuracyReport:
-    """What :func:`evaluate` found.
-
-    Args:
-        bundle: The bundle's name.
-        images: How many were run.
-        labelled: How many of them bear a label.
-        classes: Those of the network.
-        skipped: Those that could not be decoded, with the reason.
-        scores: Against the labels; None without any.
-        reference: Against the float bundle; None without one.
-        via: What was run, if it is not the bundle's own runtime: ``model.qdq.onnx in onnxruntime``.
-        not_run: Why it was NOT RUN, if it was not.
-        notes: How the files were read, where they are not 8-bit and upright: one sentence each.
-        warnings: What the reader must not miss: how files were read and classes found where that is a guess,
-            what was passed over, images that were skipped, too few of them, what the comparison with the
-            reference warns of.
-        record: Which run this is, of which bundles, when and where.
-        metric: The task's own, which :attr:`drop` is of: ``top_1``, ``mean_average_precision``.
-    """
-
-    bundle: str
-    images: int
-    labelled: int
-    classes: int = 0
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    scores: Scores | None = None
-    reference: ReferenceScores | None = None
-    via: str | None = None
-    not_run: str | None = None
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    record: Record | None = None
-    metric: str = TOP_1
-
-    @property
-    def drop(self) -> float | None:
-        """What quantisation cost: the reference's metric less the bundle's, percentage points."""
-        before = self.reference.scores if self.reference is not None else None
-        if self.scores is None or before is None:
-            return None
-        return 100.0 * (before.primary - self.scores.primary)
-
-    @property
-    def top_1_drop(self) -> float | None:
-        """The same, where the metric is top-1."""
-        return self.drop if self.metric == TOP_1 else None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "bundle": self.bundle,
-            "images": self.images,
-            "labelled": self.labelled,
-            "skipped": dict(self.skipped),
-            "scores": self.scores.to_json() if self.scores else None,
-            "reference": self.reference.to_json() if self.reference else None,
-            "top_1_drop_points": self.top_1_drop,
-            "metric": self.metric,
-            "drop_points": None if self.drop is None else json_number(self.drop),
-            "via": self.via,
-            "status": "ok" if self.not_run is None else "NOT RUN",
-            "reason": self.not_run,
-            "notes": list(self.notes),
-            "warnings": list(self.warnings),
-            "record": self.record.to_json() if self.record else None,
-        }
 
 
 @shortage.told("judging a bundle", shortage.RUNNING)
@@ -178,26 +68,134 @@ def evaluate(
         MissingRuntimeError: The runtime of the bundle or of the reference is not installed.
         ChangedFileError: An image or a bundle changed meanwhile.
     """
-    bundle, floating = _as_bundle(bundle), None if reference is None else _as_bundle(reference)
-    opened = images if isinstance(images, ImageSet) else open_source(images)
-    images, known = truth.read(opened, labels, bundle.manifest)
-    listener = Recorder.of(progress)
-    listener.stage(f"judging {bundle.name}", len(images))
-    if known is None and floating is None:
-        raise _nothing_to_judge_by()
-    both, watched = [bundle, floating] if floating is not None else [bundle], Watched()
-    watched.add(one.folder / MANIFEST for one in both)
-    watched.add(picture.path for picture in images.pictures)
-    looked = survey(images.pictures, bundle.manifest.preprocess.with_white(white))
-    begun = record("accuracy", both)
-    judge = Judge.of(bundle, floating, threshold=threshold, threads=threads, via=via)
-    judge.hold(images, looked.preprocess, known, listener.advance)
-    watched.refuse_changed()
-    report = replace(_report(bundle, judge, images, looked), record=begun)
-    report = replace(report, warnings=_warnings(report))
-    for text in report.warnings:
-        (warn or listener.warn)(text)
+    how = How(threshold, threads, via)
+    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn)
     return report
+
+
+@shortage.told("judging bundles", shortage.RUNNING)
+def evaluate_all(
+    bundles: Sequence[Bundle | Path | str],
+    images: ImageSet | Path | str,
+    *,
+    labels: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    reference: Bundle | Path | str | None = None,
+    white: float | None = None,
+    threshold: float | None = None,
+    threads: int = 1,
+    via: str | None = None,
+    progress: Progress | Count | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> list[AccuracyReport]:
+    """Run several bundles over the same images in one pass: each image is decoded once.
+
+    Each report says what :func:`evaluate` of that bundle alone says. A bundle whose runtime is not here is
+    NOT RUN in its report, and the others are judged. Arguments and errors are those of :func:`evaluate`.
+
+    Raises:
+        OptionError: There is no bundle.
+        MissingRuntimeError: Not one of the bundles can be run here, or the reference cannot.
+    """
+    if not bundles:
+        raise OptionError("there is no bundle to judge", mend="name one at least")
+    how = How(threshold, threads, via)
+    return _evaluate(bundles, images, labels, reference, white, how, progress, warn)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A bundle, with the images and their classes as its network numbers them, and what is known of each."""
+
+    bundle: Bundle
+    images: ImageSet
+    known: tasks.Truth | None
+    looked: Survey
+
+
+def _evaluate(
+    named: Sequence[Bundle | Path | str],
+    source: ImageSet | Path | str,
+    labels: Any,
+    reference: Bundle | Path | str | None,
+    white: float | None,
+    how: How,
+    progress: Progress | Count | None,
+    warn: Callable[[str], None] | None,
+) -> list[AccuracyReport]:
+    bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
+    images = source if isinstance(source, ImageSet) else open_source(source)
+    known = [truth.read(images, labels, bundle.manifest) for bundle in bundles]
+    listener = Recorder.of(progress)
+    what = bundles[0].name if len(bundles) == 1 else f"{len(bundles)} bundles"
+    listener.stage(f"judging {what}", len(images))
+    if floating is None and any(truth is None for _, truth in known):
+        raise _nothing_to_judge_by()
+    watched = Watched()
+    watched.add(one.folder / MANIFEST for one in (*bundles, *([floating] if floating else [])))
+    watched.add(picture.path for picture in images.pictures)
+    surveys = _surveys(images, [bundle.manifest.preprocess.with_white(white) for bundle in bundles])
+    asked = [_Asked(b, *k, looked) for b, k, looked in zip(bundles, known, surveys, strict=True)]
+    records = [record("accuracy", [b, floating] if floating else [b]) for b in bundles]
+    lanes = _open(asked, floating, how)
+    groups = _groups(asked, lanes)
+    judging.run(images, groups, listener.advance)
+    watched.refuse_changed()
+    names = [str(picture) for picture in images.pictures]
+    reports = []
+    for one, lane, begun in zip(asked, lanes, records, strict=True):
+        if isinstance(lane, MissingRuntimeError):
+            report = replace(not_run(one.bundle, lane.what), record=begun)
+        else:
+            group = next(group for group in groups if lane in group.lanes)
+            report = _report(one, lane, group, names)
+            report = replace(report, record=begun, warnings=_warnings(report))
+        reports.append(report)
+    images.bad.clear()
+    images.bad.update({names[number]: why for number, why in groups[0].bad.items()})
+    for text in dict.fromkeys(text for report in reports for text in report.warnings):
+        (warn or listener.warn)(text)
+    return reports
+
+
+def _surveys(images: ImageSet, preprocesses: Sequence[Preprocess]) -> list[Survey]:
+    """How files are read for each preprocessing; they are looked at once for those that read them alike."""
+    looked: dict[tuple[object, ...], Survey] = {}
+    found = []
+    for one in preprocesses:
+        key = (one.exif, one.channels, one.white)
+        if key not in looked:
+            looked[key] = survey(images.pictures, one)
+        found.append(replace(looked[key], preprocess=replace(one, white=looked[key].preprocess.white)))
+    return found
+
+
+def _open(asked: Sequence[_Asked], floating: Bundle | None, how: How) -> list[Lane | MissingRuntimeError]:
+    """A lane for each bundle, or why it cannot run here.
+
+    Raises:
+        MissingRuntimeError: Not one of them can, or the reference cannot.
+    """
+    reference = None if floating is None else Reference(floating, floating.session(threads=how.threads))
+    lanes: list[Lane | MissingRuntimeError] = []
+    for one in asked:
+        try:
+            lanes.append(judging.lane(one.bundle, one.known, len(one.images), how, reference))
+        except MissingRuntimeError as error:
+            lanes.append(error)
+    absent = [lane for lane in lanes if isinstance(lane, MissingRuntimeError)]
+    if len(absent) == len(lanes):
+        raise absent[0]
+    return lanes
+
+
+def _groups(asked: Sequence[_Asked], lanes: Sequence[Lane | MissingRuntimeError]) -> list[Group]:
+    """The bundles that see the same pixels, together."""
+    groups: dict[Preprocess, Group] = {}
+    for one, lane in zip(asked, lanes, strict=True):
+        if not isinstance(lane, MissingRuntimeError):
+            sees = one.looked.preprocess.unnormalised()
+            groups.setdefault(sees, Group(sees, lane.reference)).add(lane)
+    return [*groups.values()]
 
 
 def _nothing_to_judge_by() -> OptionError:
@@ -207,21 +205,22 @@ def _nothing_to_judge_by() -> OptionError:
     )
 
 
-def _report(bundle: Bundle, judge: Judge, images: ImageSet, looked: Survey) -> AccuracyReport:
+def _report(asked: _Asked, lane: Lane, group: Group, names: Sequence[str]) -> AccuracyReport:
     """What the runs say, and how the images were read."""
-    scores = judge.own.scorer.scores()
+    bundle, images, scores = asked.bundle, asked.images, lane.scorer.scores()
     return AccuracyReport(
         bundle=bundle.name,
-        images=judge.images,
+        images=lane.images,
         labelled=0 if scores is None else scores.images,
         classes=bundle.manifest.classes,
-        skipped=dict(images.bad),
+        skipped={names[number]: why for number, why in group.bad.items()},
         scores=scores,
-        reference=None if judge.reference is None else _against(judge.reference, judge),
-        via=judge.via,
+        reference=_against(lane),
+        via=lane.via,
         metric=tasks.room(bundle.manifest.task).PRIMARY,
-        notes=(*images.notes, *looked.lines),
-        warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
+        notes=(*images.notes, *asked.looked.lines),
+        warnings=(*bundle.plugin_warnings(), *images.warnings, *asked.looked.warnings),
+        outcomes=lane.outcomes(names, group.bad),
     )
 
 
@@ -252,12 +251,13 @@ def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
 
 
-def _against(reference: Judged, judge: Judge) -> ReferenceScores:
-    other, fidelity = reference.scorer, judge.fidelity
-    agreement = judge.own.scorer.agreement(other) or fidelity.agreement
+def _against(lane: Lane) -> ReferenceScores | None:
+    if lane.reference is None or lane.reference_scorer is None:
+        return None
+    other, fidelity = lane.reference_scorer, lane.fidelity
     return ReferenceScores(
-        name=reference.bundle.name,
-        agreement=agreement,
+        name=lane.reference.bundle.name,
+        agreement=lane.scorer.agreement(other) or fidelity.agreement,
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,
         scores=other.scores(),

@@ -1,9 +1,10 @@
-"""One pass over images: a bundle and its reference run on the same pixels, and are scored as they go."""
+"""One pass over images: bundles and their reference run on the same pixels, and are scored as they go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import lcm
 
 import numpy as np
@@ -13,119 +14,225 @@ from edgeeff.backends import Session
 from edgeeff.batch import LARGEST
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, OptionError
+from edgeeff.harness import outcomes
+from edgeeff.harness.outcomes import Decided, Outcomes
 from edgeeff.images import ImageSet
+from edgeeff.images.ahead import Sight, decoded
 from edgeeff.preprocess import CHANNELS, Preprocess
-from edgeeff.tasks import Fidelity, Meaning, Outputs, Scorer
+from edgeeff.tasks import Fidelity, Meaning, Outputs, Scorer, Truth
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A bundle that runs, and its scores against the labels."""
+class Reference:
+    """The float bundle that others are held against, and what runs it."""
 
     bundle: Bundle
     session: Session
-    scorer: Scorer
 
 
-@dataclass
-class Judge:
-    """What is found out about a bundle.
+@dataclass(eq=False)
+class Lane:
+    """One bundle in the pass: what runs, and what is found out about it.
 
     Args:
-        own: The bundle.
-        reference: The float bundle that it is held against, if any.
-        meaning: What the outputs are, with the threshold that holds.
+        bundle: The bundle.
+        session: What runs.
         via: What runs in the bundle's place, if it is not its own runtime.
+        meaning: What the outputs are, with the threshold that holds.
+        scorer: Adds up scores against what is known.
+        known: What is known of each image, as the task's scores want it; None: nothing.
+        reference: The float bundle, if any.
+        reference_scorer: Adds up its scores; several lanes may share one.
+        leads: Whether it is this lane that adds to ``reference_scorer``.
+        decided: Of all images of the set; None where the task's decisions are not kept.
         fidelity: The bundle against the reference, so far.
         images: How many were run.
     """
 
-    own: Judged
-    reference: Judged | None
-    meaning: Meaning
+    bundle: Bundle
+    session: Session
     via: str | None
+    meaning: Meaning
+    scorer: Scorer
+    known: Truth | None
+    reference: Reference | None = None
+    reference_scorer: Scorer | None = None
+    leads: bool = True
+    decided: Decided | None = None
     fidelity: Fidelity = field(default_factory=Fidelity)
     images: int = 0
 
-    @classmethod
-    def of(
-        cls,
-        bundle: Bundle,
-        floating: Bundle | None,
-        *,
-        threshold: float | None,
-        threads: int,
-        via: str | None,
-    ) -> Judge:
-        """Open a session of each.
+    @property
+    def size(self) -> int:
+        """Images that are scored together: as many as fill a run of bundle and reference, eight at least."""
+        both = [self.bundle] if self.reference is None else [self.bundle, self.reference.bundle]
+        return _together([one.manifest.batch.size for one in both])
 
-        Raises:
-            OptionError: The reference cannot be held against the bundle; or nothing of the name ``via`` runs
-                in a bundle's place.
-            MissingRuntimeError: A runtime is not installed.
-        """
-        if floating is not None:
-            _refuse_unlike(bundle, floating)
-        meaning, classes = bundle.manifest.meaning.with_threshold(threshold), bundle.manifest.classes
-        ran, session = _session(bundle, threads, via)
-        own = Judged(bundle, session, meaning.scorer(classes, bundle.name))
-        reference = None
-        if floating is not None:
-            scorer = meaning.scorer(classes, floating.name)
-            reference = Judged(floating, floating.session(threads=threads), scorer)
-        return cls(own, reference, meaning, ran)
+    def asks_as(self, other: Lane) -> bool:
+        """Whether both ask the same of the reference."""
+        if self.known is None or other.known is None:
+            same = self.known is other.known
+        else:
+            same = np.array_equal(self.known, other.known)
+        return same and (self.meaning, self.bundle.manifest.classes) == (
+            other.meaning,
+            other.bundle.manifest.classes,
+        )
 
-    def hold(
-        self,
-        images: ImageSet,
-        preprocess: Preprocess,
-        known: npt.NDArray[np.int64] | None,
-        advance: Callable[[int], None],
-    ) -> None:
-        """Run all images.
+    def see(self, sight: Sight, expected: Outputs | None) -> None:
+        """Run some images, and score what comes of them in parts of :attr:`size`.
+
+        So sums are added up in the same order, whatever other bundles are in the pass.
 
         Args:
-            images: Those that cannot be decoded are then in its ``bad``.
-            preprocess: How their files are read.
-            known: What is known of each image, as the task's scores want it; None: nothing.
-            advance: Called after each batch with the images that are done since.
-
-        Raises:
-            ImageError: Not one image could be decoded.
+            sight: The images.
+            expected: What the reference gives for them.
         """
-        done = 0
-        for pixels, numbers in images.batches(preprocess, self._at_a_time()):
-            here = np.full(len(numbers), -1, np.int64) if known is None else known[numbers]
-            self._batch(pixels, here, scored=known is not None)
-            self.images += len(pixels)
-            advance(self.images + len(images.bad) - done)
-            done = self.images + len(images.bad)
-        if done < len(images):
-            advance(len(images) - done)  # a last batch that is bad throughout is never yielded
-        if not self.images:
+        found = self.session.infer(sight.pixels)
+        if expected is not None and self.reference is not None:
+            expected = _as_named(self.reference.bundle, expected, self.bundle, found)
+        for part in _split(sight.numbers, self.size):
+            here = {name: values[part] for name, values in found.items()}
+            there = None if expected is None else {name: values[part] for name, values in expected.items()}
+            self._score(here, there, sight.numbers[part])
+        self.images += len(sight.numbers)
+
+    def _score(self, found: Outputs, expected: Outputs | None, numbers: npt.NDArray[np.int64]) -> None:
+        if self.decided is not None:
+            self.decided[numbers] = outcomes.decided(self.meaning, found)
+        known = np.full(len(numbers), -1, np.int64) if self.known is None else self.known[numbers]
+        scored = self.known is not None or self.scorer.unlabelled
+        if scored:
+            self.scorer.update(found, known)
+        if expected is None:
+            return
+        self.fidelity += self.meaning.fidelity(expected, found)
+        if scored and self.leads and self.reference_scorer is not None:
+            self.reference_scorer.update(expected, known)
+
+    def outcomes(self, names: Sequence[str], bad: Collection[int]) -> Outcomes | None:
+        """What was decided of each image that was run; None where that is not kept.
+
+        Args:
+            names: Of all images.
+            bad: The numbers of those that could not be read.
+        """
+        if self.decided is None:
+            return None
+        ran = [number for number in range(len(names)) if number not in bad]
+        truth = outcomes.true(self.known, len(names))
+        images = tuple(names[number] for number in ran)
+        labels = self.bundle.manifest.labels
+        return Outcomes(images, self.decided[ran], truth[ran], labels, self.meaning.exclusive)
+
+
+@dataclass(frozen=True)
+class How:
+    """How bundles are run and judged.
+
+    Args:
+        threshold: Of a label's probability, instead of the bundle's.
+        threads: Of each runtime.
+        via: ``onnxruntime``: a bundle's graph is run, where it holds one.
+    """
+
+    threshold: float | None = None
+    threads: int = 1
+    via: str | None = None
+
+
+def lane(
+    bundle: Bundle, known: Truth | None, count: int, how: How, reference: Reference | None = None
+) -> Lane:
+    """Open a session of a bundle that is to run on ``count`` images.
+
+    Raises:
+        OptionError: The reference cannot be held against the bundle; or nothing of the name ``via`` runs in a
+            bundle's place.
+        MissingRuntimeError: The runtime is not installed.
+    """
+    if reference is not None:
+        _refuse_unlike(bundle, reference.bundle)
+    meaning, classes = bundle.manifest.meaning.with_threshold(how.threshold), bundle.manifest.classes
+    ran, session = _session(bundle, how.threads, how.via)
+    kept = outcomes.recorded(meaning, classes)
+    return Lane(
+        *(bundle, session, ran, meaning, meaning.scorer(classes, bundle.name), known, reference),
+        reference_scorer=None if reference is None else meaning.scorer(classes, reference.bundle.name),
+        decided=np.full(count, outcomes.UNKNOWN, np.int32) if kept else None,
+    )
+
+
+@dataclass
+class Group:
+    """Bundles that see the same pixels.
+
+    Args:
+        preprocess: How the images become these pixels.
+        reference: What each of the bundles is held against; it runs once.
+        lanes: One for each of the bundles.
+        bad: Images that cannot be decoded so, with the reason, by their numbers.
+    """
+
+    preprocess: Preprocess
+    reference: Reference | None
+    lanes: list[Lane] = field(default_factory=list)
+    bad: dict[int, str] = field(default_factory=dict)
+
+    def add(self, lane: Lane) -> None:
+        """One more bundle; it shares the reference's scores with one that asks the same of it."""
+        for other in self.lanes:
+            if other.leads and other.asks_as(lane):
+                lane.reference_scorer, lane.leads = other.reference_scorer, False
+                break
+        self.lanes.append(lane)
+
+    def see(self, sight: Sight) -> None:
+        """Run some images through all bundles."""
+        self.bad.update(sight.bad)
+        if not len(sight.numbers):
+            return
+        expected = None if self.reference is None else self.reference.session.infer(sight.pixels)
+        for lane in self.lanes:
+            lane.see(sight, expected)
+
+
+def run(images: ImageSet, groups: Sequence[Group], advance: Callable[[int], None]) -> None:
+    """Run all images through all bundles; each is decoded once.
+
+    Args:
+        images: The images.
+        groups: The bundles.
+        advance: Called as images are done, with their number.
+
+    Raises:
+        ImageError: Not one image could be decoded.
+    """
+    size = _together([lane.size for group in groups for lane in group.lanes])
+    with decoded(images.pictures, [group.preprocess for group in groups], size) as parts:
+        for part in parts:
+            for group, sight in zip(groups, part.sights, strict=True):
+                group.see(sight)
+            advance(part.stop - part.start)
+    for group in groups:
+        if len(group.bad) == len(images):
             raise ImageError(
-                f"not one of {len(images)} images could be decoded: {next(iter(images.bad.values()), '')}",
+                f"not one of {len(images)} images could be decoded: {next(iter(group.bad.values()), '')}",
                 mend="replace them by images that open",
             )
 
-    def _batch(self, pixels: npt.NDArray[np.uint8], known: npt.NDArray[np.int64], *, scored: bool) -> None:
-        own, reference = self.own, self.reference
-        scored = scored or own.scorer.unlabelled
-        found = own.session.infer(pixels)
-        if scored:
-            own.scorer.update(found, known)
-        if reference is None:
-            return
-        expected = _as_named(reference.bundle, reference.session.infer(pixels), own.bundle, found)
-        self.fidelity += self.meaning.fidelity(expected, found)
-        if scored:
-            reference.scorer.update(expected, known)
 
-    def _at_a_time(self) -> int:
-        """Images that are decoded together: as many as fill a run of each bundle, eight at least."""
-        both = (self.own, self.reference)
-        sizes = [one.bundle.manifest.batch.size for one in both if one is not None]
-        return lcm(*sizes) * max(1, 8 // lcm(*sizes)) if lcm(*sizes) <= LARGEST else max(sizes)
+def _together(sizes: Sequence[int]) -> int:
+    """Images that are decoded together for runs of these sizes: whole runs of each, eight at least."""
+    whole = lcm(*sizes)
+    return whole * max(1, 8 // whole) if whole <= LARGEST else max(sizes)
+
+
+def _split(numbers: npt.NDArray[np.int64], size: int) -> list[slice]:
+    """The parts of some images whose numbers lie between the same two multiples of ``size``."""
+    ends = np.flatnonzero(np.diff(numbers // size)) + 1
+    bounds = [0, *ends.tolist(), len(numbers)]
+    return [slice(first, last) for first, last in pairwise(bounds)]
 
 
 def _refuse_unlike(bundle: Bundle, floating: Bundle) -> None:

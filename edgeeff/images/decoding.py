@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -133,7 +134,28 @@ def _array(picture: Picture, preprocess: Preprocess) -> Image.Image:
 
 def try_decode(picture: Picture, preprocess: Preprocess) -> Pixels | ImageError:
     """The pixels that the network sees, uint8 [H, W, C], or why there are none."""
+    return try_decode_each(picture, [preprocess])[0]
+
+
+def try_decode_each(picture: Picture, preprocesses: Sequence[Preprocess]) -> list[Pixels | ImageError]:
+    """The same for several preprocessings: the file is decoded once, and fitted as each of them wants."""
+    images: dict[tuple[object, ...], Image.Image | ImageError] = {}
+    found: list[Pixels | ImageError] = []
+    for preprocess in preprocesses:
+        # What decides how the file is read; all else is done to the image.
+        key = (preprocess.exif, preprocess.white, preprocess.channels)
+        if key not in images:
+            images[key] = _try(picture, preprocess)
+        image = images[key]
+        try:
+            found.append(image if isinstance(image, ImageError) else preprocess.fit(image))
+        except ImageError as error:
+            found.append(error)
+    return found
+
+
+def _try(picture: Picture, preprocess: Preprocess) -> Image.Image | ImageError:
     try:
-        return preprocess.fit(_decode(picture, preprocess))
+        return _decode(picture, preprocess)
     except ImageError as error:
         return error
