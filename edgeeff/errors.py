@@ -93,6 +93,10 @@ class OutputError(EdgeeffError):
     """The output cannot be written, or is a folder that is not ours."""
 
 
+class BusyError(EdgeeffError):
+    """Another measurement has this machine: nothing is wrong with what was to be measured."""
+
+
 class BundleError(EdgeeffError):
     """A bundle is incomplete, altered, or of a schema this version does not read."""
 

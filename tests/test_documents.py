@@ -50,6 +50,7 @@ OPEN_FOLDERS = (
         "backends/tensorrt/deployment",
         "backends/tensorrt/repair",
     ),
+    "gate/formats",
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

@@ -1,0 +1,46 @@
+"""The device class of a figure: figures of one class may be compared over time, those of two may not.
+
+It is made of what a machine is and how it is set, never of a reading such as its load or its temperature,
+which would make a class of its own of every run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from importlib import metadata
+from typing import Any
+
+from edgeeff.backends import Runtime
+
+#: Facts of an environment, as :func:`edgeeff.harness.record.environment` has them, that a class is made of.
+FACTS = ("architecture", "board", "cpu", "cpu_class", "flags", "governor", "turbo")
+#: Distributions that compute nothing in an inference: another version of them makes no other class.
+_NO_RUNTIMES = frozenset({"edgeeff", "numpy"})
+
+
+def facts(environment: Mapping[str, Any], runtimes: Collection[str] | None = None) -> dict[str, Any]:
+    """What of an environment makes its class.
+
+    Args:
+        environment: Of a report's record.
+        runtimes: Distributions whose versions count; None: all that bring a runtime.
+    """
+    found = {name: environment.get(name) for name in FACTS}
+    versions = environment.get("versions") or {}
+    wanted = set(versions) - _NO_RUNTIMES if runtimes is None else runtimes
+    found["runtimes"] = {name: versions[name] for name in sorted(wanted) if name in versions}
+    return found
+
+
+def digest(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of :func:`facts`: the name of a class."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def distributions(runtime: Runtime) -> set[str]:
+    """The distributions that bring a runtime: another version of another runtime makes no other class."""
+    found = metadata.packages_distributions()
+    return {name for module in runtime.modules for name in found.get(module, ())}

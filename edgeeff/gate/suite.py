@@ -1,0 +1,235 @@
+"""``suite.toml``: which bundles are gated, against what, on which images, within which limits.
+
+Paths in the file are relative to it. Reading it opens the manifests of all bundles, so that what does not
+exist is refused before anything is measured.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from edgeeff.bundle import MANIFEST, Bundle
+from edgeeff.errors import ReportError
+from edgeeff.gate import written
+from edgeeff.gate.limits import DEFAULTS, Limit, read_limit
+
+SCHEMA = 1
+#: Where bundles can be measured.
+DEVICES = ("local",)
+#: Bundles that one suite may have.
+_MOST = 1000
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _read_limits(value: dict[str, Any]) -> dict[str, Limit]:
+    return {name: read_limit(name, said) for name, said in value.items()}
+
+
+Names = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed), Field(min_length=1)]
+Limits = Annotated[dict[str, Any], AfterValidator(_read_limits)]
+
+
+class _Common(BaseModel):
+    """What a suite says for all cases, and a case for itself."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    targets: Names | None = None
+    devices: Names | None = None
+    images: str | None = None
+    reference: str | None = None
+    old: str | None = None
+    threads: int | None = Field(None, ge=1, le=1024)
+    limits: Limits = {}
+
+
+class _CaseFile(_Common):
+    bundles: Names
+
+
+class _SuiteFile(_Common):
+    schema_: int = Field(alias="schema")
+    name: str | None = Field(None, min_length=1, max_length=200)
+    baselines: str = "baselines"
+    case: list[_CaseFile] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bundle on one device.
+
+    Args:
+        name: Of the bundle; distinct in its suite.
+        bundle: The new one.
+        old: What it is held against, or None: its baseline is.
+        device: Where it is measured.
+        images: For its accuracy, or None.
+        reference: A float bundle for its fidelity, or None.
+        limits: By metric; what has none is not measured.
+        threads: Of its runtime.
+    """
+
+    name: str
+    bundle: Bundle
+    old: Bundle | None
+    device: str
+    images: Path | None
+    reference: Path | None
+    limits: Mapping[str, Limit]
+    threads: int
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite, read and resolved.
+
+    Args:
+        path: Its file.
+        name: What reports call it.
+        baselines: The folder of its baselines.
+        cases: In the order of the file; of one pattern in the order of the folders' names.
+    """
+
+    path: Path
+    name: str
+    baselines: Path
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What the command line says over the file; None leaves what the file says.
+
+    Args:
+        old: A folder of old bundles.
+        images: For accuracy.
+        limits: By metric.
+    """
+
+    old: Path | None = None
+    images: Path | None = None
+    limits: Mapping[str, Limit] | None = None
+
+
+def load(path: Path, instead: Instead | None = None) -> Suite:
+    """Read a suite, and the manifests of all bundles that it names.
+
+    Raises:
+        ReportError: It cannot be understood; a pattern, a target, an old bundle or a device is not there; two
+            cases are the same.
+        BundleError: What a pattern names cannot be read as a bundle.
+    """
+    content = written.read(path, _SuiteFile, ReportError, SCHEMA)
+    folder, cases, by = path.parent, [], instead or Instead()
+    for number, case in enumerate(content.case, 1):
+        cases += _cases(path, folder, content, case, number, by)
+    if len(cases) > _MOST:
+        raise ReportError(f"{path} has {len(cases)} cases", mend=f"{_MOST} at most: split it")
+    seen: dict[str, Path] = {}
+    for one in cases:
+        if one.name in seen:
+            raise ReportError(
+                f"{path}: two cases are called {one.name!r:.200}: {seen[one.name]} and {one.bundle.folder}",
+                mend="narrow the patterns, or build one of them with --name",
+            )
+        seen[one.name] = one.bundle.folder
+    return Suite(path, content.name or path.stem, folder / content.baselines, tuple(cases))
+
+
+def _cases(
+    path: Path, folder: Path, suite: _SuiteFile, case: _CaseFile, number: int, by: Instead
+) -> list[Case]:
+    """The cases of one ``[[case]]``, a bundle each."""
+    where = f"{path} case {number}"
+    for device in case.devices or suite.devices or ["local"]:
+        if device not in DEVICES:
+            raise ReportError(
+                f"{where}: there is no device {device!r:.80}",
+                mend=f"this version measures on {', '.join(DEVICES)}",
+            )
+    bundles = _bundles(where, folder, case.bundles)
+    targets = case.targets or suite.targets
+    if targets is not None:
+        there = {bundle.manifest.target for bundle in bundles}
+        if absent := [target for target in targets if target not in there]:
+            raise ReportError(
+                f"{where}: no bundle of target {', '.join(map(repr, absent))} among those of "
+                f"{', '.join(case.bundles)}, whose targets are {', '.join(sorted(there))}",
+                mend="build it, or take the target out of the case",
+            )
+        bundles = [bundle for bundle in bundles if bundle.manifest.target in targets]
+    images = by.images or _beside(folder, case.images or suite.images)
+    reference = _beside(folder, case.reference or suite.reference)
+    old = by.old or _beside(folder, case.old or suite.old)
+    olds = _old_bundles(where, old) if old is not None else {}
+    limits = {**DEFAULTS, **suite.limits, **case.limits, **(by.limits or {})}
+    for name, said in (("images", images), ("reference", reference)):
+        if said is not None and not said.exists():
+            raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
+    one = Case(
+        name="",
+        bundle=bundles[0],
+        old=None,
+        device="local",
+        images=images,
+        reference=reference,
+        limits={name: limit for name, limit in limits.items() if limit is not None},
+        threads=case.threads or suite.threads or 1,
+    )
+    return [replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target))) for b in bundles]
+
+
+def _beside(folder: Path, said: str | None) -> Path | None:
+    return None if said is None else folder / said
+
+
+def _bundles(where: str, folder: Path, patterns: Sequence[str]) -> list[Bundle]:
+    """The bundles of patterns, each once."""
+    found: dict[Path, Bundle] = {}
+    for pattern in patterns:
+        rooted = Path(glob.escape(str(folder))) / pattern
+        matched = glob.glob(str(rooted), recursive=True)  # noqa: PTH207 (it may be absolute)
+        folders = [Path(name) for name in sorted(matched) if Path(name).is_dir()]
+        # Of dist/* a folder may be something else; one that is named is meant.
+        those = [p for p in folders if not glob.has_magic(pattern) or (p / MANIFEST).is_file()]
+        if not those:
+            raise ReportError(
+                f"{where}: no bundle is at {folder / pattern}",
+                mend="build it first (`edgeeff build -o`), or correct the pattern",
+            )
+        for one in those:
+            found.setdefault(one.resolve(), Bundle.load(one))
+    return list(found.values())
+
+
+def _old_bundles(where: str, folder: Path) -> dict[tuple[str, str], Bundle]:
+    """The bundles in a folder, by name and target; a bundle itself is its own folder."""
+    if not folder.is_dir():
+        raise ReportError(
+            f"{where}: old: there is no folder {folder}",
+            mend="name a folder of bundles, or leave it out: the baselines are used",
+        )
+    places = (
+        [folder] if (folder / MANIFEST).is_file() else sorted(p.parent for p in folder.glob(f"*/{MANIFEST}"))
+    )
+    if not places:
+        raise ReportError(f"{where}: old: no bundle is in {folder}", mend="name a folder of bundles")
+    found: dict[tuple[str, str], Bundle] = {}
+    for place in places:
+        bundle = Bundle.load(place)
+        key = (bundle.name, bundle.manifest.target)
+        if key in found:
+            raise ReportError(
+                f"{where}: old: {found[key].folder} and {place} are both {bundle.name}",
+                mend="keep one of them in the folder",
+            )
+        found[key] = bundle
+    return found
