@@ -24,8 +24,8 @@ def main() -> int:
     """Build, evaluate, benchmark, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo"), help="where the bundles go")
-    parser.add_argument("--launches", type=int, default=5, help="processes of the benchmark")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring per bundle and launch")
+    parser.add_argument("--launches", type=int, default=8, help="processes of the benchmark")
+    parser.add_argument("--seconds", type=float, default=0.6, help="of measuring per bundle and launch")
     options = parser.parse_args()
 
     labelled = bundled_recipe("imagenet20")
@@ -98,7 +98,7 @@ def _print(
     here = latency.machine
     console.plain(
         f"{here.cpu}, class {here.cpu_class}, one thread, governor {here.governor or 'unknown'}; "
-        f"ratios of process CPU time, median of {latency.launches} launches, the bundles in turn."
+        f"ratios of process CPU time, mean of {latency.launches} launches, the bundles in turn."
     )
     console.plain(
         f"{by_target['jetson-int8']}: engine {tables.NOT_RUN}, there is no Jetson here. "

@@ -21,7 +21,7 @@ from edgeeff.cli import console, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
-_HELPERS = frozenset({"console", "options", "streams", "tables"})
+_HELPERS = frozenset({"console", "options", "streams", "tables", "timings"})
 BAD_INPUT = 2
 INTERRUPTED = 130
 

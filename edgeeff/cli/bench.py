@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, tables
+from edgeeff.cli import console, options, tables, timings
+from edgeeff.errors import OptionError
+from edgeeff.progress import Recorder
 
 if TYPE_CHECKING:
-    from edgeeff.harness.machine import Machine
+    from edgeeff.harness.latency import LatencyReport
+    from edgeeff.harness.profile import ProfileReport
+
+_LENGTH = "How long"
+_WHAT = "What is measured"
 
 
 def command(
@@ -18,31 +26,65 @@ def command(
     baseline: Annotated[
         str, typer.Option(help="Ratios are held against this bundle: its name, or its place counted from 0.")
     ] = "0",
-    launches: Annotated[int, typer.Option(min=1, help="Processes to start.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.05, help="Measuring time per bundle and launch.")] = 2.0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    threads: Annotated[
+        str,
+        typer.Option(help="Threads of each runtime; several as 1,2,4.", rich_help_panel=_WHAT),
+    ] = "1",
     images: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Images in a run of bundles of --batch dynamic; else the most that they take. A fixed batch "
-            "is measured as it is.",
+            help="Images in a run of bundles of --batch dynamic; else the most that they take.",
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     profile: Annotated[
         bool,
         typer.Option(
-            "--profile", help="Tell where the time goes, by kind, kernel and layer. A profile is no latency."
+            "--profile",
+            help="Tell where the time goes, by kind, kernel and layer. A profile is no latency.",
+            rich_help_panel=_WHAT,
         ),
     ] = False,
     layers: Annotated[
         int,
         typer.Option(
-            min=0, help="With --profile: so many of the slowest layers, by the first bundle's names."
+            min=0,
+            help="With --profile: so many of the slowest layers, by the first bundle's names.",
+            rich_help_panel=_WHAT,
         ),
     ] = 10,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+    launches: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes to start; with --until the most of them. Default: 10, with --until 40.",
+            rich_help_panel=_LENGTH,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.05, help="Measuring time per bundle and launch.", rich_help_panel=_LENGTH),
+    ] = 0.6,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on until each ratio (of one bundle: its time) is known to ± this, such as 1%.",
+            rich_help_panel=_LENGTH,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after which a launch is taken to hang. Default: 300, more for long ones.",
+            rich_help_panel=_LENGTH,
+        ),
+    ] = None,
+    strict: options.Strict = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; a list of reports for several --threads.")
+    ] = False,
+) -> int:
     """Measure latency: p50, p90, p99, process CPU time, and its ratio to a baseline with a 95 % interval.
 
     Bundles of several images in a run are timed by the run and by the image; ratios are of an image.
@@ -50,62 +92,74 @@ def command(
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
-    _warn_of_plugins(bundles)
+    counts = _counts(threads)
+    asked: dict[str, Any] = {"seconds": seconds, "images": images, "timeout": timeout}
     if profile:
-        _profile(bundles, launches, seconds, threads, images, layers, json)
-        return
-    from edgeeff.harness.latency import benchmark
+        if until is not None:
+            raise OptionError("--until with --profile", mend="a profile has no interval: leave one out")
+        asked |= {} if launches is None else {"launches": launches}
+        from edgeeff.harness.profile import profile as profiled
 
-    against = int(baseline) if baseline.isdigit() else baseline
+        def say(report: Any) -> None:
+            _profile(report, layers)
+
+        measure: Callable[..., Any] = profiled
+    else:
+        from edgeeff.harness.latency import benchmark as measure
+
+        asked |= {"launches": launches, "until": None if until is None else part(until)}
+        asked["baseline"] = int(baseline) if baseline.isdigit() else baseline
+        say = _latency
     with console.ConsoleProgress(still=True) as progress:
-        report = benchmark(
-            list(bundles),
-            launches=launches,
-            seconds=seconds,
-            threads=threads,
-            baseline=against,
-            images=images,
-            progress=progress,
-        )
+        recorder = Recorder(progress)
+        reports = [measure(list(bundles), threads=n, progress=recorder, **asked) for n in counts]
     if json:
-        console.as_json(report.to_json())
-        return
-    console.plain(_conditions(report.machine, threads, launches, seconds))
-    console.table(tables.latency_table(report))
+        data = [report.to_json() for report in reports]
+        console.as_json(data[0] if len(data) == 1 else data)
+    else:
+        for number, report in enumerate(reports):
+            if number:
+                console.plain("")
+            console.plain(timings.conditions(report))
+            say(report)
+    return 1 if strict and any(report.warnings for report in reports) else 0
 
 
-def _warn_of_plugins(bundles: list[Path]) -> None:
-    """What bundles say of the plug-ins that they need, each sentence once."""
-    from edgeeff.bundle import Bundle
+def _counts(text: str) -> list[int]:
+    """Numbers of threads, such as 1,2,4.
 
-    for warning in dict.fromkeys(text for path in bundles for text in Bundle.load(path).plugin_warnings()):
-        console.warn(warning)
+    Raises:
+        OptionError: One is none, or is named twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 0 < int(part) < 10_000 for part in parts) or len(set(parts)) < len(parts):
+        raise OptionError(f"--threads {text!r:.40}", mend="give a number, or several as 1,2,4")
+    return [int(part) for part in parts]
 
 
-def _profile(
-    bundles: list[Path],
-    launches: int,
-    seconds: float,
-    threads: int,
-    images: int | None,
-    layers: int,
-    json: bool,
-) -> None:
-    from edgeeff.harness.profile import profile
+def part(text: str) -> float:
+    """What ``1%`` means, 0.01; a part such as 0.01 means itself.
 
-    with console.ConsoleProgress(still=True) as progress:
-        report = profile(
-            list(bundles),
-            launches=launches,
-            seconds=seconds,
-            threads=threads,
-            images=images,
-            progress=progress,
-        )
-    if json:
-        console.as_json(report.to_json())
-        return
-    console.plain(_conditions(report.machine, threads, launches, seconds))
+    Raises:
+        OptionError: It is neither.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", text.strip())
+    value = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < value < 1:
+        raise OptionError(f"--until {text!r:.40} is no part of a ratio", mend="give a percentage such as 1%")
+    return value
+
+
+def _latency(report: LatencyReport) -> None:
+    console.table(timings.latency_table(report))
+    if (loading := timings.loading_table(report)) is not None:
+        console.plain("")
+        console.table(loading)
+    for note in timings.notes(report):
+        console.plain(note)
+
+
+def _profile(report: ProfileReport, layers: int) -> None:
     console.plain(
         "A profile, no latency: the runtime reads the clock at each layer. A layer's time is the median over "
         "launches of its mean."
@@ -119,10 +173,3 @@ def _profile(
     for made in tables.profile_tables(report, layers):
         console.plain("")
         console.table(made)
-
-
-def _conditions(here: Machine, threads: int, launches: int, seconds: float) -> str:
-    return (
-        f"{here.cpu}, {threads} thread{'s' if threads > 1 else ''}, governor {here.governor or 'unknown'}, "
-        f"{launches} launches of {seconds:g} s a bundle"
-    )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from edgeeff.board import Board
     from edgeeff.bundle import Bundle
     from edgeeff.harness.accuracy import AccuracyReport
-    from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.harness.verify import Verification
     from edgeeff.metrics import Proportion
@@ -137,63 +136,6 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
             _figure(reference.agreement) if reference else "",
             decibels(reference.sqnr) if reference else "",
             "" if report.drop is None else f"{report.drop:.2f}",
-        )
-    return made
-
-
-def latency_table(report: LatencyReport) -> Table:
-    """Latency of each bundle, with the ratio to the baseline and its interval."""
-    if any(entry.timing and entry.timing.images > 1 for entry in report.entries):
-        return _batch_latency_table(report)
-    made = new(
-        "bundle",
-        "precision",
-        ">p50",
-        ">p90",
-        ">p99",
-        ">CPU",
-        f">ratio to {report.baseline}",
-        ">95 % interval",
-    )
-    for entry in report.entries:
-        if entry.timing is None:
-            made.add_row(entry.name, entry.precision, NOT_RUN, "", "", "", "", entry.not_run or "")
-            continue
-        wall, ratio = entry.timing.wall_ms, report.ratio(entry.name)
-        interval = ratio.interval if ratio else None
-        made.add_row(
-            entry.name,
-            entry.precision,
-            *(f"{v:.2f} ms" for v in (wall.p50, wall.p90, wall.p99)),
-            f"{entry.timing.cpu_ms:.2f} ms",
-            f"{ratio.value:.3f}" if ratio else "",
-            f"{interval.low:.3f}…{interval.high:.3f}" if interval else "",
-        )
-    return made
-
-
-def _batch_latency_table(report: LatencyReport) -> Table:
-    """The same of runs of several images: of a run, and of each of its images; in 80 columns."""
-    columns = ("bundle", ">images", ">run\np50 ms", ">run\np99 ms", ">image\np50 ms", ">image\nCPU ms")
-    made = new(*columns, f">image: ratio to\n{report.baseline}")
-    for entry in report.entries:
-        timing = entry.timing
-        if timing is None:
-            made.add_row(entry.name, NOT_RUN, "", "", "", "", entry.not_run or "")
-            continue
-        ratio = report.ratio(entry.name)
-        interval = f"\n{ratio.interval.low:.3f}…{ratio.interval.high:.3f}" if ratio and ratio.interval else ""
-        times = (
-            timing.wall_ms.p50,
-            timing.wall_ms.p99,
-            timing.wall_ms_per_image.p50,
-            timing.cpu_ms_per_image,
-        )
-        made.add_row(
-            entry.name,
-            str(timing.images),
-            *(f"{value:.2f}" for value in times),
-            f"{ratio.value:.3f}{interval}" if ratio else "",
         )
     return made
 

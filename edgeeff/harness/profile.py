@@ -17,9 +17,9 @@ from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import How, repeatedly
-from edgeeff.harness.latency import distinct_names, in_a_run, opened
+from edgeeff.harness.latency import LAUNCHES, SECONDS, distinct_names, in_runs, opened, warn_of_plugins
 from edgeeff.harness.record import Record, record
-from edgeeff.progress import Count, Progress
+from edgeeff.progress import Count, Progress, Recorder, recorded
 
 LAUNCH = "edgeeff.harness.profile_launch"
 
@@ -106,6 +106,7 @@ class ProfileReport:
         threads: Of each runtime.
         machine: What the figures hold for.
         record: Which run this is, of which bundles, when and where.
+        warnings: What the reader must not miss.
     """
 
     entries: tuple[Entry, ...]
@@ -115,6 +116,7 @@ class ProfileReport:
     threads: int
     machine: machine.Machine
     record: Record
+    warnings: tuple[str, ...] = ()
 
     def peak(self, runtime: str) -> float | None:
         """What a runtime reached here at best, thousand million multiply-adds a second; None: not in INT8."""
@@ -137,6 +139,7 @@ class ProfileReport:
             "launches": self.launches,
             "seconds": self.seconds,
             "threads": self.threads,
+            "warnings": list(self.warnings),
             "machine": self.machine.to_json(),
             "record": self.record.to_json(),
         }
@@ -196,14 +199,16 @@ def side_by_side(profiles: Sequence[LayerTimes]) -> list[dict[str, LayerTime]]:
     return made
 
 
+@recorded
 def profile(
     bundles: Sequence[Bundle | Path | str],
     *,
-    launches: int = 5,
-    seconds: float = 2.0,
+    launches: int = LAUNCHES,
+    seconds: float = SECONDS,
     threads: int = 1,
     images: int | None = None,
     seed: int = 0,
+    timeout: float | None = None,
     progress: Progress | Count | None = None,
 ) -> ProfileReport:
     """Time every layer of bundles on this machine.
@@ -219,6 +224,7 @@ def profile(
         threads: Of each runtime.
         images: As for :func:`edgeeff.harness.latency.benchmark`.
         seed: Of the noise that a bundle without golden images is run on.
+        timeout: As for :func:`edgeeff.harness.latency.benchmark`.
         progress: Told of each launch, as the build's is; or a plain function, called after each launch with
             the launches done and all of them.
 
@@ -226,13 +232,16 @@ def profile(
         OptionError: A number that makes no sense.
         BundleError: A bundle cannot be read, or was altered.
         ChangedFileError: A bundle was replaced meanwhile.
-        EdgeeffError: A bundle crashed its process; the message ends with what it printed.
+        EdgeeffError: A bundle crashed its process or hung; the message ends with what it printed.
     """
+    recorder = Recorder.of(progress)
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
     names = distinct_names(loaded)
-    batches = [in_a_run(bundle, images) for bundle in loaded]
     here = machine.describe()
     begun = record("profile", loaded, names, here)
+    with recorder.recording() as warned:
+        batches = in_runs(loaded, images, recorder)
+        warn_of_plugins(loaded, recorder)
     layers: list[list[list[LayerTime]]] = [[] for _ in loaded]
     wall_ns: list[list[int]] = [[] for _ in loaded]
     peaks: dict[str, list[LayerTime]] = {}
@@ -244,7 +253,8 @@ def profile(
         elif event["event"] == "peak":
             peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
 
-    not_run = repeatedly(LAUNCH, loaded, batches, hear, How(threads, seconds, seed), launches, progress)
+    how = How(threads, seconds, seed, timeout)
+    not_run = repeatedly(LAUNCH, loaded, batches, hear, how, launches, recorder)
     entries = []
     for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, times = bundle.manifest, None
@@ -253,7 +263,7 @@ def profile(
         said = (name, of.runtime, of.precision, of.runtime_properties)
         entries.append(Entry(*said, times, not_run.get(i)))
     best = {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
-    return ProfileReport(tuple(entries), best, launches, seconds, threads, here, begun)
+    return ProfileReport(tuple(entries), best, launches, seconds, threads, here, begun, tuple(warned))
 
 
 def merged(launches: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:

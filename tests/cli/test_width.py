@@ -9,10 +9,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from edgeeff.cli import application, tables
+from edgeeff.cli import timings as tables_of_times
 from edgeeff.harness import machine
 from edgeeff.harness.accuracy import AccuracyReport, ReferenceScores
 from edgeeff.harness.latency import Entry, LatencyReport, summarise
-from edgeeff.harness.launch import Samples
+from edgeeff.harness.launches import Launch, Run
 from edgeeff.harness.record import record
 from edgeeff.metrics import MacroScores, Proportion
 from edgeeff.tasks.classification import LabelScores
@@ -66,29 +67,56 @@ def test_accuracy_is_not_cut():
         assert whole in words
 
 
-def test_times_of_a_run_and_of_an_image_are_not_cut():
-    launches = [
-        Samples([1_234_560_000] * 3, [1_111_120_000] * 3),
-        Samples([1_244_560_000] * 3, [1_131_120_000] * 3),
+def timed(*images):
+    """A report of bundles with so many images in a run, of which the first takes longest."""
+    names = ("b0-cpu-int8", "b0-mobile-int8", "b0-jetson-int8")
+    cost = {"load_ms": 1234.5, "first_ms": 1345.67, "peak_memory_mb": 1234.5}
+
+    def run(wall, cpu, batch, count=3):
+        return Run((wall,) * count, (cpu,) * count, batch, True, 0, **cost)
+
+    taken = [
+        Launch(0, {i: run(1_234_560_000, 1_111_120_000, batch) for i, batch in enumerate(images)}, {}),
+        Launch(1, {i: run(1_244_560_000, 1_131_120_000, batch, 3000) for i, batch in enumerate(images)}, {}),
     ]
-    entries = (
-        Entry("b0-cpu-int8", "openvino", "int8", {}, summarise(launches, 2), None),
-        Entry("b0-mobile-int8", "tflite", "int8", {}, summarise(launches, 2, 128), None),
-        Entry("b0-jetson-int8", "tensorrt", "int8", {}, None, "no engine here"),
+    entries = [
+        Entry(name, "openvino", "int8", {}, summarise([launch.runs[i] for launch in taken]), None)
+        for i, name in enumerate(names[: len(images)])
+    ]
+    entries.append(Entry(names[2], "tensorrt", "int8", {}, None, "no engine here"))
+    here = machine.describe()
+    return LatencyReport(
+        tuple(entries), names[0], 2, 1.0, 1, 0, here, record("latency", []), "cpu", tuple(taken)
     )
-    report = LatencyReport(entries, "b0-cpu-int8", 2, 1.0, 1, 0, machine.describe(), record("latency", []))
+
+
+def printed(made):
     screen = Console(width=80, record=True, markup=False)
-    screen.print(tables.latency_table(report))
-    words = screen.export_text().split()
+    screen.print(made)
+    return screen.export_text().split()
+
+
+def test_times_of_a_run_and_of_an_image_are_not_cut():
+    words = printed(tables_of_times.latency_table(timed(1, 128)))
     for whole in (
         "b0-cpu-int8",
         "b0-mobile-int8",
         "b0-jetson-int8",
         "128",
-        "1239.56",
         "1244.56",
-        "9.68",
+        "9.72",
         "8.76",
         "0.008",
     ):
         assert whole in words
+
+
+def test_times_with_their_tails_are_not_cut():
+    report = timed(1, 1)
+    words = printed(tables_of_times.latency_table(report))
+    for whole in ("b0-mobile-int8", "b0-jetson-int8", "p99.9", "NOT", "1.000…1.000", "1.000"):
+        assert whole in words
+    assert words.count("1244.56") == 8 and words.count("±") == 4
+    words = printed(tables_of_times.loading_table(report))
+    assert {"1234.5", "1345.67", "b0-cpu-int8"} <= set(words)
+    assert tables_of_times.notes(report) == ["b0-jetson-int8: NOT RUN: no engine here"]

@@ -92,16 +92,22 @@ def test_times_are_of_a_run_and_of_an_image(make_bundle):
     one, four, open_ = (make_bundle(f"of-{batch}", batch=batch) for batch in (ONE, Batch(4), Batch(6, True)))
     report = edgeeff.benchmark([one, four, open_], launches=2, seconds=0.02, images=2)
     assert [entry.timing.images for entry in report.entries] == [1, 4, 2]
+    (warning,) = report.to_json()["warnings"]
+    assert warning.endswith("the batch is fixed: of-1 takes 1, of-4 takes 4")
     for entry in report.to_json()["entries"]:
         timing = entry["timing"]
         for percentile, time in timing["wall_ms"].items():
-            assert timing["wall_ms_per_image"][percentile] == pytest.approx(time / timing["images"])
+            if time is not None:
+                assert timing["wall_ms_per_image"][percentile] == pytest.approx(time / timing["images"])
         assert timing["cpu_ms_per_image"] == pytest.approx(timing["cpu_ms"] / timing["images"])
-    of_four, of_one = (report.entry(name).timing.cpu_launches_ms for name in (four.name, one.name))
-    ratios = [a / 4 / b for a, b in zip(of_four, of_one, strict=True)]
-    assert report.ratio(four.name).value == pytest.approx(np.median(ratios))
+    runs = [(launch.runs[1].cpu_ns, launch.runs[0].cpu_ns) for launch in report.taken]
+    logs = [np.median(np.log(np.divide(a, b) / 4)) for a, b in runs]
+    assert report.ratio(four.name).value == pytest.approx(np.exp(np.mean(logs)))
     with pytest.raises(OptionError, match="takes 1…6"):
         edgeeff.benchmark([one, open_], launches=1, seconds=0.02, images=7)
+    with pytest.raises(OptionError, match="of-1 takes 1, of-4 takes 4 images in a run"):
+        profile([one, four], launches=1, seconds=0.02, images=2)
+    assert edgeeff.benchmark([four], launches=1, seconds=0.01, images=4).warnings == ()
 
 
 def test_a_profile_is_of_a_run(make_bundle):

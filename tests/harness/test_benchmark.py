@@ -14,6 +14,7 @@ import pytest
 import edgeeff
 from edgeeff.bundle import write_bundle
 from edgeeff.errors import BundleError, ChangedFileError, EdgeeffError, OptionError
+from edgeeff.harness import latency
 from edgeeff.harness.launch import MINIMUM_ROUNDS, benchmark_images
 
 TRIFLE = {"launches": 2, "seconds": 0.02}
@@ -38,6 +39,18 @@ def test_bundles_are_measured_side_by_side(make_bundle):
     low, high = report.ratio("a").interval
     assert low <= report.ratio("a").value <= high
     json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_measuring_ends_when_the_interval_is_narrow_enough(make_bundle, monkeypatch):
+    monkeypatch.setattr(latency, "LEAST", 2)
+    bundles = [make_bundle("a"), make_bundle("b")]
+    wide = edgeeff.benchmark(bundles, seconds=0.02, until=0.999, launches=20)
+    assert wide.reached and 2 <= wide.launches < 20 and wide.warnings == ()
+    assert wide.ratio("b").half_width <= 0.999
+    narrow = edgeeff.benchmark(bundles[:1], seconds=0.02, until=1e-9, launches=2)
+    assert narrow.reached is False and narrow.launches == 2
+    (warning,) = narrow.warnings
+    assert "after 2 launches" in warning and "was asked for" in warning
 
 
 def test_a_runtime_that_is_not_here_is_not_run(make_bundle):
