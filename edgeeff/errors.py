@@ -105,6 +105,10 @@ class ReportError(EdgeeffError):
     """A report, suite or baseline is malformed, of another kind, or of a newer schema."""
 
 
+class HistoryError(EdgeeffError):
+    """The database of results is locked, unreachable, of another program, or of another schema."""
+
+
 class VerificationError(EdgeeffError):
     """An artifact was built, and does not do what the hub graph does."""
 

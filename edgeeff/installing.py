@@ -21,6 +21,9 @@ EXTRAS = {
     "tensorrt-rtx": ("tensorrt_rtx",),
     "video": ("av",),
     "gate": ("scipy", "junitparser"),
+    "history": ("sqlalchemy", "alembic", "ruptures"),
+    "postgresql": ("psycopg",),
+    "parquet": ("pyarrow",),
 }
 
 

@@ -1,7 +1,9 @@
 """The command line: one module for each verb, found by name.
 
 A verb's module holds one function, ``command``, whose signature is the verb's options and whose docstring
-is its help. Heavy libraries are imported inside it, so that ``edgeeff --help`` answers at once.
+is its help. A package holds a module for each verb below its own (``edgeeff history list``), and its docstring
+is the help of them all. Heavy libraries are imported inside a command, so that ``edgeeff --help`` answers at
+once.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from edgeeff.cli import console, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
-_HELPERS = frozenset({"console", "options", "streams", "tables", "timings"})
+_HELPERS = frozenset({"console", "options", "recording", "streams", "tables", "timings"})
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -80,11 +82,24 @@ def application() -> typer.Typer:
         help="Trained EfficientNet in, verified INT8 artifacts out, from one calibration.",
     )
     app.callback(invoke_without_command=True)(_options)
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.name not in _HELPERS:
-            command = import_module(f"{__name__}.{module.name}").command
-            app.command(module.name.replace("_", "-"), context_settings=help_too)(_guarded(command))
+    _add_verbs(app, __name__, Path(__file__).parent)
     return app
+
+
+def _add_verbs(app: typer.Typer, package: str, folder: Path) -> None:
+    """Give an application the verbs that are modules of a package, found by name."""
+    help_too = {"help_option_names": ["-h", "--help"]}
+    for found in pkgutil.iter_modules([str(folder)]):
+        if found.name in _HELPERS or found.name.startswith("_"):
+            continue
+        module = import_module(f"{package}.{found.name}")
+        name = found.name.strip("_").replace("_", "-")  # Python keeps some names for itself: import_
+        if found.ispkg:
+            group = typer.Typer(context_settings=help_too, no_args_is_help=True, help=module.__doc__)
+            _add_verbs(group, module.__name__, folder / found.name)
+            app.add_typer(group, name=name)
+        else:
+            app.command(name, context_settings=help_too)(_guarded(module.command))
 
 
 def _options(
@@ -97,7 +112,7 @@ def _options(
 
 def _guarded(command: Callable[..., int | None]) -> Callable[..., None]:
     """A verb whose errors become one message and an exit status, without a traceback."""
-    verb = command.__module__.rpartition(".")[2].replace("_", "-")
+    verb = command.__module__.removeprefix(f"{__name__}.").strip("_").replace(".", " ").replace("_", "-")
 
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:

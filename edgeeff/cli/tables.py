@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.harness.verify import Verification
+    from edgeeff.history.finding import FoundResult
     from edgeeff.metrics import Proportion
     from edgeeff.pipeline.built import Built
     from edgeeff.plugins import Plugin
@@ -46,11 +47,9 @@ def plugins(added: Iterable[Plugin]) -> Table:
 
 def artifact_bytes(bundle: Bundle) -> int:
     """The size of the files that hold the network."""
-    sealed, size = bundle.manifest.files, 0
-    for need in bundle.runtime.artifact:
-        names = (need,) if isinstance(need, str) else need
-        size += sum((bundle.folder / name).stat().st_size for name in [n for n in names if n in sealed][:1])
-    return size
+    from edgeeff.harness import record
+
+    return record.artifact_bytes(bundle)
 
 
 def megabytes(size: int) -> str:
@@ -259,6 +258,22 @@ def board_notes(board: Board) -> str:
     lines.append(f"DLA is not promised: {board.dla}.")
     lines.append(f"On this board: {NOT_RUN}, until a result of it is imported.")
     return "\n".join(lines)
+
+
+def history_value(value: float | None, unit: str, metric: str = "") -> str:
+    """A stored figure: four digits, shares as per cent, bytes as MB."""
+    if value is None:
+        return "not a number"
+    if unit == "bytes":
+        return megabytes(int(value))
+    if not unit and 0 <= value <= 1 and "ratio" not in metric:
+        return f"{value:.2%}"
+    return f"{value:.4g}{f' {unit}' if unit else ''}"
+
+
+def history_figure(result: FoundResult) -> str:
+    """A stored figure with its name."""
+    return f"{result.metric} {history_value(result.value, result.unit, result.metric)}"
 
 
 def _proportion(value: Any) -> str:

@@ -190,6 +190,8 @@ class _RecordFile(BaseModel):
     utc: str
     bundles: dict[str, str]
     environment: dict[str, Any]
+    about: dict[str, dict[str, Any]] = {}
+    commit: str | None = None
 
 
 class _ReportFile(BaseModel):

@@ -14,7 +14,8 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from edgeeff.bundle import Bundle
-from edgeeff.harness import machine
+from edgeeff.errors import EdgeeffError
+from edgeeff.harness import commit, machine
 
 #: Raised when a field of a report changes its name or its meaning; new fields alone do not raise it.
 SCHEMA = 1
@@ -32,6 +33,9 @@ class Record:
         environment: Processor, system and versions, as :func:`environment` has them.
         run_id: 32 hexadecimal digits, another for each run.
         utc: When the report was begun, ISO 8601 to the second.
+        about: Of each bundle, by the same names, what figures are sorted by later: model, target, runtime,
+            precision, task, images in a run, and the bytes of its artifact, as :func:`about` has them.
+        commit: What was checked out, as :mod:`edgeeff.harness.commit` says; None: it is not known.
     """
 
     kind: Kind
@@ -39,6 +43,8 @@ class Record:
     environment: Mapping[str, Any]
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     utc: str = field(default_factory=lambda: datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    about: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    commit: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -48,6 +54,8 @@ class Record:
             "run_id": self.run_id,
             "utc": self.utc,
             "bundles": dict(self.bundles),
+            "about": {name: dict(facts) for name, facts in self.about.items()},
+            "commit": self.commit,
             "environment": dict(self.environment),
             "environment_sha256": environment_digest(self.environment),
         }
@@ -68,11 +76,38 @@ def record(
         here: This machine, where it has been described already.
     """
     found: dict[str, str] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for name, bundle in zip(names or [bundle.name for bundle in bundles], bundles, strict=True):
         digest = bundle.digest()
         other = found.get(name, digest) != digest  # a bundle and its reference may have one name
-        found[f"{name} ({bundle.folder})" if other else name] = digest
-    return Record(kind, found, environment(here))
+        found[called := f"{name} ({bundle.folder})" if other else name] = digest
+        facts[called] = about(bundle)
+    return Record(kind, found, environment(here), about=facts, commit=commit.current())
+
+
+def about(bundle: Bundle) -> dict[str, Any]:
+    """What figures of a bundle are sorted by: of its manifest, and the size of its artifact in bytes."""
+    manifest = bundle.manifest
+    said = {name: getattr(manifest, name) for name in ("name", "model", "target", "runtime", "precision")}
+    said |= {"task": manifest.task, "batch": manifest.batch.to_json()}
+    try:
+        return said | {"artifact_bytes": artifact_bytes(bundle)}
+    except (EdgeeffError, OSError):  # its runtime is a plug-in that is gone, or a file is
+        return said | {"artifact_bytes": None}
+
+
+def artifact_bytes(bundle: Bundle) -> int:
+    """The size of the files that hold the network.
+
+    Raises:
+        EdgeeffError: Its runtime is not known here.
+        OSError: One of them is not there.
+    """
+    sealed, size = bundle.manifest.files, 0
+    for need in bundle.runtime.artifact:
+        names = (need,) if isinstance(need, str) else need
+        size += sum((bundle.folder / name).stat().st_size for name in [n for n in names if n in sealed][:1])
+    return size
 
 
 def environment(here: machine.Machine | None = None) -> dict[str, Any]:

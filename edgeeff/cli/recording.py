@@ -1,0 +1,115 @@
+"""Reports of a verb, stored in the history: the one place that verbs store by."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from edgeeff.cli import console
+from edgeeff.errors import EdgeeffError
+
+_NO_HISTORY = Annotated[
+    bool, typer.Option("--no-history", help="Store nothing in the history (EDGEEFF_HISTORY).")
+]
+_COMMIT = Annotated[
+    str | None,
+    typer.Option(help="The commit that the result is stored under. Default: that of CI, or of this folder."),
+]
+
+Made = TypeVar("Made", int, None)
+
+
+def stores(command: Callable[..., Made]) -> Callable[..., Made]:
+    """Give a verb whose reports are stored ``--commit`` and ``--no-history``.
+
+    A database that was named and cannot be used for want of a library is refused before any work is done.
+    """
+    own = inspect.signature(command, eval_str=True)
+    hints = get_type_hints(command, include_extras=True)
+    kept = [p.replace(annotation=hints[p.name]) for p in own.parameters.values()]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [
+        inspect.Parameter("commit", keyword, default=None, annotation=_COMMIT),
+        inspect.Parameter("no_history", keyword, default=False, annotation=_NO_HISTORY),
+    ]
+
+    @wraps(command)
+    def called(*args: Any, commit: str | None = None, no_history: bool = False, **options: Any) -> Made:
+        with _said(commit, no_history):
+            from edgeeff.history import place
+
+            place.to_store()
+            return command(*args, **options)
+
+    shown = [p for p in kept if p.kind is not keyword] + added + [p for p in kept if p.kind is keyword]
+    called.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]
+    called.__annotations__ = {p.name: p.annotation for p in shown} | {"return": hints.get("return")}
+    return called
+
+
+@contextmanager
+def _said(commit: str | None, no_history: bool) -> Iterator[None]:
+    """What the options say, where the record of a report and the history look for it."""
+    from edgeeff.harness.commit import PATTERN, VARIABLES
+    from edgeeff.history.place import OFF, VARIABLE
+
+    if commit is not None:
+        import re
+
+        from edgeeff.errors import OptionError
+
+        if not re.match(PATTERN, commit):
+            raise OptionError(
+                f"--commit {commit[:60]!r} names no commit", mend="give its hash, or a name without spaces"
+            )
+    changed = {VARIABLES[0]: commit, VARIABLE: OFF[0] if no_history else None}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update({name: text for name, text in changed.items() if text is not None})
+    try:
+        yield
+    finally:
+        for name, text in before.items():
+            if text is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = text
+
+
+def keep(reports: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Store the reports of a verb, and say so.
+
+    A database that refuses them takes nothing away from the result: that is printed, and the refusal is a
+    warning.
+
+    Args:
+        reports: As plain data, each with its record.
+
+    Returns:
+        The reports as they are printed for programs, each with what became of it under ``history``; and what
+        ``--strict`` counts.
+    """
+    from edgeeff import history
+
+    some = [dict(report) for report in reports]
+    try:
+        stored = history.remember(*reports) if reports else None
+    except EdgeeffError as error:
+        refusal = f"not stored in the history: {error.what}; {error.mend}"
+        console.warn(refusal)
+        return [{**report, "history": {"stored": False, "reason": error.what}} for report in some], [refusal]
+    if stored is None:
+        return some, []
+    for warning in stored.warnings:
+        console.warn(warning)
+    console.note(
+        f"stored in {stored.place}: {', '.join(run[:8] for run in stored.runs)}"
+        f"{'' if stored.new else ' (it was there already)'}"
+    )
+    where = {"stored": True, "database": stored.place}
+    return [{**report, "history": where} for report in some], list(stored.warnings)

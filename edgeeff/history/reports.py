@@ -1,0 +1,330 @@
+"""Reports as they come from anywhere: what all of them have, and the figures that are kept of each kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
+from edgeeff.errors import ReportError
+from edgeeff.harness.commit import PATTERN
+from edgeeff.harness.record import SCHEMA, environment_digest
+
+#: What `--json` adds to a report about the history itself: no part of it.
+OWN = "history"
+_SAMPLES = 1000
+_RESULTS = 100_000
+
+
+def _plain(text: str) -> str:
+    if any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF or ord(c) == 127 for c in text):
+        raise ValueError("a control character")
+    return text
+
+
+Text = Annotated[str, Field(max_length=300), AfterValidator(_plain)]
+Short = Annotated[str, Field(max_length=100), AfterValidator(_plain)]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|missing)$")]
+Utc = Annotated[str, Field(pattern=r"^(19|20)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
+
+
+class _About(BaseModel):
+    name: Text = ""
+    model: Text = ""
+    target: Text = ""
+    runtime: Short = ""
+    precision: Annotated[str, Field(max_length=20), AfterValidator(_plain)] = ""
+    task: Short = ""
+    batch: int | Annotated[str, Field(max_length=20), AfterValidator(_plain)] = 1
+    artifact_bytes: Annotated[int, Field(ge=0, lt=1 << 50)] | None = None
+
+
+class _Record(BaseModel):
+    schema_version: int
+    kind: Annotated[str, Field(pattern=r"^[a-z_]{1,20}$")]
+    run_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    utc: Utc
+    bundles: Annotated[dict[Text, Sha256], Field(max_length=10_000)]
+    about: Annotated[dict[Text, _About], Field(max_length=10_000)] = {}
+    commit: Annotated[str, Field(pattern=PATTERN)] | None = None
+    environment: Annotated[dict[Text, Any], Field(max_length=1000)]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one bundle.
+
+    Args:
+        bundle: The name that the report has for it.
+        metric: Such as ``cpu_ms`` or ``top_1``.
+        value: NaN where the report says that it is none.
+        unit: ``ms``, ``dB``, ``bytes``, ``points``, ``µs``; a share or a ratio has none.
+        low: Lower end of its interval, if it has one.
+        high: Its upper end.
+        n: What it was computed from: launches, inferences or images.
+        samples: Those of it, such as the median of each launch.
+        conditions: What two figures must share to be compared: threads, images in a run, images evaluated.
+    """
+
+    bundle: str
+    metric: str
+    value: float
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    samples: tuple[float, ...] = ()
+    conditions: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A gate's verdict."""
+
+    name: str
+    metric: str
+    status: str
+    unit: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bound: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a kind of report says, beside what all have.
+
+    Args:
+        figures: Of its bundles.
+        decisions: Of a gate.
+        status: ``ok``, ``NOT RUN``, or a gate's.
+        facts: How it was measured, as plain data.
+        warnings: How many there were.
+    """
+
+    figures: tuple[Figure, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    status: str = "ok"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: int = 0
+
+
+@dataclass(frozen=True)
+class Read:
+    """A report that was understood.
+
+    Args:
+        uid: Its run's.
+        digest: SHA-256 of all that is stored of it.
+        kind: What it is of.
+        utc: When it was begun.
+        commit: What was checked out.
+        bundles: The digest of each, by the name that the report has for it.
+        about: What is known of each, by the same names.
+        environment: What it was measured on.
+        environment_digest: SHA-256 of that.
+        said: The rest.
+    """
+
+    uid: str
+    digest: str
+    kind: str
+    utc: str
+    commit: str | None
+    bundles: Mapping[str, str]
+    about: Mapping[str, Mapping[str, Any]]
+    environment: Mapping[str, Any]
+    environment_digest: str
+    said: Said
+
+
+def kinds() -> tuple[str, ...]:
+    """Those of which figures are kept: the files of ``kinds/``."""
+    return tuple(sorted(path.stem for path in (Path(__file__).parent / "kinds").glob("[a-z]*.py")))
+
+
+def read(data: object, source: str = "the report") -> Read:
+    """Understand a report.
+
+    Args:
+        data: What ``to_json`` of a report gives, or a file's JSON.
+        source: What messages call it.
+
+    Raises:
+        ReportError: It is none, or of a newer schema, or of a kind that no figures are kept of.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("record"), Mapping):
+        raise ReportError(
+            f"{source} is no report: it has no record of its run",
+            mend="pass what `--json` of bench, eval, build or gate printed",
+        )
+    version = data["record"].get("schema_version")
+    if type(version) is int and version > SCHEMA:
+        raise ReportError(
+            f"{source} has schema {version}, this version of edgeeff reads up to {SCHEMA}",
+            mend="update edgeeff",
+        )
+    try:
+        record = _Record.model_validate(data["record"])
+        _refuse_large(record.environment)
+        if record.kind not in kinds():
+            raise ReportError(
+                f"{source} is a report of the kind {record.kind}, of which no figures are kept",
+                mend=f"pass one of {', '.join(kinds())}",
+            )
+        said: Said = import_module(f"edgeeff.history.kinds.{record.kind}").said(data, tuple(record.bundles))
+        _refuse_wrong(said, record.bundles)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ReportError(
+            f"{source} cannot be understood as a report: {_first(error)}",
+            mend="pass what `--json` of bench, eval, build or gate printed",
+        ) from None
+    sizes = _sizes(record)
+    return Read(
+        uid=record.run_id,
+        digest=_digest(record, said),
+        kind=record.kind,
+        utc=record.utc,
+        commit=record.commit,
+        bundles=dict(record.bundles),
+        about={name: record.about.get(name, _About(name=name)).model_dump() for name in record.bundles},
+        environment=record.environment,
+        environment_digest=environment_digest(record.environment),
+        said=Said(**{**vars(said), "figures": (*said.figures, *sizes)}),
+    )
+
+
+def number(value: object) -> float | None:
+    """A figure of a report: JSON has names for what is no number; None where the report has none.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{type(value).__name__} where a number is expected")
+    return float(value)
+
+
+def share(bundle: str, metric: str, found: Mapping[str, Any], conditions: str) -> Figure:
+    """A proportion of a report, with its interval."""
+    value, (low, high) = number(found["value"]), (number(end) for end in found["interval"])
+    some = math.nan if value is None else value
+    return Figure(bundle, metric, some, "", low, high, int(found["total"]), conditions=conditions)
+
+
+def numbers(values: object) -> tuple[float, ...]:
+    """A list of figures.
+
+    Raises:
+        ValueError: It is none, or of too many.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ValueError("a list of numbers is expected")
+    found = [number(value) for value in values[:_SAMPLES]]
+    return tuple(value for value in found if value is not None and math.isfinite(value))
+
+
+def warnings(data: Mapping[str, Any]) -> int:
+    """How many a report has."""
+    return len(data.get("warnings") or ())
+
+
+def _sizes(record: _Record) -> Iterator[Figure]:
+    for name, about in record.about.items():
+        if name in record.bundles and about.artifact_bytes is not None:
+            yield Figure(name, "artifact_bytes", float(about.artifact_bytes), "bytes")
+
+
+def _refuse_large(environment: Mapping[str, Any]) -> None:
+    text = json.dumps(environment, ensure_ascii=True, allow_nan=False)
+    if len(text) > 1 << 20 or "\\u0000" in text:
+        raise ValueError("its environment is too large, or no text")
+
+
+def _refuse_wrong(said: Said, bundles: Iterable[str]) -> None:
+    """What no database keeps, or would keep of something else."""
+    if len(said.figures) > _RESULTS or len(said.decisions) > _RESULTS:
+        raise ValueError(f"more than {_RESULTS} figures")
+    known, seen = set(bundles), set()
+    for figure in said.figures:
+        for text in (figure.metric, figure.conditions, figure.unit):
+            _plain(text)
+        if figure.bundle not in known:
+            raise ValueError(f"{figure.bundle!r} is none of its bundles")
+        if len(figure.metric) > 100 or len(figure.conditions) > 300 or not 0 <= (figure.n or 0) < 1 << 62:
+            raise ValueError(f"the figure {figure.metric[:40]!r}")
+        key = (figure.bundle, figure.metric, figure.conditions)
+        if key in seen:
+            raise ValueError(f"the figure {figure.metric!r} of {figure.bundle} stands twice")
+        seen.add(key)
+    for fact in said.facts.values():
+        if not (fact is None or isinstance(fact, bool | int | float | str)) or len(str(fact)) > 300:
+            raise ValueError("a fact of how it was measured that is neither a number nor a short text")
+        if isinstance(fact, float) and not math.isfinite(fact):
+            raise ValueError(f"a fact of how it was measured that is {fact}")
+        _plain(str(fact))
+    for decision in said.decisions:
+        for text in (decision.name, decision.metric, decision.status, decision.unit, decision.why):
+            _plain(text)
+
+
+def _digest(record: _Record, said: Said) -> str:
+    """Of all that is stored, so that another report that claims the same run is noticed."""
+    kept = [record.model_dump(), [vars(f) for f in said.figures], [vars(d) for d in said.decisions]]
+    text = json.dumps(kept, sort_keys=True, ensure_ascii=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _first(error: Exception) -> str:
+    """What was wrong first, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"record.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"[:300]
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"[:300]
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def together(reports: Sequence[Read]) -> list[Read]:
+    """Reports, those of one run made one.
+
+    Raises:
+        ReportError: Two reports of one run are of different kinds, or give a figure twice.
+    """
+    runs: dict[str, Read] = {}
+    for one in reports:
+        runs[one.uid] = _joined(runs[one.uid], one) if one.uid in runs else one
+    return list(runs.values())
+
+
+def _joined(first: Read, other: Read) -> Read:
+    if first.digest == other.digest:
+        return first
+    both = {(f.bundle, f.metric, f.conditions): f for f in (*first.said.figures, *other.said.figures)}
+    again = [f for f in other.said.figures if both[f.bundle, f.metric, f.conditions] != f]
+    if first.kind != other.kind or again or first.environment != other.environment:
+        raise ReportError(
+            f"two reports claim the run {first.uid}, and contradict each other",
+            mend="pass the reports of one run as they were written",
+        )
+    said = Said(
+        tuple(both.values()),
+        (*first.said.decisions, *other.said.decisions),
+        first.said.status if first.said.status == "ok" else other.said.status,
+        first.said.facts,
+        first.said.warnings + other.said.warnings,
+    )
+    digest = hashlib.sha256((first.digest + other.digest).encode()).hexdigest()
+    bundles, about = {**first.bundles, **other.bundles}, {**first.about, **other.about}
+    return Read(**{**vars(first), "digest": digest, "bundles": bundles, "about": about, "said": said})

@@ -1,0 +1,28 @@
+"""What makes one trend: the same board, processor and runtimes, set the same way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+#: What decides about figures; no load, no temperature, no clock that was read: these differ each time.
+FACTS = ("board", "cpu", "architecture", "flags", "cores", "usable_cores", "governor", "turbo", "gpu")
+#: Installed beside the runtimes; a new version of these is what a trend is to show.
+_NO_RUNTIMES = ("edgeeff", "numpy")
+
+
+def series(environment: Mapping[str, Any]) -> str:
+    """SHA-256 of what of an environment may not differ within a trend."""
+    versions = environment.get("versions")
+    runtimes = dict(versions) if isinstance(versions, Mapping) else {}
+    kept = {name: environment.get(name) for name in FACTS}
+    kept["versions"] = {name: text for name, text in runtimes.items() if name not in _NO_RUNTIMES}
+    text = json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def device(environment: Mapping[str, Any]) -> str:
+    """What a device is called: its board, else its processor."""
+    return str(environment.get("board") or environment.get("cpu") or environment.get("architecture") or "")
