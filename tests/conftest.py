@@ -42,6 +42,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What a device remembers of its engines is no business of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="edgeeff-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+# Nor are the results of tests a part of anybody's history.
+os.environ["EDGEEFF_HISTORY"] = "off"
 
 # As wherever the last bit matters in the project (graph/side_by_side.py): it hangs on the number of threads.
 torch.set_num_threads(1)

@@ -50,7 +50,7 @@ OPEN_FOLDERS = (
         "backends/tensorrt/deployment",
         "backends/tensorrt/repair",
     ),
-    "gate/formats",
+    *("gate/formats", "history/kinds", "history/migrations"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 
@@ -103,11 +103,20 @@ def recipes() -> dict[str, Block]:
 CLI = typer.main.get_command(application())
 
 
+def verbs(group) -> list:
+    """All verbs, and those below them."""
+    found = [*group.commands.values()]
+    return found + [verb for one in found if hasattr(one, "commands") for verb in verbs(one)]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_command_lines_parse(document):
     for verb, *arguments in commands(document):
         assert verb in CLI.commands, f"{document.name}: edgeeff {verb}"
-        CLI.commands[verb].make_context(verb, arguments)  # raises on an unknown option
+        command = CLI.commands[verb]
+        while hasattr(command, "commands"):
+            command, arguments = command.commands[arguments[0]], arguments[1:]
+        command.make_context(verb, arguments)  # raises on an unknown option
 
 
 def test_the_readme_has_command_lines():
@@ -116,7 +125,7 @@ def test_the_readme_has_command_lines():
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_options_in_the_text_exist(document):
-    options = {o for verb in CLI.commands.values() for p in verb.params for o in (*p.opts, *p.secondary_opts)}
+    options = {o for verb in verbs(CLI) for p in verb.params for o in (*p.opts, *p.secondary_opts)}
     for code in inline(document):
         if code.startswith("edgeeff "):
             assert code.split()[1] in CLI.commands, code

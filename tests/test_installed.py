@@ -29,7 +29,8 @@ from edgeeff.toml import tomllib
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-VERBS = sorted(p.stem for p in (ROOT / "edgeeff/cli").glob("*.py") if "def command(" in p.read_text("utf-8"))
+FILES = [p for p in (ROOT / "edgeeff/cli").rglob("*.py") if "def command(" in p.read_text("utf-8")]
+VERBS = sorted({p.stem if p.parent.name == "cli" else p.parent.name for p in FILES})
 
 #: Modules whose distribution has another name.
 DISTRIBUTIONS = {
@@ -268,6 +269,7 @@ ARGUMENTS = {
     "doctor": ["--json"],
     "emit": ["graph.onnx", "--target=cpu-int8", "--model=lite0", "--output=out"],
     "eval": ["openvino", "tflite", "tensorrt", "--images=photos"],
+    "history": ["list", "--database=results.sqlite"],
     "import_result": ["tensorrt", "result.json"],
     "inspect": ["openvino"],
     "lint": ["graph.onnx"],
@@ -280,6 +282,7 @@ NEEDS = {
     "build": {"build", "openvino"},
     "diagnose": {"build"},
     "emit": {"build", "openvino"},
+    "history": {"history"},
     "lint": {"build"},
 }
 NEEDS["run"] = {"openvino"}

@@ -1,9 +1,8 @@
 """The command line: one module for each verb, found by name.
 
 A verb's module holds one function, ``command``, whose signature is the verb's options and whose docstring
-is its help. A package holds a module for each verb below its own (``edgeeff history list``), and its docstring
-is the help of them all. Heavy libraries are imported inside a command, so that ``edgeeff --help`` answers at
-once.
+is its help. A package holds a module for each verb below its own (``edgeeff history list``); its docstring is
+the help of them all. Heavy libraries are imported inside a command: ``edgeeff --help`` answers at once.
 """
 
 from __future__ import annotations

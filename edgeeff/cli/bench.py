@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, options, tables, timings
+from edgeeff.cli import console, options, recording, tables, timings
 from edgeeff.errors import OptionError
 from edgeeff.progress import Recorder
 
@@ -21,6 +21,7 @@ _LENGTH = "How long"
 _WHAT = "What is measured"
 
 
+@recording.stores()
 def command(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles; measured in turn in the same processes.")],
     baseline: Annotated[
@@ -113,8 +114,8 @@ def command(
     with console.ConsoleProgress(still=True) as progress:
         recorder = Recorder(progress)
         reports = [measure(list(bundles), threads=n, progress=recorder, **asked) for n in counts]
+    data, not_stored = recording.keep([report.to_json() for report in reports])
     if json:
-        data = [report.to_json() for report in reports]
         console.as_json(data[0] if len(data) == 1 else data)
     else:
         for number, report in enumerate(reports):
@@ -122,7 +123,7 @@ def command(
                 console.plain("")
             console.plain(timings.conditions(report))
             say(report)
-    return 1 if strict and any(report.warnings for report in reports) else 0
+    return 1 if strict and (not_stored or any(report.warnings for report in reports)) else 0
 
 
 def _counts(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeeff import regular
-from edgeeff.cli import console, options, tables
+from edgeeff.cli import console, options, recording, tables
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.request.declaring import declared
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeeff.target import Target
 
 
+@recording.stores(options.RUN)
 @options.of_verb("build")
 def command(
     said: dict[str, Any],
@@ -52,13 +53,26 @@ def command(
     with console.ConsoleProgress() as progress:
         built = build(asked, progress=progress)
     found = [_on_board(b, named) if named else {} for b in built]
+    history, not_stored = _keep(built)
     if json:
-        console.as_json([tables.built_json(b) | f for b, f in zip(built, found, strict=True)])
+        parts = zip(built, found, history, strict=True)
+        console.as_json([tables.built_json(b) | f | kept for b, f, kept in parts])
     else:
         console.table(tables.built_table(built))
         if named:
             _show_board(named, built, found)
-    return 1 if own["strict"] and any(b.warnings for b in built) else 0
+    return 1 if own["strict"] and (not_stored or any(b.warnings for b in built)) else 0
+
+
+def _keep(built: Sequence[Built]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Store what was found out of each bundle; of each what became of that, and what was not stored."""
+    reports = [b.bundle.verification()[0] or {} for b in built]
+    kept, not_stored = recording.keep([report for report in reports if "record" in report])
+    became = iter(kept)
+    return [
+        {k: v for k, v in next(became).items() if k == "history"} if "record" in report else {}
+        for report in reports
+    ], not_stored
 
 
 def _write_config(said: dict[str, Any], named: str | None, *, json: bool) -> int:

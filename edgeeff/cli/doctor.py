@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeeff.cli import console, options, tables
+from edgeeff.errors import EdgeeffError
 
 
 def command(
@@ -37,6 +38,7 @@ def command(
         rows.append({"part": f"run {name}", "missing": missing, "install": runtime.install})
     missing = [] if find_spec("av") else ["av"]
     rows.append({"part": "read video", "missing": missing, "install": install_line("video")})
+    rows.append(_history())
     added = plugged.everything(with_steps=not absent)
     cache = Cache.default()
     size = sum(entry[2] for entry in cache.entries())
@@ -57,6 +59,7 @@ def command(
         made.add_row(row["part"], here_or_not, row["install"] if row["missing"] else "")
     console.table(made)
     console.plain(f"cache: {tables.megabytes(size)} (edgeeff cache ls)")
+    console.plain(f"history: {rows[-1]['place'] or 'off'}")
     if any(why is None for _, why in added):
         console.plain("")
         console.table(tables.plugins(plugin for plugin, why in added if why is None))
@@ -68,3 +71,22 @@ def command(
         console.plain(tables.board_head(named))
         console.table(tables.board_table(named, planned))
         console.plain(tables.board_notes(named))
+
+
+def _history() -> dict[str, Any]:
+    """Whether reports are stored, and where; a database that is named wrongly is said where one stores."""
+    from edgeeff.history import place
+
+    try:
+        where = place.configured()
+    except EdgeeffError as error:
+        console.warn(error.what)
+        where = None
+    if where is None:
+        return {"part": "store results", "missing": [], "install": "", "place": None}
+    return {
+        "part": "store results",
+        "missing": list(where.missing),
+        "install": where.install,
+        "place": str(where),
+    }

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeeff.cli import console, options, tables
+from edgeeff.cli import console, options, recording, tables
 
 if TYPE_CHECKING:
     from edgeeff.harness.accuracy import AccuracyReport
 
 
+@recording.stores()
 def command(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge.")],
     images: Annotated[Path, typer.Option("--images", "-i", help="Folder, list file, .npz or recipe .toml.")],
@@ -65,17 +66,19 @@ def command(
             reports.append(report)
     if len(absent) == len(reports):
         raise absent[0]
-    _say(reports, as_json=json)
-    return 1 if strict and any(report.warnings for report in reports) else 0
+    warned = _say(reports, as_json=json)
+    return 1 if strict and warned else 0
 
 
-def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> None:
-    """Each note and warning once, and the figures."""
+def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> bool:
+    """Each note and warning once, and the figures, which are stored; whether there was a warning."""
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         console.note(note)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         console.warn(warning)
+    data, not_stored = recording.keep([report.to_json() for report in reports])
     if as_json:
-        console.as_json([report.to_json() for report in reports])
+        console.as_json(data)
     else:
         console.table(tables.accuracy_table(reports))
+    return bool(not_stored) or any(report.warnings for report in reports)

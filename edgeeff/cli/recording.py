@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -12,45 +13,53 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from edgeeff.cli import console
-from edgeeff.errors import EdgeeffError
-
-_NO_HISTORY = Annotated[
-    bool, typer.Option("--no-history", help="Store nothing in the history (EDGEEFF_HISTORY).")
-]
-_COMMIT = Annotated[
-    str | None,
-    typer.Option(help="The commit that the result is stored under. Default: that of CI, or of this folder."),
-]
+from edgeeff.errors import EdgeeffError, OptionError
 
 Made = TypeVar("Made", int, None)
 
 
-def stores(command: Callable[..., Made]) -> Callable[..., Made]:
-    """Give a verb whose reports are stored ``--commit`` and ``--no-history``.
+def stores(panel: str | None = None) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
+    """Give a verb whose reports are stored ``--commit`` and ``--no-history``, in a panel of its help.
 
     A database that was named and cannot be used for want of a library is refused before any work is done.
     """
-    own = inspect.signature(command, eval_str=True)
-    hints = get_type_hints(command, include_extras=True)
-    kept = [p.replace(annotation=hints[p.name]) for p in own.parameters.values()]
+
+    def decorate(command: Callable[..., Made]) -> Callable[..., Made]:
+        own = inspect.signature(command, eval_str=True)
+        hints = get_type_hints(command, include_extras=True)
+        parameters: list[inspect.Parameter] = [
+            p.replace(annotation=hints[p.name]) for p in own.parameters.values()
+        ]
+
+        @wraps(command)
+        def called(*args: Any, commit: str | None = None, no_history: bool = False, **options: Any) -> Made:
+            with _said(commit, no_history):
+                from edgeeff.history import place
+
+                place.to_store()
+                return command(*args, **options)
+
+        shown = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*parameters, *_options(panel))]
+        called.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in shown} | {"return": hints.get("return")}
+        return called
+
+    return decorate
+
+
+def _options(panel: str | None) -> tuple[inspect.Parameter, inspect.Parameter]:
+    commit = typer.Option(
+        help="The commit to store the result under. Default: that of CI, or of this folder.",
+        rich_help_panel=panel,
+    )
+    off = typer.Option(
+        "--no-history", help="Store nothing in the history (EDGEEFF_HISTORY).", rich_help_panel=panel
+    )
     keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [
-        inspect.Parameter("commit", keyword, default=None, annotation=_COMMIT),
-        inspect.Parameter("no_history", keyword, default=False, annotation=_NO_HISTORY),
-    ]
-
-    @wraps(command)
-    def called(*args: Any, commit: str | None = None, no_history: bool = False, **options: Any) -> Made:
-        with _said(commit, no_history):
-            from edgeeff.history import place
-
-            place.to_store()
-            return command(*args, **options)
-
-    shown = [p for p in kept if p.kind is not keyword] + added + [p for p in kept if p.kind is keyword]
-    called.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]
-    called.__annotations__ = {p.name: p.annotation for p in shown} | {"return": hints.get("return")}
-    return called
+    return (
+        inspect.Parameter("commit", keyword, default=None, annotation=Annotated[str | None, commit]),
+        inspect.Parameter("no_history", keyword, default=False, annotation=Annotated[bool, off]),
+    )
 
 
 @contextmanager
@@ -59,15 +68,10 @@ def _said(commit: str | None, no_history: bool) -> Iterator[None]:
     from edgeeff.harness.commit import PATTERN, VARIABLES
     from edgeeff.history.place import OFF, VARIABLE
 
-    if commit is not None:
-        import re
-
-        from edgeeff.errors import OptionError
-
-        if not re.match(PATTERN, commit):
-            raise OptionError(
-                f"--commit {commit[:60]!r} names no commit", mend="give its hash, or a name without spaces"
-            )
+    if commit is not None and not re.match(PATTERN, commit):
+        raise OptionError(
+            f"--commit {commit[:60]!r} names no commit", mend="give its hash, or a name without spaces"
+        )
     changed = {VARIABLES[0]: commit, VARIABLE: OFF[0] if no_history else None}
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update({name: text for name, text in changed.items() if text is not None})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from edgeeff.errors import HistoryError, OptionError
 from edgeeff.history.schema import Bundle, Environment, Result, Run, Verdict
@@ -249,14 +249,14 @@ def tracks(connection: Connection, wanted: Filter) -> list[Track]:
         .where(*wanted.of_results(), *wanted.of_runs())
         .order_by(Run.placed, Run.id)
     )
-    points: dict[tuple[str, ...], list[Point]] = {}
-    last: dict[tuple[str, ...], tuple[str, str]] = {}
+    points: dict[tuple[str, str, str, str], list[Point]] = {}
+    last: dict[tuple[str, str, str, str], tuple[str, str]] = {}
     for row in connection.execute(asked):
         *figure, name, metric, conditions, series, device, unit = row
         key = (name, metric, conditions, series)
         points.setdefault(key, []).append(Point(*figure))
         last[key] = device, unit
-    return [Track(*key, *last[key], tuple(points[key])) for key in sorted(points)]  # type: ignore[call-arg]
+    return [Track(*key, *last[key], tuple(points[key])) for key in sorted(points)]
 
 
 def _results(wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -269,14 +269,14 @@ def _results(wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
     )
 
 
-def _result(row: Row[Any]) -> FoundResult:
+def _result(row: Any) -> FoundResult:
     own = ("metric", "conditions", "unit", "value", "low", "high", "n")
     about = ("digest", "model", "target", "runtime", "precision")
     found = {name: getattr(row, name) for name in (*own, *about)}
     return FoundResult(bundle=row.name, samples=tuple(row.samples), **found)
 
 
-def _run(row: Row[Any], results: Iterable[FoundResult], verdicts: Iterable[Mapping[str, Any]]) -> FoundRun:
+def _run(row: Any, results: Iterable[FoundResult], verdicts: Iterable[Mapping[str, Any]]) -> FoundRun:
     of_run = ("uid", "kind", "utc", "arrived", "placed", "status", "commit", "device", "series", "warnings")
     found = {name: getattr(row, name) for name in (*of_run, "facts", "environment")}
     return FoundRun(**found, results=tuple(results), verdicts=tuple(verdicts))

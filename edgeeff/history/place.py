@@ -75,6 +75,12 @@ def named(text: str, source: str = VARIABLE) -> Place:
         # SQLAlchemy's form: three slashes before a relative path, four before an absolute one.
         return _of_file(unquote(rest[1:]) if rest.startswith("/") else "", source)
     if kind in ("postgresql", "postgres", "postgresql+psycopg"):
+        authority = rest.partition("/")[0]
+        if authority.count("@") > 1 or not re.fullmatch(r"(.*@)?(\[[^\]]*\]|[^:]*)(:\d{1,5})?", authority):
+            raise OptionError(
+                f"{source} is no URL of a database: its user, password, host or port cannot be told apart",
+                mend=f"write @, : and / in a password as %40, %3A and %2F; {_FORMS}",
+            )
         return Place(f"postgresql+psycopg://{rest}", None, chosen=True)
     raise OptionError(
         f"{source} names a database of the kind {kind[:40]!r}: the history works with SQLite and PostgreSQL",

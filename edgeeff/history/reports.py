@@ -108,14 +108,14 @@ class Said:
         decisions: Of a gate.
         status: ``ok``, ``NOT RUN``, or a gate's.
         facts: How it was measured, as plain data.
-        warnings: How many there were.
+        warned: How many warnings there were.
     """
 
     figures: tuple[Figure, ...] = ()
     decisions: tuple[Decision, ...] = ()
     status: str = "ok"
     facts: Mapping[str, Any] = field(default_factory=dict)
-    warnings: int = 0
+    warned: int = 0
 
 
 @dataclass(frozen=True)
@@ -235,8 +235,8 @@ def numbers(values: object) -> tuple[float, ...]:
     return tuple(value for value in found if value is not None and math.isfinite(value))
 
 
-def warnings(data: Mapping[str, Any]) -> int:
-    """How many a report has."""
+def warned(data: Mapping[str, Any]) -> int:
+    """How many warnings a report has."""
     return len(data.get("warnings") or ())
 
 
@@ -323,7 +323,7 @@ def _joined(first: Read, other: Read) -> Read:
         (*first.said.decisions, *other.said.decisions),
         first.said.status if first.said.status == "ok" else other.said.status,
         first.said.facts,
-        first.said.warnings + other.said.warnings,
+        first.said.warned + other.said.warned,
     )
     digest = hashlib.sha256((first.digest + other.digest).encode()).hexdigest()
     bundles, about = {**first.bundles, **other.bundles}, {**first.about, **other.about}

@@ -94,7 +94,7 @@ def _one(connection: Connection, place: Place, report: Read, *, live: bool) -> t
         "commit": report.commit,
         "environment_id": environment,
         "facts": dict(said.facts),
-        "warnings": said.warnings,
+        "warnings": said.warned,
     }
     made = connection.execute(
         _insert(connection, schema.Run).values(row).on_conflict_do_nothing().returning(schema.Run.id)

@@ -59,9 +59,7 @@ def command(
 
 def _lines(run: FoundRun, metric: str | None) -> list[tuple[str, str]]:
     """Bundle and figures, a row for each; of a gate its verdicts."""
-    found = [
-        (str(verdict["name"]), f"{verdict['metric']}: {verdict['status']}") for verdict in run.verdicts
-    ]
+    found = [(str(verdict["name"]), f"{verdict['metric']}: {verdict['status']}") for verdict in run.verdicts]
     of_bundles: dict[str, list[FoundResult]] = {}
     for result in run.results:
         of_bundles.setdefault(result.bundle, []).append(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, share, warnings
+from edgeeff.history.reports import Figure, Said, number, share, warned
 
 #: Counts of a task's scores: they are no figures of a bundle's worth.
 _COUNTS = ("images", "classes", "labels", "output")
@@ -19,14 +19,14 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
         (name,) = bundles
     facts = {key: data.get(key) for key in ("images", "labelled", "metric", "via", "images_sha256")}
     if data.get("status") == "NOT RUN":
-        return Said(status="NOT RUN", facts=facts, warnings=warnings(data))
+        return Said(status="NOT RUN", facts=facts, warned=warned(data))
     how = f"images={int(data['images'])} labelled={int(data['labelled'])}"
     if data.get("images_sha256"):
         how += f" set={str(data['images_sha256'])[:12]}"
     if data.get("via"):
         how += f" via={str(data['via'])[:100]}"
     figures = tuple(_figures(name, data, how))
-    return Said(figures, facts=facts, warnings=warnings(data))
+    return Said(figures, facts=facts, warned=warned(data))
 
 
 def _figures(name: str, data: Mapping[str, Any], how: str) -> Iterator[Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Decision, Said, number, warnings
+from edgeeff.history.reports import Decision, Said, number, warned
 
 _STATUS = ("pass", "fail", "inconclusive", "error")
 
@@ -17,7 +17,7 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     status = str(data["status"])
     if not {status, *(decision.status for decision in decisions)} <= set(_STATUS):
         raise ValueError("a status that no gate gives")
-    return Said(decisions=decisions, status=status, warnings=warnings(data))
+    return Said(decisions=decisions, status=status, warned=warned(data))
 
 
 def _decision(verdict: Mapping[str, Any]) -> Decision:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, numbers, warnings
+from edgeeff.history.reports import Figure, Said, number, numbers, warned
 
 _PERCENTILES = ("mean", "p50", "p90", "p99", "p99.9")
 #: Figures that a bundle has one of, and their units.
@@ -20,7 +20,7 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     figures = [figure for entry in data["entries"] for figure in _entry(entry, how, str(data["baseline"]))]
     ran = any(entry["timing"] is not None for entry in data["entries"])
     facts = {name: data.get(name) for name in ("baseline", "launches", "seconds", "threads", "seed")}
-    return Said(tuple(figures), status="ok" if ran else "NOT RUN", facts=facts, warnings=warnings(data))
+    return Said(tuple(figures), status="ok" if ran else "NOT RUN", facts=facts, warned=warned(data))
 
 
 def _entry(entry: Mapping[str, Any], how: str, baseline: str) -> Iterator[Figure]:

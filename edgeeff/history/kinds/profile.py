@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, warnings
+from edgeeff.history.reports import Figure, Said, number, warned
 
 _METRICS = {"inference_us": "µs", "layers_us": "µs", "gmacs_per_s": "GMAC/s", "int8_peak_fraction": ""}
 
@@ -17,7 +17,7 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     figures = [figure for entry in data["entries"] for figure in _entry(entry, how)]
     facts = {name: data.get(name) for name in ("launches", "seconds", "threads")}
     status = "ok" if figures else "NOT RUN"
-    return Said(tuple(figures), status=status, facts=facts, warnings=warnings(data))
+    return Said(tuple(figures), status=status, facts=facts, warned=warned(data))
 
 
 def _entry(entry: Mapping[str, Any], how: str) -> Iterator[Figure]:

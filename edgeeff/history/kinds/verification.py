@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, share, warnings
+from edgeeff.history.reports import Figure, Said, number, share, warned
 
 _LEVELS = ("sqnr_db", "sqnr_centred_db", "hub_sqnr_db")
 
@@ -18,7 +18,7 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     figures = [*_of(name, "", artifact, how), *_of(name, "hub_graph_", hub, how)]
     facts = {key: str(data.get(key) or "")[:300] for key in ("check", "not_run")}
     status = "ok" if artifact is not None else "NOT RUN"
-    return Said(tuple(figures), status=status, facts=facts, warnings=warnings(data))
+    return Said(tuple(figures), status=status, facts=facts, warned=warned(data))
 
 
 def _of(name: str, prefix: str, found: Mapping[str, Any] | None, how: str) -> Iterator[Figure]:
