@@ -154,15 +154,11 @@ ELSEWHERE = {
     "cli/build.py _board": "tests/test_plugins.py",
     "cli/doctor.py command": "tests/test_plugins.py",
     "cli/run.py command": "tests/test_plugins.py",
-<<<<<<< HEAD
     "harness/latency.py warn_of_plugins": "tests/test_plugins.py",
     "harness/latency.py in_runs": "tests/harness/test_batches.py",
     "harness/latency.py benchmark": "tests/harness/test_benchmark.py",
-=======
-    "cli/doctor.py _history": "tests/cli/test_history_verbs.py",
-    "cli/recording.py keep": "tests/cli/test_history_verbs.py",
-    "cli/bench.py _warn_of_plugins": "tests/test_plugins.py",
->>>>>>> b04432c (History: results of verbs are stored; edgeeff history list)
+    "cli/doctor.py _history": "tests/harness/test_stored.py",
+    "cli/recording.py keep": "tests/harness/test_stored.py",
     "bundle.py Bundle.plugin_warnings": "tests/test_plugins.py",
     "cli/targets.py command": "tests/test_plugins.py",
     "pipeline/plugged.py warnings": "tests/test_plugins.py",
