@@ -8,9 +8,9 @@ from typing import Any
 
 from edgeeff.history.reports import Figure, Said, number, numbers, warned
 
-_PERCENTILES = ("mean", "p50", "p90", "p99", "p99.9")
-#: Figures that a bundle has one of, and their units.
-_OTHERS = {"load_ms": "ms", "first_ms": "ms", "peak_memory_mb": "MB", "energy_mj": "mJ", "throughput": "1/s"}
+_PERCENTILES = ("mean", "p90", "p99", "p99_9")
+#: What it costs to make a bundle ready, and the units.
+_LOADING = {"load_ms": "ms", "first_ms": "ms", "peak_memory_mb": "MB"}
 
 
 def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
@@ -19,7 +19,7 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     how = f"threads={int(data['threads'])}"
     figures = [figure for entry in data["entries"] for figure in _entry(entry, how, str(data["baseline"]))]
     ran = any(entry["timing"] is not None for entry in data["entries"])
-    facts = {name: data.get(name) for name in ("baseline", "launches", "seconds", "threads", "seed")}
+    facts = {name: data.get(name) for name in ("baseline", "launches", "seconds", "threads", "clock", "seed")}
     return Said(tuple(figures), status="ok" if ran else "NOT RUN", facts=facts, warned=warned(data))
 
 
@@ -28,29 +28,44 @@ def _entry(entry: Mapping[str, Any], how: str, baseline: str) -> Iterator[Figure
     if timing is None:
         return
     how = f"{how} images={int(timing.get('images', 1))}"
-    cpu, wall = numbers(timing["cpu_launches_ms"]), numbers(timing["wall_launches_ms"])
-    value = number(timing["cpu_ms"])
-    if value is not None:
-        yield Figure(name, "cpu_ms", value, "ms", n=len(cpu), samples=cpu, conditions=how)
+    yield from _clocks(name, timing, how)
+    n = int(timing["inferences"])
     for percentile in _PERCENTILES:
-        value = number(timing["wall_ms"].get(percentile, timing["wall_ms"].get(percentile.replace(".", "_"))))
+        value = number(timing["wall_ms"].get(percentile))
         if value is not None:
-            samples, n = wall if percentile == "p50" else (), int(timing["inferences"])
-            yield Figure(name, f"wall_{percentile}_ms", value, "ms", n=n, samples=samples, conditions=how)
-    for metric, unit in _OTHERS.items():
-        value = _plain(timing.get(metric, entry.get(metric)))
+            yield Figure(name, f"wall_{percentile}_ms", value, "ms", n=n, conditions=how)
+    loading = timing.get("loading") or {}
+    for metric, unit in _LOADING.items():
+        value = number(loading.get(metric))
         if value is not None:
-            yield Figure(name, metric, value, unit, conditions=how)
+            yield Figure(name, metric, value, unit, n=int(loading["launches"]), conditions=how)
+    against = f"{how} against={baseline}"[:300]
     for metric in ("cpu_ratio", "wall_ratio"):
         ratio = entry.get(metric)
         if ratio is not None and name != baseline:
             low, high = (number(end) for end in ratio["interval"] or (None, None))
-            some = number(ratio["value"])
-            against = f"{how} against={baseline}"[:300]
+            value = number(ratio["value"])
+            launches = len(timing["cpu_launches_ms"])
             yield Figure(
-                name, metric, math.nan if some is None else some, "", low, high, len(cpu), conditions=against
+                name,
+                metric,
+                math.nan if value is None else value,
+                "",
+                low,
+                high,
+                launches,
+                conditions=against,
             )
 
 
-def _plain(value: object) -> float | None:
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _clocks(name: str, timing: Mapping[str, Any], how: str) -> Iterator[Figure]:
+    """CPU time and median time of an inference; the interval is of the mean over launches."""
+    for metric, clock, value in (
+        ("cpu_ms", "cpu", timing["cpu_ms"]),
+        ("wall_p50_ms", "wall", timing["wall_ms"]["p50"]),
+    ):
+        figure, samples = number(value), numbers(timing[f"{clock}_launches_ms"])
+        over = timing.get(f"{clock}_over_launches_ms") or {}
+        low, high = (number(end) for end in over.get("interval") or (None, None))
+        if figure is not None:
+            yield Figure(name, metric, figure, "ms", low, high, len(samples), samples, how)
