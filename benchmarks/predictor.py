@@ -1,8 +1,10 @@
-"""What a predictor costs a frame beyond the runtime: ``predict(frame)`` against the session's own inference.
+"""What a predictor costs a frame beyond the runtime: ``predict(frame)`` against the bare inference.
 
-Both run in turn on one session's artifact, frame by frame, and the order changes with each round, so that the
-clock and the neighbours meet both alike. The figure is the median over rounds of the ratio of their medians,
-with its 95 % bootstrap interval.
+The frame has the network's size, uint8 [H, W, C]; the bare inference is given its input prepared. What is
+said of a frame is computed when it is first read: ``label`` is the same with that. All run in turn on one
+session's artifact, frame by frame, in an order that changes with each round, so that the clock and the
+neighbours meet all alike. The figure is the median over rounds of the ratio of their medians, with its 95 %
+bootstrap interval; in CPU time (of all threads), which other processes disturb less, and in wall time.
 
     python -m benchmarks.predictor dist/lite0-cpu-int8 dist/lite0-mobile-int8
 """
@@ -15,44 +17,65 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.table import arguments, show, write_json
+from edgeeff.batch import filled
 from edgeeff.bundle import Bundle
 from edgeeff.metrics import bootstrap_ratio
 from edgeeff.predictor import Predictor
 from edgeeff.tasks import Naming
 
+Times = npt.NDArray[np.float64]
+#: A clock in ns, by what it counts.
+_CLOCKS: dict[str, Callable[[], int]] = {"cpu": time.process_time_ns, "wall": time.perf_counter_ns}
 
-def _measured(bundle: Bundle, rounds: int, frames: int, threads: int) -> dict[str, Any]:
+
+def _measured(bundle: Bundle, rounds: int, frames: int, threads: int) -> list[dict[str, Any]]:
     session, manifest = bundle.session(threads), bundle.manifest
     preprocess, naming = manifest.preprocess, Naming(manifest.labels, manifest.absent)
     frame = np.random.default_rng(0).integers(0, 256, (*preprocess.size, preprocess.channels), np.uint8)
-
-    def bare() -> object:
-        return session.execute(session.prepare(frame[None]))
+    prepared = session.prepare(filled(frame[None], manifest.batch.size))
 
     # What bundle.open() makes, over the same session: two would drive each other's weights out of the caches.
-    with Predictor(bundle.name, session, preprocess, manifest.meaning, naming, print) as predict:
-        calls: tuple[Callable[[], object], ...] = (bare, lambda: predict(frame))
+    with Predictor(
+        bundle.name, session, preprocess, manifest.meaning, naming, print, manifest.batch.size
+    ) as predict:
+        calls: dict[str, Callable[[], object]] = {
+            "bare": lambda: session.execute(prepared),
+            "predict": lambda: predict(frame),
+            "label": lambda: predict(frame).label,
+        }
         for _ in range(frames):
-            for call in calls:
+            for call in calls.values():
                 call()
-        medians = np.empty((2, rounds))
+        medians = np.empty((len(_CLOCKS), len(calls), rounds))
         for turn in range(rounds):
-            times: tuple[list[int], list[int]] = ([], [])
+            times = np.empty((len(_CLOCKS), len(calls), frames))
             for number in range(frames):
-                for which in (0, 1) if (turn + number) % 2 else (1, 0):
-                    start = time.perf_counter_ns()
-                    calls[which]()
-                    times[which].append(time.perf_counter_ns() - start)
-            medians[:, turn] = [float(np.median(each)) for each in times]
-    ratio = float(np.median(medians[1] / medians[0]))
-    interval = bootstrap_ratio(list(medians[1]), list(medians[0]), seed=0)
+                for which in np.roll(range(len(calls)), turn + number):
+                    call = list(calls.values())[which]
+                    start = [clock() for clock in _CLOCKS.values()]
+                    call()
+                    end = [clock() for clock in _CLOCKS.values()]
+                    times[:, which, number] = np.subtract(end, start)
+            medians[:, :, turn] = np.median(times, axis=2)
+    return [
+        _row(bundle.name, clock, call, bare, own)
+        for clock, (bare, *others) in zip(_CLOCKS, medians, strict=True)
+        for call, own in zip([*calls][1:], others, strict=True)
+    ]
+
+
+def _row(name: str, clock: str, call: str, bare: Times, own: Times) -> dict[str, Any]:
+    interval = bootstrap_ratio(list(own), list(bare), seed=0)
     return {
-        "bundle": bundle.name,
-        "bare_us": float(np.median(medians[0])) / 1e3,
-        "predict_us": float(np.median(medians[1])) / 1e3,
-        "ratio": ratio,
+        "bundle": name,
+        "call": call,
+        "time": clock,
+        "bare_us": float(np.median(bare)) / 1e3,
+        "call_us": float(np.median(own)) / 1e3,
+        "ratio": float(np.median(own / bare)),
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
     }
@@ -67,8 +90,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    rows = [_measured(Bundle.load(path), asked.rounds, asked.frames, asked.threads) for path in asked.bundles]
-    formats = dict.fromkeys(("bare_us", "predict_us"), ".0f") | dict.fromkeys(("ratio", "low", "high"), ".4f")
+    measured = [
+        _measured(Bundle.load(path), asked.rounds, asked.frames, asked.threads) for path in asked.bundles
+    ]
+    rows = [row for rows in measured for row in rows]
+    formats = dict.fromkeys(("bare_us", "call_us"), ".0f") | dict.fromkeys(("ratio", "low", "high"), ".4f")
     show("a frame by a predictor, against the runtime alone", rows, formats)
     write_json(asked.json, rows, rounds=asked.rounds, frames=asked.frames, threads=asked.threads)
 

@@ -103,18 +103,25 @@ def in_runs(
     """
     if not len(pixels):
         raise ValueError("no image to run")
+    if len(pixels) == batch.size:  # a frame: nothing to fill up, and no more than a copy of what came
+        return {name: _checked(name, values, batch.size).copy() for name, values in run(pixels).items()}
     found: dict[str, npt.NDArray[Any]] = {}
     for start in range(0, len(pixels), batch.size):
         images = pixels[start : start + batch.size]
         count = len(images)
         for name, values in run(images if batch.dynamic else filled(images, batch.size)).items():
             expected = count if batch.dynamic else batch.size
-            if values.ndim == 0 or len(values) != expected:
-                raise ValueError(f"output {name} is {list(values.shape)} of a run of {expected} images")
+            _checked(name, values, expected)
             if name not in found:
                 found[name] = np.empty((len(pixels), *values.shape[1:]), values.dtype)
             found[name][start : start + count] = values[:count]
     return found
+
+
+def _checked(name: str, values: npt.NDArray[Any], expected: int) -> npt.NDArray[Any]:
+    if values.ndim == 0 or len(values) != expected:
+        raise ValueError(f"output {name} is {list(values.shape)} of a run of {expected} images")
+    return values
 
 
 def regrouped(parts: Iterable[npt.NDArray[Any]], size: int) -> Iterator[npt.NDArray[Any]]:

@@ -1,6 +1,7 @@
 """A loaded bundle: opened once, asked for each frame.
 
-``Bundle.open`` makes one. What a frame costs beyond the runtime is the check of its pixels and a softmax.
+``Bundle.open`` makes one. What a frame costs beyond the runtime is the check of its pixels; names and
+probabilities are computed when one of them is first read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from edgeeff.images import held
 from edgeeff.images.held import Held
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.tasks import Meaning, Naming, Outputs, Prediction
+
+_BYTES = np.dtype(np.uint8)
 
 
 class _Session(Protocol):
@@ -61,6 +64,8 @@ class Predictor:
         self._session: _Session | None = session
         self._warn = warn
         self._at_a_time = held.whole_runs(run)
+        self._frame = (*preprocess.size, preprocess.channels)
+        self._scores = (len(naming.labels),)
         self._warned: set[str] = set()
         self._lock = Lock()
 
@@ -94,6 +99,8 @@ class Predictor:
             BundleError: It was closed.
         """
         if isinstance(image, np.ndarray):
+            if image.shape == self._frame and image.dtype == _BYTES:
+                return self.of_pixels(image[None])[0]
             pixels = held.pixels(image, self.preprocess)
             found = self.of_pixels(pixels)
             return found if image.ndim == 4 else found[0]
@@ -119,7 +126,7 @@ class Predictor:
         """
         found = self.outputs(pixels)
         labels = len(self.naming.labels)
-        if labels and any(values.shape[1:] != (labels,) for values in found.values()):
+        if labels and any(values.shape[1:] != self._scores for values in found.values()):
             shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())
             raise BundleError(
                 f"{self._name} gives {shapes}, its manifest names {labels} classes", mend="build it again"

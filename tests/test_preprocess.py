@@ -14,12 +14,14 @@ from edgeeff.preprocess import FOUR, Preprocess
 PREPROCESS = Preprocess(size=(24, 32), mean=(124.0, 116.0, 104.0), std=(58.0, 57.0, 56.0))
 
 
-def test_normalises_channel_by_channel():
+@pytest.mark.parametrize("preprocess", [PREPROCESS, replace(PREPROCESS, mean=(127.0,) * 3, std=(128.0,) * 3)])
+def test_normalises_channel_by_channel(preprocess):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
-    found = PREPROCESS.normalise(pixels)
+    found = preprocess.normalise(pixels)
+    np.testing.assert_array_equal(preprocess.normalise_channels_last(pixels).transpose(0, 3, 1, 2), found)
     assert (found.shape, found.dtype, found.flags.c_contiguous) == ((2, 3, 24, 32), np.float32, True)
     for channel in range(3):
-        expected = (pixels[..., channel] - PREPROCESS.mean[channel]) / PREPROCESS.std[channel]
+        expected = (pixels[..., channel] - preprocess.mean[channel]) / preprocess.std[channel]
         np.testing.assert_allclose(found[:, channel], expected, rtol=1e-6)
 
 

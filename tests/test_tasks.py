@@ -1,6 +1,7 @@
 """What outputs mean: probabilities, decisions and answers of each task."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from edgeeff.bundle import Bundle, Manifest
 from edgeeff.errors import BundleError, OptionError
 from edgeeff.harness.verify import judge
 from edgeeff.preprocess import Preprocess
-from edgeeff.tasks import Meaning, only
+from edgeeff.tasks import Meaning, Naming, best, only
 
 
 @pytest.fixture
@@ -68,6 +69,34 @@ def test_answers():
     assert Meaning("multilabel").answers(shown) == [1, 2]
     assert Meaning("multilabel", 0.15).answers(shown) == [1, 2, 0]
     assert Meaning("multilabel", 0.95).answers(shown) == []
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 0.5])
+def test_the_best_are_those_of_a_stable_sort(odd):
+    """Of equal ones the lower class, however many are asked for and whatever they are."""
+    rng = np.random.default_rng(0)
+    for probabilities in (rng.random(12, np.float32), rng.integers(0, 3, 12) / 2, np.full(3, odd)):
+        probabilities[rng.integers(len(probabilities))] = odd
+        for count in (0, 1, 3, 9, 12, 13):
+            expected = np.argsort(-probabilities, kind="stable")[:count].tolist()
+            assert best(probabilities, count) == expected, (probabilities, count)
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel"])
+def test_what_is_said_of_a_frame_is_computed_when_read_and_stays(task):
+    """As of a batch, whatever the reader does with the outputs meanwhile, and in copies of it."""
+    meaning, naming = Meaning(task), Naming(("cat", "dog", "cow"), "no label")
+    logits = np.array([[-1.0, 3.0, 0.5], [-4.0, -3.0, -5.0]], np.float32)
+    for row, expected in zip(logits, meaning.decode({"logits": logits.copy()}, naming), strict=True):
+        unread, read = (meaning.decode({"logits": row[None].copy()}, naming)[0] for _ in range(2))
+        read.outputs["logits"][:] = 0
+        assert (read.label, read.named, read.likeliest, read.absent) == (
+            *(expected.label, expected.named, expected.likeliest, expected.absent),
+        )
+        assert pickle.loads(pickle.dumps(unread)) == unread == expected
+        assert repr(unread) == repr(expected)
+        with pytest.raises(AttributeError):
+            unread.names  # noqa: B018
 
 
 def test_agreement_is_of_labels_not_of_the_largest():

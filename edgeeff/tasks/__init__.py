@@ -43,7 +43,9 @@ from edgeeff.tasks._fidelity import lowest as lowest
 from edgeeff.tasks._prediction import Named as Named
 from edgeeff.tasks._prediction import Naming as Naming
 from edgeeff.tasks._prediction import Prediction as Prediction
+from edgeeff.tasks._prediction import Said as Said
 from edgeeff.tasks._prediction import best as best
+from edgeeff.tasks._prediction import told as told
 from edgeeff.tasks._scores import Scorer as Scorer
 from edgeeff.tasks._scores import Scores as Scores
 from edgeeff.tasks._scores import Truth as Truth

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,10 @@ class Named:
         return {"index": self.index, "label": self.label, "probability": round(self.probability, 6)}
 
 
+#: What is said of an image: ``named``, ``likeliest`` and ``absent`` of a :class:`Prediction`.
+Said = tuple[tuple[Named, ...], tuple[Named, ...], str]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a network says of one image.
@@ -38,9 +43,37 @@ class Prediction:
     """
 
     outputs: Mapping[str, Array]
-    named: tuple[Named, ...] = ()
-    likeliest: tuple[Named, ...] = ()
-    absent: str = ""
+    named: tuple[Named, ...] = field(default_factory=tuple)
+    likeliest: tuple[Named, ...] = field(default_factory=tuple)
+    absent: str = field(default_factory=str)
+
+    @classmethod
+    def later(cls, outputs: Mapping[str, Array], say: Callable[[], Said]) -> Prediction:
+        """One whose ``named``, ``likeliest`` and ``absent`` are computed when the first of them is read.
+
+        Of a frame whose reader wants the outputs alone nothing more is computed.
+
+        Args:
+            outputs: As above.
+            say: Computes them, once, and not from arrays of ``outputs``, which their reader may change.
+        """
+        found = object.__new__(cls)
+        vars(found).update(outputs=outputs, _say=say)
+        return found
+
+    if not TYPE_CHECKING:  # for a type checker the fields above are all that there is
+
+        def __getattr__(self, name: str) -> Any:
+            """A field that is not there yet."""
+            say = vars(self).get("_say")
+            if say is None or name not in ("named", "likeliest", "absent"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
+            vars(self).update(zip(("named", "likeliest", "absent"), say(), strict=True))
+            return vars(self)[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles hold what is said, not how it is computed."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same, number by number."""
@@ -93,7 +126,26 @@ class Naming:
 
     def of(self, classes: Sequence[int], probabilities: Array) -> tuple[Named, ...]:
         """Classes with their names and probabilities."""
-        return tuple(Named(i, self.labels[i], float(probabilities[i])) for i in classes)
+        return tuple(Named(i, self.labels[i], probabilities.item(i)) for i in classes)
+
+
+def told(outputs: Mapping[str, Array], say: Callable[[Array], list[Said]]) -> list[Prediction]:
+    """The predictions of a network whose only output are scores; of a single image, when they are read.
+
+    Args:
+        outputs: One, [N, classes].
+        say: Of such scores, what is said of each image.
+    """
+    ((name, scores),) = outputs.items()
+    if len(scores) == 1:
+        kept = scores.copy()
+        return [Prediction.later({name: scores[0]}, lambda: say(kept)[0])]
+    return [Prediction({name: row}, *said) for row, said in zip(scores, say(scores), strict=True)]
+
+
+#: Up to so many names one search for the largest after the other is faster than a partition.
+_FEW = 8
+_NOTHING = -math.inf
 
 
 def best(probabilities: Array, count: int) -> list[int]:
@@ -101,9 +153,23 @@ def best(probabilities: Array, count: int) -> list[int]:
 
     What ``np.argsort(-probabilities, kind="stable")[:count]`` gives, without sorting all.
     """
+    if 0 < count <= min(_FEW, len(probabilities)) and (found := _largest(probabilities, count)):
+        return found
     falling = -probabilities
     if not 0 < count < len(falling) or np.isnan(falling).any():
         return [int(i) for i in np.argsort(falling, kind="stable")[: max(count, 0)]]
     last = np.partition(falling, count - 1)[count - 1]
     among = np.flatnonzero(falling <= last)
     return [int(i) for i in among[np.argsort(falling[among], kind="stable")[:count]]]
+
+
+def _largest(probabilities: Array, count: int) -> list[int] | None:
+    """One after the other; None where a value is NaN, or cannot be told from one that was taken."""
+    left, found = probabilities.copy(), []
+    for _ in range(count):
+        place = int(left.argmax())  # of equal values the first; a NaN before any number
+        if not left.item(place) > _NOTHING:
+            return None
+        found.append(place)
+        left[place] = _NOTHING
+    return found

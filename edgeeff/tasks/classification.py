@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from edgeeff.tasks import (
     Outputs,
     Prediction,
     Probabilities,
+    Said,
     Truth,
     best,
     compared,
     only,
     only_scores,
+    told,
 )
 
 NAME = "classification"
@@ -130,7 +133,7 @@ class ClassScorer:
 
 def probabilities(logits: Array) -> Probabilities:
     """Softmax over the classes of [N, classes]."""
-    return np.asarray(softmax(logits), np.float32)
+    return softmax(logits).astype(np.float32, copy=False)
 
 
 def decisions(outputs: Array, cut: float) -> Array:
@@ -164,11 +167,13 @@ def answers(probabilities: Array, top: int | None, threshold: float) -> list[int
 
 def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:
     """The likeliest classes of each image."""
-    found = []
-    for i, shares in enumerate(meaning.probabilities(only(outputs))):
-        named = naming.of(answers(shares, naming.top, 0), shares)
-        found.append(Prediction({name: values[i] for name, values in outputs.items()}, named, named))
-    return found
+    return told(outputs, partial(_said, meaning, naming))
+
+
+def _said(meaning: Meaning, naming: Naming, scores: Array) -> list[Said]:
+    shares = meaning.probabilities(scores)
+    each = [naming.of(answers(row, naming.top, 0), row) for row in shares]
+    return [(named, named, "") for named in each]
 
 
 def to_json(prediction: Prediction, meaning: Meaning) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from edgeeff.tasks import (
     Outputs,
     Prediction,
     Probabilities,
+    Said,
     Truth,
     best,
     compared,
     only,
     only_scores,
+    told,
 )
 
 NAME = "multilabel"
@@ -165,18 +168,16 @@ def answers(probabilities: Array, top: int | None, threshold: float) -> list[int
 
 def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:
     """The labels that are there, of each image."""
+    return told(outputs, partial(_said, meaning, naming))
+
+
+def _said(meaning: Meaning, naming: Naming, scores: Array) -> list[Said]:
     found = []
-    for i, shares in enumerate(meaning.probabilities(only(outputs))):
+    for shares in meaning.probabilities(scores):
         there = answers(shares, None, meaning.threshold)
         likeliest = best(shares, naming.top or max(len(there), _SHOWN))
-        found.append(
-            Prediction(
-                {name: values[i] for name, values in outputs.items()},
-                naming.of(there, shares),
-                naming.of(likeliest, shares),
-                "" if there else naming.absent,
-            )
-        )
+        absent = "" if there else naming.absent
+        found.append((naming.of(there, shares), naming.of(likeliest, shares), absent))
     return found
 
 

@@ -57,7 +57,14 @@ class TfliteSession:
         return in_runs(pixels, self.batch, self._run)
 
     def _run(self, pixels: Pixels) -> Outputs:
-        pairs = zip(self.outputs.items(), self.execute(self.prepare(pixels)), strict=True)
+        if self.input_type == "float32":
+            self._resize(len(pixels))
+            # Straight into the interpreter's memory, of which no view may be left when it runs.
+            self.preprocess.normalise_channels_last(pixels, self.interpreter.tensor(self.source)())
+            found = self._invoke()
+        else:
+            found = self.execute(self.prepare(pixels))
+        pairs = zip(self.outputs.items(), found, strict=True)
         return {name: tensor.reals(stored) for (name, tensor), stored in pairs}
 
     def prepare(self, pixels: Pixels) -> npt.NDArray[Any]:
@@ -65,15 +72,23 @@ class TfliteSession:
         if self.input_type == "uint8":
             return np.ascontiguousarray(pixels)
         if self.input_type == "int8":
-            return (pixels.astype(np.int16) - 128).astype(np.int8)
-        return np.ascontiguousarray(self.preprocess.normalise(pixels).transpose(0, 2, 3, 1))
+            return np.bitwise_xor(pixels, 128).view(np.int8)  # minus 128, in one pass
+        return self.preprocess.normalise_channels_last(pixels)
 
     def execute(self, prepared: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Run one prepared input to the output tensors as they are stored."""
-        if self.batch.dynamic and len(prepared) != self.interpreter.get_input_details()[0]["shape"][0]:
-            self.interpreter.resize_tensor_input(self.source, prepared.shape, strict=True)
-            self.interpreter.allocate_tensors()
+        self._resize(len(prepared))
         self.interpreter.set_tensor(self.source, prepared)
+        return self._invoke()
+
+    def _resize(self, images: int) -> None:
+        if self.batch.dynamic:
+            current, *one = self.interpreter.get_input_details()[0]["shape"]
+            if images != current:
+                self.interpreter.resize_tensor_input(self.source, (images, *one), strict=True)
+                self.interpreter.allocate_tensors()
+
+    def _invoke(self) -> list[npt.NDArray[Any]]:
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(tensor.index) for tensor in self.outputs.values()]
 
