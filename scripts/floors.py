@@ -25,8 +25,8 @@ DOCUMENT = ROOT / "docs" / "architecture.md"
 MARKS = ("<!-- floors: written by make floors from floors.toml -->", "<!-- floors: end -->")
 #: They reach the build wing only when a name or a verb is asked for, and stand above everything.
 FACADES = ("edgeeff", "edgeeff.cli", "edgeeff.__main__")
-#: What a runtime's folder has for a device; the rest of it is for its ``emit``.
-DEVICE_PARTS = r"edgeeff\.backends\.\w+\.(run|check|profile|usage)"
+#: What a runtime's folder has for a device, and what it copies there; the rest of it is for its ``emit``.
+DEVICE_PARTS = r"edgeeff\.backends\.\w+\.(run|check|profile|usage|device\.onboard\.\w+)"
 
 Wing = Literal["build", "device"]
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.estimate import Estimate
     from edgeeff.harness.latency_report import LatencyReport, Ratio
     from edgeeff.harness.profile import ProfileReport
+    from edgeeff.harness.sensors import Conditions
 
 
 def latency_table(report: LatencyReport) -> Table:
@@ -60,25 +61,54 @@ def _batch_latency_table(report: LatencyReport) -> Table:
 
 
 def loading_table(report: LatencyReport) -> Table | None:
-    """What it costs to make each bundle ready; None where no launch loaded one first."""
-    made = new("bundle", ">load ms", ">first inference ms", ">peak memory MB")
-    for entry in report.entries:
-        loading = entry.timing.loading if entry.timing else None
+    """What it costs to make each bundle ready, and what an inference draws; None where nothing says it."""
+    timed = [(entry.name, entry.timing) for entry in report.entries if entry.timing]
+    metered = any(timing.energy_mj for _, timing in timed)
+    columns = ("bundle", ">load\nms", ">first\nms", ">peak memory\nMB")
+    made = new(*columns, *([">energy\nmJ an inference"] if metered else []))
+    for name, timing in timed:
+        loading, energy = timing.loading, timing.energy_mj
+        if loading is None and energy is None:
+            continue
+        cells = ["", "", ""]
         if loading is not None:
             peak = "" if loading.peak_memory_mb is None else f"{loading.peak_memory_mb:.1f}"
-            made.add_row(entry.name, f"{loading.load_ms:.1f}", f"{loading.first_ms:.2f}", peak)
+            cells = [f"{loading.load_ms:.1f}", f"{loading.first_ms:.2f}", peak]
+        made.add_row(name, *cells, *([f"{energy.value:.2f}{_width(energy)}"] if energy else []))
     return made if made.row_count else None
 
 
 def notes(report: LatencyReport) -> list[str]:
     """Why bundles were not run, and what the figures are too few for."""
+    from edgeeff.harness import energy
     from edgeeff.harness.timing import P99_9_NEEDS
 
     found = [f"{entry.name}: {NOT_RUN}: {entry.not_run}" for entry in report.entries if entry.not_run]
     timed = [entry.timing for entry in report.entries if entry.timing]
     if few := [timing.inferences for timing in timed if timing.wall_ms.p99_9 is None]:
         found.append(f"p99.9 needs {P99_9_NEEDS} inferences; {min(few)} were timed.")
+    if meters := dict.fromkeys(timing.energy_meter for timing in timed if timing.energy_meter):
+        found.append(f"energy by {', '.join(meters)}, what is drawn when idle included.")
+    around = [launch.around for launch in report.taken if launch.around]
+    if around:
+        found += _conditions_seen(around[0].before, around[-1].after)
+        of_energy = f"energy{' (RAPL is for root alone)' if energy.locked() else ''}"
+        missing = around[0].before.unreadable() + ([] if meters else [of_energy])
+        found += [f"Not readable here: {', '.join(missing)}."] if missing else []
     return found
+
+
+def _conditions_seen(before: Conditions, after: Conditions) -> list[str]:
+    """The clock and the heat, as measuring began and as it ended."""
+    seen = []
+    if before.cpu_mhz and after.cpu_mhz:
+        seen.append(f"clock {max(before.cpu_mhz):.0f} → {max(after.cpu_mhz):.0f} MHz")
+    if before.temperatures_c and after.temperatures_c:
+        hottest = max(after.temperatures_c, key=lambda name: after.temperatures_c[name])
+        if hottest in before.temperatures_c:
+            degrees = f"{before.temperatures_c[hottest]:.0f} → {after.temperatures_c[hottest]:.0f} °C"
+            seen.append(f"{hottest} {degrees}")
+    return [f"From the first launch to the last: {', '.join(seen)}."] if seen else []
 
 
 def conditions(report: LatencyReport | ProfileReport) -> str:

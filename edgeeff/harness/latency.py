@@ -17,7 +17,7 @@ from statistics import median
 from edgeeff import backends
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
-from edgeeff.harness import machine
+from edgeeff.harness import machine, sensors
 from edgeeff.harness.estimate import LEAST, MOST, estimate
 from edgeeff.harness.fresh_process import How, Series
 from edgeeff.harness.latency_report import Entry, LatencyReport, Ratio
@@ -116,6 +116,9 @@ def benchmark(
         series.refuse_changed()
         if until is not None and not reached and taken:
             recorder.warn(_too_wide(half_width(taken, base, clock), until, len(taken)))
+        around = [launch.around for launch in taken if launch.around is not None]
+        for text in sensors.doubts(around, here.usable_cores, threads):
+            recorder.warn(text)
     entries = []
     for place, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, runs = bundle.manifest, [launch.runs[place] for launch in taken if place in launch.runs]

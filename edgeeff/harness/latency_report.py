@@ -146,6 +146,7 @@ class LatencyReport:
             "until": self.until,
             "reached": self.reached,
             "warnings": list(self.warnings),
+            "conditions": [launch.around.to_json() if launch.around else None for launch in self.taken],
             "machine": self.machine.to_json(),
             "record": self.record.to_json(),
         }

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, MissingRuntimeError
-from edgeeff.harness import resident
+from edgeeff.harness import energy, resident, sensors
 from edgeeff.harness.golden import golden_inputs
 from edgeeff.preprocess import Pixels
 
@@ -205,9 +205,17 @@ def run(
         tell("measuring")
         ready = list(inferences.values())
         steady = warm_up(ready, seconds * len(ready))
+        before, begin = sensors.read(), sensors.Busy.now()
         samples = measure(ready, seconds * len(ready))
+        others, after = sensors.Busy.now().others_since(begin), sensors.read()
         for number, sample, settled in zip(inferences, samples, steady, strict=True):
             tell("samples", bundle=number, wall_ns=sample.wall_ns, cpu_ns=sample.cpu_ns, steady=settled)
+        tell("conditions", **sensors.Around(before, after, others).to_json())
+        meter = energy.meter()
+        for number, made in inferences.items() if meter else ():
+            found = energy.of_inference(meter, made, seconds) if meter else None
+            if found:
+                tell("energy", bundle=number, **vars(found))
     tell("done")
     return 0
 

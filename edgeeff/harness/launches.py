@@ -9,6 +9,7 @@ independent (they share its memory layout), launches are: intervals and decision
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +18,9 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
+from edgeeff.harness.energy import Energy
 from edgeeff.harness.fresh_process import How, Series, start
+from edgeeff.harness.sensors import Around
 
 __all__ = ["LAUNCH", "Clock", "How", "Launch", "Run", "Series", "from_events", "measure"]
 
@@ -41,6 +44,7 @@ class Run:
         peak_memory_mb: By how much the process's peak of resident memory rose while this bundle was loaded
             and ran once, 10⁶ bytes; None where the kernel does not say. Of the bundle at place 0 it holds
             what a product pays; a later one finds its runtime's libraries there.
+        energy: Of an inference, in a block of its own; None where there is no meter that can be read.
     """
 
     wall_ns: tuple[int, ...]
@@ -51,6 +55,7 @@ class Run:
     load_ms: float
     first_ms: float
     peak_memory_mb: float | None
+    energy: Energy | None = None
 
     def times_ns(self, clock: Clock) -> tuple[int, ...]:
         """Of each round's inference, by one of the two clocks."""
@@ -65,11 +70,13 @@ class Launch:
         number: Which of a series it is, from 0; it decided about the order of loading.
         runs: By the places of the bundles; rounds are aligned between them.
         not_run: Why bundles were not run, by their places.
+        around: The clock, the heat and the load that it was measured under; None where nothing ran.
     """
 
     number: int
     runs: Mapping[int, Run]
     not_run: Mapping[int, str]
+    around: Around | None = None
 
     def log_ratio(self, test: int, baseline: int, clock: Clock = "cpu") -> float:
         """The median over rounds of log(time of an image with ``test`` / with ``baseline``).
@@ -123,9 +130,9 @@ def from_events(events: Sequence[Mapping[str, Any]], batches: Sequence[int], num
         batches: How many images a run of each bundle has.
         number: Which launch it is.
     """
-    of: dict[str, dict[int, Mapping[str, Any]]] = {"loaded": {}, "samples": {}, "not run": {}}
+    of: dict[str, dict[int, Mapping[str, Any]]] = defaultdict(dict)
     for event in events:
-        of.get(event["event"], {})[event.get("bundle", -1)] = event
+        of[event["event"]][event.get("bundle", -1)] = event
     runs = {}
     for place, bundle in enumerate(of["loaded"]):
         cost, sampled = of["loaded"][bundle], of["samples"][bundle]
@@ -138,5 +145,16 @@ def from_events(events: Sequence[Mapping[str, Any]], batches: Sequence[int], num
             load_ms=cost["load_ms"],
             first_ms=cost["first_ms"],
             peak_memory_mb=cost["peak_memory_mb"],
+            energy=_energy(of["energy"].get(bundle)),
         )
-    return Launch(number, runs, {bundle: event["what"] for bundle, event in of["not run"].items()})
+    around = of["conditions"].get(-1)
+    return Launch(
+        number,
+        runs,
+        {bundle: event["what"] for bundle, event in of["not run"].items()},
+        None if around is None else Around.from_json(around),
+    )
+
+
+def _energy(told: Mapping[str, Any] | None) -> Energy | None:
+    return None if told is None else Energy(told["millijoules"], told["watts"], told["meter"])

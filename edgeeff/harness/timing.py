@@ -77,6 +77,9 @@ class Timing:
         wall: The geometric mean over launches of their medians, milliseconds, with its interval.
         cpu: The same of the CPU time; None where the clock is too coarse for it.
         loading: None where no launch loaded this bundle first.
+        energy_mj: Of an inference, the geometric mean over launches with its interval, millijoules, and what
+            the package or board draws when idle in it; None without a meter that can be read.
+        energy_meter: Which one.
     """
 
     wall_ms: Percentiles
@@ -89,6 +92,8 @@ class Timing:
     wall: Estimate
     cpu: Estimate | None
     loading: LoadingTimes | None
+    energy_mj: Estimate | None = None
+    energy_meter: str | None = None
 
     @property
     def wall_ms_per_image(self) -> Percentiles:
@@ -120,6 +125,8 @@ class Timing:
             "inferences": self.inferences,
             "steady_launches": self.steady_launches,
             "loading": vars(self.loading) if self.loading else None,
+            "energy_mj": self.energy_mj.to_json() if self.energy_mj else None,
+            "energy_meter": self.energy_meter,
         }
 
 
@@ -130,6 +137,7 @@ def summarise(runs: Sequence[Run]) -> Timing:
     clocks: tuple[Clock, Clock] = ("wall", "cpu")
     medians = {clock: tuple(float(np.median(run.times_ns(clock))) / 1e6 for run in runs) for clock in clocks}
     enough = len(wall) >= P99_9_NEEDS
+    energies = [run.energy for run in runs if run.energy is not None]
     return Timing(
         wall_ms=Percentiles(float(wall.mean()), p50, p90, p99, p99_9 if enough else None),
         cpu_ms=median(medians["cpu"]),
@@ -141,6 +149,8 @@ def summarise(runs: Sequence[Run]) -> Timing:
         wall=estimate([math.log(time) for time in medians["wall"]]),
         cpu=estimate([math.log(time) for time in medians["cpu"]]) if min(medians["cpu"]) > 0 else None,
         loading=_loading([run for run in runs if run.place == 0]),
+        energy_mj=estimate([math.log(one.millijoules) for one in energies]) if energies else None,
+        energy_meter=energies[0].meter if energies else None,
     )
 
 

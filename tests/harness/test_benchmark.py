@@ -45,12 +45,12 @@ def test_measuring_ends_when_the_interval_is_narrow_enough(make_bundle, monkeypa
     monkeypatch.setattr(latency, "LEAST", 2)
     bundles = [make_bundle("a"), make_bundle("b")]
     wide = edgeeff.benchmark(bundles, seconds=0.02, until=0.999, launches=20)
-    assert wide.reached and 2 <= wide.launches < 20 and wide.warnings == ()
+    assert wide.reached and 2 <= wide.launches < 20
     assert wide.ratio("b").half_width <= 0.999
     narrow = edgeeff.benchmark(bundles[:1], seconds=0.02, until=1e-9, launches=2)
     assert narrow.reached is False and narrow.launches == 2
-    (warning,) = narrow.warnings
-    assert "after 2 launches" in warning and "was asked for" in warning
+    told = [[w for w in one.warnings if "was asked for" in w] for one in (wide, narrow)]
+    assert told[0] == [] and "after 2 launches" in told[1][0]
 
 
 def test_a_runtime_that_is_not_here_is_not_run(make_bundle):
