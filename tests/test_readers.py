@@ -73,6 +73,8 @@ ALLOWED = {
     "harness/machine.py": "the kernel's own files",
     "harness/resident.py": "the same",
     "harness/sensors.py": "the same",
+    "harness/lock.py": "our own lock, and the note beside it: bounded, and checked by name",
+    "gate/written.py": "text that text.py read, and typed",
     "harness/energy.py": "the same",
     "plugins/installed.py": "installed packages",
     "zoo/hub_cache.py": "the hub library's cache, hashed",
