@@ -115,7 +115,7 @@ class Target:
 
 
 class _SchemeFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     activation_type: Literal["int8", "uint8"]
     nonnegative_type: Literal["int8", "uint8"]
     zero_point: Literal["in the bias", "not depthwise", "any"]
@@ -128,7 +128,7 @@ class _SchemeFile(BaseModel):
 
 
 class _VariantTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     name: str
     cpu: list[CpuClass]
     activation: Activation | None = None
@@ -139,7 +139,7 @@ class _VariantTable(BaseModel):
 
 
 class _TargetFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     summary: str
     runtime: str
     precision: Precision

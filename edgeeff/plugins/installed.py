@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgeeff import digests
 from edgeeff.errors import EdgeeffError, PluginError, PluginFailedError
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 Kind = Literal["runtimes", "targets", "boards", "schemes", "steps", "tasks", "namings"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -148,6 +151,8 @@ def places() -> tuple[str, ...]:
 @lru_cache(maxsize=4)
 def all_entry_points(places: tuple[str, ...]) -> tuple[Plugin, ...]:
     """What the distributions in these folders add, of all kinds, sorted."""
+    from importlib import metadata  # late: it takes the package for e-mail with it
+
     found: dict[str, list[Plugin]] = {}
     for distribution in metadata.distributions(path=list(places)):
         try:
