@@ -24,6 +24,7 @@ EXTRAS = {
     "history": ("sqlalchemy", "alembic", "ruptures"),
     "postgresql": ("psycopg",),
     "parquet": ("pyarrow",),
+    "report": ("jinja2", "markupsafe"),
 }
 
 

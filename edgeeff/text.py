@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+
+#: Classes of the characters that turn the direction of writing.
+_DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def read(path: Path, kind: type[EdgeeffError], largest: int = LARGEST) -> str:
@@ -90,6 +94,23 @@ def parse_json(text: str, name: object, kind: type[EdgeeffError]) -> Any:
 def is_text(name: str) -> bool:
     """Whether a file's name, or an argument, is text: the system takes any bytes, no JSON holds them."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def steers(character: str) -> bool:
+    """Whether a terminal obeys a character instead of showing it, or turns the text around it."""
+    kind = unicodedata.category(character)
+    return (
+        kind in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(character) in _DIRECTIONS
+        or (character in "\u200e\u200f\u061c")
+    )
+
+
+def clean(text: str) -> str:
+    """Text from files that are not trusted, with ``\N{REPLACEMENT CHARACTER}`` for what steers a terminal."""
+    if text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if c not in "\n\t" and steers(c) else c for c in text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ OPEN_FOLDERS = (
         "backends/tensorrt/repair",
     ),
     *("gate/formats", "history/kinds", "history/migrations"),
+    *("report/sections", "report/drawing"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -28,28 +27,10 @@ from rich.text import Text
 
 from edgeeff.cli import streams
 from edgeeff.progress import Unit
+from edgeeff.text import clean, steers
 
-#: Classes of the characters that turn the direction of writing.
-_DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 #: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
 _PIPE_WIDTH = 200
-
-
-def _steers(character: str) -> bool:
-    """Whether a terminal obeys a character instead of showing it, or turns the text around it."""
-    kind = unicodedata.category(character)
-    return (
-        kind in ("Cc", "Cs", "Zl", "Zp")
-        or unicodedata.bidirectional(character) in _DIRECTIONS
-        or (character in "\u200e\u200f\u061c")
-    )
-
-
-def clean(text: str) -> str:
-    """Text from files that are not trusted, with ``\N{REPLACEMENT CHARACTER}`` for what steers a terminal."""
-    if text.isprintable():
-        return text
-    return "".join("\N{REPLACEMENT CHARACTER}" if c not in "\n\t" and _steers(c) else c for c in text)
 
 
 def _json(data: object, stream: TextIO, indent: int | None = None) -> str:
@@ -57,7 +38,7 @@ def _json(data: object, stream: TextIO, indent: int | None = None) -> str:
     text = json.dumps(data, indent=indent, ensure_ascii=not streams.is_unicode(stream))
     if text.isprintable():
         return text
-    return "".join(f"\\u{ord(c):04x}" if c != "\n" and _steers(c) else c for c in text)
+    return "".join(f"\\u{ord(c):04x}" if c != "\n" and steers(c) else c for c in text)
 
 
 class _Console(Console):

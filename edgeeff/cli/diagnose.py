@@ -46,12 +46,14 @@ def command(
         named = f"{len(targets)} targets are named" if targets else "no target was named"
         raise OptionError(named, mend="pass --target, an int8 one of `edgeeff targets`")
 
-    from edgeeff.diagnosis import diagnose, page  # it brings torch
+    from edgeeff.diagnosis import diagnose  # it brings torch
 
+    if html is not None:
+        from edgeeff import report  # what it needs is missed before the work, not after it
     with console.ConsoleProgress() as progress:
         found = diagnose(targets[0], images=images, kernels=kernels, progress=progress, **said)
     if html is not None:
-        write_file(html, page.write(found).encode())
+        write_file(html, report.of_diagnosis(found.to_json()).encode())
     if json:
         console.as_json(found.to_json())
         return 0

@@ -1,7 +1,7 @@
 """Which tensors and layers lose what, and what to do about it.
 
 One way down: plan of a build ─▶ error without each part (leave_one_out) and what its codes cut off (clipping)
-on held-out images ─▶ findings ─▶ advice. ``page`` writes it all as HTML.
+on held-out images ─▶ findings ─▶ advice. :mod:`edgeeff.report` draws it as HTML.
 """
 
 from __future__ import annotations

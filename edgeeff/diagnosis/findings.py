@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from edgeeff.metrics import json_number
 
+#: Raised when a field changes its name or its meaning; new fields alone do not raise it.
+SCHEMA = 1
 #: What the figures mean, for whoever reads them later.
 DEFINITIONS = {
     "error": "energy of the change of the logits, less their mean over the classes, summed over the images; "
@@ -163,6 +165,8 @@ class Diagnosis:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
+            "schema_version": SCHEMA,
+            "kind": "diagnosis",
             **{name: value for name, value in vars(self).items() if name != "sqnr"},
             "notes": list(self.notes),
             "sqnr_db": json_number(self.sqnr),

@@ -1,0 +1,43 @@
+"""edgeeff report: one HTML file of bundles and of what was measured of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeeff.cli import console, options
+
+
+def command(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Bundles, and files that bench, eval, gate, diagnose or build printed with --json."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Of the page. Default: the models' names.")] = "",
+    strict: options.Strict = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Write one HTML file of bundles: accuracy, latency, layers, verdicts, warnings, environment.
+
+    The file holds all that it shows: it loads nothing, and can be mailed or kept by a CI run. The same inputs
+    give the same bytes.
+    """
+    from edgeeff import report
+    from edgeeff.files import write_file
+    from edgeeff.report import writing
+
+    writing.refuse(output)
+    page, material = report.of_paths(paths, title)
+    write_file(output, page.encode())
+    for warning in material.warnings:
+        console.warn(warning)
+    if json:
+        console.as_json(writing.summary(output, page, material))
+    else:
+        console.plain(f"{output}: {writing.words(material)}, {len(page.encode()) / 1e3:.0f} kB")
+    return 1 if strict and material.warnings else 0

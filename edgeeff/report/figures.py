@@ -1,0 +1,198 @@
+"""The figures of bundles, taken from whatever reports hold them: one place for tables and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgeeff.report import values
+from edgeeff.report.material import Material, Report, Subject
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of a bundle's accuracy.
+
+    Args:
+        metric: The task's own: ``top_1``, ``mean_average_precision``; empty where nothing was scored.
+        score: 0…1; None: no labels.
+        interval: Of the score.
+        lost: Percentage points less than the float control; None: not known.
+        agreement: With the float network's decisions, 0…1.
+        agreed: Its interval.
+        sqnr: Against the float network, dB.
+        images: That were run.
+        source: Where it comes from: a report's file, or ``build``.
+        via: What was run, if it was not the bundle's own runtime.
+        not_run: Why nothing was run.
+    """
+
+    metric: str = ""
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    lost: float | None = None
+    agreement: float | None = None
+    agreed: tuple[float, float] | None = None
+    sqnr: float | None = None
+    images: int | None = None
+    source: str = ""
+    via: str = ""
+    not_run: str = ""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A bundle's times, of each image, milliseconds.
+
+    Args:
+        p50: The median of the time that passed.
+        p90: Its 90th percentile.
+        p99: Its 99th percentile.
+        cpu: The CPU time.
+        ratio: How many times as long as the baseline, by CPU time.
+        ratio_interval: Its 95 % interval.
+        baseline: The bundle that it was held against.
+        launches: The median of each launch.
+        images: In one run.
+        report: That they are from.
+        data: The entry of the report.
+        not_run: Why there are none.
+    """
+
+    report: Report
+    data: Mapping[str, Any]
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    cpu: float | None = None
+    ratio: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    baseline: str = ""
+    launches: tuple[float, ...] = ()
+    images: int = 1
+    not_run: str = ""
+
+
+def score_of(data: Mapping[str, Any], metric: str) -> tuple[float | None, tuple[float, float] | None]:
+    """A metric of a report's scores, which is a proportion with its interval or a plain number."""
+    found = values.at(data, metric)
+    if isinstance(found, Mapping):
+        return values.number(found, "value"), values.interval(found, "interval")
+    return values.number(data, metric), None
+
+
+def evaluations(material: Material) -> dict[str, list[tuple[Report, Scored]]]:
+    """What evaluations found of each bundle, by its key, in the order of the reports."""
+    found: dict[str, list[tuple[Report, Scored]]] = {}
+    for report in material.of("accuracy"):
+        subject = material.subject(report, values.text(report.data, "bundle"))
+        if subject is not None:
+            found.setdefault(subject.key, []).append((report, _scored(report)))
+        reference = material.subject(report, report.reference)
+        if reference is not None and values.at(report.data, "reference", "scores"):
+            held = found.setdefault(reference.key, [])
+            scored = _reference(report)
+            if not any(other == scored for _, other in held):
+                held.append((report, scored))
+    return found
+
+
+def _scored(report: Report) -> Scored:
+    data, reference = report.data, values.at(report.data, "reference")
+    metric = values.text(data, "metric") or "top_1"
+    score, interval = score_of(values.at(data, "scores") or {}, metric)
+    ran = values.text(data, "status") != "NOT RUN"
+    return Scored(
+        metric=metric if score is not None else "",
+        score=score,
+        interval=interval,
+        lost=values.number(data, "drop_points"),
+        agreement=values.number(reference, "agreement", "value"),
+        agreed=values.interval(reference, "agreement", "interval"),
+        sqnr=values.level(reference, "sqnr_db"),
+        images=values.whole(data, "images"),
+        source=report.source,
+        via=values.text(data, "via"),
+        not_run="" if ran else values.text(data, "reason") or "no reason was given",
+    )
+
+
+def _reference(report: Report) -> Scored:
+    metric = values.text(report.data, "metric") or "top_1"
+    score, interval = score_of(values.at(report.data, "reference", "scores") or {}, metric)
+    images = values.whole(report.data, "images")
+    return Scored(metric if score is not None else "", score, interval, images=images, source=report.source)
+
+
+def accuracy(material: Material, subject: Subject) -> Scored:
+    """The best that is known of a bundle: the latest evaluation, else what its build found."""
+    own = [one for _, one in evaluations(material).get(subject.key, [])]
+    scored = [one for one in own if not one.not_run]
+    if scored:
+        return scored[-1]
+    found = values.at(subject.verification, "artifact")
+    not_run = values.text(subject.verification, "not_run") or (own[-1].not_run if own else "")
+    via = ""
+    if not isinstance(found, Mapping) and isinstance(hub := values.at(subject.verification, "hub"), Mapping):
+        found, via = hub, "its graph in onnxruntime"
+    return Scored(
+        agreement=values.number(found, "agreement", "value"),
+        agreed=values.interval(found, "agreement", "interval"),
+        sqnr=values.level(found, "sqnr_db"),
+        images=values.whole(found, "images"),
+        source="build" if found else "",
+        via=via,
+        not_run=not_run,
+    )
+
+
+def times(material: Material) -> dict[str, list[Timed]]:
+    """The times of each bundle, by its key, in the order of the reports."""
+    found: dict[str, list[Timed]] = {}
+    for report in material.of("latency"):
+        for entry in values.rows(report.data, "entries"):
+            subject = material.subject(report, values.text(entry, "name"))
+            if subject is not None:
+                found.setdefault(subject.key, []).append(_timed(report, entry))
+    return found
+
+
+def _timed(report: Report, entry: Any) -> Timed:
+    timing = values.at(entry, "timing")
+    images = values.whole(timing, "images") or 1
+    wall = values.at(timing, "wall_ms_per_image") or values.at(timing, "wall_ms")
+    per_image = values.number(timing, "cpu_ms_per_image")
+    launches = values.rows(timing, "wall_launches_ms")
+    return Timed(
+        report,
+        entry,
+        p50=values.number(wall, "p50"),
+        p90=values.number(wall, "p90"),
+        p99=values.number(wall, "p99"),
+        cpu=values.number(timing, "cpu_ms") if per_image is None else per_image,
+        ratio=values.number(entry, "cpu_ratio", "value"),
+        ratio_interval=values.interval(entry, "cpu_ratio", "interval"),
+        baseline=values.text(report.data, "baseline"),
+        launches=tuple(t / images for one in launches if (t := values.number(one)) is not None),
+        images=images,
+        not_run=values.text(entry, "reason") if values.text(entry, "status") == "NOT RUN" else "",
+    )
+
+
+def main_environment(material: Material) -> str:
+    """That in which the most bundles were timed, the first of several; empty without any."""
+    counted: dict[str, int] = {}
+    for each in times(material).values():
+        for name in {one.report.environment for one in each if one.p50 is not None}:
+            counted[name] = counted.get(name, 0) + 1
+    order = [report.environment for report in material.of("latency")]
+    return max(counted, key=lambda name: (counted[name], -order.index(name)), default="")
+
+
+def latency(material: Material, subject: Subject) -> Timed | None:
+    """A bundle's latest times, those of the main environment before others; None: nobody timed it."""
+    own = times(material).get(subject.key, [])
+    main = main_environment(material)
+    ranked = sorted(own, key=lambda one: (one.p50 is not None, one.report.environment == main))
+    return ranked[-1] if ranked else None

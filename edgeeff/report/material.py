@@ -1,0 +1,182 @@
+"""What a page is drawn from: bundles, each with a letter and a colour, and the reports that were given."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edgeeff.report import values
+
+#: Colours that the page has; after the last one the first comes again, and the letters still differ.
+COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bundle: a row of the tables, a letter and a colour of the figures.
+
+    Args:
+        name: Of the bundle.
+        digest: Of its manifest; empty where nobody says.
+        letter: Its own in this page.
+        colour: One of ``COLOURS``, counted from 0.
+        facts: What its manifest or a report says of it: model, target, runtime, precision.
+        size: Of the files that hold the network, bytes; None: not known.
+        verification: What its build found out, ``measured/verification.json``; empty: nothing.
+    """
+
+    name: str
+    digest: str
+    letter: str = ""
+    colour: int = 0
+    facts: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+    verification: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others: two bundles of one name are two."""
+        return self.digest or f"name:{self.name}"
+
+    @property
+    def floating(self) -> bool:
+        """Whether it is a float control."""
+        return self.facts.get("precision", "").startswith(("fp", "bf"))
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, of whatever file or verb.
+
+    Args:
+        kind: ``accuracy``, ``latency``, ``profile``, ``gate``, ``diagnosis``.
+        source: What messages call it: the file's name.
+        data: The report.
+    """
+
+    kind: str
+    source: str
+    data: Mapping[str, Any]
+
+    @property
+    def utc(self) -> str:
+        """When it was begun; empty where nobody says."""
+        return values.text(self.data, "record", "utc")
+
+    @property
+    def environment(self) -> str:
+        """The digest of where it was measured; empty where nobody says."""
+        return values.text(self.data, "record", "environment_sha256")
+
+    def digest(self, name: str) -> str:
+        """Of the bundle that the report calls so; empty where nobody says."""
+        return values.text(self.data, "record", "bundles", name)
+
+    @property
+    def reference(self) -> str:
+        """What the record of an accuracy report calls the reference; empty without one."""
+        name, own = values.text(self.data, "reference", "name"), values.text(self.data, "bundle")
+        if name != own:
+            return name
+        recorded = [one for one, _ in values.items(self.data, "record", "bundles")]
+        return next((one for one in recorded if one != own and one.startswith(f"{own} (")), name)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image on which bundles and the float control, or the label, disagree.
+
+    Args:
+        name: Of the image.
+        truth: The label's class in words; empty where there is none.
+        decided: By bundle, the class in words.
+        picture: A small JPEG; empty where the image could not be read.
+    """
+
+    name: str
+    truth: str
+    decided: Mapping[str, str]
+    picture: bytes = b""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some images on which bundles disagree.
+
+    Args:
+        photos: Those that are shown.
+        count: How many there are in all.
+        images: Of so many that were run.
+    """
+
+    photos: tuple[Photo, ...]
+    count: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """The history of one figure of one bundle on one machine.
+
+    Args:
+        name: What it is of.
+        metric: Such as ``latency``.
+        unit: Such as ``ms``.
+        points: When (ISO 8601), the value, and the ends of its interval, if it has one.
+        changes: Places of points from which the level is another, with what is said of it.
+    """
+
+    name: str
+    metric: str
+    unit: str
+    points: tuple[tuple[str, float, float | None, float | None], ...]
+    changes: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a page is drawn from.
+
+    Args:
+        title: Of the page.
+        subjects: Bundles, those that were given first.
+        reports: In the order in which they were given.
+        galleries: Images on which bundles disagree.
+        series: From the history.
+        warnings: What this page itself has to warn of, such as figures from two machines.
+    """
+
+    title: str
+    subjects: tuple[Subject, ...] = ()
+    reports: tuple[Report, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    series: tuple[Series, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def of(self, kind: str) -> Iterator[Report]:
+        """The reports of a kind."""
+        return (report for report in self.reports if report.kind == kind)
+
+    def subject(self, report: Report, name: str) -> Subject | None:
+        """The bundle that a report calls so."""
+        digest = report.digest(name)
+        for one in self.subjects:
+            if digest:
+                if one.digest == digest:
+                    return one
+            elif one.name == name or one.name.startswith(f"{name} ("):
+                return one
+        return None
+
+
+def lettered(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """The same, each with a letter and a colour of its own."""
+    return tuple(replace(one, letter=_letter(i), colour=i % COLOURS) for i, one in enumerate(subjects))
+
+
+def _letter(number: int) -> str:
+    """A, B … Z, AA, AB …"""
+    more, last = divmod(number, 26)
+    return (_letter(more - 1) if more else "") + string.ascii_uppercase[last]

@@ -1,0 +1,78 @@
+"""What a gate decided, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgeeff.report import table, values
+from edgeeff.report.material import Material
+from edgeeff.report.table import Cell, Column, Table
+
+ORDER = 20
+TITLE = "Gate"
+
+#: A sign for each status, so that none is said by its colour alone; and the style.
+_SIGNS = {
+    "pass": ("✓ pass", "good"),
+    "fail": ("✗ fail", "bad"),
+    "inconclusive": ("? inconclusive", "doubt"),
+    "error": ("! error", "bad"),
+}
+_COLUMNS = (
+    *(
+        Column("case"),
+        Column("metric"),
+        Column("verdict"),
+        Column("value", True, "of a comparison: for worse"),
+    ),
+    *(Column("limit", True), Column("why"), Column("what would settle it")),
+)
+
+
+def content(material: Material) -> Mapping[str, Any] | None:
+    """A table for each gate's report."""
+    shown = []
+    for report in material.of("gate"):
+        rows = []
+        for one in values.rows(report.data, "verdicts"):
+            status = values.text(one, "status")
+            sign, style = _SIGNS.get(status, (f"! {status or 'no status'}", "bad"))
+            unit = values.text(one, "unit")
+            ends = (values.number(one, "low"), values.number(one, "high"))
+            under = f"{_short(ends[0])}…{_short(ends[1])}" if None not in ends else ""
+            value, limit = values.level(one, "value"), values.level(one, "limit")
+            rows.append(
+                (
+                    Cell(values.text(one, "case")),
+                    Cell(values.text(one, "metric").replace("_", " ")),
+                    Cell(sign, style=style),
+                    Cell("" if value is None else f"{_short(value)} {unit}".strip(), value, under),
+                    Cell("" if limit is None else f"{_short(limit)} {unit}".strip(), limit),
+                    Cell(values.text(one, "why")),
+                    Cell(_settle(values.at(one, "settle"))),
+                )
+            )
+        status = values.text(report.data, "status")
+        sign, style = _SIGNS.get(status, (f"! {status or 'no status'}", "bad"))
+        made = Table.of(f"Verdicts of {report.source}", _COLUMNS, rows)
+        shown.append({"status": sign, "style": style, "source": report.source, "table": made})
+    return {"reports": shown} if shown else None
+
+
+def _settle(found: Any) -> str:
+    if isinstance(found, str):
+        return values.text(found)
+    said = []
+    for name in ("launches", "images"):
+        if (count := values.whole(found, name)) is not None:
+            said.append(f"{count} {name}")
+    if (seconds := values.number(found, "seconds")) is not None:
+        said.append(f"{seconds:.0f} s")
+    return ", ".join(said)
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if abs(value) == float("inf") else table.three(value)

@@ -1,0 +1,100 @@
+"""How the times of inferences are distributed, and the ratios with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from edgeeff.report import figures, table, values
+from edgeeff.report.drawing import axis
+from edgeeff.report.drawing.axis import Axis
+from edgeeff.report.drawing.bars import Span, spans
+from edgeeff.report.figures import Timed
+from edgeeff.report.material import Material, Report, Subject
+
+ORDER = 50
+TITLE = "Latency"
+
+
+def content(material: Material) -> Mapping[str, Any] | None:
+    """Two figures for each report: times, and ratios to the baseline."""
+    shown = []
+    for report in material.of("latency"):
+        timed = [
+            (subject, one)
+            for subject in material.subjects
+            for one in figures.times(material).get(subject.key, [])
+            if one.report is report
+        ]
+        ran = [(subject, one) for subject, one in timed if one.p50 is not None]
+        absent = [(subject, one.not_run) for subject, one in timed if one.p50 is None]
+        if timed:
+            shown.append(
+                {
+                    "head": _conditions(report),
+                    "times": _times(ran) if ran else None,
+                    "ratios": _ratios(ran) if len(ran) > 1 else None,
+                    "baseline": values.text(report.data, "baseline"),
+                    "not_run": absent,
+                }
+            )
+    return {"reports": shown} if shown else None
+
+
+def _conditions(report: Report) -> str:
+    data = report.data
+    here = values.at(data, "machine") or values.at(data, "record", "environment")
+    launches, seconds = values.whole(data, "launches"), values.number(data, "seconds")
+    threads = values.whole(data, "threads")
+    said = [
+        values.text(here, "board") or values.text(here, "cpu"),
+        f"{threads} thread{'s' if threads != 1 else ''}" if threads else "",
+        f"governor {values.text(here, 'governor') or 'unknown'}",
+        f"{launches} launches of {seconds:g} s a bundle" if launches and seconds else "",
+        report.utc,
+        report.source,
+    ]
+    return ", ".join(part for part in said if part)
+
+
+def _times(ran: list[tuple[Subject, Timed]]) -> Markup:
+    rows = []
+    for subject, one in ran:
+        assert one.p50 is not None
+        p90 = one.p90 if one.p90 is not None and one.p90 >= one.p50 else one.p50
+        far = one.p99 if one.p99 is not None and one.p99 >= p90 else None
+        said = [f"p50 {table.three(one.p50)}", f"p90 {table.three(p90)}"]
+        if far is not None:
+            said.append(f"p99 {table.three(far)}")
+        words = f"{table.three(one.p50)} ms" + (f" · p99 {table.three(far)}" if far is not None else "")
+        title = f"{subject.name}: {', '.join(said)} ms"
+        launches = one.launches if len(one.launches) <= 64 else ()
+        box = (one.p50, p90)
+        rows.append(
+            Span(subject.name, subject.letter, subject.colour, one.p50, box, far, launches, words, title)
+        )
+    reach = [v for row in rows for v in (row.middle, row.box[1], *row.dots, *([row.far] if row.far else []))]
+    along = Axis.of(reach, zero=True, margin=0.03)
+    named = "; ".join(row.title for row in rows)
+    return spans(rows, along, axis.plain(along.ticks), "time of an image, ms", f"Times: {named}")
+
+
+def _ratios(ran: list[tuple[Subject, Timed]]) -> Markup | None:
+    rows = []
+    for subject, one in ran:
+        if one.ratio is None or subject.name == one.baseline:
+            continue
+        ends = one.ratio_interval or (one.ratio, one.ratio)
+        words = f"{one.ratio:.3f} ({ends[0]:.3f}…{ends[1]:.3f})" if one.ratio_interval else f"{one.ratio:.3f}"
+        title = f"{subject.name}: {words} of {one.baseline}"
+        rows.append(
+            Span(subject.name, subject.letter, subject.colour, one.ratio, ends, words=words, title=title)
+        )
+    if not rows:
+        return None
+    along = Axis.of([1.0, *(v for row in rows for v in row.box)], zero=True, margin=0.04)
+    named = "; ".join(row.title for row in rows)
+    unit = "CPU time of an image against the baseline's; under 1 is faster"
+    return spans(rows, along, axis.plain(along.ticks), unit, f"Ratios: {named}", mark=1.0)

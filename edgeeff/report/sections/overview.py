@@ -1,0 +1,99 @@
+"""One table of accuracy and latency for all bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from edgeeff.report import figures, table
+from edgeeff.report.figures import Scored, Timed
+from edgeeff.report.material import Material, Subject
+from edgeeff.report.table import Cell, Column, Table
+
+ORDER = 30
+TITLE = "Accuracy and latency"
+
+_COLUMNS = (
+    Column("bundle"),
+    Column("runtime"),
+    Column("size", True, "of the files that hold the network"),
+    Column("accuracy", True, "the task's own metric against labels, with its 95 % interval"),
+    Column("points lost", True, "accuracy of the float control less this one's, percentage points"),
+    Column("agreement", True, "decisions that are the float network's, with the 95 % interval"),
+    Column("SQNR", True, "signal to quantisation noise of the outputs against the float network's"),
+    Column("latency", True, "median time of an image, and its 99th percentile"),
+    Column("CPU", True, "CPU time of an image, all threads together"),
+    Column("ratio", True, "CPU time against the baseline's, with its 95 % interval; under 1 is faster"),
+)
+
+
+def content(material: Material) -> Mapping[str, Any] | None:
+    """A row for each bundle, and notes on what cannot be compared."""
+    if not material.subjects:
+        return None
+    main, rows, notes = figures.main_environment(material), [], dict[str, None]()
+    for subject in material.subjects:
+        scored, timed = figures.accuracy(material, subject), figures.latency(material, subject)
+        elsewhere = timed is not None and timed.p50 is not None and timed.report.environment != main
+        rows.append([*_facts(subject), *_accuracy(scored), *_latency(timed, elsewhere)])
+        if elsewhere and timed is not None:
+            notes[f"† timed on another machine, or with other versions ({timed.report.source})"] = None
+        if scored.via:
+            notes[f"‡ accuracy is that of {scored.via}, not of the bundle's own runtime"] = None
+        if scored.source == "build":
+            notes["Without an evaluation, agreement and SQNR are those that the build found."] = None
+    baselines = dict.fromkeys(
+        f"Ratios are against {timed.baseline}."
+        for subject in material.subjects
+        if (timed := figures.latency(material, subject)) and timed.ratio is not None
+    )
+    metrics = dict.fromkeys(
+        f"Accuracy is {_spoken(scored.metric)} on {scored.images} images."
+        for subject in material.subjects
+        if (scored := figures.accuracy(material, subject)).metric
+    )
+    made = Table.of("Every bundle with its accuracy and its latency", _COLUMNS, rows)
+    return {"table": made, "notes": [*metrics, *baselines, *notes]}
+
+
+def _facts(subject: Subject) -> list[Cell]:
+    floating = "float control" if subject.floating else ""
+    return [
+        Cell(subject.name, subject=subject, under=floating),
+        Cell(subject.facts.get("runtime", ""), under=subject.facts.get("precision", "")),
+        table.megabytes(subject.size),
+    ]
+
+
+def _accuracy(scored: Scored) -> list[Cell]:
+    if scored.not_run and scored.agreement is None and scored.score is None and scored.sqnr is None:
+        return [table.not_run(scored.not_run), Cell(), table.not_run(scored.not_run), Cell()]
+    score, mark = table.percent(scored.score, scored.interval), " ‡" if scored.via else ""
+    lost = Cell() if scored.lost is None else Cell(table.signed(scored.lost), scored.lost)
+    agreement, level = table.percent(scored.agreement, scored.agreed), table.decibels(scored.sqnr)
+    return [_marked(score, mark), lost, _marked(agreement, mark), level]
+
+
+def _latency(timed: Timed | None, elsewhere: bool) -> list[Cell]:
+    if timed is None:
+        return [Cell()] * 3
+    if timed.p50 is None:
+        return [table.not_run(timed.not_run), Cell(), Cell()]
+    mark = " †" if elsewhere else ""
+    ratio = Cell()
+    if timed.ratio is not None and not elsewhere:
+        ends = timed.ratio_interval
+        under = f"{ends[0]:.3f}…{ends[1]:.3f}" if ends and ends[0] != ends[1] else ""
+        ratio = Cell(f"{timed.ratio:.3f}", timed.ratio, under)
+    far = "" if timed.p99 is None else f"p99 {table.three(timed.p99)}"
+    median, cpu = table.milliseconds(timed.p50), table.milliseconds(timed.cpu)
+    return [_marked(replace(median, under=far), mark), _marked(cpu, mark), ratio]
+
+
+def _marked(cell: Cell, mark: str) -> Cell:
+    return replace(cell, shown=cell.shown + mark) if cell.shown and mark else cell
+
+
+def _spoken(metric: str) -> str:
+    return metric.replace("_", "-") if metric.startswith("top") else metric.replace("_", " ")

@@ -1,0 +1,193 @@
+"""From bundles and report files to a page: every figure has its row, and no file is trusted."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from edgeeff import report
+from edgeeff.errors import EdgeeffError, MissingFileError, ReportError
+from edgeeff.report import figures, page, reading
+from edgeeff.report.sections import listed
+from tests.report.conftest import accuracy, diagnosis, gate, latency, profile
+
+HOSTILE = (
+    '<script>document.title="owned"</script>',
+    '"><img src=x onerror=document.title="owned">',
+    "</style></script><svg onload=document.title='owned'>",
+    "{{ 7 * 7 }}{% raw %}",
+    "a\u202eb\u0000c\x1b[31m",
+)
+
+
+class Elements(HTMLParser):
+    """All elements of a page, with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def test_one_table_has_accuracy_and_latency_of_all_bundles(everything):
+    text, material = report.of_paths(everything)
+    assert [(one.letter, one.name) for one in material.subjects] == [
+        ("A", "b0-cpu-fp32"),
+        ("B", "b0-cpu-int8"),
+        ("C", "b0-jetson-int8"),
+    ]
+    base, int8, jetson = material.subjects
+    assert figures.accuracy(material, int8).score == 0.89 and figures.latency(material, int8).p50 == 9.0
+    assert figures.accuracy(material, base).score == 0.9  # the reference of the evaluation
+    assert base.floating and int8.size == 8
+    assert figures.latency(material, jetson).not_run == "no engine is here"
+    overview = text.partition('id="overview"')[2].partition("</section>")[0]
+    for shown in ("89.0", "90.0", "1.00", "9.00", "20.0", "0.450", "float control", "NOT RUN"):
+        assert shown in overview, shown
+    ids = [attrs["id"] for tag, attrs in Elements(text).found if tag == "section"]
+    absent = {"gallery", "trend", "confusion"}
+    assert set(ids) == {module.__name__.rpartition(".")[2] for module in listed()} - absent
+    assert ids.index("warnings") == 0 and not material.warnings
+
+
+def test_what_was_not_run_and_every_warning_stands_first(everything):
+    text, _ = report.of_paths(everything)
+    first = text.partition('id="warnings"')[2].partition("</section>")[0]
+    assert "NOT RUN" in first and "no engine is here" in first
+    assert "few images calibrated" in first and "only a few images" in first
+
+
+def test_the_same_inputs_give_the_same_bytes(everything):
+    assert report.of_paths(everything)[0] == report.of_paths(everything)[0]
+
+
+def test_a_report_of_another_build_has_a_row_of_its_own(make_bundle, saved):
+    bundle = make_bundle("b0-cpu-int8")
+    other = saved("old.json", latency({"b0-cpu-int8": 30.0}, {"b0-cpu-int8": "d" * 64}))
+    material = reading.read([bundle.folder, other])
+    assert [one.name for one in material.subjects] == [
+        f"b0-cpu-int8 ({bundle.digest()[:8]})",
+        "b0-cpu-int8 (dddddddd)",
+    ]
+    assert figures.latency(material, material.subjects[0]) is None
+    assert figures.latency(material, material.subjects[1]).p50 == 30.0
+    assert "old.json is of another bundle b0-cpu-int8" in material.warnings[0]
+
+
+def test_times_of_two_machines_are_not_compared(saved):
+    digests = {name: name[-1] * 64 for name in ("x-a", "x-b", "x-c")}
+    here = saved("here.json", latency({"x-a": 10.0, "x-b": 20.0}, digests))
+    there = saved("there.json", latency({"x-c": 1.0}, digests, environment="f" * 64))
+    text, material = report.of_paths([here, there])
+    assert "different machines" in material.warnings[0]
+    overview = text.partition('id="overview"')[2].partition("</section>")[0]
+    assert "1.00\N{NO-BREAK SPACE}ms †" in overview and "10.0\N{NO-BREAK SPACE}ms<" in overview
+    assert "there.json" in overview
+
+
+def test_an_altered_bundle_is_told(make_bundle):
+    bundle = make_bundle("b0-cpu-int8")
+    (bundle.folder / "model.bin").write_bytes(b"other")
+    assert "model.bin does not have" in reading.read([bundle.folder]).warnings[0]
+
+
+def test_a_report_given_twice_counts_once(saved):
+    data = latency({"x-a": 10.0}, {"x-a": "a" * 64})
+    assert len(reading.read([saved("1.json", data), saved("2.json", data)]).reports) == 1
+
+
+def test_rows_of_a_build_are_read(saved):
+    row = {
+        **{"bundle": "dist/x", "name": "x", "unchanged": False, "size_bytes": 5400000, "hub": None},
+        **{"verification": None, "not_run": "no device", "check": "NOT RUN", "warnings": ["few images"]},
+    }
+    text, material = report.of_paths([saved("build.json", [row])])
+    assert material.subjects[0].size == 5400000 and "no device" in text and "few images" in text
+
+
+@pytest.mark.parametrize(
+    "data", [[], {}, [1], "text", 3, None, {"record": {"kind": "weather"}}, [[]], {"kind": ["latency"]}]
+)
+def test_what_is_no_report_is_refused(saved, data):
+    with pytest.raises(ReportError, match=r"bad\.json"):
+        reading.read([saved("bad.json", data)])
+
+
+def test_newer_broken_and_absent_files_are_refused(saved, tmp_path):
+    newer = latency({"x": 1.0}, {})
+    newer["record"]["schema_version"] = 2
+    with pytest.raises(ReportError, match="schema 2") as error:
+        reading.read([saved("newer.json", newer)])
+    assert error.value.mend == "update edgeeff"
+    (tmp_path / "cut.json").write_text(json.dumps(newer)[:-9])
+    with pytest.raises(ReportError, match="is not JSON"):
+        reading.read([tmp_path / "cut.json"])
+    with pytest.raises(MissingFileError):
+        reading.read([tmp_path / "none.json"])
+
+
+def test_nothing_that_a_file_says_becomes_markup(make_bundle, saved):
+    paths = []
+    for number, words in enumerate(HOSTILE):
+        bundle = make_bundle(words, artifact=None, not_run=words, warnings=[words], weights=bytes([number]))
+        digests, found = {words: bundle.digest()}, diagnosis()
+        for finding in found["findings"]:
+            finding.update(name=words, what=words, advice=words)
+        layers = profile(words, digests)
+        for layer in layers["entries"][0]["layers"]:
+            layer.update(name=words + layer["name"], kind=words, kernel=words)
+        files = {
+            "l": latency({words: 1.0 + number}, digests),
+            "a": accuracy(words, 0.8, digests, words),
+            "p": layers,
+            "g": gate(words),
+            "d": {**found, "model": words, "advice": [words], "definitions": {words: words}},
+        }
+        paths += [bundle.folder, *(saved(f"{name}{number}.json", data) for name, data in files.items())]
+    text, _ = report.of_paths(paths, title=HOSTILE[0])
+    found = Elements(text).found
+    assert [tag for tag, _ in found].count("script") == 1 and [tag for tag, _ in found].count("style") == 1
+    assert not [tag for tag, _ in found if tag in ("img", "iframe", "object", "link", "base", "form")]
+    assert not [name for _, attrs in found for name in attrs if name.startswith("on") or name == "style"]
+    outside = [attrs[n] for _, attrs in found for n in ("src", "href") if n in attrs]
+    assert all(link.startswith("#") for link in outside)
+    assert not set(text) & set("\u202e\0\x1b") and "49" not in text.partition("<h1>")[2].partition("</h1>")[0]
+    assert "&lt;script&gt;" in text and "{{ 7 * 7 }}" in text
+
+
+def test_odd_values_leave_things_out_and_break_nothing(mutated):
+    digests = {"b0-cpu-int8": "1" * 64, "b0-cpu-fp32": "2" * 64}
+    given = [
+        latency({"b0-cpu-fp32": 20.0, "b0-cpu-int8": 9.0}, digests),
+        accuracy("b0-cpu-int8", 0.89, digests, "b0-cpu-fp32"),
+        profile("b0-cpu-int8", digests),
+        gate("b0-cpu-int8"),
+        diagnosis(),
+    ]
+    drawn = 0
+    for number in range(0, 4200, 61):
+        data = [mutated(one, number) if n == number % len(given) else one for n, one in enumerate(given)]
+        try:
+            reports = [found for n, one in enumerate(data) for found in reading.from_json(one, f"{n}.json")]
+        except EdgeeffError:
+            continue
+        text = page.render(reading.assembled([], reports))
+        assert not re.search(r"\b(nan|inf)\b", text.partition("<main")[2].partition("<script")[0].lower())
+        assert text.encode()
+        drawn += 1
+    assert drawn > 50
+
+
+def test_large_reports_make_small_pages(saved):
+    digests = {"x": "a" * 64}
+    large = profile("x", digests)
+    layer = large["entries"][0]["layers"][0]
+    large["entries"][0]["layers"] = [{**layer, "name": f"layer{n}" + "y" * 900} for n in range(5000)]
+    text, _ = report.of_paths([saved("large.json", large)])
+    assert len(text) < 2_000_000 and "… and 4600 more rows" in text
