@@ -1,0 +1,225 @@
+"""Whether a bundle may take the place of an older one: each metric that has a limit, measured and decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeeff import tasks
+from edgeeff.bundle import MANIFEST, Bundle
+from edgeeff.errors import EdgeeffError, OptionError
+from edgeeff.gate import accuracy, costs, latency
+from edgeeff.gate.comparable import refuse_unlike
+from edgeeff.gate.limits import UNITS, Limit
+from edgeeff.gate.sequential import Plan
+from edgeeff.gate.verdict import GateReport, Verdict
+from edgeeff.harness import machine
+from edgeeff.harness.latency import clock_of, in_a_run
+from edgeeff.harness.launches import Clock, How, Launch
+from edgeeff.harness.record import record
+from edgeeff.images import ImageSet
+from edgeeff.progress import Progress, Recorder, recorded
+from edgeeff.watched import Watched
+
+#: How much worse the new bundle may be, in the units of :mod:`edgeeff.gate.limits`. None, or not there: that
+#: metric is not measured.
+Limits = Mapping[str, Limit]
+#: Of a pair, where nothing is said: the last three only with images.
+DEFAULTS: Limits = {"latency": 3.0, "top_1": 1.0, "sqnr_centred": 1.0, "agreement": 2.0}
+OF_IMAGES = ("top_1", "sqnr_centred", "agreement")
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a pair is measured.
+
+    Args:
+        launches: The most of a series; an even number.
+        seconds: Measuring time of each bundle in a launch.
+        threads: Of each runtime.
+        clock: ``cpu`` or ``wall``; None: CPU time, but wall time where a device or several threads compute.
+        timeout: Seconds after which a launch is taken to hang; None: some minutes.
+        noise_probe: Measure two equal bundles too, which says how noisy the machine is.
+        other_target: Compare bundles of two targets.
+        white: The value that is white in images of more than 8 bits, instead of the bundles'.
+        images_in_a_run: Of bundles of a dynamic batch; None: the most that they take.
+    """
+
+    launches: int = 16
+    seconds: float = 0.6
+    threads: int = 1
+    clock: Clock | None = None
+    timeout: float | None = None
+    noise_probe: bool = False
+    other_target: bool = False
+    white: float | None = None
+    images_in_a_run: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise OptionError(f"threads is {self.threads}", mend="give at least 1")
+        for name, value in (("seconds", self.seconds), ("timeout", self.timeout)):
+            if value is not None and not 0 < value < float("inf"):
+                raise OptionError(f"{name} is {value}", mend="give a positive number of seconds")
+        if self.clock not in (None, "cpu", "wall"):
+            raise OptionError(f"there is no clock {self.clock!r}", mend="choose cpu or wall")
+
+
+@dataclass
+class _Pair:
+    """A pair that is decided about."""
+
+    case: str
+    new: Bundle
+    old: Bundle
+    limits: Limits
+    method: Method
+    listener: Recorder
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def limit(self, metric: str) -> float | None:
+        return self.limits.get(metric)
+
+
+@recorded
+def decide(
+    new: Bundle | Path | str,
+    old: Bundle | Path | str,
+    limits: Limits = DEFAULTS,
+    *,
+    images: ImageSet | Path | str | None = None,
+    reference: Bundle | Path | str | None = None,
+    method: Method | None = None,
+    case: str | None = None,
+    progress: Progress | None = None,
+) -> GateReport:
+    """Measure two bundles against each other and decide whether the new one may take the old one's place.
+
+    Args:
+        new: A bundle or its folder.
+        old: What is used now.
+        limits: By metric; see :data:`Limits`.
+        images: To compare their accuracy on, if they bear labels; else how alike they decide.
+        reference: A float bundle, from which neither may be farther away.
+        method: How they are measured.
+        case: What the verdicts call the pair; None: the new bundle's name.
+        progress: Told of what is done, and warned.
+
+    Returns:
+        A verdict for each metric with a limit. What could not be measured is an ``error`` among them.
+
+    Raises:
+        OptionError: The two must not be compared, or an option makes no sense.
+        BundleError: A bundle cannot be read.
+        ChangedFileError: A bundle was replaced meanwhile.
+    """
+    listener, method = Recorder.of(progress), method or Method()
+    one, other = _opened(new), _opened(old)
+    floating = None if reference is None else _opened(reference)
+    pair = _Pair(case or one.name, one, other, limits, method, listener)
+    plan = _plan(pair)
+    if reference is not None and images is None:
+        raise OptionError("a reference, and no images to compare on", mend="name --images too")
+    watched = Watched()
+    watched.add(bundle.folder / MANIFEST for bundle in (one, other))
+    for text in (*one.plugin_warnings(), *other.plugin_warnings()):
+        listener.warn(text)
+    for text in refuse_unlike(one, other, other_target=method.other_target):
+        listener.warn(text)
+    begun = record("gate", [one, other, *([floating] if floating else [])], here=machine.describe())
+    if one.digest() == other.digest() and not method.noise_probe:
+        pair.verdicts += _equal(pair, with_images=images is not None)
+    else:
+        launches = _latency(pair, plan) if plan is not None else []
+        _costs(pair, launches)
+        if images is not None:
+            wanted = {metric: limits.get(metric) for metric in OF_IMAGES}
+            asked = accuracy.Asked(pair.case, one, other, floating, images, method.threads, method.white)
+            pair.verdicts += accuracy.gate(asked, wanted, listener)
+    watched.refuse_changed()
+    return GateReport(tuple(pair.verdicts), begun, listener.warnings)
+
+
+def _opened(bundle: Bundle | Path | str) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+
+
+def _plan(pair: _Pair) -> Plan | None:
+    """How latency is decided, or None where it is not.
+
+    Raises:
+        OptionError: No metric has a limit, or a limit or the number of launches makes no sense.
+    """
+    for metric, limit in pair.limits.items():
+        if metric not in UNITS:
+            raise OptionError(f"there is no metric {metric!r}", mend=f"limit {', '.join(UNITS)}")
+        if limit is not None and not 0 <= limit < 1e6:
+            raise OptionError(f"a limit of {limit:g} for {metric}", mend="give 0 or more")
+    if all(limit is None for limit in pair.limits.values()):
+        raise OptionError("no metric has a limit", mend="limit one at least, such as latency")
+    limit = pair.limit("latency")
+    if limit is None:
+        return None
+    return Plan(limit / 100, pair.method.launches)
+
+
+def _equal(pair: _Pair, *, with_images: bool) -> list[Verdict]:
+    """Of the same bundle twice nothing needs to be measured."""
+    why = "the two bundles are the same (equal digests): nothing was measured"
+    pair.listener.tell(f"{pair.case}: {why}; --noise-probe measures them all the same")
+    verdicts = []
+    for metric, limit in pair.limits.items():
+        if limit is not None and (with_images or metric not in OF_IMAGES):
+            name = tasks.room(pair.new.manifest.task).PRIMARY if metric == "top_1" else metric
+            verdicts.append(Verdict(pair.case, name, "pass", 0.0, UNITS[metric], limit=limit, why=why))
+    return verdicts
+
+
+def _latency(pair: _Pair, plan: Plan) -> list[Launch]:
+    """Decide about latency; the launches that were made."""
+    measured = _measured(pair)
+    if measured.clock == "wall":
+        pair.listener.warn(
+            f"{pair.case} is gated by wall time, which wants a quiet machine: other work on it can hide a "
+            "slowdown or look like one"
+        )
+    pair.verdicts.append(latency.gate(pair.case, measured, plan, pair.listener))
+    return measured.launches
+
+
+def _measured(pair: _Pair) -> latency.Measured:
+    method = pair.method
+    clock = method.clock or clock_of((pair.new, pair.old), method.threads)
+    batches = [in_a_run(bundle, method.images_in_a_run) for bundle in (pair.new, pair.old)]
+    how = How(threads=method.threads, seconds=method.seconds, timeout=method.timeout)
+    return latency.Measured((pair.new, pair.old), (batches[0], batches[1]), how, clock)
+
+
+def _costs(pair: _Pair, launches: Sequence[Launch]) -> None:
+    """Size, and what the launches say of memory and of loading."""
+    limits = {metric: pair.limit(metric) for metric in ("size", "memory", "load_time")}
+    if limits["size"] is not None:
+        pair.verdicts.append(costs.size(pair.case, pair.new, pair.old, limits["size"]))
+    wanted = [(name, limits[name]) for name in ("memory", "load_time") if limits[name] is not None]
+    if not wanted:
+        return
+    made, why = list(launches), ""
+    if pair.limit("latency") is None:
+        measured = _measured(pair)
+        try:
+            pair.listener.stage(f"loading {pair.case}", costs.LAUNCHES, "launches")
+            while len(measured.launches) < costs.LAUNCHES:
+                measured.more()
+                pair.listener.advance()
+        except EdgeeffError as error:
+            why = f"{error.what} ({error.mend})"
+        made = measured.launches
+    for name, limit in wanted:
+        assert limit is not None
+        if why or not made:
+            text = why or "no launch of the two was measured"
+            pair.verdicts.append(Verdict(pair.case, name, "error", unit="%", limit=limit, why=text))
+        else:
+            of = costs.memory if name == "memory" else costs.load_time
+            pair.verdicts.append(of(pair.case, made, limit))

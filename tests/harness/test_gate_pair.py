@@ -1,0 +1,231 @@
+"""A gate of two bundles: what may be compared, what is decided of each metric, and what the verb says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeeff import cli
+from edgeeff.batch import Batch
+from edgeeff.errors import OptionError
+from edgeeff.gate import pair
+from edgeeff.gate.accuracy import needed_images, paired
+from edgeeff.gate.comparable import refuse_unlike
+from edgeeff.gate.pair import Method, decide
+from edgeeff.gate.verdict import GateReport
+from edgeeff.harness.outcomes import Outcomes
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Silent
+
+QUICK = Method(seconds=0.02, launches=4)
+
+
+class Listening(Silent):
+    """What was said."""
+
+    def __init__(self):
+        self.said, self.warned = [], []
+
+    def tell(self, text):
+        self.said.append(text)
+
+    def warn(self, text):
+        self.warned.append(text)
+
+
+def verb(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        cli.main(["gate", *map(str, arguments)])
+    return int(end.value.code or 0), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def photos(colours, tmp_path):
+    """The coloured images with their labels, and without."""
+    pixels, labels = colours
+    np.savez(tmp_path / "labelled.npz", images=pixels, labels=labels)
+    np.savez(tmp_path / "plain.npz", images=pixels)
+    return tmp_path
+
+
+def test_two_bundles_are_measured_and_each_limit_has_its_verdict(make_bundle):
+    new, old = make_bundle("new"), make_bundle("old")
+    limits = {"latency": 500.0, "size": 1.0, "memory": 1000.0, "load_time": 90_000.0, "agreement": 1.0}
+    listener = Listening()
+    report = decide(new.folder, old.folder, limits, method=QUICK, progress=listener)
+    assert [v.metric for v in report.verdicts] == ["latency", "size", "memory", "load_time"]
+    assert (report.status, report.exit_status) == ("pass", 0)
+    assert report.verdicts[0].measured["launches"] == 4
+    assert report.record.kind == "gate"
+    assert report.record.bundles == {"new": new.digest(), "old": old.digest()}
+    assert GateReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_the_same_bundle_is_not_measured_twice(make_bundle, tmp_path, monkeypatch):
+    bundle = make_bundle()
+    shutil.copytree(bundle.folder, tmp_path / "copy")
+    monkeypatch.setattr(pair.latency, "measure", None)  # nothing to call
+    listener = Listening()
+    report = decide(bundle, tmp_path / "copy", {"latency": 3.0, "size": 1.0, "top_1": 1.0}, progress=listener)
+    assert [(v.metric, v.status) for v in report.verdicts] == [("latency", "pass"), ("size", "pass")]
+    assert all("equal digests" in verdict.why for verdict in report.verdicts)
+    assert any("--noise-probe" in text for text in listener.said)
+
+
+def test_a_bundle_that_cannot_run_here_is_no_fail(make_bundle):
+    one, other = (make_bundle(name, runtime="tensorrt", precision="int8") for name in ("new", "old"))
+    listener = Listening()
+    report = decide(one, other, {"latency": 3.0, "memory": 5.0}, method=QUICK, progress=listener)
+    assert [verdict.status for verdict in report.verdicts] == ["error", "error"]
+    assert report.exit_status == 2
+    assert "NOT RUN" in report.verdicts[0].why
+    assert any("wall time, which wants a quiet machine" in text for text in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("different", "says"),
+    [
+        ({"task": "multilabel"}, "task classification, and multilabel"),
+        ({"labels": ("red", "green", "violet")}, "1 of 3 classes are others, the first is 'blue'"),
+        ({"preprocess": Preprocess((9, 8), (0.0,) * 3, (1.0,) * 3)}, "8x8, 3 channels, and of 9x8"),
+        ({"labels": ("red",), "classes": 1}, "3 classes, and 1"),
+        ({"target": "cpu-fp32"}, "two targets: target mobile-fp32, and cpu-fp32; runtime tflite"),
+        ({"cpu_class": "vnni"}, "CPU class avx2, and vnni"),
+        ({"batch": Batch(4)}, "runs of 1 images, and of 4"),
+    ],
+)
+def test_what_must_not_be_compared_is_refused(make_bundle, different, says):
+    new, old = make_bundle("new"), make_bundle("old", **different) if "target" in different else None
+    if old is None:
+        old = make_bundle("old")
+        old = replace(old, manifest=replace(old.manifest, **different))
+    with pytest.raises(OptionError) as refused:
+        refuse_unlike(new, old)
+    assert says in refused.value.what
+    if "targets" in says or "CPU" in says or "runs" in says:
+        assert "--other-target" in refused.value.mend
+        assert any(
+            says.partition(": ")[2] or says in text for text in refuse_unlike(new, old, other_target=True)
+        )
+    else:
+        with pytest.raises(OptionError, match="cannot take the place"):
+            refuse_unlike(new, old, other_target=True)
+
+
+def test_what_differs_and_is_compared_all_the_same_is_said(make_bundle):
+    new = make_bundle("new", model="other")
+    old = make_bundle("old", preprocess=replace(new.manifest.preprocess, crop=0.9))
+    said = refuse_unlike(new, old)
+    assert any("networks are other, and colour" in text for text in said)
+    assert any("prepare images differently (crop)" in text for text in said)
+
+
+def outcomes(right, total=1000):
+    truth = np.arange(total, dtype=np.int32) % 5
+    decided = np.where(right, truth, (truth + 1) % 5).astype(np.int32)
+    return Outcomes(tuple(map(str, range(total))), decided, truth)
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "status"),
+    [(0, 0, "pass"), (3, 3, "pass"), (20, 4, "fail"), (12, 4, "inconclusive"), (0, 20, "pass")],
+)
+def test_accuracy_is_compared_image_by_image(lost, won, status):
+    numbers = np.arange(1000)
+    old = numbers >= won  # those before are won
+    new = (numbers < won) | ((numbers >= won) & (numbers < 1000 - lost))
+    verdict = paired("case", "top_1", outcomes(new), outcomes(old), 1.0)
+    assert verdict.status == status
+    assert verdict.value == pytest.approx((lost - won) / 10)
+    assert verdict.measured["lost"] == lost and verdict.measured["won"] == won
+    assert (verdict.settle is not None) == (status == "inconclusive")
+
+
+def test_more_images_are_asked_for_than_there_were():
+    assert needed_images(0, 10, 1.0) > 10
+    assert needed_images(40, 1000, 0.5) > needed_images(10, 1000, 0.5) > 1000
+
+
+def test_a_network_that_decides_worse_fails_and_an_equal_one_passes(make_bundle, photos):
+    limits = {"top_1": 5.0, "sqnr_centred": 1.0, "agreement": 2.0}
+    old, equal = make_bundle("old"), make_bundle("equal")
+    worse = make_bundle("worse", classifier=np.eye(3)[[0, 2, 1]])
+    options = {"images": photos / "labelled.npz", "progress": Silent()}
+    (verdict,) = decide(worse, old, limits, **options).verdicts
+    assert (verdict.metric, verdict.status) == ("top_1", "fail")
+    assert verdict.measured["lost"] == 40
+    (verdict,) = decide(equal, old, limits, **options).verdicts
+    assert verdict.status == "pass"
+    found = decide(worse, old, limits, reference=equal, **options)
+    assert [(v.metric, v.status) for v in found.verdicts] == [
+        *(("top_1", "fail"), ("sqnr_centred", "fail"), ("agreement", "fail"))
+    ]
+    # Of 60 images not one may be discordant, and half a point is more than they can show.
+    (verdict,) = decide(equal, old, {"top_1": 0.5}, **options).verdicts
+    assert verdict.status == "inconclusive"
+    assert verdict.settle.images > 500
+
+
+def test_without_labels_the_old_bundle_is_what_it_is_held_against(make_bundle, photos):
+    limits = {"top_1": 5.0, "agreement": 2.0}
+    listener = Listening()
+    options = {"images": photos / "plain.npz", "progress": listener}
+    old = make_bundle("old")
+    (verdict,) = decide(make_bundle("equal"), old, limits, **options).verdicts
+    assert (verdict.metric, verdict.status) == ("agreement", "pass")
+    assert any("bear no labels, so accuracy is not gated" in text for text in listener.warned)
+    worse = make_bundle("worse", classifier=np.eye(3)[[0, 2, 1]])
+    (verdict,) = decide(worse, old, limits, **options).verdicts
+    assert verdict.status == "fail"
+    report = decide(worse, old, {"sqnr_centred": 1.0}, **options)
+    assert (report.verdicts, report.status) == ((), "error")
+    assert any("say nothing about sqnr_centred" in text for text in report.warnings)
+
+
+def test_images_that_cannot_be_read_are_an_error_of_every_metric(make_bundle, tmp_path):
+    limits = {"size": 1.0, "top_1": 5.0, "agreement": 2.0}
+    report = decide(
+        make_bundle("new"), make_bundle("old"), limits, images=tmp_path / "nothing", progress=Silent()
+    )
+    assert [v.status for v in report.verdicts] == ["pass", "error", "error"]
+    assert report.exit_status == 2
+
+
+def test_what_makes_no_sense_is_refused(make_bundle, tmp_path):
+    new, old = make_bundle("new"), make_bundle("old")
+    for limits in ({}, {"latency": None}, {"speed": 3.0}, {"latency": -1.0}, {"latency": 0.0}):
+        with pytest.raises(OptionError):
+            decide(new, old, limits)
+    with pytest.raises(OptionError, match="no images"):
+        decide(new, old, reference=old)
+    for wrong in ({"threads": 0}, {"seconds": 0.0}, {"clock": "sun"}, {"timeout": 0.0}):
+        with pytest.raises(OptionError):
+            Method(**wrong)
+
+
+def test_the_verb(make_bundle, photos):
+    old, worse = make_bundle("old").folder, make_bundle("worse", classifier=np.eye(3)[[0, 2, 1]]).folder
+    plain = ("--against", old, "--limit=off", "--margin=5")
+    status, out, err = verb(worse, *plain, f"--images={photos / 'labelled.npz'}", "--max-size=+5%")
+    assert status == 1
+    assert "FAIL" in out and "points" in out and max(map(len, out.splitlines()[:4])) <= 80
+    status, out, err = verb(worse, *plain, "--images", photos / "labelled.npz", "--json")
+    assert (status, json.loads(out)["status"]) == (1, "fail")
+    status, out, err = verb(old, "--against", old)
+    assert (status, "equal digests" in out) == (0, True)
+    for arguments, says in (
+        ([worse], "--against"),
+        ([worse, "--against", old, "--limit=0.03"], "write 3%"),
+        ([worse, "--against", old, "--margin=3%"], "write 0.5 points"),
+        ([worse, "--against", old, "--launches=5"], "even number"),
+        ([worse, "--against", photos / "none"], "no bundle"),
+    ):
+        status, out, err = verb(*arguments)
+        assert status == 2 and says in err, err
