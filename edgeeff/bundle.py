@@ -120,6 +120,19 @@ class Bundle:
         session: backends.Session = self._load("run", threads)
         return session
 
+    def queue(self, threads: int, requests: int) -> Any:
+        """Load the artifact for several runs at once, where its runtime does that itself; else None.
+
+        Its files were held against their seals before (:meth:`refuse_altered`).
+
+        Raises:
+            MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
+            BundleError: The artifact cannot be loaded.
+        """
+        if getattr(self.runtime.part("run"), "load_queue", None) is None:
+            return None
+        return self._load("run", threads, "load_queue", requests=requests)
+
     def open(
         self,
         *,
@@ -217,18 +230,21 @@ class Bundle:
         if wrong := self.runtime.unknown_property(self.manifest.runtime_properties):
             raise BundleError(f"{self.folder / MANIFEST}: {wrong}", mend="build the bundle again")
 
-    def _load(self, part: backends.Part, threads: int) -> Any:
+    def _load(self, part: backends.Part, threads: int, by: str = "load", **more: Any) -> Any:
         self._refuse_properties()
         loaded = self.runtime.part(part)
         with shortage.told(f"loading {self.folder}", shortage.RUNNING):
-            session = loaded.load(
+            session = getattr(loaded, by)(
                 self.folder,
                 preprocess=self.manifest.preprocess,
                 input_type=self.manifest.input,
                 properties=self.manifest.runtime_properties,
                 threads=threads,
                 outputs=self.output_names,
+                **more,
             )
+            if by != "load":
+                return session
             session = self.runtime.session(session, self.output_names)
         said, own = self.manifest.batch, getattr(session, "batch", self.manifest.batch)
         if said.dynamic != own.dynamic or (not own.dynamic and said != own):

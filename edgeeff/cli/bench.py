@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +16,9 @@ from edgeeff.progress import Recorder
 if TYPE_CHECKING:
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
+    from edgeeff.harness.throughput import ThroughputReport
 
+Mode = Literal["latency", "throughput", "profile"]
 _LENGTH = "How long"
 _WHAT = "What is measured"
 
@@ -28,14 +30,31 @@ def command(
         str, typer.Option(help="Ratios are held against this bundle: its name, or its place counted from 0.")
     ] = "0",
     threads: Annotated[
-        str,
-        typer.Option(help="Threads of each runtime; several as 1,2,4.", rich_help_panel=_WHAT),
-    ] = "1",
+        str | None,
+        typer.Option(
+            help="Threads of each runtime; several as 1,2,4. Default: 1, with --throughput all processors.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     images: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Images in a run of bundles of --batch dynamic; else the most that they take.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    throughput: Annotated[
+        bool,
+        typer.Option(
+            "--throughput", help="Images a second with several runs in flight.", rich_help_panel=_WHAT
+        ),
+    ] = False,
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --throughput: runs in flight. Default: one for each thread.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -90,27 +109,23 @@ def command(
 
     Bundles of several images in a run are timed by the run and by the image; ratios are of an image.
 
+    With --throughput: images a second with several runs in flight, which is no latency.
+
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
-    counts = _counts(threads)
+    mode = _mode(throughput=throughput, profile=profile, until=until, requests=requests)
+    counts = _counts((str(_processors()) if throughput else "1") if threads is None else threads)
     asked: dict[str, Any] = {"seconds": seconds, "images": images, "timeout": timeout}
-    if profile:
-        if until is not None:
-            raise OptionError("--until with --profile", mend="a profile has no interval: leave one out")
-        asked |= {} if launches is None else {"launches": launches}
-        from edgeeff.harness.profile import profile as profiled
-
-        def say(report: Any) -> None:
-            _profile(report, layers)
-
-        measure: Callable[..., Any] = profiled
-    else:
-        from edgeeff.harness.latency import benchmark as measure
-
-        asked |= {"launches": launches, "until": None if until is None else part(until)}
+    if launches is not None:
+        asked["launches"] = launches
+    if mode != "profile":
         asked["baseline"] = int(baseline) if baseline.isdigit() else baseline
-        say = _latency
+    measure, say = _ways(mode, layers)
+    if mode == "throughput":
+        asked["requests"] = requests
+    elif mode == "latency":
+        asked["until"] = None if until is None else part(until)
     with console.ConsoleProgress(still=True) as progress:
         recorder = Recorder(progress)
         reports = [measure(list(bundles), threads=n, progress=recorder, **asked) for n in counts]
@@ -124,6 +139,45 @@ def command(
             console.plain(timings.conditions(report))
             say(report)
     return 1 if strict and (not_stored or any(report.warnings for report in reports)) else 0
+
+
+def _mode(*, throughput: bool, profile: bool, until: str | None, requests: int | None) -> Mode:
+    """What is measured.
+
+    Raises:
+        OptionError: Options of two kinds of measurement.
+    """
+    if throughput and profile:
+        raise OptionError("--throughput with --profile", mend="measure one after the other")
+    if until is not None and (profile or throughput):
+        raise OptionError(
+            f"--until with {'--profile' if profile else '--throughput'}",
+            mend="--until is of latencies: leave one of the two out",
+        )
+    if requests is not None and not throughput:
+        raise OptionError("--requests without --throughput", mend="add --throughput")
+    return "throughput" if throughput else "profile" if profile else "latency"
+
+
+def _ways(mode: Mode, layers: int) -> tuple[Callable[..., Any], Callable[[Any], None]]:
+    """The function that measures so, and the one that prints what it found."""
+    if mode == "throughput":
+        from edgeeff.harness.throughput import throughput
+
+        return throughput, _throughput
+    if mode == "profile":
+        from edgeeff.harness.profile import profile
+
+        return profile, lambda report: _profile(report, layers)
+    from edgeeff.harness.latency import benchmark
+
+    return benchmark, _latency
+
+
+def _processors() -> int:
+    from edgeeff.harness.machine import describe
+
+    return describe().usable_cores or 1
 
 
 def _counts(text: str) -> list[int]:
@@ -158,6 +212,15 @@ def _latency(report: LatencyReport) -> None:
         console.table(loading)
     for note in timings.notes(report):
         console.plain(note)
+
+
+def _throughput(report: ThroughputReport) -> None:
+    runs = f"{report.requests} run{'s' * (report.requests > 1)} in flight"
+    console.plain(f"{runs}; images a second, and their ratio to {report.baseline}: over 1 is faster")
+    console.table(timings.throughput_table(report))
+    for entry in report.entries:
+        if entry.not_run:
+            console.plain(f"{entry.name}: {tables.NOT_RUN}: {entry.not_run}")
 
 
 def _profile(report: ProfileReport, layers: int) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgeeff.harness.latency_report import LatencyReport, Ratio
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.harness.sensors import Conditions
+    from edgeeff.harness.throughput import ThroughputReport
 
 
 def latency_table(report: LatencyReport) -> Table:
@@ -56,6 +57,25 @@ def _batch_latency_table(report: LatencyReport) -> Table:
             f"{timing.wall_ms_per_image.p50:.2f}",
             f"{timing.cpu_ms_per_image:.2f}{_width(timing.cpu)}",
             _ratio(report.ratio(entry.name)),
+        )
+    return made
+
+
+def throughput_table(report: ThroughputReport) -> Table:
+    """Images a second of each bundle, with how sure they are."""
+    made = new("bundle", "precision", ">images\nin a run", ">images\na second", ">image\nCPU ms", ">ratio")
+    for entry in report.entries:
+        rate = entry.images_per_second
+        if rate is None or entry.cpu_ms is None:
+            made.add_row(entry.name, entry.precision, str(entry.images), NOT_RUN)
+            continue
+        made.add_row(
+            entry.name,
+            entry.precision,
+            str(entry.images),
+            f"{rate.value:.1f}{_width(rate)}",
+            f"{entry.cpu_ms:.2f}",
+            _ratio(entry.ratio),
         )
     return made
 
@@ -111,7 +131,7 @@ def _conditions_seen(before: Conditions, after: Conditions) -> list[str]:
     return [f"From the first launch to the last: {', '.join(seen)}."] if seen else []
 
 
-def conditions(report: LatencyReport | ProfileReport) -> str:
+def conditions(report: LatencyReport | ProfileReport | ThroughputReport) -> str:
     """What figures hold for, in two lines."""
     here, threads = report.machine, report.threads
     return (
@@ -126,7 +146,7 @@ def _width(made: Estimate | None) -> str:
     return "" if width is None else f"\n± {width:.1%}"
 
 
-def _ratio(ratio: Ratio | None) -> str:
+def _ratio(ratio: Ratio | Estimate | None) -> str:
     if ratio is None:
         return ""
     between = f"\n{ratio.interval.low:.3f}…{ratio.interval.high:.3f}" if ratio.interval else ""

@@ -28,12 +28,14 @@ class How:
         seconds: For each bundle in a launch; the warm-up takes as long at most.
         seed: Of the noise that a bundle without golden images is run on.
         timeout: Seconds after which a launch is taken to hang and is ended; None: see :meth:`patience`.
+        requests: Runs at once, of a launch that has several; None: it has not.
     """
 
     threads: int = 1
     seconds: float = 0.6
     seed: int = 0
     timeout: float | None = None
+    requests: int | None = None
 
     def patience(self, bundles: int) -> float:
         """Seconds that a launch of so many bundles may take: five minutes and twenty times what it measures.
@@ -69,8 +71,9 @@ def start(
     loaded = [bundles[place] for place in places]
     command = [sys.executable, "-m", module]
     command += [f"--threads={how.threads}", f"--seconds={how.seconds}", f"--seed={how.seed}"]
-    command += [f"--images={','.join(str(images[place]) for place in places)}", "--"]
-    command += [str(bundle.folder.resolve()) for bundle in loaded]
+    command += [f"--images={','.join(str(images[place]) for place in places)}"]
+    command += [] if how.requests is None else [f"--requests={how.requests}"]
+    command += ["--", *(str(bundle.folder.resolve()) for bundle in loaded)]
     patience = how.patience(len(bundles))
     # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
     # subprocess.run kills the process on Ctrl-C, and when its time is over.

@@ -42,7 +42,10 @@ __all__ = [
     "in_a_run",
     "in_runs",
     "opened",
+    "place_of",
+    "refuse",
     "summarise",
+    "warn_of_plugins",
 ]
 
 #: Launches differ by about a per cent, rounds of 0.4 to 1 s add half of that: more launches help, longer ones
@@ -95,9 +98,9 @@ def benchmark(
     recorder = Recorder.of(progress)
     most = (LAUNCHES if until is None else MOST) if launches is None else launches
     loaded = opened(bundles, launches=most, seconds=seconds, threads=threads)
-    _refuse(until, timeout, most)
+    refuse(until, timeout, most)
     names = distinct_names(loaded)
-    base = _baseline(names, baseline)
+    base = place_of(names, baseline)
     clock = clock_of(loaded, threads)
     here = machine.describe()
     begun = record("latency", loaded, names, here)
@@ -175,7 +178,12 @@ def _too_wide(width: float, until: float, launches: int) -> str:
     )
 
 
-def _refuse(until: float | None, timeout: float | None, most: int) -> None:
+def refuse(until: float | None, timeout: float | None, most: int) -> None:
+    """Refuse a width, a time-out or a number of launches that makes no sense.
+
+    Raises:
+        OptionError: It makes none.
+    """
     if until is not None and not 0 < until < 1:
         raise OptionError(f"until is {until}", mend="give a part such as 0.01, on the command line 1%")
     if until is not None and most < LEAST:
@@ -270,7 +278,12 @@ def distinct_names(bundles: Sequence[Bundle]) -> list[str]:
     return names
 
 
-def _baseline(names: Sequence[str], baseline: int | str) -> int:
+def place_of(names: Sequence[str], baseline: int | str) -> int:
+    """The place of the bundle that others are held against, given by its name or its place.
+
+    Raises:
+        OptionError: There is no such bundle.
+    """
     if isinstance(baseline, int) and 0 <= baseline < len(names):
         return baseline
     if isinstance(baseline, str) and baseline in names:

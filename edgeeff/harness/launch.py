@@ -228,6 +228,7 @@ def main(run: Callable[..., int] = run) -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="measuring time for each bundle")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", default="", help="images in a run of each bundle, with commas between")
+    parser.add_argument("--requests", type=int, help="runs at once, where a launch has several")
     arguments = parser.parse_args()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)  # runtimes print from C++ too
@@ -238,6 +239,7 @@ def main(run: Callable[..., int] = run) -> int:
 
         with suppress(KeyboardInterrupt):
             images = [int(number) for number in filter(None, arguments.images.split(","))]
+            more = {} if arguments.requests is None else {"requests": arguments.requests}
             return run(
                 arguments.bundles,
                 images or [1] * len(arguments.bundles),
@@ -245,6 +247,7 @@ def main(run: Callable[..., int] = run) -> int:
                 seconds=arguments.seconds,
                 seed=arguments.seed,
                 tell=tell,
+                **more,
             )
     return 130
 

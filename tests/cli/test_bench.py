@@ -1,5 +1,7 @@
 """The verb bench: what its options mean, and what it prints."""
 
+import json
+
 import pytest
 
 from edgeeff.cli import bench, main
@@ -22,3 +24,19 @@ def test_no_threads(text, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["bench", "nowhere", f"--threads={text}"])
     assert ended.value.code == 2 and "--threads" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--throughput", "--profile"],
+        ["--throughput", "--until=1%"],
+        ["--profile", "--until=1%"],
+        ["--requests=2"],
+    ],
+)
+def test_options_of_two_kinds_are_refused(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "nowhere", *options, "--json"])
+    error = json.loads(capsys.readouterr().err.splitlines()[-1])["error"]
+    assert ended.value.code == 2 and error["kind"] == "OptionError"

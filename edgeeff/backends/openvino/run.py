@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,49 @@ def session_over(
     bound = first.get_max_length() if 0 < first.get_max_length() <= LARGEST else MOST
     batch = Batch(first.get_length()) if first.is_static else Batch(bound, True)
     return OpenVinoSession(compiled.create_infer_request(), preprocess, input_type, places, batch)
+
+
+@dataclass(frozen=True)
+class OpenVinoQueue:
+    """A compiled model with several infer requests that run at once."""
+
+    session: OpenVinoSession
+    queue: Any
+
+    def flood(self, prepared: Any, runs: Callable[[int], bool]) -> list[int]:
+        """Keep every request busy with one prepared input, for as long as ``runs`` says of those started.
+
+        Returns:
+            When each run was started, nanoseconds of ``perf_counter_ns``: from the one after the first of
+            each request on, a run starts when another one has ended. All have ended.
+        """
+        starts: list[int] = []
+        while runs(len(starts)):
+            self.queue.start_async({0: prepared}, share_inputs=True)
+            starts.append(perf_counter_ns())
+        self.queue.wait_all()
+        return starts
+
+
+def load_queue(
+    folder: Path,
+    *,
+    preprocess: Preprocess,
+    input_type: InputType,
+    properties: Mapping[str, str],
+    threads: int = 1,
+    outputs: Sequence[str] = (),
+    requests: int = 1,
+) -> OpenVinoQueue:
+    """The same for several requests in flight: as many streams as requests, one for each thread at most.
+
+    Raises:
+        BundleError: As for :func:`load`.
+    """
+    streams = {"NUM_STREAMS": str(min(requests, threads))}
+    compiled = compile_model(folder, {**streams, **properties}, threads)
+    session = session_over(compiled, folder, preprocess, input_type, outputs)
+    return OpenVinoQueue(session, ov.AsyncInferQueue(compiled, requests))
 
 
 def compile_model(folder: Path, properties: Mapping[str, str], threads: int) -> Any:

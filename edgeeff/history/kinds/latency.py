@@ -39,6 +39,12 @@ def _entry(entry: Mapping[str, Any], how: str, baseline: str) -> Iterator[Figure
         value = number(loading.get(metric))
         if value is not None:
             yield Figure(name, metric, value, unit, n=int(loading["launches"]), conditions=how)
+    energy = timing.get("energy_mj") or {}
+    drawn = number(energy.get("value"))
+    if drawn is not None:
+        low, high = (number(end) for end in energy["interval"] or (None, None))
+        metered = f"{how} meter={timing['energy_meter']}"[:300]
+        yield Figure(name, "energy_mj", drawn, "mJ", low, high, conditions=metered)
     against = f"{how} against={baseline}"[:300]
     for metric in ("cpu_ratio", "wall_ratio"):
         ratio = entry.get(metric)

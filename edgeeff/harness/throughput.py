@@ -1,0 +1,208 @@
+"""How many images a second a machine gets through, with several runs in flight.
+
+Bundles take turns in windows, in one process after another, as for latencies; no figure of these is a
+latency: with several runs in flight each of them waits for the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from edgeeff.bundle import Bundle
+from edgeeff.errors import OptionError
+from edgeeff.harness import latency, machine, sensors
+from edgeeff.harness.estimate import Estimate, estimate
+from edgeeff.harness.fresh_process import How, Series
+from edgeeff.harness.latency import LAUNCHES, SECONDS
+from edgeeff.harness.launches import Launch, from_events
+from edgeeff.harness.record import Record, record
+from edgeeff.progress import Count, Progress, Recorder, recorded
+
+LAUNCH = "edgeeff.harness.throughput_launch"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bundle in a report, or why it was NOT RUN.
+
+    Args:
+        name: The bundle's.
+        runtime: What runs it.
+        precision: Of its artifact.
+        images: In a run.
+        images_per_second: The geometric mean over launches of their medians over windows, with its interval.
+        launches: The median of each launch, images a second.
+        cpu_ms: That all threads computed for an image, milliseconds: the median over launches.
+        ratio: To the baseline's images a second; over 1 is faster. None of a bundle alone, and where the
+            baseline was not run.
+        not_run: Why.
+    """
+
+    name: str
+    runtime: str
+    precision: str
+    images: int
+    images_per_second: Estimate | None = None
+    launches: tuple[float, ...] = ()
+    cpu_ms: float | None = None
+    ratio: Estimate | None = None
+    not_run: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "name": self.name,
+            "status": "NOT RUN" if self.images_per_second is None else "ok",
+            "reason": self.not_run,
+            "runtime": self.runtime,
+            "precision": self.precision,
+            "images": self.images,
+            "images_per_second": self.images_per_second.to_json() if self.images_per_second else None,
+            "launches_images_per_second": list(self.launches),
+            "cpu_ms_per_image": self.cpu_ms,
+            "ratio": self.ratio.to_json() if self.ratio else None,
+        }
+
+
+@dataclass(frozen=True)
+class ThroughputReport:
+    """What :func:`throughput` found.
+
+    Args:
+        entries: One for each bundle, in the order they were given.
+        baseline: The name of the bundle that the ratios are held against.
+        launches: How many processes measured.
+        seconds: Measuring time for each bundle in a launch.
+        threads: Of each runtime, all runs together.
+        requests: Runs in flight.
+        machine: What the figures hold for.
+        record: Which run this is, of which bundles, when and where.
+        around: The clock, the heat and the load of each launch.
+        warnings: What the reader must not miss.
+    """
+
+    entries: tuple[Entry, ...]
+    baseline: str
+    launches: int
+    seconds: float
+    threads: int
+    requests: int
+    machine: machine.Machine
+    record: Record
+    around: tuple[sensors.Around, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "entries": [entry.to_json() for entry in self.entries],
+            "baseline": self.baseline,
+            "launches": self.launches,
+            "seconds": self.seconds,
+            "threads": self.threads,
+            "requests": self.requests,
+            "warnings": list(self.warnings),
+            "conditions": [around.to_json() for around in self.around],
+            "machine": self.machine.to_json(),
+            "record": self.record.to_json(),
+        }
+
+
+@recorded
+def throughput(
+    bundles: Sequence[Bundle | Path | str],
+    *,
+    requests: int | None = None,
+    launches: int = LAUNCHES,
+    seconds: float = SECONDS,
+    threads: int = 1,
+    baseline: int | str = 0,
+    images: int | None = None,
+    seed: int = 0,
+    timeout: float | None = None,
+    progress: Progress | Count | None = None,
+) -> ThroughputReport:
+    """Count the images a second of bundles with several runs in flight, on this machine.
+
+    OpenVINO gets as many infer requests as runs are in flight, and as many streams, up to its threads; of any
+    other runtime each run has a thread and a session of its own, with its share of the threads; runs beyond
+    the number of threads would wait, and are not started.
+
+    Args:
+        bundles: Bundles or their folders.
+        requests: Runs in flight; None: one for each thread.
+        threads: Of each runtime, all runs together.
+
+    The other arguments, and what is raised, are those of :func:`edgeeff.harness.latency.benchmark`.
+    """
+    recorder = Recorder.of(progress)
+    loaded = latency.opened(bundles, launches=launches, seconds=seconds, threads=threads)
+    flight = threads if requests is None else requests
+    if flight < 1:
+        raise OptionError(f"requests is {flight}", mend="give at least 1 run in flight")
+    latency.refuse(None, timeout, launches)
+    names = latency.distinct_names(loaded)
+    base = latency.place_of(names, baseline)
+    here = machine.describe()
+    begun = record("throughput", loaded, names, here)
+    with recorder.recording() as warned:
+        batches = latency.in_runs(loaded, images, recorder)
+        latency.warn_of_plugins(loaded, recorder)
+        series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout, flight))
+        recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", launches, "launches")
+        taken: list[Launch] = []
+        while len(taken) < launches and series.runnable:
+            taken.append(from_events(series.launch(), batches, len(taken)))
+            recorder.advance()
+        series.refuse_changed()
+        around = tuple(launch.around for launch in taken if launch.around is not None)
+        for text in sensors.doubts(around, here.usable_cores, threads):
+            recorder.warn(text)
+    return ThroughputReport(
+        entries=_entries(loaded, names, batches, taken, base, series.not_run),
+        baseline=names[base],
+        launches=len(taken),
+        seconds=seconds,
+        threads=threads,
+        requests=flight,
+        machine=here,
+        record=begun,
+        around=around,
+        warnings=tuple(warned),
+    )
+
+
+def _entries(
+    bundles: Sequence[Bundle],
+    names: Sequence[str],
+    batches: Sequence[int],
+    taken: Sequence[Launch],
+    base: int,
+    not_run: Mapping[int, str],
+) -> tuple[Entry, ...]:
+    made = []
+    for place, (name, bundle, batch) in enumerate(zip(names, bundles, batches, strict=True)):
+        of, runs = bundle.manifest, [launch.runs[place] for launch in taken if place in launch.runs]
+        if not runs:
+            made.append(Entry(name, of.runtime, of.precision, batch, not_run=not_run.get(place)))
+            continue
+        rates = tuple(batch / median(run.wall_ns) * 1e9 for run in runs)
+        against = [-launch.log_ratio(place, base, "wall") for launch in taken if base in launch.runs]
+        made.append(
+            Entry(
+                name,
+                of.runtime,
+                of.precision,
+                batch,
+                images_per_second=estimate([math.log(rate) for rate in rates]),
+                launches=rates,
+                cpu_ms=median(median(run.cpu_ns) for run in runs) / 1e6 / batch,
+                ratio=estimate(against) if against and len(bundles) > 1 else None,
+            )
+        )
+    return tuple(made)
