@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff import shortage, tasks
+from edgeeff import __version__, shortage, tasks
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.harness import judging, truth
@@ -18,6 +18,7 @@ from edgeeff.harness.accuracy_report import AccuracyReport as AccuracyReport
 from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
 from edgeeff.harness.judging import Group, How, Lane, Reference
 from edgeeff.harness.record import record
+from edgeeff.harness.resuming import Keeper
 from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
@@ -41,6 +42,7 @@ def evaluate(
     via: str | None = None,
     progress: Progress | Count | None = None,
     warn: Callable[[str], None] | None = None,
+    resume: Path | str | None = None,
 ) -> AccuracyReport:
     """Run a bundle over images and say how good it is.
 
@@ -60,6 +62,8 @@ def evaluate(
         progress: Told of each batch and warned, as the build's is; or a plain function, called after each
             batch with the images done and all of them.
         warn: Called with each of the report's warnings; None: they go to ``progress``, or to Python.
+        resume: A folder in which a long run keeps its state: the same call goes on where one that was cut off
+            stopped, and gives what it would have given. None: nothing is kept.
 
     Raises:
         OptionError: Neither labels nor a reference; or a reference of another input size or other classes.
@@ -69,7 +73,7 @@ def evaluate(
         ChangedFileError: An image or a bundle changed meanwhile.
     """
     how = How(threshold, threads, via)
-    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn)
+    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn, resume)
     return report
 
 
@@ -86,6 +90,7 @@ def evaluate_all(
     via: str | None = None,
     progress: Progress | Count | None = None,
     warn: Callable[[str], None] | None = None,
+    resume: Path | str | None = None,
 ) -> list[AccuracyReport]:
     """Run several bundles over the same images in one pass: each image is decoded once.
 
@@ -99,7 +104,7 @@ def evaluate_all(
     if not bundles:
         raise OptionError("there is no bundle to judge", mend="name one at least")
     how = How(threshold, threads, via)
-    return _evaluate(bundles, images, labels, reference, white, how, progress, warn)
+    return _evaluate(bundles, images, labels, reference, white, how, progress, warn, resume)
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ def _evaluate(
     how: How,
     progress: Progress | Count | None,
     warn: Callable[[str], None] | None,
+    resume: Path | str | None,
 ) -> list[AccuracyReport]:
     bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
     images = source if isinstance(source, ImageSet) else open_source(source)
@@ -138,22 +144,47 @@ def _evaluate(
     records = [record("accuracy", [b, floating] if floating else [b]) for b in bundles]
     lanes = _open(asked, floating, how)
     groups = _groups(asked, lanes)
-    judging.run(images, groups, listener.advance)
-    watched.refuse_changed()
-    names = [str(picture) for picture in images.pictures]
-    reports = []
-    for one, lane, begun in zip(asked, lanes, records, strict=True):
-        if isinstance(lane, MissingRuntimeError):
-            report = replace(not_run(one.bundle, lane.what), record=begun)
-        else:
-            group = next(group for group in groups if lane in group.lanes)
-            report = _report(one, lane, group, names)
-            report = replace(report, record=begun, warnings=_warnings(report))
-        reports.append(report)
+    troubles: list[str] = []
+    keeper = None
+    if resume is not None:
+        facts = {"environment": records[0].environment, "edgeeff": __version__, "threads": how.threads}
+        keeper = Keeper.of(Path(resume), images, groups, facts, listener.tell, troubles.append)
+    start = keeper.restore() if keeper is not None else 0
+    keep = keeper.keep if keeper is not None else None
+    with watched:  # images are read ahead: one that is written meanwhile may be damaged in any way
+        judging.run(images, groups, listener.advance, start=start, keep=keep)
+    try:
+        watched.refuse_changed()
+    finally:
+        if keeper is not None:
+            keeper.remove()
+    reports = _reports(asked, lanes, groups, [str(picture) for picture in images.pictures])
     images.bad.clear()
-    images.bad.update({names[number]: why for number, why in groups[0].bad.items()})
+    images.bad.update(next(report.skipped for report in reports if report.not_run is None))
+    reports = [
+        replace(one, record=begun, warnings=(*troubles, *one.warnings))
+        for one, begun in zip(reports, records, strict=True)
+    ]
     for text in dict.fromkeys(text for report in reports for text in report.warnings):
         (warn or listener.warn)(text)
+    return reports
+
+
+def _reports(
+    asked: Sequence[_Asked],
+    lanes: Sequence[Lane | MissingRuntimeError],
+    groups: Sequence[Group],
+    names: Sequence[str],
+) -> list[AccuracyReport]:
+    """What was found out about each bundle; ``names`` are those of the images."""
+    reports = []
+    for one, lane in zip(asked, lanes, strict=True):
+        if isinstance(lane, MissingRuntimeError):
+            reports.append(not_run(one.bundle, lane.what))
+        else:
+            group = next(group for group in groups if lane in group.lanes)
+            found = _report(one, lane, group, names)
+            reports.append(replace(found, warnings=_warnings(found)))
     return reports
 
 

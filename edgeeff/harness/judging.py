@@ -197,22 +197,35 @@ class Group:
             lane.see(sight, expected)
 
 
-def run(images: ImageSet, groups: Sequence[Group], advance: Callable[[int], None]) -> None:
+def run(
+    images: ImageSet,
+    groups: Sequence[Group],
+    advance: Callable[[int], None],
+    *,
+    start: int = 0,
+    keep: Callable[[int], None] | None = None,
+) -> None:
     """Run all images through all bundles; each is decoded once.
 
     Args:
         images: The images.
         groups: The bundles.
-        advance: Called as images are done, with their number.
+        advance: Called as images are done, with how many.
+        start: The first image; what is before it the bundles have seen.
+        keep: Called where the images before a number are done, with that number.
 
     Raises:
         ImageError: Not one image could be decoded.
     """
     size = _together([lane.size for group in groups for lane in group.lanes])
-    with decoded(images.pictures, [group.preprocess for group in groups], size) as parts:
+    if start:
+        advance(start)
+    with decoded(images.pictures, [group.preprocess for group in groups], size, start) as parts:
         for part in parts:
             for group, sight in zip(groups, part.sights, strict=True):
                 group.see(sight)
+            if keep is not None:
+                keep(part.stop)
             advance(part.stop - part.start)
     for group in groups:
         if len(group.bad) == len(images):

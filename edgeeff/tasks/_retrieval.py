@@ -95,14 +95,20 @@ class RetrievalScorer:
             self._classes.append(truth)
 
     def state(self) -> dict[str, Array]:
-        """The embeddings and classes of all images."""
+        """The embeddings and classes of all images, and the names of the embeddings."""
         if not self._vectors:
             return {}
-        return {"vectors": np.concatenate(self._vectors), "classes": np.concatenate(self._classes)}
+        names = np.array(self._names, np.str_)
+        return {
+            "vectors": np.concatenate(self._vectors),
+            "classes": np.concatenate(self._classes),
+            "names": names,
+        }
 
     def add(self, state: Mapping[str, Array]) -> None:
         """Add what another one had seen."""
         if state:
+            self._names = tuple(map(str, state["names"]))
             self._vectors.append(state["vectors"])
             self._classes.append(state["classes"])
 

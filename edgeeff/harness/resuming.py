@@ -1,0 +1,266 @@
+"""A long evaluation that is cut off goes on where it was: its state in one file, written from time to time.
+
+The state holds sums, decisions and the place in the images, no image and no object: an .npz that is read
+without unpickling. Its name is the digest of all that the result depends on, so that only the same
+evaluation finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from edgeeff.errors import EdgeeffError
+from edgeeff.files import TEMPORARY, replacing
+from edgeeff.harness.judging import Group, Lane
+from edgeeff.images import ImageSet
+from edgeeff.metrics import Noise
+from edgeeff.tasks import Fidelity, Scorer
+from edgeeff.watched import stamp
+
+#: Raised when the file holds something else, or the same images would give other sums.
+VERSION = 1
+#: Seconds between two writings, and how many times the last one's duration at least.
+EVERY, TIMES = 10.0, 20.0
+#: Seconds after which a state that nobody went on from is swept: 30 days.
+_OLD = 30 * 86_400.0
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def folder() -> Path:
+    """Where states lie: ``evaluations`` in the user's state folder (``XDG_STATE_HOME``)."""
+    return Path(platformdirs.user_state_dir("edgeeff", appauthor=False)) / "evaluations"
+
+
+def key(images: ImageSet, groups: Sequence[Group], facts: Mapping[str, Any]) -> str:
+    """The digest of all that a pass depends on.
+
+    Args:
+        images: By path, row, crop, time and size.
+        groups: By preprocessing, bundles, threshold, and what is known of each image.
+        facts: All else, as plain data: versions, threads.
+    """
+    digest = hashlib.sha256()
+
+    def add(data: Any) -> None:
+        digest.update(json.dumps(data, sort_keys=True, default=str).encode() + b"\n")
+
+    add({"version": VERSION, **facts})
+    for picture in images.pictures:
+        add([str(picture.path.absolute()), picture.index, picture.crop, stamp(picture.path)])
+    for group in groups:
+        add(group.preprocess.to_json())
+        for lane in group.lanes:
+            both = [lane.bundle] if lane.reference is None else [lane.bundle, lane.reference.bundle]
+            add([*(one.digest() for one in both), lane.via, vars(lane.meaning), lane.known is None])
+            digest.update(b"" if lane.known is None else np.ascontiguousarray(lane.known).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass
+class Keeper:
+    """Keeps the state of one pass in a file.
+
+    Args:
+        path: The file.
+        key: The pass that it belongs to.
+        groups: The bundles, whose sums are kept.
+        total: How many images there are.
+        tell: Called with what was decided.
+        warn: Called with what went wrong.
+    """
+
+    path: Path
+    key: str
+    groups: Sequence[Group]
+    total: int
+    tell: Callable[[str], None]
+    warn: Callable[[str], None]
+    _next: float = field(default_factory=lambda: time.monotonic() + EVERY)
+    _off: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        place: Path,
+        images: ImageSet,
+        groups: Sequence[Group],
+        facts: Mapping[str, Any],
+        tell: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> Keeper:
+        """The keeper of a pass whose state lies in the folder ``place``."""
+        found = key(images, groups, facts)
+        return cls(place / f"{found}.npz", found, groups, len(images), tell, warn)
+
+    def restore(self) -> int:
+        """Take up the state of an earlier run, if there is one; returns the image to go on from."""
+        if not self.path.is_file():
+            return 0
+        try:
+            with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            start = self._take(arrays)
+        except _DAMAGED as error:
+            self.warn(
+                f"the state of an earlier run that was cut off cannot be used, and this one begins anew "
+                f"({self.path}: {error})"
+            )
+            self.remove()
+            return 0
+        self.tell(f"an earlier run was cut off: goes on from image {start} of {self.total}")
+        return start
+
+    def _take(self, arrays: Arrays) -> int:
+        said = json.loads(bytes(arrays["meta"]).decode())
+        if said["key"] != self.key:
+            raise ValueError("it is another evaluation's")
+        if not 0 < said["next"] <= self.total:
+            raise ValueError(f"it stands at image {said['next']} of {self.total}")
+        taken = []
+        for number, lane in enumerate(self._lanes()):
+            own = {name: arrays[f"{number}/{name}"] for name in said["lanes"][number]["arrays"]}
+            taken.append((lane, _fresh(lane, own), said["lanes"][number]))
+        bad = [{int(n): str(why) for n, why in one.items()} for one in said["bad"]]
+        for lane, (scorer, other, decided), one in taken:  # nothing is taken unless all of it can be
+            lane.scorer, lane.decided, lane.images = scorer, decided, int(one["images"])
+            lane.fidelity = _read_fidelity(one["fidelity"])
+            if lane.leads:
+                lane.reference_scorer = other
+        for group, found in zip(self.groups, bad, strict=True):
+            group.bad = found
+            leading = [lane for lane in group.lanes if lane.leads]
+            for lane in group.lanes:
+                if not lane.leads:
+                    lane.reference_scorer = next(one.reference_scorer for one in leading if one.asks_as(lane))
+        return int(said["next"])
+
+    def keep(self, done: int) -> None:
+        """Write the state, if it is time to.
+
+        Args:
+            done: All images before this number are in it.
+        """
+        if self._off or done >= self.total or time.monotonic() < self._next:
+            return
+        begun = time.monotonic()
+        try:
+            self._write(done)
+        except (EdgeeffError, OSError) as error:
+            self._off = True
+            self.warn(f"if this run is cut off, it cannot be gone on with: {error}")
+        ended = time.monotonic()
+        self._next = ended + max(EVERY, TIMES * (ended - begun))
+
+    def _write(self, done: int) -> None:
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        lanes = []
+        for number, lane in enumerate(self._lanes()):
+            own = _arrays(lane)
+            arrays |= {f"{number}/{name}": array for name, array in own.items()}
+            fidelity = _written_fidelity(lane.fidelity)
+            lanes.append({"images": lane.images, "fidelity": fidelity, "arrays": list(own)})
+        said = {"key": self.key, "next": done, "bad": [group.bad for group in self.groups], "lanes": lanes}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(self.path.parent)
+        arrays["meta"] = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        save: Callable[..., None] = np.savez
+        with replacing(self.path) as file:
+            save(file, **arrays)
+
+    def remove(self) -> None:
+        """The pass is over."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _lanes(self) -> list[Lane]:
+        return [lane for group in self.groups for lane in group.lanes]
+
+
+def _arrays(lane: Lane) -> dict[str, npt.NDArray[Any]]:
+    """What a lane has added up, but for numbers that JSON holds."""
+    found = {f"own/{name}": array for name, array in lane.scorer.state().items()}
+    if lane.leads and lane.reference_scorer is not None:
+        found |= {f"reference/{name}": array for name, array in lane.reference_scorer.state().items()}
+    if lane.decided is not None:
+        found["decided"] = lane.decided
+    return found
+
+
+def _fresh(lane: Lane, arrays: Arrays) -> tuple[Scorer, Scorer | None, npt.NDArray[np.int32] | None]:
+    """New scorers of a lane that have seen what the arrays say, and its decisions.
+
+    Raises:
+        ValueError, KeyError: They are no arrays of such a lane.
+    """
+
+    def filled(part: str, name: str) -> Scorer:
+        scorer = lane.meaning.scorer(lane.bundle.manifest.classes, name)
+        state = {n.removeprefix(part): array for n, array in arrays.items() if n.startswith(part)}
+        if state:
+            scorer.add(state)
+        return scorer
+
+    other = None
+    if lane.leads and lane.reference is not None:
+        other = filled("reference/", lane.reference.bundle.name)
+    decided = arrays.get("decided")
+    if (decided is None) is not (lane.decided is None):
+        raise ValueError("decisions are there for another task")
+    if decided is not None and lane.decided is not None and decided.shape != lane.decided.shape:
+        raise ValueError(f"decisions of {decided.shape} images")
+    return filled("own/", lane.bundle.name), other, decided
+
+
+def _written_fidelity(found: Fidelity) -> dict[str, Any]:
+    """As JSON, in which Python writes numbers such that the same ones are read."""
+    return {
+        **{name: getattr(found, name) for name in ("images", "agreeing", "decisions")},
+        "cosine": dict(found.cosine),
+        **{
+            kind: {name: [noise.signal, noise.noise] for name, noise in getattr(found, kind).items()}
+            for kind in ("noise", "centred")
+        },
+    }
+
+
+def _read_fidelity(said: Mapping[str, Any]) -> Fidelity:
+    noise, centred = (
+        {name: Noise(float(a), float(b)) for name, (a, b) in said[kind].items()}
+        for kind in ("noise", "centred")
+    )
+    counts = {name: int(said[name]) for name in ("images", "agreeing", "decisions")}
+    cosine = {name: float(total) for name, total in said["cosine"].items()}
+    return Fidelity(**counts, noise=noise, centred=centred, cosine=cosine)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what was never gone on from."""
+    for path in place.iterdir():
+        known = path.suffix == ".npz" or path.name.startswith(TEMPORARY)
+        with suppress(OSError):
+            if known and time.time() - path.stat().st_mtime > _OLD:
+                path.unlink()
