@@ -76,6 +76,7 @@ ALLOWED = {
     "harness/lock.py": "our own lock, and the note beside it: bounded, and checked by name",
     "gate/written.py": "text that text.py read, and typed",
     "harness/energy.py": "the same",
+    "harness/resuming.py": "the state of our own run: arrays without objects, and its key and types checked",
     "plugins/installed.py": "installed packages",
     "zoo/hub_cache.py": "the hub library's cache, hashed",
 }

@@ -1,4 +1,4 @@
-"""edgeeff eval: accuracy against labels, or against the float network."""
+"""edgeeff eval: accuracy against labels, against the float network, and against another bundle."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeeff.cli import console, options, recording, tables
+from edgeeff.cli import console, judgements, options, recording
 
 if TYPE_CHECKING:
-    from edgeeff.harness.accuracy import AccuracyReport
+    from edgeeff.bundle import Bundle
+    from edgeeff.harness.accuracy_report import AccuracyReport
+
+_FILES = "Files"
+_COMPARING = "Comparing two bundles"
 
 
 @recording.stores()
 def command(
-    bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge.")],
-    images: Annotated[Path, typer.Option("--images", "-i", help="Folder, list file, .npz or recipe .toml.")],
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge, all in one pass over the images.")],
+    images: Annotated[
+        Path,
+        typer.Option("--images", "-i", help="Folder, list file, .npz, recipe .toml, or data set .yaml."),
+    ],
     reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
     white: options.White = None,
     threshold: Annotated[
@@ -28,6 +35,36 @@ def command(
         typer.Option(help="onnxruntime: judge a TensorRT bundle's ONNX graph in it, not its engine."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew where an earlier run was cut off.")
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="A bundle that the others are held against, image by image. Of two bundles the second is "
+            "held against the first without it.",
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="The loss of accuracy that is to be excluded, percentage points. Default: 0.5.",
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Show precision, recall and F1 of each class.")
+    ] = False,
+    confusion: Annotated[
+        Path | None, typer.Option(help="Write the confusion matrices to this .csv.", rich_help_panel=_FILES)
+    ] = None,
+    disagreements: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write all images on which compared bundles disagree to this .csv.", rich_help_panel=_FILES
+        ),
+    ] = None,
     strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -36,41 +73,114 @@ def command(
     A bundle whose runtime is not here is NOT RUN, and the others are judged; status 2 if none is.
 
     A multilabel bundle: F1 of all labels together and averaged, and mean average precision.
+
+    Two bundles are compared image by image: McNemar's test, whether a loss of accuracy is excluded, how many
+    images that takes, and the images on which they disagree.
+
+    A run over many images that is cut off goes on where it was when it is started again.
     """
     from edgeeff.bundle import Bundle
-    from edgeeff.errors import MissingRuntimeError
-    from edgeeff.harness.accuracy import evaluate, not_run
+    from edgeeff.files import refuse_unwritable
+    from edgeeff.harness import resuming
+    from edgeeff.harness.accuracy import evaluate_all
 
     opened = [Bundle.load(path) for path in bundles]
-    reports, absent = [], []
-    against = Bundle.load(reference) if reference else None
-    if against is not None:
-        against.session()  # one that is not here is an error of its own, and no bundle's
+    pairs = _Pairs(opened, Bundle.load(against) if against else None, margin, asked=disagreements is not None)
+    for path in (confusion, disagreements):
+        if path is not None:
+            refuse_unwritable(path.parent)
+    held = Bundle.load(reference) if reference else None
+    for one in (held, pairs.named if via is None else None):
+        if one is not None:
+            one.session()  # one that is not here is an error of its own, and no bundle's
     with console.ConsoleProgress() as progress:
-        for bundle in opened:
-            try:
-                report = evaluate(
-                    bundle,
-                    images,
-                    reference=against,
-                    white=white,
-                    threshold=threshold,
-                    threads=threads,
-                    via=via,
-                    progress=progress,
-                    warn=lambda _: None,
-                )
-            except MissingRuntimeError as error:
-                absent.append(error)
-                report = not_run(bundle, error.what)
-            reports.append(report)
-    if len(absent) == len(reports):
-        raise absent[0]
-    warned = _say(reports, as_json=json)
+        reports = evaluate_all(
+            pairs.bundles,
+            images,
+            reference=held,
+            white=white,
+            threshold=threshold,
+            threads=threads,
+            via=via,
+            progress=progress,
+            warn=lambda _: None,
+            resume=resuming.folder(),
+            restart=restart,
+        )
+    reports = pairs.compared(reports)
+    _write(reports, confusion, disagreements)
+    warned = _say(reports, per_class=per_class, as_json=json)
+    if pairs.note:
+        console.note(pairs.note)
     return 1 if strict and warned else 0
 
 
-def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> bool:
+class _Pairs:
+    """Which bundles are compared with which.
+
+    Args:
+        opened: The bundles to judge.
+        against: The one that all of them are held against, if one was named.
+        margin: Percentage points; None: the default.
+        asked: Whether something was asked for that only a comparison gives.
+
+    Raises:
+        OptionError: What was asked for has no two bundles that can be compared.
+    """
+
+    def __init__(
+        self, opened: Sequence[Bundle], against: Bundle | None, margin: float | None, *, asked: bool
+    ) -> None:
+        from edgeeff.errors import OptionError
+        from edgeeff.harness.comparison import MARGIN, obstacle, refuse_margin
+
+        self.margin, self.note = MARGIN if margin is None else margin, ""
+        refuse_margin(self.margin)
+        self.named = against
+        self.bundles, self._old, self._new = [*opened], -1, list[int]()
+        if against is not None:
+            digest = against.digest()
+            same = [i for i, one in enumerate(opened) if one.digest() == digest]
+            self._old = same[0] if same else len(opened)
+            self.bundles += [] if same else [against]
+        elif len(opened) == 2:
+            self._old = 0
+        elif margin is not None or asked:
+            raise OptionError(
+                "only two bundles are compared image by image, or all with one that is named",
+                mend="name the bundle that the others are held against: --against BUNDLE",
+            )
+        for number, one in enumerate(opened if self._old >= 0 else ()):
+            if number == self._old:
+                continue
+            reason = obstacle(one, self.bundles[self._old])
+            if reason is None:
+                self._new.append(number)
+            elif against is not None or margin is not None or asked:
+                raise reason
+            else:
+                self.note = f"not compared image by image: {reason.what}"
+
+    def compared(self, reports: Sequence[AccuracyReport]) -> list[AccuracyReport]:
+        """The reports, with the comparisons of those that ran."""
+        found = [*reports]
+        for number in self._new:
+            old = reports[self._old]
+            if reports[number].not_run is None and old.not_run is None:
+                found[number] = reports[number].against(old, self.margin)
+        return found
+
+
+def _write(reports: Sequence[AccuracyReport], confusion: Path | None, disagreements: Path | None) -> None:
+    from edgeeff.files import write_file
+
+    if confusion is not None:
+        write_file(confusion, judgements.confusion_csv(reports).encode())
+    if disagreements is not None:
+        write_file(disagreements, judgements.disagreement_csv(reports).encode())
+
+
+def _say(reports: Sequence[AccuracyReport], *, per_class: bool, as_json: bool) -> bool:
     """Each note and warning once, and the figures, which are stored; whether there was a warning."""
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         console.note(note)
@@ -80,5 +190,25 @@ def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> bool:
     if as_json:
         console.as_json(data)
     else:
-        console.table(tables.accuracy_table(reports))
+        _show(reports, per_class=per_class)
     return bool(not_stored) or any(report.warnings for report in reports)
+
+
+def _show(reports: Sequence[AccuracyReport], *, per_class: bool) -> None:
+    """The figures, on standard output."""
+    console.table(judgements.accuracy_table(reports))
+    for line in judgements.calibration_lines(reports):
+        console.plain(line)
+    tables = [judgements.per_class_table(report) for report in reports] if per_class else []
+    for made in (judgements.confusion_table(reports), *tables):
+        if made is not None:
+            console.plain("")
+            console.table(made)
+    for report in reports:
+        if report.comparison is not None:
+            console.plain("")
+            for line in judgements.comparison_lines(report):
+                console.plain(line)
+    if (made := judgements.disagreement_table(reports)) is not None:
+        console.plain("")
+        console.table(made)

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
     from edgeeff.backends.tensorrt.builds import Build
     from edgeeff.board import Board
     from edgeeff.bundle import Bundle
-    from edgeeff.harness.accuracy import AccuracyReport
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.harness.verify import Verification
     from edgeeff.history.finding import FoundResult
-    from edgeeff.metrics import Proportion
     from edgeeff.pipeline.built import Built
     from edgeeff.plugins import Plugin
 
@@ -92,15 +90,6 @@ def built_table(built: Sequence[Built]) -> Table:
     return made
 
 
-_CLASSIFIER = ("top-1", "top-5", "F1")
-
-
-def _figure(value: float | Proportion | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else _proportion(value)
-
-
 def _fidelity(found: Verification) -> tuple[str, str, str]:
     """SQNR, agreement (of a task that decides something) and images."""
     share = "" if found.agreement is None else f"{found.agreement.value:.1%}"
@@ -111,32 +100,6 @@ def agreed(found: Mapping[str, Any]) -> str:
     """Agreement of a verification's JSON; nothing where the task decides nothing."""
     share = found["agreement"]
     return f"{share['value']:.1%}" if share else "–"
-
-
-def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
-    """Accuracy against labels and against the float bundle: top-1, or F1 and mAP, as the task is."""
-    scored = [report.scores for report in reports if report.scores is not None]
-    # Without any labels, or any bundle that ran, the columns are those of a classifier.
-    tasks = tuple(dict.fromkeys(name for scores in scored for name in scores.cells())) or _CLASSIFIER
-    made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points\nlost")
-    cells = [cell for scores in scored for cell in scores.cells().items()]
-    proportions = {"agreement", *_CLASSIFIER[:2], *(n for n, v in cells if not isinstance(v, float))}
-    made.collapse_padding = True  # so that it fits 80 characters, an interval under its value
-    for column in made.columns:
-        column.no_wrap = column.header not in proportions
-    for report in reports:
-        scores, reference = report.scores, report.reference
-        shown = {} if scores is None else {name: _figure(value) for name, value in scores.cells().items()}
-        named = report.bundle if report.via is None else f"{report.bundle}:\n{report.via}"
-        made.add_row(
-            "\nin ".join(named.split(" in ")),
-            str(report.images) if report.not_run is None else NOT_RUN,
-            *(shown.get(name, "") for name in tasks),
-            _figure(reference.agreement) if reference else "",
-            decibels(reference.sqnr) if reference else "",
-            "" if report.drop is None else f"{report.drop:.2f}",
-        )
-    return made
 
 
 def profile_tables(report: ProfileReport, slowest: int) -> list[Table]:
@@ -274,8 +237,3 @@ def history_value(value: float | None, unit: str, metric: str = "") -> str:
 def history_figure(result: FoundResult) -> str:
     """A stored figure with its name."""
     return f"{result.metric} {history_value(result.value, result.unit, result.metric)}"
-
-
-def _proportion(value: Any) -> str:
-    low, high = value.interval
-    return f"{value.value:.1%} ({100 * low:.1f}…{100 * high:.1f})"

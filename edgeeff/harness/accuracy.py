@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 
-from edgeeff import __version__, shortage, tasks
+from edgeeff import shortage, tasks
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.harness import judging, truth
@@ -73,7 +74,7 @@ def evaluate(
         ChangedFileError: An image or a bundle changed meanwhile.
     """
     how = How(threshold, threads, via)
-    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn, resume)
+    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn, (resume, False))
     return report
 
 
@@ -91,11 +92,13 @@ def evaluate_all(
     progress: Progress | Count | None = None,
     warn: Callable[[str], None] | None = None,
     resume: Path | str | None = None,
+    restart: bool = False,
 ) -> list[AccuracyReport]:
     """Run several bundles over the same images in one pass: each image is decoded once.
 
     Each report says what :func:`evaluate` of that bundle alone says. A bundle whose runtime is not here is
-    NOT RUN in its report, and the others are judged. Arguments and errors are those of :func:`evaluate`.
+    NOT RUN in its report, and the others are judged. Arguments and errors are those of :func:`evaluate`; with
+    ``restart`` the state of an earlier run is thrown away.
 
     Raises:
         OptionError: There is no bundle.
@@ -104,7 +107,7 @@ def evaluate_all(
     if not bundles:
         raise OptionError("there is no bundle to judge", mend="name one at least")
     how = How(threshold, threads, via)
-    return _evaluate(bundles, images, labels, reference, white, how, progress, warn, resume)
+    return _evaluate(bundles, images, labels, reference, white, how, progress, warn, (resume, restart))
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def _evaluate(
     how: How,
     progress: Progress | Count | None,
     warn: Callable[[str], None] | None,
-    resume: Path | str | None,
+    resume: tuple[Path | str | None, bool],
 ) -> list[AccuracyReport]:
     bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
     images = source if isinstance(source, ImageSet) else open_source(source)
@@ -145,11 +148,11 @@ def _evaluate(
     lanes = _open(asked, floating, how)
     groups = _groups(asked, lanes)
     troubles: list[str] = []
-    keeper = None
-    if resume is not None:
-        facts = {"environment": records[0].environment, "edgeeff": __version__, "threads": how.threads}
-        keeper = Keeper.of(Path(resume), images, groups, facts, listener.tell, troubles.append)
-    start = keeper.restore() if keeper is not None else 0
+    keeper, start = None, 0
+    if resume[0] is not None:
+        facts = {"environment": records[0].environment, "pillow": PIL.__version__, "threads": how.threads}
+        keeper = Keeper.of(Path(resume[0]), images, groups, facts, listener.tell, troubles.append)
+        start = keeper.restore(anew=resume[1])
     keep = keeper.keep if keeper is not None else None
     with watched:  # images are read ahead: one that is written meanwhile may be damaged in any way
         judging.run(images, groups, listener.advance, start=start, keep=keep)

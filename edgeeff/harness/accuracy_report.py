@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgeeff.errors import OptionError
+from edgeeff.harness.comparison import MARGIN, Comparison, compare
 from edgeeff.harness.outcomes import Outcomes
+from edgeeff.harness.per_class import confusions, per_class
 from edgeeff.harness.record import Record
 from edgeeff.metrics import Proportion, json_number
 from edgeeff.tasks import Scores
@@ -75,6 +78,7 @@ class AccuracyReport:
         metric: The task's own, which :attr:`drop` is of: ``top_1``, ``mean_average_precision``.
         outcomes: What was decided of each image, to compare bundles by; not part of the JSON. None where
             nothing is decided, or too many labels of an image are.
+        comparison: With another bundle on the same images, if there was one (:meth:`against`).
     """
 
     bundle: str
@@ -91,6 +95,7 @@ class AccuracyReport:
     record: Record | None = None
     metric: str = TOP_1
     outcomes: Outcomes | None = field(default=None, repr=False)
+    comparison: Comparison | None = None
 
     @property
     def drop(self) -> float | None:
@@ -105,14 +110,38 @@ class AccuracyReport:
         """The same, where the metric is top-1."""
         return self.drop if self.metric == TOP_1 else None
 
+    def against(self, other: AccuracyReport, margin: float = MARGIN) -> AccuracyReport:
+        """The same with a comparison: this bundle against another one on the same images.
+
+        Args:
+            other: The other one's report.
+            margin: The loss that is to be excluded, percentage points.
+
+        Raises:
+            OptionError: The decisions of one are not kept, or they have no image in common.
+        """
+        if self.outcomes is None or other.outcomes is None:
+            which = self if self.outcomes is None else other
+            raise OptionError(
+                f"{which.bundle} cannot be compared image by image: "
+                + (which.not_run or "it puts out features, or more than 31 labels for an image"),
+                mend="compare classifiers, or bundles of fewer labels",
+            )
+        found = compare((self.bundle, self.outcomes), (other.bundle, other.outcomes), margin)
+        return replace(self, comparison=found)
+
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
+        labelled = self.outcomes if self.outcomes is not None and self.labelled else None
         return {
             "bundle": self.bundle,
             "images": self.images,
             "labelled": self.labelled,
             "skipped": dict(self.skipped),
             "scores": self.scores.to_json() if self.scores else None,
+            "per_class": [one.to_json() for one in per_class(labelled)] if labelled else None,
+            "confusion": [vars(one) for one in confusions(labelled)] if labelled else None,
+            "comparison": self.comparison.to_json() if self.comparison else None,
             "reference": self.reference.to_json() if self.reference else None,
             "top_1_drop_points": self.top_1_drop,
             "metric": self.metric,

@@ -116,8 +116,14 @@ class Keeper:
         found = key(images, groups, facts)
         return cls(place / f"{found}.npz", found, groups, len(images), tell, warn)
 
-    def restore(self) -> int:
-        """Take up the state of an earlier run, if there is one; returns the image to go on from."""
+    def restore(self, *, anew: bool = False) -> int:
+        """Take up the state of an earlier run, if there is one; returns the image to go on from.
+
+        Args:
+            anew: Throw it away instead.
+        """
+        if anew:
+            self.remove()
         if not self.path.is_file():
             return 0
         try:

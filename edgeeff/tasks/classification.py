@@ -28,6 +28,7 @@ from edgeeff.tasks import (
     only_scores,
     told,
 )
+from edgeeff.tasks._calibration import Calibration, CalibrationSums
 
 NAME = "classification"
 SUMMARY = "one class for each image, by softmax"
@@ -48,11 +49,13 @@ class LabelScores:
         top_1: Images whose largest logit is their label's.
         top_5: Images whose label is among the five largest; None for a network of five classes or fewer.
         macro: Precision, recall and F1 averaged over the classes that occur.
+        calibration: Whether it is as often right as it is sure.
     """
 
     top_1: Proportion
     top_5: Proportion | None
     macro: MacroScores
+    calibration: Calibration | None = None
 
     @property
     def images(self) -> int:
@@ -86,6 +89,7 @@ class LabelScores:
             "recall": json_number(self.macro.recall),
             "f1": json_number(self.macro.f1),
             "classes": self.macro.classes,
+            "calibration": self.calibration.to_json() if self.calibration else None,
         }
 
 
@@ -94,9 +98,10 @@ class ClassScorer:
 
     unlabelled = False
 
-    def __init__(self, classes: int, name: str = "the network") -> None:
+    def __init__(self, classes: int, name: str = "the network", meaning: Meaning | None = None) -> None:
         self._sums = ClassificationAccumulator(classes)
-        self._name = name
+        self._calibration = CalibrationSums()
+        self._name, self._meaning = name, meaning or Meaning()
 
     def update(self, outputs: Outputs, truth: Truth) -> None:
         """Add a batch.
@@ -111,24 +116,31 @@ class ClassScorer:
                 mend="give the labels that belong to this network",
             )
         if known.any():
-            self._sums.update(only(outputs)[known], truth[known])
+            values = only(outputs)[known]
+            self._sums.update(values, truth[known])
+            with np.errstate(invalid="ignore"):  # infinite logits have no probabilities
+                shares = self._meaning.probabilities(values)
+            self._calibration.update(shares, truth[known])
 
     def agreement(self, other: Any) -> None:
         """Batches tell it."""
         del other
 
     def state(self) -> dict[str, Array]:
-        """Counts, by class and of all images."""
-        return self._sums.state()
+        """Counts, by class, by probability and of all images."""
+        return {**self._sums.state(), **self._calibration.state()}
 
     def add(self, state: Mapping[str, Array]) -> None:
         """Add what another one had seen."""
         self._sums.add(state)
+        self._calibration.add(state)
 
     def scores(self) -> LabelScores | None:
         """Those of all batches; None where no image has a label."""
         found = self._sums
-        return LabelScores(found.top_1, found.top_5, found.macro) if found.top_1.total else None
+        if not found.top_1.total:
+            return None
+        return LabelScores(found.top_1, found.top_5, found.macro, self._calibration.found())
 
 
 def probabilities(logits: Array) -> Probabilities:
@@ -155,8 +167,7 @@ def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
 
 def scorer(meaning: Meaning, classes: int, name: str) -> ClassScorer:
     """Top-1, top-5 and the scores of each class."""
-    del meaning
-    return ClassScorer(classes, name)
+    return ClassScorer(classes, name, meaning)
 
 
 def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:

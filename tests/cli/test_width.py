@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from edgeeff.cli import application, tables
+from edgeeff.cli import application, judgements
 from edgeeff.cli import timings as tables_of_times
 from edgeeff.harness import machine
 from edgeeff.harness.accuracy import AccuracyReport, ReferenceScores
@@ -43,7 +43,7 @@ def report(name, **more):
 
 
 def test_accuracy_is_not_cut():
-    made = tables.accuracy_table(
+    made = judgements.accuracy_table(
         [
             report("b0-mobile-int8"),
             report("b0-jetson-int8", via="model.qdq.onnx in onnxruntime"),

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import edgeeff
-from edgeeff.cli import tables
+from edgeeff.cli import judgements
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.harness import multilabel
 from edgeeff.images import open_images
@@ -78,7 +78,7 @@ def test_a_list_names_several_labels(colour, folder):
     assert found.scores.f1_micro == pytest.approx(2 * 5 / (6 + 6))
     assert found.to_json()["scores"]["labels"] == 3
     assert 0 < found.scores.mean_average_precision < 1
-    (header, *_) = [column.header for column in tables.accuracy_table([found]).columns][2:]
+    (header, *_) = [column.header for column in judgements.accuracy_table([found]).columns][2:]
     assert header == "F1"
 
 

@@ -1,0 +1,162 @@
+"""How accuracies look: tables that hold at 80 columns, and files for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from edgeeff.cli.tables import NOT_RUN, decibels, new
+
+if TYPE_CHECKING:
+    from edgeeff.harness.accuracy_report import AccuracyReport
+    from edgeeff.metrics import Proportion
+
+_CLASSIFIER = ("top-1", "top-5", "F1")
+#: Confusions and disagreements that are shown of a bundle.
+SHOWN = 5
+
+
+def _figure(value: float | Proportion | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else _proportion(value)
+
+
+def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
+    """Accuracy against labels and against the float bundle: top-1, or F1 and mAP, as the task is."""
+    scored = [report.scores for report in reports if report.scores is not None]
+    # Without any labels, or any bundle that ran, the columns are those of a classifier.
+    tasks = tuple(dict.fromkeys(name for scores in scored for name in scores.cells())) or _CLASSIFIER
+    made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points\nlost")
+    cells = [cell for scores in scored for cell in scores.cells().items()]
+    proportions = {"agreement", *_CLASSIFIER[:2], *(n for n, v in cells if not isinstance(v, float))}
+    made.collapse_padding = True  # so that it fits 80 characters, an interval under its value
+    for column in made.columns:
+        column.no_wrap = column.header not in proportions
+    for report in reports:
+        scores, reference = report.scores, report.reference
+        shown = {} if scores is None else {name: _figure(value) for name, value in scores.cells().items()}
+        named = report.bundle if report.via is None else f"{report.bundle}:\n{report.via}"
+        made.add_row(
+            "\nin ".join(named.split(" in ")),
+            str(report.images) if report.not_run is None else NOT_RUN,
+            *(shown.get(name, "") for name in tasks),
+            _figure(reference.agreement) if reference else "",
+            decibels(reference.sqnr) if reference else "",
+            "" if report.drop is None else f"{report.drop:.2f}",
+        )
+    return made
+
+
+def per_class_table(report: AccuracyReport) -> Table | None:
+    """Precision, recall and F1 of each class that occurs; None without labels."""
+    from edgeeff.harness.per_class import per_class
+
+    if report.outcomes is None or not report.labelled:
+        return None
+    made = new("class", ">images", ">decided", ">right", ">precision", ">recall", ">F1", title=report.bundle)
+    for one in per_class(report.outcomes):
+        shares = ("" if share is None else f"{share:.3f}" for share in (one.precision, one.recall, one.f1))
+        made.add_row(one.label, str(one.images), str(one.decided), str(one.right), *shares)
+    return made
+
+
+def confusion_table(reports: Sequence[AccuracyReport]) -> Table | None:
+    """The most frequent confusions of each bundle; None where there is none."""
+    from edgeeff.harness.per_class import confusions, worst
+
+    made = new("bundle", ">images", "of class", "taken for")
+    for report in reports:
+        if report.outcomes is None:
+            continue
+        for number, one in enumerate(worst(confusions(report.outcomes), SHOWN)):
+            named = [report.outcomes.named(which) for which in (one.truth, one.decided)]
+            made.add_row("" if number else report.bundle, str(one.images), *named)
+    return made if made.row_count else None
+
+
+def calibration_lines(reports: Sequence[AccuracyReport]) -> list[str]:
+    """How sure each bundle is against how often it is right."""
+    lines = []
+    for report in reports:
+        found = getattr(report.scores, "calibration", None)
+        if found is not None:
+            lines.append(
+                f"{report.bundle}: calibration error {found.error:.3f} in {len(found.images)} bins; "
+                f"mean probability {found.mean:.1%}"
+            )
+    return lines
+
+
+def comparison_lines(report: AccuracyReport) -> list[str]:
+    """What a bundle's comparison says, in words."""
+    found = report.comparison
+    if found is None:
+        return []
+    lines = [f"{found.new} against {found.old}: {found.conclusion}"]
+    differ = found.agreement.total - found.agreement.successes
+    lines.append(f"  decisions differ on {differ} of {found.agreement.total} images")
+    if found.loss is not None and found.bound is not None:
+        lines.append(
+            f"  lost {found.lost}, won {found.won} of {found.labelled} labelled images: "
+            f"{found.loss:.2f} points lost, at most {found.bound:.2f}"
+        )
+        lines.append(
+            f"  McNemar, exact, one-sided: worse p = {found.p_worse:.3g}, better p = {found.p_better:.3g}"
+        )
+        lines.append(f"  images that a margin of {found.margin:g} points needs: about {found.images_needed}")
+    return lines
+
+
+def disagreement_table(reports: Sequence[AccuracyReport]) -> Table | None:
+    """The first images on which bundles disagree; None where there is none."""
+    made = new("image", "truth", "the other\ndecides", "the bundle\ndecides")
+    for report in reports:
+        for one in report.comparison.disagreements[:SHOWN] if report.comparison else ():
+            made.add_row("/".join(one.image.split("/")[-2:]), one.truth, one.old, one.new)
+    return made if made.row_count else None
+
+
+def confusion_csv(reports: Sequence[AccuracyReport]) -> str:
+    """The cells of the confusion matrices that are not 0, a line each."""
+    from edgeeff.harness.per_class import confusions
+
+    return _csv(
+        ("bundle", "truth", "truth_name", "decided", "decided_name", "images"),
+        (
+            (r.bundle, c.truth, r.outcomes.named(c.truth), c.decided, r.outcomes.named(c.decided), c.images)
+            for r in reports
+            if r.outcomes is not None
+            for c in confusions(r.outcomes)
+        ),
+    )
+
+
+def disagreement_csv(reports: Sequence[AccuracyReport]) -> str:
+    """Every image on which bundles disagree, a line each."""
+    return _csv(
+        ("bundle", "against", "image", "truth", "against_decided", "decided"),
+        (
+            (found.new, found.old, one.image, one.truth, one.old, one.new)
+            for found in (report.comparison for report in reports)
+            if found is not None
+            for one in found.disagreements
+        ),
+    )
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _proportion(value: Any) -> str:
+    low, high = value.interval
+    return f"{value.value:.1%} ({100 * low:.1f}…{100 * high:.1f})"
