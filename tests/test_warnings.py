@@ -31,6 +31,8 @@ from edgeeff.harness import machine
 from edgeeff.zoo import catalog
 
 SIZE = 64
+#: Seven blocks of a few channels.
+TINY = "lite:width=0.25,depth=0.2,size=64"
 MEAN, STD = ("--mean=127", "--std=128")
 
 
@@ -244,7 +246,7 @@ def scenarios(make_module, make_images, tmp_path_factory):
 
     def trained():
         """A network with one hot layer, three images, and another mean and deviation than it had."""
-        weights = make_module("lite0", classes=3).state_dict()
+        weights = make_module(catalog.get(TINY), classes=3).state_dict()
         scales = [n for n, w in weights.items() if re.search("project.*weight", n) and w.dim() == 1]
         for name in scales[1:3]:  # each alone is within FP16, their sum is not
             weights[name] *= 2.5e4
@@ -253,7 +255,13 @@ def scenarios(make_module, make_images, tmp_path_factory):
         torch.save({"state_dict": weights, "classes": ["cat", "cat", "dog"]}, folder / "hot.pt")
         np.savez(folder / "three.npz", images=smooth[:3])
         return [
-            *("--model=lite0", f"--checkpoint={folder / 'hot.pt'}", f"--size={SIZE}", "--mean=0", "--std=1"),
+            *(
+                f"--model={TINY}",
+                f"--checkpoint={folder / 'hot.pt'}",
+                f"--size={SIZE}",
+                "--mean=0",
+                "--std=1",
+            ),
             *(f"--calibration={folder / 'three.npz'}", "--target=jetson-int8", "--golden=0"),
         ]
 

@@ -100,7 +100,7 @@ def process(start) -> Run:
 def edgeeff(environment) -> Run:
     """``edgeeff(*arguments, env={}, cwd=None)``: run the command line to its end, in this process.
 
-    All that a user sees but the start of Python, its imports, and what a library writes past Python's streams;
+    What is left out is the start of Python, its imports and what a library writes past Python's streams:
     tests/cli/test_streams.py runs every verb as a process.
     """
 
