@@ -160,6 +160,7 @@ ELSEWHERE = {
     "harness/latency.py in_runs": "tests/harness/test_batches.py",
     "harness/latency.py benchmark": "tests/harness/test_benchmark.py",
     "harness/throughput.py throughput": "tests/harness/test_sensors.py",
+    "harness/tools.py compare": "tests/harness/test_tools.py",
     "cli/doctor.py _history": "tests/harness/test_stored.py",
     "cli/recording.py keep": "tests/harness/test_stored.py",
     "bundle.py Bundle.plugin_warnings": "tests/test_plugins.py",
