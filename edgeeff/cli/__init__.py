@@ -22,7 +22,9 @@ from edgeeff.cli import console, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
-_HELPERS = frozenset({"console", "judgements", "options", "recording", "streams", "tables", "timings"})
+_HELPERS = frozenset(
+    {"console", "gating", "judgements", "options", "recording", "streams", "tables", "timings"}
+)
 BAD_INPUT = 2
 INTERRUPTED = 130
 

@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, options, recording, tables
+from edgeeff.cli import console, gating, options, recording
 from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
-    from edgeeff.gate.pair import Method
-    from edgeeff.gate.verdict import GateReport, Verdict
+    from edgeeff.gate.verdict import GateReport
 
 _LATENCY, _IMAGES, _COSTS = "Latency", "With images", "Other costs"
+_SUITE, _CI = "Suites", "In CI"
 
 
-def _limit(help: str, panel: str, *names: str) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar="LIMIT")
+def _limit(help: str, panel: str, *, default: str) -> Any:
+    return typer.Option(help=help, rich_help_panel=panel, metavar="LIMIT", show_default=default)
 
 
 @recording.stores()
 def command(
-    new: Annotated[Path, typer.Argument(help="The bundle that may take the old one's place.")],
-    against: Annotated[Path | None, typer.Option(help="The old bundle.")] = None,
-    limit: Annotated[str, _limit("Slowdown that must not pass; off: not measured.", _LATENCY)] = "3%",
+    new: Annotated[
+        Path, typer.Argument(help="The bundle that may take the old one's place, or a suite's .toml file.")
+    ],
+    against: Annotated[
+        Path | None, typer.Option(help="The old bundle; of a suite a folder of old bundles.")
+    ] = None,
+    limit: Annotated[
+        str | None, _limit("Slowdown that must not pass; off: not measured.", _LATENCY, default="3%")
+    ] = None,
     launches: Annotated[
         int,
         typer.Option(help="The most of a series, even; a fail takes two series.", rich_help_panel=_LATENCY),
@@ -41,7 +47,10 @@ def command(
             rich_help_panel=_LATENCY,
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of each runtime.", rich_help_panel=_LATENCY)] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads of each runtime.", rich_help_panel=_LATENCY, show_default="1"),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds after which a launch is taken to hang.", rich_help_panel=_LATENCY),
@@ -61,80 +70,110 @@ def command(
             "--images", "-i", help="Folder, list file, .npz or recipe .toml.", rich_help_panel=_IMAGES
         ),
     ] = None,
-    margin: Annotated[str, _limit("Loss of top-1, points, that must not pass; or off.", _IMAGES)] = "1 point",
+    margin: Annotated[
+        str | None, _limit("Loss of top-1, points, that must not pass; or off.", _IMAGES, default="1 point")
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="Float bundle that both are held against.", rich_help_panel=_IMAGES),
     ] = None,
-    max_sqnr_loss: Annotated[str, _limit("Of the centred SQNR to --reference; or off.", _IMAGES)] = "1 dB",
+    max_sqnr_loss: Annotated[
+        str | None, _limit("Of the centred SQNR to --reference; or off.", _IMAGES, default="1 dB")
+    ] = None,
     max_disagreement: Annotated[
-        str,
-        _limit("Decisions that may be others than the reference's, or than the old bundle's.", _IMAGES),
-    ] = "2 points",
+        str | None,
+        _limit(
+            "Decisions that may be others than the reference's, or than the old bundle's.",
+            _IMAGES,
+            default="2 points",
+        ),
+    ] = None,
     white: options.White = None,
-    max_size: Annotated[str, _limit("How much larger, such as +5%.", _COSTS)] = "off",
-    max_memory: Annotated[str, _limit("How much more memory, such as +10%.", _COSTS)] = "off",
-    max_load_time: Annotated[str, _limit("How much longer loading may take, such as +50%.", _COSTS)] = "off",
+    max_size: Annotated[str | None, _limit("How much larger, such as +5%.", _COSTS, default="off")] = None,
+    max_memory: Annotated[
+        str | None, _limit("How much more memory, such as +10%.", _COSTS, default="off")
+    ] = None,
+    max_load_time: Annotated[
+        str | None, _limit("How much longer loading may take, such as +50%.", _COSTS, default="off")
+    ] = None,
+    update_baseline: Annotated[
+        bool,
+        typer.Option(
+            "--update-baseline", help="Of a suite: measure it, write its baselines.", rich_help_panel=_SUITE
+        ),
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", rich_help_panel=_CI)] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a table for a pull request.", rich_help_panel=_CI)
+    ] = None,
+    gitlab: Annotated[
+        Path | None, typer.Option(help="Write GitLab's code quality report.", rich_help_panel=_CI)
+    ] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print GitHub's annotations.", rich_help_panel=_CI)
+    ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(help="Seconds to wait for another measurement on this machine.", rich_help_panel=_CI),
+    ] = 0.0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say in words what was measured and why the verdict follows.")
+    ] = False,
     strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Decide whether a bundle is as fast and as good as an older one: pass, fail, or inconclusive.
+    """Decide whether bundles are as fast and as good as older ones: pass, fail, or inconclusive.
 
     Both run in turn in fresh processes until the statistics can say; a fail must repeat. Exit status 0 pass,
     1 fail, 3 inconclusive (it says what would settle it), 2 not measured.
     """
     from edgeeff.gate import pair
+    from edgeeff.gate.publishing import Outputs
+    from edgeeff.gate.suite import Instead
 
-    if new.suffix == ".toml" or against is None:
-        raise OptionError(
-            f"{new}: it is not said what the bundle is held against",
-            mend="name the old bundle with --against",
-        )
-    limits = {
-        "latency": _read("--limit", limit, "%"),
-        "size": _read("--max-size", max_size, "%"),
-        "memory": _read("--max-memory", max_memory, "%"),
-        "load_time": _read("--max-load-time", max_load_time, "%"),
-        "top_1": _read("--margin", margin, "points"),
-        "sqnr_centred": _read("--max-sqnr-loss", max_sqnr_loss, "dB"),
-        "agreement": _read("--max-disagreement", max_disagreement, "points"),
-    }
+    written = (
+        ("latency", "--limit", limit, "%"),
+        ("size", "--max-size", max_size, "%"),
+        ("memory", "--max-memory", max_memory, "%"),
+        ("load_time", "--max-load-time", max_load_time, "%"),
+        ("top_1", "--margin", margin, "points"),
+        ("sqnr_centred", "--max-sqnr-loss", max_sqnr_loss, "dB"),
+        ("agreement", "--max-disagreement", max_disagreement, "points"),
+    )
+    said = {metric: _read(option, text, unit) for metric, option, text, unit in written if text is not None}
     method = pair.Method(
         launches=launches,
         seconds=seconds,
-        threads=threads,
+        threads=1 if threads is None else threads,
         clock=clock,  # type: ignore[arg-type]
         timeout=timeout,
         noise_probe=noise_probe,
         other_target=other_target,
         white=white,
     )
-    return _pair(new, against, limits, images, reference, method, strict=strict, json=json)
+    told = gating.Told(Outputs(junit, markdown, gitlab, github), explain, wait, strict, json)
+    if new.suffix == ".toml" and not new.is_dir():
+        for option, value in (("--threads", threads), ("--reference", reference)):
+            if value is not None:
+                raise OptionError(
+                    f"{option} with a suite", mend="say it in the suite, for all cases or for one"
+                )
+        return gating.suite(new, Instead(against, images, said), method, told, update=update_baseline)
+    if update_baseline:
+        raise OptionError("--update-baseline, and no suite", mend="name a suite's .toml file")
+    if against is None:
+        raise OptionError(
+            f"{new}: it is not said what the bundle is held against",
+            mend="name the old bundle with --against, or name a suite's .toml file",
+        )
+    old, limits = against, {**pair.DEFAULTS, **said}
 
-
-def _pair(
-    new: Path,
-    old: Path,
-    limits: dict[str, float | None],
-    images: Path | None,
-    reference: Path | None,
-    method: Method,
-    *,
-    strict: bool,
-    json: bool,
-) -> int:
-    from edgeeff.gate.pair import decide
-
-    with console.ConsoleProgress(still=True) as progress:
-        report = decide(
+    def measure(progress: console.ConsoleProgress) -> GateReport:
+        return pair.decide(
             new, old, limits, images=images, reference=reference, method=method, progress=progress
         )
-    (data,), not_stored = recording.keep([report.to_json()])
-    if json:
-        console.as_json(data)
-    else:
-        _say(report)
-    return report.exit_status or int(strict and bool(report.warnings or not_stored))
+
+    return gating.run(measure, new.resolve().name, new, told)
 
 
 def _read(option: str, said: str, unit: str) -> float | None:
@@ -152,29 +191,3 @@ def _read(option: str, said: str, unit: str) -> float | None:
         example = {"%": "3%", "points": "0.5 points", "dB": "1dB"}[unit]
         raise OptionError(f"{option} {said!r:.40} is no limit in {unit}", mend=f"write {example}, or off")
     return float(found[1])
-
-
-def _say(report: GateReport) -> None:
-    """What was decided of each metric, and why."""
-    made = tables.new("metric", "status", ">change", ">interval", ">limit", ">seconds")
-    for verdict in report.verdicts:
-        made.add_row(
-            verdict.metric,
-            _CALLED[verdict.status],
-            "" if verdict.value is None else f"{verdict.value:+.2f} {verdict.unit}",
-            _interval(verdict),
-            "" if verdict.limit is None else f"{verdict.limit:g} {verdict.unit}",
-            f"{verdict.seconds:.0f}" if verdict.seconds else "",
-        )
-    console.table(made)
-    for verdict in report.verdicts:
-        console.plain(f"{verdict.metric}: {verdict.why}")
-    console.plain(f"{_CALLED[report.status]}")
-
-
-_CALLED = {"pass": "pass", "fail": "FAIL", "inconclusive": "inconclusive", "error": "NOT MEASURED"}
-
-
-def _interval(verdict: Verdict) -> str:
-    ends = ["" if end is None else f"{end:+.2f}" for end in (verdict.low, verdict.high)]
-    return "…".join(ends) if any(ends) else ""

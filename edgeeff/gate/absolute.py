@@ -16,6 +16,8 @@ import numpy as np
 
 #: Chance of failing an equally fast bundle, and of passing one that is slower by the limit.
 ALPHA, BETA = 0.01, 0.05
+#: What one run is made of. More would say little more: runs of other days differ by more than launches do.
+LAUNCHES = 8
 #: Degrees of freedom that the deviation between runs needs: five runs of one bundle have four.
 DEGREES = 4
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ReportError
 from edgeeff.gate import written
+from edgeeff.harness.launches import Clock
 
 SCHEMA = 1
 #: Runs that are kept, the newest: what runs differ by wants many, a person who reviews them few.
@@ -45,14 +46,14 @@ class _Figure(BaseModel):
 class _RunFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     bundle: Sha
-    cpu_ms: list[Time] = Field(min_length=2, max_length=1000)
+    launches_ms: list[Time] = Field(min_length=2, max_length=1000)
     utc: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
 
 class _AccuracyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     correct: str = Field(max_length=2 << 20)
-    images: int = Field(ge=1, le=10_000_000)
+    images: int = Field(ge=0, le=10_000_000)
     set: Sha
 
 
@@ -61,6 +62,7 @@ class _BaselineFile(BaseModel):
     schema_: int = Field(alias="schema")
     accuracy: _AccuracyFile | None = None
     bundle: Sha
+    clock: Clock
     comment: str = Field("", max_length=10_000)
     device: dict[str, Any]
     metrics: dict[str, _Figure] = {}
@@ -79,12 +81,12 @@ class Run:
 
     Args:
         bundle: Its digest.
-        cpu_ms: CPU time of an image, the median of each launch, milliseconds.
+        launches_ms: Time of an image by the baseline's clock, the median of each launch, milliseconds.
         utc: When.
     """
 
     bundle: str
-    cpu_ms: tuple[float, ...]
+    launches_ms: tuple[float, ...]
     utc: str
 
 
@@ -93,7 +95,7 @@ class Correct:
     """Which labelled images a bundle was right about, so that another may be compared image by image.
 
     Args:
-        set: SHA-256 of the names and labels of the images.
+        set: SHA-256 of the names and labels of all images.
         right: A truth value for each labelled image, in the order of the set.
     """
 
@@ -113,6 +115,7 @@ class Baseline:
         series: The device class, by its digest.
         device: The same, as facts.
         threads: Of its runtime.
+        clock: By which its times were taken.
         metrics: Value and unit of each metric that is one number.
         runs: The newest last; those of earlier bundles tell what runs of this series differ by.
         correct: Of the labelled images, where there were any.
@@ -128,6 +131,7 @@ class Baseline:
     series: str
     device: Mapping[str, Any]
     threads: int
+    clock: Clock
     metrics: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     correct: Correct | None = None
@@ -138,7 +142,7 @@ class Baseline:
     @property
     def own_runs(self) -> list[tuple[float, ...]]:
         """The launches of each run of this very bundle."""
-        return [run.cpu_ms for run in self.runs if run.bundle == self.bundle]
+        return [run.launches_ms for run in self.runs if run.bundle == self.bundle]
 
     @property
     def file_name(self) -> str:
@@ -163,8 +167,8 @@ class Baseline:
         facts = {k: v for k, v in self.device.items() if not isinstance(v, Mapping)}
         tables = {k: v for k, v in self.device.items() if isinstance(v, Mapping)}
         head = {
-            **{name: getattr(self, name) for name in ("bundle", "comment", "model", "name", "reviewer")},
-            **{name: getattr(self, name) for name in ("series", "target", "threads")},
+            **{name: getattr(self, name) for name in ("bundle", "clock", "comment", "model", "name")},
+            **{name: getattr(self, name) for name in ("reviewer", "series", "target", "threads")},
         }
         parts = [_HEAD, f"schema = {SCHEMA}\n", *_pairs(head)]
         if self.correct is not None:
@@ -178,7 +182,10 @@ class Baseline:
         for name, (value, unit) in sorted(self.metrics.items()):
             parts += [f"\n[metrics.{_key(name)}]\n", *_pairs({"unit": unit, "value": float(value)})]
         for run in self.runs:
-            parts += ["\n[[run]]\n", *_pairs({"bundle": run.bundle, "cpu_ms": run.cpu_ms, "utc": run.utc})]
+            parts += [
+                "\n[[run]]\n",
+                *_pairs({"bundle": run.bundle, "launches_ms": run.launches_ms, "utc": run.utc}),
+            ]
         return "".join(parts)
 
 
@@ -200,8 +207,9 @@ def load(path: Path) -> Baseline:
         series=content.series,
         device=content.device,
         threads=content.threads,
+        clock=content.clock,
         metrics={name: (one.value, one.unit) for name, one in content.metrics.items()},
-        runs=tuple(Run(run.bundle, tuple(run.cpu_ms), run.utc) for run in content.run),
+        runs=tuple(Run(run.bundle, tuple(run.launches_ms), run.utc) for run in content.run),
         correct=correct,
         reviewer=content.reviewer,
         comment=content.comment,
@@ -247,6 +255,14 @@ def of(bundle: Bundle, baselines: list[Baseline], series: str, facts: Mapping[st
     if exact[0].model != manifest.model:
         raise _other(exact[0], f"model {exact[0].model}", manifest.model)
     return exact[0]
+
+
+def missing(name: str, folder: Path) -> ReportError:
+    """There is nothing to hold a bundle against."""
+    return ReportError(
+        f"there is neither an old bundle of {name} nor a baseline in {folder}",
+        mend="write one with --update-baseline and have it reviewed, or name old bundles with --against",
+    )
 
 
 def _other(one: Baseline, theirs: str, ours: str) -> ReportError:

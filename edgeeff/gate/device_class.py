@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import metadata
 from typing import Any
 
 from edgeeff.backends import Runtime
 
 #: Facts of an environment, as :func:`edgeeff.harness.record.environment` has them, that a class is made of.
-FACTS = ("architecture", "board", "cpu", "cpu_class", "flags", "governor", "turbo")
+FACTS = ("architecture", "board", "cores", "cpu", "flags", "governor", "gpu", "turbo", "usable_cores")
 #: Distributions that compute nothing in an inference: another version of them makes no other class.
 _NO_RUNTIMES = frozenset({"edgeeff", "numpy"})
 
@@ -42,5 +43,9 @@ def digest(facts: Mapping[str, Any]) -> str:
 
 def distributions(runtime: Runtime) -> set[str]:
     """The distributions that bring a runtime: another version of another runtime makes no other class."""
-    found = metadata.packages_distributions()
-    return {name for module in runtime.modules for name in found.get(module, ())}
+    return {name for module in runtime.modules for name in _installed().get(module, ())}
+
+
+@cache
+def _installed() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()

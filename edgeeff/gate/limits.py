@@ -29,6 +29,8 @@ DEFAULTS: Mapping[str, Limit] = {
     "memory": 10.0,
     "load_time": 50.0,
 }
+#: Metrics that images are needed for.
+OF_IMAGES = ("top_1", "sqnr_centred", "agreement")
 OFF = "off"
 
 

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import ReportError
 from edgeeff.gate import written
-from edgeeff.gate.limits import DEFAULTS, Limit, read_limit
+from edgeeff.gate.limits import DEFAULTS, OF_IMAGES, Limit, read_limit
 
 SCHEMA = 1
 #: Where bundles can be measured.
@@ -83,7 +83,7 @@ class Case:
     device: str
     images: Path | None
     reference: Path | None
-    limits: Mapping[str, Limit]
+    limits: Mapping[str, float]
     threads: int
 
 
@@ -133,6 +133,8 @@ def load(path: Path, instead: Instead | None = None) -> Suite:
         cases += _cases(path, folder, content, case, number, by)
     if len(cases) > _MOST:
         raise ReportError(f"{path} has {len(cases)} cases", mend=f"{_MOST} at most: split it")
+    if all(case.images is None for case in cases):
+        _refuse_imageless(f"{path}: limits", content.limits)
     seen: dict[str, Path] = {}
     for one in cases:
         if one.name in seen:
@@ -174,6 +176,8 @@ def _cases(
     for name, said in (("images", images), ("reference", reference)):
         if said is not None and not said.exists():
             raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
+    if images is None:
+        _refuse_imageless(f"{where}: limits", case.limits)
     one = Case(
         name="",
         bundle=bundles[0],
@@ -185,6 +189,13 @@ def _cases(
         threads=case.threads or suite.threads or 1,
     )
     return [replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target))) for b in bundles]
+
+
+def _refuse_imageless(where: str, limits: Mapping[str, Limit]) -> None:
+    """Refuse limits that somebody wrote and that nothing would be held against."""
+    for metric in OF_IMAGES:
+        if limits.get(metric) is not None:
+            raise ReportError(f"{where}.{metric}: there are no images to measure it on", mend="name images")
 
 
 def _beside(folder: Path, said: str | None) -> Path | None:

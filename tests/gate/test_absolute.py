@@ -1,23 +1,29 @@
 """Against a baseline whose bundle is gone: the error rates, simulated, and when it says nothing."""
 
-import numpy as np
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from edgeeff.gate.absolute import between_runs, compare
 
+REPEATS = 400
 
-def rates(change, runs, between, repeats=400, launches=8):
-    """Shares of pass and fail over simulated gates: days differ by ``between``, launches by 1 %."""
-    random = np.random.default_rng(1)
 
-    def run(mean):
-        return np.exp(np.log(mean) + random.normal(0, between) + random.normal(0, 0.01, launches)).tolist()
+def _simulation():
+    path = Path(__file__).parents[2] / "benchmarks" / "absolute.py"
+    spec = importlib.util.spec_from_file_location("edgeeff_benchmarks_absolute", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    found = []
-    for _ in range(repeats):
-        old = [run(5.0) for _ in range(runs)]
-        found.append(compare(run(5.0 * (1 + change)), old, between_runs({"a": old}), 3.0).status)
-    return found.count("pass") / repeats, found.count("fail") / repeats
+
+absolute = _simulation()
+
+
+def rates(slowdown, runs, between):
+    """Fractions of pass and fail over simulated gates: days differ by ``between``, launches by 1 %."""
+    return absolute.rates(slowdown, runs, between, REPEATS, seed=1)
 
 
 @pytest.mark.parametrize("between", [0.003, 0.01, 0.02])
@@ -48,3 +54,9 @@ def test_equal_times_pass():
     old = [[5.0] * 4] * 5
     assert compare([5.0] * 4, old, between_runs({"a": old}), 3.0).status == "pass"
     assert compare([5.5] * 4, old, between_runs({"a": old}), 3.0).status == "fail"
+
+
+@pytest.mark.slow
+def test_the_document_has_the_table():
+    document = absolute.DOCUMENT.read_text(encoding="utf-8")
+    assert absolute.written(document, absolute.table()) == document, "python -m benchmarks.absolute --write"

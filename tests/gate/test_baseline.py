@@ -31,6 +31,7 @@ ONE = Baseline(
     series=device_class.digest(FACTS),
     device=FACTS,
     threads=1,
+    clock="cpu",
     metrics={"size": (5_211_223.0, "bytes"), "memory": (123.4567891, "MB")},
     runs=(Run("a" * 64, (4.1, 4.2000001, 4.15), "2026-11-26T20:00:00Z"),),
     correct=Correct("b" * 64, np.random.default_rng(0).random(1003) < 0.9),
@@ -55,7 +56,7 @@ def written(tmp_path):
 def test_a_baseline_is_read_back(written):
     found = baseline.load(written(ONE))
     assert np.array_equal(found.correct.right, ONE.correct.right)
-    assert found.device == {**FACTS, "board": ""}
+    assert found.device == {name: "" if value is None else value for name, value in FACTS.items()}
     assert found.metrics == {"size": (5_211_220.0, "bytes"), "memory": (123.457, "MB")}
     same = replace(
         found, device=ONE.device, metrics=ONE.metrics, runs=ONE.runs, correct=ONE.correct, path=None
@@ -74,7 +75,7 @@ def test_a_new_run_changes_only_its_own_lines():
     assert changed == [
         "+ [[run]]",
         '+ bundle = "' + "a" * 64 + '"',
-        "+ cpu_ms = [4.3, 4.2]",
+        "+ launches_ms = [4.3, 4.2]",
         '+ utc = "2026-11-27T20:00:00Z"',
     ]
     assert again.reviewer == "Kim" and len(again.own_runs) == 2
@@ -144,8 +145,8 @@ def test_two_of_one_kind_are_refused(written):
         (("unit = ", "units = "), "there is no key 'units' in metrics.memory\n  → did you mean unit?"),
         (("images = 1003", "images = 2003"), "accuracy.correct does not hold 2003 images"),
         (("images = 1003", "images = 100000000"), "accuracy.images: Input should be less than"),
-        (("4.15", "-1.0"), "run 1: cpu_ms 3: Input should be greater than 0"),
-        (("4.15", "nan"), "run 1: cpu_ms 3: Input should be"),
+        (("4.15", "-1.0"), "run 1: launches_ms 3: Input should be greater than 0"),
+        (("4.15", "nan"), "run 1: launches_ms 3: Input should be"),
         (('series = "', 'series = "x'), "series: String should match pattern"),
         (("[device]", "[device"), "is not TOML"),
     ],

@@ -35,7 +35,7 @@ def _row(verdict: Verdict) -> str:
         escaped(verdict.metric),
         escaped(words.figure(verdict.value, verdict.unit)),
         escaped(words.interval(verdict)),
-        escaped(words.figure(verdict.limit, verdict.unit)),
+        escaped(words.limit(verdict)),
         escaped(words.summary(verdict)),
     )
     return f"| {' | '.join(cells)} |"

@@ -33,6 +33,11 @@ def figure(value: float | None, unit: str) -> str:
     return f"{value:{sign}.{digits}f} {unit}".rstrip()
 
 
+def limit(verdict: Verdict) -> str:
+    """Such as ``3 %``; nothing where there is none."""
+    return "" if verdict.limit is None else f"{verdict.limit:g} {verdict.unit}".rstrip()
+
+
 def interval(verdict: Verdict) -> str:
     """Such as ``+0.31…+1.90 %``; nothing where there is none."""
     if verdict.low is None or verdict.high is None:

@@ -1,0 +1,135 @@
+"""What both forms of ``edgeeff gate`` share, and its form for suites."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeeff.cli import console, recording, tables
+from edgeeff.errors import OptionError
+
+if TYPE_CHECKING:
+    from edgeeff.gate.pair import Method
+    from edgeeff.gate.publishing import Outputs
+    from edgeeff.gate.suite import Instead
+    from edgeeff.gate.verdict import GateReport
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a gate's result is told, and how long it waits for its turn.
+
+    Args:
+        outputs: Files and annotations.
+        explain: In words, verdict by verdict.
+        wait: Seconds for another measurement on this machine.
+        strict: Whether warnings are exit status 1.
+        json: Whether standard output is for programs.
+    """
+
+    outputs: Outputs
+    explain: bool
+    wait: float
+    strict: bool
+    json: bool
+
+
+def run(measure: Callable[[console.ConsoleProgress], GateReport], name: str, source: Path, told: Told) -> int:
+    """Measure alone on this machine, tell the result everywhere, and return the exit status.
+
+    Args:
+        measure: What makes the report.
+        name: Of the suite or the bundle.
+        source: Its file or folder.
+        told: How the result is told.
+    """
+    from edgeeff.harness import lock
+
+    told.outputs.refuse()
+    with lock.alone(told.wait, console.note), console.ConsoleProgress(still=True) as progress:
+        report = measure(progress)
+    (data,), not_stored = recording.keep([report.to_json()])
+    annotations = told.outputs.write(report, name, source)
+    if told.json:
+        console.as_json(data)
+    else:
+        say(report, told)
+    # Runners read annotations from both streams; the one that programs read holds JSON alone.
+    stream = sys.stderr if told.json else sys.stdout
+    stream.write(annotations)
+    stream.flush()
+    return report.exit_status or int(told.strict and bool(report.warnings or not_stored))
+
+
+def say(report: GateReport, told: Told) -> None:
+    """A table of all verdicts, and why: of each in words, or of those that are no pass."""
+    from edgeeff.gate import explain
+    from edgeeff.gate.formats import words
+
+    several = len({verdict.case for verdict in report.verdicts}) > 1
+    made = tables.new(*(["bundle"] if several else []), "metric", "", ">change", ">interval", ">limit")
+    for verdict in report.verdicts:
+        cells = (verdict.metric, words.CALLED[verdict.status], words.figure(verdict.value, verdict.unit))
+        ends = words.interval(verdict).removesuffix(verdict.unit).strip()
+        made.add_row(*([verdict.case] if several else []), *cells, ends, words.limit(verdict))
+    console.table(made)
+    console.plain("")
+    if told.explain:
+        console.plain(explain.text(report))
+        return
+    # What stops a whole case is told once, with all of its metrics.
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for verdict in report.verdicts:
+        if not several or verdict.status != "pass":
+            reasons.setdefault((verdict.case, words.summary(verdict)), []).append(verdict.metric)
+    for (case, why), metrics in reasons.items():
+        console.plain(f"{f'{case}: ' if several else ''}{', '.join(metrics)}: {why}")
+    console.plain(words.CALLED[report.status])
+
+
+def suite(path: Path, instead: Instead, method: Method, told: Told, *, update: bool) -> int:
+    """A suite, or with ``update`` its baselines."""
+    from edgeeff.gate import remembered, running
+    from edgeeff.gate.suite import load
+
+    loaded = load(path, instead)
+    if update:
+        return _update(path, instead, method, told)
+
+    def measure(progress: console.ConsoleProgress) -> GateReport:
+        known = remembered.known(progress.warn)
+        return running.run(loaded, method=method, known=known, progress=progress)
+
+    return run(measure, loaded.name, path, told)
+
+
+def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
+    """Write baselines, and print what changed in them; a case that cannot be measured is exit status 2."""
+    from edgeeff.gate import running
+    from edgeeff.gate.suite import load
+    from edgeeff.harness import lock
+
+    if instead.old is not None:
+        raise OptionError(
+            "--update-baseline measures the new bundles alone", mend="leave --against out, or take it away"
+        )
+    loaded = load(path, instead)
+    with lock.alone(told.wait, console.note), console.ConsoleProgress(still=True) as progress:
+        written, report = running.update(loaded, method=method, progress=progress)
+    if told.json:
+        files = [{"path": str(one.path), "diff": one.diff} for one in written]
+        console.as_json({"written": files, **report.to_json(), "exit_status": _status(report)})
+        return _status(report)
+    for one in written:
+        console.plain(one.diff or f"{one.path}: nothing changed")
+    for verdict in report.verdicts:
+        console.plain(f"{verdict.case}: NOT MEASURED: {verdict.metric}: {verdict.why}")
+    console.note(f"{len(written)} of {len(loaded.cases)} baselines written; have them reviewed")
+    return _status(report)
+
+
+def _status(report: GateReport) -> int:
+    return 2 if report.verdicts else 0

@@ -1,0 +1,261 @@
+"""A suite, run: every case against its old bundle or its baseline, what fails once more at the end."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from edgeeff import text
+from edgeeff.bundle import Bundle
+from edgeeff.errors import EdgeeffError, ReportError
+from edgeeff.files import write_file
+from edgeeff.gate import against, alone, baseline, device_class, pair
+from edgeeff.gate.against import Runs
+from edgeeff.gate.baseline import Baseline
+from edgeeff.gate.limits import OF_IMAGES
+from edgeeff.gate.suite import Case, Suite
+from edgeeff.gate.verdict import GateReport, Verdict
+from edgeeff.harness.accuracy import AccuracyReport, evaluate
+from edgeeff.harness.launches import How
+from edgeeff.harness.record import Record, record
+from edgeeff.progress import Progress, Recorder, recorded
+
+
+@dataclass(frozen=True)
+class Updated:
+    """A baseline that was written, or that stands as it was.
+
+    Args:
+        path: Its file.
+        diff: What changed in it, as ``diff -u`` shows it.
+    """
+
+    path: Path
+    diff: str
+
+
+@dataclass
+class _Run:
+    """A suite on its way."""
+
+    suite: Suite
+    method: pair.Method
+    record: Record
+    listener: Recorder
+    baselines: list[Baseline]
+    known: Callable[[Case, str], Runs]
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+@recorded
+def run(
+    suite: Suite,
+    *,
+    method: pair.Method | None = None,
+    known: Callable[[Case, str], Runs] | None = None,
+    progress: Progress | None = None,
+) -> GateReport:
+    """Decide about every case of a suite.
+
+    A case whose bundle or baseline makes trouble is an ``error`` of that case, and the others are measured.
+    What fails by its latency is measured once more when all others are done: a fail that does not repeat was
+    the machine's.
+
+    Args:
+        suite: What is gated.
+        method: How pairs are measured; the threads are each case's own.
+        known: What a history has of runs of a case's bundles on its device class; None: nothing.
+        progress: Told of what is done, and warned.
+
+    Raises:
+        ReportError: A baseline's file cannot be read.
+    """
+    listener = Recorder.of(progress)
+    bundles = [one for case in suite.cases for one in (case.bundle, case.old) if one is not None]
+    at_work = _Run(
+        suite,
+        method or pair.Method(),
+        record("gate", bundles, _names(suite)),
+        listener,
+        baseline.load_all(suite.baselines),
+        known or (lambda case, series: {}),
+    )
+    _warn_of_idle_baselines(at_work)
+    for case in suite.cases:
+        at_work.verdicts += _guarded(case, at_work, _decided)
+    _repeat(at_work)
+    return GateReport(tuple(at_work.verdicts), at_work.record, listener.warnings)
+
+
+@recorded
+def update(
+    suite: Suite, *, method: pair.Method | None = None, progress: Progress | None = None
+) -> tuple[list[Updated], GateReport]:
+    """Measure every bundle of a suite by itself, and write its baseline.
+
+    Returns:
+        The files, and a report of the cases that could not be measured.
+
+    Raises:
+        ReportError: A baseline that stands cannot be read.
+        OutputError: One cannot be written.
+    """
+    listener = Recorder.of(progress)
+    begun = record("gate", [case.bundle for case in suite.cases], [case.name for case in suite.cases])
+    at_work = _Run(
+        suite,
+        method or pair.Method(),
+        begun,
+        listener,
+        baseline.load_all(suite.baselines),
+        lambda case, series: {},
+    )
+    written: list[Updated] = []
+
+    def write(case: Case, at_work: _Run) -> list[Verdict]:
+        written.append(_write(_alone(case, at_work).baseline, at_work))
+        return []
+
+    for case in suite.cases:
+        at_work.verdicts += _guarded(case, at_work, write)
+    return written, GateReport(tuple(at_work.verdicts), begun, listener.warnings)
+
+
+def _names(suite: Suite) -> list[str]:
+    """What the record calls the bundles: cases, and what they are held against."""
+    found = []
+    for case in suite.cases:
+        found += [case.name, *([f"{case.name} (old)"] if case.old is not None else [])]
+    return found
+
+
+def _guarded(case: Case, at_work: _Run, work: Callable[[Case, _Run], list[Verdict]]) -> list[Verdict]:
+    """What is decided about a case; trouble is an error of all its metrics."""
+    try:
+        return work(case, at_work)
+    except (EdgeeffError, OSError) as error:
+        why = f"{error.what} → {error.mend}" if isinstance(error, EdgeeffError) else str(error)
+        units = {"top_1": "points", "agreement": "points", "sqnr_centred": "dB"}
+        return [
+            Verdict(case.name, metric, "error", unit=units.get(metric, "%"), limit=limit, why=why)
+            for metric, limit in case.limits.items()
+            if metric not in OF_IMAGES or case.images is not None
+        ]
+
+
+def _decided(case: Case, at_work: _Run) -> list[Verdict]:
+    """One case against its old bundle, else against its baseline.
+
+    Raises:
+        EdgeeffError: It has neither, or something is wrong with one of them.
+    """
+    if case.old is not None:
+        return list(_pair(case, case.old, at_work).verdicts)
+    facts = alone.facts_of(case, at_work.record.environment)
+    series = device_class.digest(facts)
+    standing = baseline.of(case.bundle, at_work.baselines, series, facts)
+    if standing is None:
+        raise baseline.missing(case.name, at_work.suite.baselines)
+    if standing.bundle == case.bundle.digest():
+        at_work.listener.tell(f"{case.name} is the bundle of its baseline: it is measured all the same")
+    found = _alone(case, at_work)
+    return against.verdicts(case, standing, found, at_work.known(case, series))
+
+
+def _alone(case: Case, at_work: _Run) -> alone.Alone:
+    how = How(threads=case.threads, seconds=at_work.method.seconds, timeout=at_work.method.timeout)
+    accuracy = _accuracy(case, at_work.listener)
+    return alone.run(case, how, at_work.record, accuracy, at_work.listener)
+
+
+def _pair(case: Case, old: Bundle, at_work: _Run) -> GateReport:
+    images = case.images if any(metric in case.limits for metric in OF_IMAGES) else None
+    return pair.decide(
+        case.bundle,
+        old,
+        case.limits if images is not None else _without_images(case.limits),
+        images=images,
+        reference=case.reference if images is not None else None,
+        method=replace(at_work.method, threads=case.threads),
+        case=case.name,
+        progress=at_work.listener,
+    )
+
+
+def _without_images(limits: pair.Limits) -> pair.Limits:
+    return {metric: limit for metric, limit in limits.items() if metric not in OF_IMAGES}
+
+
+def _accuracy(case: Case, listener: Recorder) -> AccuracyReport | None:
+    """What the images say of a bundle by itself; None without images or a limit on what they say."""
+    if case.images is None or not any(metric in case.limits for metric in OF_IMAGES):
+        return None
+    return evaluate(
+        case.bundle, case.images, reference=case.reference, threads=case.threads, progress=listener
+    )
+
+
+def _repeat(at_work: _Run) -> None:
+    """Measure the latency of what failed once more, now that other cases have run in between."""
+    failed = {v.case for v in at_work.verdicts if v.metric == "latency" and v.status == "fail"}
+    for case in at_work.suite.cases:
+        if case.name not in failed:
+            continue
+        only = replace(case, limits={"latency": case.limits["latency"]}, images=None)
+        at_work.listener.tell(f"{case.name} failed by its latency: it is measured once more")
+        (again,) = _guarded(only, at_work, _decided)
+        at_work.verdicts[:] = [
+            _repeated(one, again) if one.case == case.name and one.metric == "latency" else one
+            for one in at_work.verdicts
+        ]
+
+
+def _repeated(first: Verdict, again: Verdict) -> Verdict:
+    """What two measurements of one case say together: a fail is one that repeats."""
+    seconds = first.seconds + again.seconds
+    measured = {**again.measured, "first": first.to_json()}
+    if again.status == "fail":
+        why = f"{again.why}; it failed before, too: {first.why}"
+        return replace(again, why=why, seconds=seconds, measured=measured)
+    if again.status == "pass":
+        why = f"it failed once ({first.why}), and passed when it was measured again: {again.why}"
+        return replace(again, status="inconclusive", why=why, seconds=seconds, measured=measured)
+    why = f"it failed once ({first.why}), which a second measurement did not confirm: {again.why}"
+    return replace(again, why=why, seconds=seconds, measured=measured)
+
+
+def _warn_of_idle_baselines(at_work: _Run) -> None:
+    """A bundle that nobody builds any more would else leave the gate without a word."""
+    names = {case.name for case in at_work.suite.cases}
+    for one in at_work.baselines:
+        if one.name not in names:
+            at_work.listener.warn(f"{one.path} is a baseline of {one.name}, which is no case of the suite")
+
+
+def _write(found: Baseline, at_work: _Run) -> Updated:
+    """Write a baseline over the one that stands for the same bundle and device class."""
+    key = (found.name, found.target, found.series)
+    standing = next((one for one in at_work.baselines if (one.name, one.target, one.series) == key), None)
+    path = (
+        standing.path if standing is not None and standing.path else at_work.suite.baselines / found.file_name
+    )
+    content = (standing.after(found) if standing is not None else found).text()
+    before = text.read(path, ReportError) if standing is not None else ""
+    write_file(path, content.encode())
+    return Updated(path, _diff(path, before, content))
+
+
+def _diff(path: Path, before: str, after: str) -> str:
+    lines: Sequence[str] = [
+        *difflib.unified_diff(
+            before.splitlines(),
+            after.splitlines(),
+            str(path) if before else "/dev/null",
+            str(path),
+            lineterm="",
+            n=2,
+        )
+    ]
+    return "\n".join(lines)
