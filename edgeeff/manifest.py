@@ -38,6 +38,7 @@ class _OutputFile(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=1000)]
     shape: Annotated[list[Annotated[int, Field(ge=1, le=1 << 30)]], Field(min_length=2, max_length=8)]
     meaning: Literal["scores", "features", "embedding"]
+    divided: bool = False
 
 
 class _ManifestFile(BaseModel):
@@ -144,7 +145,7 @@ class Manifest:
             "schema_version": SCHEMA,
             **{k: v for k, v in vars(self).items() if k not in ("preprocess", "outputs", "batch")},
             "preprocess": self.preprocess.to_json(),
-            "outputs": [vars(output) for output in self.outputs],
+            "outputs": [{k: v for k, v in vars(o).items() if k != "divided" or v} for o in self.outputs],
             "batch": self.batch.to_json(),
             # Scripts on a device know no tasks, which may be a plug-in's: whether each score has a threshold.
             "thresholded": self.meaning.decides and not self.meaning.exclusive,
@@ -201,7 +202,7 @@ def read_manifest(folder: Path) -> Manifest:
     if unsafe := [name for name in content.files if not _inside(name)]:
         raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
     fields = content.model_dump(exclude={*_READ_APART})
-    outputs = tuple(Output(o.name, tuple(o.shape), o.meaning) for o in content.outputs)
+    outputs = tuple(Output(o.name, tuple(o.shape), o.meaning, o.divided) for o in content.outputs)
     return Manifest(
         **fields, preprocess=preprocess, labels=tuple(content.labels), outputs=outputs, batch=batch
     )

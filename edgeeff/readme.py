@@ -129,6 +129,10 @@ def _features(emission: Emission, kind: str) -> str:
     layout = " Maps are NHWC." if last else " Maps are NCHW."
     layout = layout if any(len(output.shape) == 4 for output in emission.outputs) else ""
     compared = ""
-    if any(output.meaning == EMBEDDING for output in emission.outputs):
+    if embeddings := [output for output in emission.outputs if output.meaning == EMBEDDING]:
         compared = " Embeddings are compared by cosine: divide each by its length."
+        if all(output.divided for output in embeddings):
+            compared = " Embeddings have the length 1 (L2 norm): their scalar products are cosines."
+        elif divided := [f"`{output.name}`" for output in embeddings if output.divided]:
+            compared = f"{compared[:-1]}; {', '.join(divided)} has the length 1 (L2 norm) already."
     return f"Outputs, {kind}: {', '.join(shown)}.{layout}{compared}"

@@ -44,7 +44,7 @@ def inputs(make_module, make_images, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(inputs, tmp_path_factory):
-    taps = "8,embedding,16"
+    taps = "8,embedding:l2,16"
     return edgeeff.build(targets=TARGETS, output=tmp_path_factory.mktemp("dist"), taps=taps, **inputs)
 
 
@@ -54,6 +54,8 @@ def test_every_output_is_named_and_verified_for_itself(built):
         assert (manifest.task, manifest.classes, manifest.labels) == ("features", 0, ())
         assert {o.name: o.shape for o in manifest.outputs} == SHAPES
         assert list(SHAPES) == [o.name for o in manifest.outputs]
+        assert [o.name for o in manifest.outputs if o.divided] == ["embedding"]
+        assert one.check and "fallback" not in one.check
         found = one.verification
         assert found.outputs.keys() == SHAPES.keys() and found.agreement is None
         assert found.sqnr == min(level for level, _ in found.outputs.values())
@@ -76,7 +78,11 @@ def test_golden_outputs_are_the_networks_own_features(built, inputs, make_module
         with torch.no_grad():
             maps = network.features(x)
             pooled = network.head(network.blocks(network.stem(x))).mean((2, 3))
-        expected = {"features_8": maps[8], "features_16": maps[16], "embedding": pooled}
+        expected = {
+            "features_8": maps[8],
+            "features_16": maps[16],
+            "embedding": pooled / pooled.norm(dim=1, keepdim=True),
+        }
         for name, value in expected.items():
             found = np.load(folder / "float" / f"{name}.npy")
             np.testing.assert_allclose(found, value.numpy(), atol=1e-3 * float(value.abs().max()))
@@ -94,12 +100,13 @@ def test_the_lines_of_the_readme_give_what_a_session_does(built, monkeypatch):
             if one.bundle.manifest.runtime == "tflite" and value.ndim == 4:
                 value = value.transpose(0, 3, 1, 2)
             assert value.shape == shape == found[name].shape and value.dtype == np.float32
+            assert name != "embedding" or np.linalg.norm(value) == pytest.approx(1, abs=1e-4)
             np.testing.assert_allclose(value, found[name], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_tensorrts_graphs_have_all_outputs(inputs, tmp_path):
-    (one,) = edgeeff.build(targets=["jetson-int8"], taps="8,embedding,16", output=tmp_path, **inputs)
+    (one,) = edgeeff.build(targets=["jetson-int8"], taps="8,embedding:l2,16", output=tmp_path, **inputs)
     for name in (
         "model.qdq.onnx",
         "model.qdq.fp16.onnx",
@@ -151,6 +158,8 @@ def test_a_budget_speaks_of_the_worst_output(inputs, make_images, tmp_path):
         {"head": "linear"},
         {"task": "multilabel"},
         {"task": "features", "taps": None},
+        {"taps": "8:l2"},
+        {"taps": "embedding,embedding:l2"},
     ],
 )
 def test_what_has_no_meaning_for_features(options, inputs, tmp_path):

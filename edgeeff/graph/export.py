@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 
 from edgeeff.errors import GraphError
-from edgeeff.graph import passes
+from edgeeff.graph import passes, unit
 
 OPSET = 17
 #: Side of the image that our own networks are traced with, pixels. Their padding is fixed when they are made,
@@ -146,9 +146,16 @@ def _export(
 
 
 def base_graph(
-    module: torch.nn.Module, size: tuple[int, int], outputs: Sequence[str] = (OUTPUT,)
+    module: torch.nn.Module,
+    size: tuple[int, int],
+    outputs: Sequence[str] = (OUTPUT,),
+    divided: Sequence[str] = (),
 ) -> ir.Model:
-    """The float graph after all exact passes: what statistics are keyed on and every target starts from."""
+    """The float graph after all exact passes: what statistics are keyed on and every target starts from.
+
+    The outputs ``divided`` are brought to the length 1.
+    """
     model = onnx_from_torch(module, size, outputs)
+    unit.add(model.graph, divided)
     passes.run(model)
     return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 
 from edgeeff import tasks
@@ -18,4 +20,6 @@ def outputs_of(graph: onnx.ModelProto, task: str) -> tuple[Output, ...]:
         value.name: tuple(dimension.dim_value or 1 for dimension in value.type.tensor_type.shape.dim)
         for value in graph.graph.output
     }
-    return tasks.room(task).outputs(shapes)
+    divided = {name for node in graph.graph.node if node.op_type == "LpNormalization" for name in node.output}
+    found = tasks.room(task).outputs(shapes)
+    return tuple(replace(output, divided=output.name in divided) for output in found)

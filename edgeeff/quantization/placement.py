@@ -85,7 +85,9 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
         output = (
             scheme.every_tensor
             and value.is_graph_output()
-            and (_is_raw(graph.inputs[0]) or not _is_floating(value, floating))
+            and (
+                _is_raw(graph.inputs[0]) or (not _is_floating(value, floating) and not _ends_in_float(value))
+            )
         )
         if (readers or output) and not _is_fused(value, scheme, floating):
             assert value.name is not None
@@ -280,6 +282,12 @@ def _is_floating(value: ir.Value | None, floating: Collection[str]) -> bool:
     """Whether a layer that stays float makes the tensor."""
     producer = value.producer() if value is not None else None
     return producer is not None and traits(producer).layer and producer.name in floating
+
+
+def _ends_in_float(value: ir.Value) -> bool:
+    """Whether a tensor that nothing reads is made by what is better computed in float at the end."""
+    producer = value.producer()
+    return producer is not None and traits(producer).ends_in_float and not value.uses()
 
 
 def _read_in_float(value: ir.Value, floating: Collection[str]) -> bool:

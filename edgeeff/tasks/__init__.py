@@ -74,11 +74,13 @@ class Output:
         name: Its name in the graph and in the artifact: ``logits``, ``features_8``, ``embedding``.
         shape: For one image, batch first: (1, classes), (1, channels, height, width).
         meaning: ``scores``, ``features`` or ``embedding``.
+        divided: Whether the graph divides it by its length (L2 norm).
     """
 
     name: str
     shape: tuple[int, ...]
     meaning: str = SCORES
+    divided: bool = False
 
 
 def joined(parts: Iterable[Outputs]) -> dict[str, Array]:

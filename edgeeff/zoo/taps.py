@@ -2,7 +2,8 @@
 
 A tap of a network of the zoo is a stride (``8``: the output of the last block of that stride, as detectors
 and segmenters read it) or ``embedding`` (the pooled features, which the classifier would read). A tap of a
-graph that somebody else exported is the name of one of its tensors.
+graph that somebody else exported is the name of one of its tensors. A vector with ``:l2`` behind it
+(``embedding:l2``) is divided by its length.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from edgeeff.errors import OptionError
 from edgeeff.tasks import EMBEDDING
 from edgeeff.zoo.architecture import TAP_STRIDES
 from edgeeff.zoo.spec import ModelSpec
+
+#: Behind a tap: divided by its length (L2 norm).
+UNIT = ":l2"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Tapped:
     def of(cls, tap: str) -> Tapped:
         """The output of a network's tap."""
         return cls(name(tap), tap)
+
+    @property
+    def divided(self) -> bool:
+        """Whether it is put out divided by its length."""
+        return self.tap.endswith(UNIT)
 
 
 def read(taps: str | Sequence[str | int]) -> tuple[str, ...]:
@@ -54,7 +63,7 @@ def read(taps: str | Sequence[str | int]) -> tuple[str, ...]:
 
 def name(tap: str) -> str:
     """The output of a network's tap: ``features_8``, ``embedding``."""
-    return tap if tap == EMBEDDING else f"features_{tap}"
+    return EMBEDDING if tap in (EMBEDDING, EMBEDDING + UNIT) else f"features_{tap}"
 
 
 def refuse_unknown(taps: Sequence[str], spec: ModelSpec | None) -> None:
@@ -65,9 +74,14 @@ def refuse_unknown(taps: Sequence[str], spec: ModelSpec | None) -> None:
     """
     strides = list(map(str, TAP_STRIDES if spec is None else spec.architecture.taps()))
     whose = "an EfficientNet" if spec is None else spec.name
-    known = f"{whose} has the taps {', '.join(strides)} (strides) and {EMBEDDING} (pooled)"
+    known = f"{whose} has the taps {', '.join(strides)} (strides), {EMBEDDING} (pooled), {EMBEDDING}{UNIT}"
     if not taps:
         raise OptionError("--task features without --taps", mend=f"say which: {known}")
     for tap in taps:
-        if tap not in (*strides, EMBEDDING):
+        if tap not in (*strides, EMBEDDING, EMBEDDING + UNIT):
             raise OptionError(f"--taps: {whose} has no tap {tap!r}", mend=known)
+    if {EMBEDDING, EMBEDDING + UNIT} <= {*taps}:
+        raise OptionError(
+            f"--taps names {EMBEDDING} and {EMBEDDING}{UNIT}, which is the same divided by its length",
+            mend="name one of them",
+        )

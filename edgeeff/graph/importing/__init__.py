@@ -19,6 +19,7 @@ import onnx
 import onnx_ir as ir
 
 from edgeeff.errors import GraphError
+from edgeeff.graph import unit
 from edgeeff.graph.importing import (
     affine,
     checks,
@@ -197,6 +198,7 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None, wished: Sequen
         said = (*features.notes(graph, taps),)
         ended = replace(ended, notes=said, warnings=(*features.warnings(taps),))
     names.assign(graph, written.hints)
+    unit.add(graph, [tap.name for tap in taps if tap.divided])
     imported = ir.Model(graph, ir_version=IR_VERSION)
     drop_unused_constants(imported)
     return Imported(

@@ -1,14 +1,15 @@
 """The features of a file: which of its tensors are put out, and what stands behind them.
 
 Those that the user names (``--taps``), else all outputs of the file. A map is [N, C, H, W] or [N, H, W, C],
-an embedding [N, C]; whatever the file computes behind the last of them is not imported. Where the file
-divides a vector by its length, that is cut off and warned of: the vector's direction is the same.
+an embedding [N, C]; whatever the file computes behind the last of them is not imported. A vector that the
+file divides by its length, or that is to be (``vector:l2``), is imported as it is before that, and divided by
+one LpNormalization, which all runtimes compute in float.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import log2
 
@@ -24,6 +25,8 @@ from edgeeff.graph.writer import Writer
 from edgeeff.tasks import EMBEDDING
 
 _NHWC = [0, 2, 3, 1]
+#: Behind a tap: divided by its length.
+UNIT = ":l2"
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,14 @@ class FileTap:
         unit: The file's tensor that is this one divided by its length, where that was tapped; else empty.
         channels_last: Whether the file has it as [N, H, W, C].
         name: Of the graph's output: ``features_8``, ``embedding``.
+        divided: Whether it is put out divided by its length.
     """
 
     tensor: str
     unit: str = ""
     channels_last: bool = False
     name: str = ""
+    divided: bool = False
 
 
 def read(model: onnx.ModelProto, taps: Sequence[str]) -> tuple[FileTap, ...]:
@@ -57,11 +62,11 @@ def read(model: onnx.ModelProto, taps: Sequence[str]) -> tuple[FileTap, ...]:
     graph = Lookup(model)
     outputs = [str(value.name) for value in model.graph.output]
     for name in taps:
-        if name not in graph.makers:
+        if _tensor(graph, name) not in graph.makers:
             near = get_close_matches(name, graph.makers, n=3, cutoff=0.5)
             also = f"; near it are {', '.join(near)}" if near else ""
             raise OptionError(
-                f"--taps: the file has no tensor {name!r}",
+                f"--taps: the file has no tensor {name.removesuffix(UNIT)!r}",
                 mend=f"its outputs are {', '.join(outputs[:8])}{also}",
             )
     if not taps and not outputs:
@@ -116,14 +121,25 @@ def named(
         value.name = name
         view = known[tap.tensor]
         last = isinstance(view, View) and not view.is_vector and not view.is_nchw
-        made.append(FileTap(tap.tensor, tap.unit, last, name))
+        wanted, vector = tap.divided or bool(tap.unit), len(list(value.shape)) == 2
+        if tap.divided and not vector:
+            raise OptionError(
+                f"--taps: {tap.tensor!r} is a map, {list(value.shape)}, and {UNIT} divides vectors",
+                mend="name it without",
+            )
+        made.append(replace(tap, channels_last=last, name=name, divided=wanted and vector))
     return tuple(made)
 
 
 def notes(graph: ir.Graph, taps: Iterable[FileTap]) -> list[str]:
     """What is put out, in the file's own terms."""
     shapes = {str(value.name): value.shape for value in graph.outputs}
-    return [f"{tap.name} is its tensor {tap.tensor!r}, {list(shapes[tap.name] or ())}" for tap in taps]
+    found = []
+    for tap in taps:
+        tensor = tap.unit if tap.unit and tap.divided else tap.tensor
+        length = ", of length 1 (L2 norm)" if tap.divided else ""
+        found.append(f"{tap.name} is its tensor {tensor!r}, {list(shapes[tap.name] or ())}{length}")
+    return found
 
 
 def warnings(taps: Iterable[FileTap]) -> list[str]:
@@ -132,14 +148,22 @@ def warnings(taps: Iterable[FileTap]) -> list[str]:
         f"the file divides {tap.name} by its length (L2 norm), and the artifact does not: cosines are the "
         "same, distances are not; divide it by its length where it is compared"
         for tap in taps
-        if tap.unit
+        if tap.unit and not tap.divided
     ]
 
 
 def _tap(graph: Lookup, name: str) -> FileTap:
     """The tensor itself, or what was divided by its length to make it."""
-    source = _before_unit(graph, graph.behind(name))
-    return FileTap(name) if source is None else FileTap(source, unit=name)
+    tensor = _tensor(graph, name)
+    source = _before_unit(graph, graph.behind(tensor))
+    if source is None:
+        return FileTap(tensor, divided=tensor != name)
+    return FileTap(source, unit=tensor, divided=tensor != name)
+
+
+def _tensor(graph: Lookup, tap: str) -> str:
+    """The name in a tap that may end in ``:l2``; so may the name itself."""
+    return tap if tap in graph.makers else tap.removesuffix(UNIT)
 
 
 def _before_unit(graph: Lookup, name: str) -> str | None:

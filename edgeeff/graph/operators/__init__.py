@@ -85,6 +85,8 @@ class Traits:
         nonnegative: Whether what it makes can hold no negative value.
         lopsided: It leaves hardly a value below zero.
         fixed: Scale and int8 zero point of its output, where TFLite's specification leaves no choice.
+        ends_in_float: An output of the network that it makes stays float where outputs may, since ``fixed``
+            is too coarse for it.
     """
 
     layer: bool = False
@@ -97,6 +99,7 @@ class Traits:
     nonnegative: Nonnegative = never
     lopsided: bool = False
     fixed: tuple[float, int] | None = None
+    ends_in_float: bool = False
 
 
 @dataclass(frozen=True)

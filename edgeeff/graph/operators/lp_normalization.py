@@ -64,7 +64,7 @@ OPERATORS = (
         "LpNormalization",
         translate=translate,
         execute=execute,
-        traits=Traits(fixed=FIXED),
+        traits=Traits(fixed=FIXED, ends_in_float=True),
         lower=lower,
     ),
 )

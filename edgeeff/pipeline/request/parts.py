@@ -233,7 +233,8 @@ class Meaning(Part):
     taps: tuple[str, ...] | None = option(
         TAPS,
         "Features that are put out instead of logits: strides of maps (4, 8, 16, 32) and embedding, the "
-        "pooled vector; of an ONNX file names of its tensors. Default: with --task features its outputs.",
+        "pooled vector; of an ONNX file names of its tensors. A vector with :l2 behind it (embedding:l2) is "
+        "divided by its length. Default: with --task features the file's outputs.",
         example="8,16,32",
     )
     labels: Path | str | Sequence[str] | Mapping[Any, Any] | None = option(

@@ -17,7 +17,7 @@ from edgeeff.zoo import sources
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-VERSION = 1
+VERSION = 2
 TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim")
 _FILE = "graph.onnx"
 

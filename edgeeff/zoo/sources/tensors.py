@@ -87,7 +87,8 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     from edgeeff.graph.export import OUTPUT, base_graph
 
     outputs = [output.name for output in identity.outputs] or [OUTPUT]
-    return base_graph(network(asked, identity, size), size, outputs)
+    divided = [output.name for output in identity.outputs if output.divided]
+    return base_graph(network(asked, identity, size), size, outputs, divided)
 
 
 def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet:

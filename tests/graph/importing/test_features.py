@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
@@ -13,6 +14,7 @@ from edgeeff.errors import EdgeeffError, GraphError, OptionError
 from edgeeff.graph import importing, passes
 from edgeeff.graph.execute import outputs_of, prepare
 from edgeeff.graph.importing import comparing
+from edgeeff.graph.outputs import outputs_of as outputs_by_task
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog, efficientnet
 
@@ -65,15 +67,35 @@ def test_all_outputs_of_a_file(path):
     first, second, vector = session.run(None, {"x": x})
     found = {name: value.numpy() for name, value in outputs_of(prepare(graph), torch.from_numpy(x)).items()}
     length = np.linalg.norm(found["embedding"])
-    unit = bool(imported.original.ending.warnings)
-    expected = {
-        "features_8": first,
-        "features_16": second.transpose(0, 3, 1, 2),
-        "embedding": vector * length if unit else vector,
-    }
+    expected = {"features_8": first, "features_16": second.transpose(0, 3, 1, 2), "embedding": vector}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-4 * np.abs(value).max())
-    assert unit == (abs(np.linalg.norm(vector) - 1) < 1e-4)
+    (embedding,) = (
+        output for output in outputs_by_task(ir.to_proto(graph), "features") if output.name == "embedding"
+    )
+    assert embedding.divided == (abs(length - 1) < 1e-4)
+    assert not imported.original.ending.warnings
+
+
+def test_a_vector_is_divided_by_its_length_where_asked(path):
+    preprocess = Preprocess(size=(64, 64), mean=(127.0,) * 3, std=(128.0,) * 3)
+    imported = importing.read(path, None, ("vector:l2",))
+    passes.run(imported.model)
+    assert comparing.with_file(imported, path, preprocess) < 1e-3
+    assert [node.op_type for node in imported.model.graph].count("LpNormalization") == 1
+    found = outputs_of(prepare(imported.model), torch.from_numpy(np.ones((1, 3, 64, 64), np.float32)))
+    assert np.linalg.norm(found["embedding"].numpy()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_map_that_is_normalised_is_put_out_as_it_is_before(path, tmp_path):
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node("LpNormalization", ["c3"], ["unit"], axis=1))
+    onnx.save(model, tmp_path / "map.onnx")
+    imported = importing.read(tmp_path / "map.onnx", None, ("unit",))
+    passes.run(imported.model)
+    assert "divides features_8 by its length" in imported.original.ending.warnings[0]
+    preprocess = Preprocess(size=(64, 64), mean=(127.0,) * 3, std=(128.0,) * 3)
+    assert comparing.with_file(imported, tmp_path / "map.onnx", preprocess) < 1e-3
 
 
 def test_named_tensors_and_nothing_behind_them(path):
@@ -100,7 +122,13 @@ def test_a_file_that_was_changed_is_not_taken_for_the_same(path, tmp_path):
 
 @pytest.mark.parametrize(
     ("taps", "told"),
-    [(("c5",), "no tensor 'c5'"), (("x",), "no tensor 'x'"), (("c3", "c3"), "one tensor")],
+    [
+        (("c5",), "no tensor 'c5'"),
+        (("c5:l2",), "no tensor 'c5'"),
+        (("x",), "no tensor 'x'"),
+        (("c3", "c3"), "one tensor"),
+        (("c3:l2",), "is a map"),
+    ],
 )
 def test_taps_that_are_none(taps, told, path):
     with pytest.raises((OptionError, GraphError), match=told) as refused:
