@@ -1,4 +1,4 @@
-"""Giving freed memory back to the system.
+"""How much memory there is for this process, and giving what it freed back to the system.
 
 glibc keeps what torch's large, short-lived tensors leave behind: 400 MB after calibrating a B0, on top of
 which the next step would build its own peak.
@@ -10,9 +10,15 @@ import ctypes
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE = 4 << 20
+#: Bytes by which a process grows before it is worth to look for what can be freed.
+_WORTH = 64 << 20
+#: What the process held when it was last done.
+_left = 0
 
 
 def installed() -> int | None:
@@ -23,13 +29,78 @@ def installed() -> int | None:
         return None
 
 
+def allowed(root: Path = Path("/")) -> int | None:
+    """Bytes that this process can have at most: the machine's, or less by a limit of its control groups.
+
+    A container or a batch system's job has such a limit, of version 2 or 1 (``memory.max``,
+    ``memory.limit_in_bytes``; cgroups(7)); one of any group above ours holds too. None where nothing is said.
+
+    Args:
+        root: Where ``proc`` and ``sys`` lie.
+    """
+    limits = [installed(), *(_limit(path) for path in _limit_files(root))]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _limit_files(root: Path) -> Iterator[Path]:
+    """The files that may hold a limit: of this process's groups and of all above them.
+
+    Inside a container the groups' folder often starts at ours, whatever path ``/proc`` gives: what is not
+    there is left out, and the folder itself is looked at in any case.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            top, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        parts = [part for part in path.split("/") if part]
+        if ".." in parts:  # a group outside what this process sees
+            parts = []
+        for count in range(len(parts) + 1):
+            yield top.joinpath(*parts[:count], name)
+
+
+def _limit(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return None
+
+
 def give_back() -> None:
-    """Return freed memory to the system, where its C library can (glibc's ``malloc_trim``)."""
+    """Return freed memory to the system, where its C library can (glibc's ``malloc_trim``).
+
+    Looking for what can be freed walks every object of the process, a sixth of a second with torch and onnx
+    loaded, whatever there is to be found. So it is done only where the process has grown since the last time.
+    """
+    global _left
+    now = resident()
+    if now is not None and now < _left + _WORTH:
+        _left = min(_left, now)
+        return
     gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+    _left = resident() or 0
+
+
+def resident() -> int | None:
+    """Bytes of memory that this process holds now; None where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def hold_little() -> None:

@@ -19,10 +19,12 @@ from edgeeff.images import decode
 from edgeeff.metrics import sqnr
 from edgeeff.pipeline.resolve.preprocessing import order_warning
 from edgeeff.preprocess import Preprocess
-from edgeeff.zoo import checkpoints
+from edgeeff.zoo import catalog, checkpoints
 from edgeeff.zoo.sources import Asked, onnx_file
 from edgeeff.zoo.spec import IMAGENET, LITE
 
+#: Seven blocks of a few channels.
+TINY = "lite:width=0.25,depth=0.2,size=64"
 FLOATS = ["cpu-fp32", "mobile-fp32"]
 
 
@@ -33,7 +35,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def module(make_module):
-    return make_module("lite0", classes=3)
+    return make_module(catalog.get(TINY), classes=3)
 
 
 def with_channels(module, channels):
@@ -49,12 +51,12 @@ def made(make_images, channels, count=10, size=64):
     return {1: pixels[..., :1], 3: pixels, 4: np.concatenate([pixels, 255 - pixels[..., :1]], 3)}[channels]
 
 
-def build(folder, tensors, pixels, cache, targets=FLOATS, size=64, **options):
+def build(folder, tensors, pixels, cache, targets=FLOATS, size=64, model=TINY, **options):
     folder.mkdir(exist_ok=True)
     torch.save(tensors, folder / "best.pt")
     np.savez(folder / "photos.npz", images=pixels)
     built = edgeeff.build(
-        *("lite0",),
+        *(model,),
         checkpoint=folder / "best.pt",
         calibration=folder / "photos.npz",
         targets=targets,
@@ -66,8 +68,8 @@ def build(folder, tensors, pixels, cache, targets=FLOATS, size=64, **options):
     return {b.bundle.manifest.target: b for b in built}
 
 
-def logits(tensors, path, x, size=64):
-    network = checkpoints.read(path, "lite0").network((size, size))
+def logits(path, x, size=64, model=TINY):
+    network = checkpoints.read(path, model).network((size, size))
     with torch.no_grad():
         return network(torch.from_numpy(np.ascontiguousarray(x))).numpy()
 
@@ -79,7 +81,7 @@ def test_grey_and_four_channels_in_every_float_runtime(channels, module, make_im
     mean, std = tuple(100.0 + 10 * i for i in range(channels)), tuple(50.0 + 5 * i for i in range(channels))
     built = build(tmp_path, tensors, pixels, cache, mean=mean, std=std)
     x = ((pixels - np.float32(mean)) / np.float32(std)).transpose(0, 3, 1, 2).astype(np.float32)
-    expected = logits(tensors, tmp_path / "best.pt", x)
+    expected = logits(tmp_path / "best.pt", x)
     for b in built.values():
         assert sqnr(expected, b.bundle.predict(pixels)) > 80
         assert b.bundle.manifest.preprocess.channels == channels
@@ -98,7 +100,7 @@ def test_a_network_trained_on_bgr(module, make_images, tmp_path, cache):
     mean, std = (10.0, 60.0, 110.0), (40.0, 50.0, 60.0)  # of B, G, R, as the network takes them
     built = build(tmp_path, tensors, pixels, cache, channels="bgr", mean=mean, std=std)
     x = ((pixels[..., ::-1] - np.float32(mean)) / np.float32(std)).transpose(0, 3, 1, 2).astype(np.float32)
-    expected = logits(tensors, tmp_path / "best.pt", x)
+    expected = logits(tmp_path / "best.pt", x)
     for b in built.values():
         assert sqnr(expected, b.bundle.predict(pixels)) > 80
     told = built["cpu-fp32"].bundle.manifest.preprocess
@@ -127,7 +129,7 @@ def test_turning_around_is_exact_and_undoes_itself(lite0, run_onnx, x):
 @pytest.mark.parametrize("channels", [1, 4])
 def test_what_grey_and_four_channels_were_normalised_with_is_a_guess(channels, module, tmp_path):
     torch.save(with_channels(module, channels), tmp_path / "a.pt")
-    found = checkpoints.read(tmp_path / "a.pt", "lite0").origin
+    found = checkpoints.read(tmp_path / "a.pt", TINY).origin
     assert found.preprocess.channels == channels
     assert any("--mean" in warning and "guess" in warning for warning in found.warnings)
 
@@ -151,7 +153,7 @@ def test_what_grey_and_four_channels_were_normalised_with_is_a_guess(channels, m
 def test_what_the_file_says_of_its_channels(channels, mean, std, expected, module, tmp_path):
     content = {"mean": mean, "std": std, "state_dict": with_channels(module, channels)}
     torch.save(content, tmp_path / "a.pt")
-    found = checkpoints.read(tmp_path / "a.pt", "lite0").origin
+    found = checkpoints.read(tmp_path / "a.pt", TINY).origin
     if expected is None:
         assert any("guess" in warning for warning in found.warnings)
     else:
@@ -162,7 +164,7 @@ def test_what_the_file_says_of_its_channels(channels, mean, std, expected, modul
 def test_two_channels_are_refused(module, tmp_path):
     torch.save(with_channels(module, 2), tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"32×2×3×3 instead of 32×3×3×3"):
-        checkpoints.read(tmp_path / "a.pt", "lite0")
+        checkpoints.read(tmp_path / "a.pt", TINY)
 
 
 @pytest.mark.parametrize(
@@ -251,11 +253,19 @@ def test_integers_on_every_input(target, io, own, channels, photos, tmp_path, ca
     options = {"channels": "bgr"} if channels == 3 else {}
     built = build(
         *(tmp_path, tensors, pixels, cache, [target]),
-        **{"mean": mean, "std": (128.0,), "io": io, "effort": "fast", "size": 96, **options},
+        **{
+            "mean": mean,
+            "std": (128.0,),
+            "io": io,
+            "effort": "fast",
+            "size": 96,
+            "model": "lite0",
+            **options,
+        },
     )
     turned = pixels[..., ::-1] if channels == 3 else pixels
     x = ((turned - np.float32(mean)) / np.float32(128)).transpose(0, 3, 1, 2).astype(np.float32)
-    expected = logits(tensors, tmp_path / "best.pt", x, size=96)
+    expected = logits(tmp_path / "best.pt", x, size=96, model="lite0")
     assert sqnr(expected, built[target].bundle.predict(pixels)) > 14
 
 

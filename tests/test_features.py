@@ -45,7 +45,9 @@ def inputs(make_module, make_images, tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(inputs, tmp_path_factory):
     taps = "8,embedding:l2,16"
-    return edgeeff.build(targets=TARGETS, output=tmp_path_factory.mktemp("dist"), taps=taps, **inputs)
+    return edgeeff.build(
+        targets=TARGETS, output=tmp_path_factory.mktemp("dist"), taps=taps, effort="fast", **inputs
+    )
 
 
 def test_every_output_is_named_and_verified_for_itself(built):

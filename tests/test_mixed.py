@@ -17,6 +17,10 @@ from edgeeff.pipeline import held_out, mixed, trial
 from edgeeff.progress import Silent
 from edgeeff.quantization import precision
 from edgeeff.quantization.budget import Budget, Choice, Judged
+from edgeeff.zoo import catalog
+
+#: Seven blocks of a few channels.
+TINY = "lite:width=0.25,depth=0.2,size=64"
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +41,16 @@ class Listener(Silent):
 
 @pytest.fixture(scope="module")
 def build(make_module, make_images, tmp_path_factory):
-    """``build(output, **options)``: a small Lite0 of three classes for one target."""
+    """``build(output, **options)``: a tiny network of three classes for one target."""
     folder = tmp_path_factory.mktemp("inputs")
-    torch.save(make_module("lite0", classes=3).state_dict(), folder / "best.pt")
+    torch.save(make_module(catalog.get(TINY), classes=3).state_dict(), folder / "best.pt")
     np.savez(folder / "photos.npz", images=make_images(10, 64, 5))
     np.savez(folder / "judge.npz", images=make_images(24, 64, 6), labels=np.arange(24) % 3)
 
     def run(output, target="cpu-int8", **options):
         listener = Listener()
         (built,) = edgeeff.build(
-            "lite0",
+            TINY,
             targets=[target],
             checkpoint=folder / "best.pt",
             calibration=folder / "photos.npz",
@@ -176,14 +180,14 @@ def test_a_bundle_under_its_budget_by_more_than_chance_is_refused():
 def test_labels_and_folders_are_refused_before_anything_is_exported(
     folders, options, reason, make_module, make_images, tmp_path
 ):
-    torch.save(make_module("lite0", classes=3).state_dict(), tmp_path / "best.pt")
+    torch.save(make_module(catalog.get(TINY), classes=3).state_dict(), tmp_path / "best.pt")
     for name, image in zip(folders, make_images(3, 64, 5), strict=False):
         (tmp_path / "judge" / name).mkdir(parents=True)
         Image.fromarray(image).save(tmp_path / "judge" / name / "a.png")
     listener = Listener()
     with pytest.raises(LabelsError, match=reason):
         edgeeff.build(
-            "lite0",
+            TINY,
             targets=["cpu-int8"],
             checkpoint=tmp_path / "best.pt",
             calibration=tmp_path / "judge",

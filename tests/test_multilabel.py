@@ -21,6 +21,7 @@ from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_warnings
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 from edgeeff.tasks import only
+from edgeeff.zoo import catalog
 from edgeeff.zoo.sources import Identity
 
 
@@ -34,6 +35,8 @@ class Notes(Silent):
         self.told.append(text)
 
 
+#: Seven blocks of a few channels.
+TINY = "lite:width=0.25,depth=0.2,size=64"
 FLOATS, INTEGERS = ["cpu-fp32", "mobile-fp32"], ["cpu-int8"]
 
 
@@ -50,10 +53,10 @@ def sigmoid(x):
 
 @pytest.fixture(scope="module")
 def folder(make_module, make_images, tmp_path_factory):
-    """Checkpoints of Lite0 with one and with three logits, photos, and a cache."""
+    """Checkpoints of a tiny network with one and with three logits, photos, and a cache."""
     folder = tmp_path_factory.mktemp("multilabel")
     for classes in (1, 3):
-        torch.save(make_module("lite0", classes=classes).state_dict(), folder / f"{classes}.pt")
+        torch.save(make_module(catalog.get(TINY), classes=classes).state_dict(), folder / f"{classes}.pt")
     np.savez(folder / "photos.npz", images=make_images(10, 72, 5))
     return folder
 
@@ -63,7 +66,7 @@ def build(folder):
     def build(classes, targets, **options):
         progress = options.pop("progress", None)
         return edgeeff.build(
-            "lite0",
+            TINY,
             **{
                 "targets": targets,
                 "checkpoint": folder / f"{classes}.pt",
@@ -88,7 +91,7 @@ def one(build, folder):
 @pytest.fixture(scope="module")
 def reference(folder, make_module, one):
     """What the user's own network says of 4 images: logits [4, 1]."""
-    network = make_module("lite0", classes=1)
+    network = make_module(catalog.get(TINY), classes=1)
     manifest = one["cpu-fp32"].bundle.manifest
     images = np.load(folder / "photos.npz")["images"][:4, 4:68, 4:68]
     with torch.no_grad():
@@ -103,7 +106,7 @@ def test_one_logit_is_multilabel(one, reference):
     for target in FLOATS:
         assert sqnr(expected, one[target].bundle.predict(images)) > 80
     for target in INTEGERS:
-        assert sqnr(expected, one[target].bundle.predict(images)) > 10
+        assert sqnr(expected, one[target].bundle.predict(images)) > 6
         assert one[target].verification.agreement.total == one[target].verification.images
 
 
@@ -166,7 +169,7 @@ class Ended(torch.nn.Module):
 
 def test_an_onnx_file_that_ends_in_sigmoid(build, folder, make_module, reference):
     """A softmax on top of it, as of a classifier's logits, would make 1/3 of everything."""
-    network, images = Ended(make_module("lite0", classes=3)).eval(), reference[0]
+    network, images = Ended(make_module(catalog.get(TINY), classes=3)).eval(), reference[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(network, (torch.zeros(1, 3, 64, 64),), folder / "ended.onnx", dynamo=False)

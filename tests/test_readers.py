@@ -77,6 +77,8 @@ ALLOWED = {
     "gate/written.py": "text that text.py read, and typed",
     "harness/energy.py": "the same",
     "harness/resuming.py": "the state of our own run: arrays without objects, and its key and types checked",
+    "backends/openvino/tool.py": "what OpenVINO's benchmark wrote a moment ago",
+    "backends/tflite/tool.py": "what LiteRT's benchmark wrote a moment ago",
     "plugins/installed.py": "installed packages",
     "zoo/hub_cache.py": "the hub library's cache, hashed",
 }

@@ -31,6 +31,8 @@ from edgeeff.harness import machine
 from edgeeff.zoo import catalog
 
 SIZE = 64
+#: Seven blocks of a few channels.
+TINY = "lite:width=0.25,depth=0.2,size=64"
 MEAN, STD = ("--mean=127", "--std=128")
 
 
@@ -158,6 +160,7 @@ ELSEWHERE = {
     "harness/latency.py in_runs": "tests/harness/test_batches.py",
     "harness/latency.py benchmark": "tests/harness/test_benchmark.py",
     "harness/throughput.py throughput": "tests/harness/test_sensors.py",
+    "harness/tools.py compare": "tests/harness/test_tools.py",
     "cli/doctor.py _history": "tests/harness/test_stored.py",
     "cli/recording.py keep": "tests/harness/test_stored.py",
     "bundle.py Bundle.plugin_warnings": "tests/test_plugins.py",
@@ -246,7 +249,7 @@ def scenarios(make_module, make_images, tmp_path_factory):
 
     def trained():
         """A network with one hot layer, three images, and another mean and deviation than it had."""
-        weights = make_module("lite0", classes=3).state_dict()
+        weights = make_module(catalog.get(TINY), classes=3).state_dict()
         scales = [n for n, w in weights.items() if re.search("project.*weight", n) and w.dim() == 1]
         for name in scales[1:3]:  # each alone is within FP16, their sum is not
             weights[name] *= 2.5e4
@@ -255,7 +258,13 @@ def scenarios(make_module, make_images, tmp_path_factory):
         torch.save({"state_dict": weights, "classes": ["cat", "cat", "dog"]}, folder / "hot.pt")
         np.savez(folder / "three.npz", images=smooth[:3])
         return [
-            *("--model=lite0", f"--checkpoint={folder / 'hot.pt'}", f"--size={SIZE}", "--mean=0", "--std=1"),
+            *(
+                f"--model={TINY}",
+                f"--checkpoint={folder / 'hot.pt'}",
+                f"--size={SIZE}",
+                "--mean=0",
+                "--std=1",
+            ),
             *(f"--calibration={folder / 'three.npz'}", "--target=jetson-int8", "--golden=0"),
         ]
 

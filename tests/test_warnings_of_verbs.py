@@ -24,6 +24,8 @@ from edgeeff.progress import Silent
 from edgeeff.zoo import catalog
 
 SIZE = 64
+#: Seven blocks of a few channels, for larger images than it is built for.
+TINY = "lite:width=0.25,depth=0.2,size=224"
 NORMALISED = {"mean": (127.0,) * 3, "std": (128.0,) * 3}
 
 
@@ -139,11 +141,11 @@ def test_a_failure_after_a_domain_warning_says_that_first(make_module, make_imag
 
     monkeypatch.setitem(rule.FLOOR, "int8", 500.0)
     monkeypatch.setattr(rule, "INDEPENDENT", -500.0)
-    torch.save(make_module("lite0", classes=3).state_dict(), tmp_path / "best.pt")
+    torch.save(make_module(catalog.get(TINY), classes=3).state_dict(), tmp_path / "best.pt")
     np.savez(tmp_path / "photos.npz", images=make_images(6, SIZE, 5))
     with pytest.raises(VerificationError) as error:
         edgeeff.build(
-            "lite0",
+            TINY,
             checkpoint=tmp_path / "best.pt",
             targets=["cpu-int8"],
             calibration=tmp_path / "photos.npz",

@@ -27,7 +27,7 @@ from edgeeff.plugins import Guarded, Plugin
 from edgeeff.plugins.installed import entry_points
 from edgeeff.target import InputType, Precision
 
-Part = Literal["emit", "run", "check", "examine", "profile", "usage"]
+Part = Literal["emit", "run", "check", "examine", "profile", "tool", "usage"]
 #: What each part has to define.
 FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "emit": ("emit",),
@@ -35,6 +35,7 @@ FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "check": ("check",),
     "examine": ("examine",),
     "profile": ("load", "peak"),
+    "tool": ("command", "read"),
     "usage": ("channels_first", "text", "lost"),
 }
 

@@ -44,6 +44,14 @@ def command(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    tools: Annotated[
+        bool,
+        typer.Option(
+            "--tools",
+            help="Beside it: OpenVINO's benchmark_app and LiteRT's benchmark on the same artifacts.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
     throughput: Annotated[
         bool,
         typer.Option(
@@ -114,7 +122,7 @@ def command(
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
-    mode = _mode(throughput=throughput, profile=profile, until=until, requests=requests)
+    mode = _mode(throughput=throughput, profile=profile, tools=tools, until=until, requests=requests)
     counts = _counts((str(_processors()) if throughput else "1") if threads is None else threads)
     asked: dict[str, Any] = {"seconds": seconds, "images": images, "timeout": timeout}
     if launches is not None:
@@ -125,6 +133,7 @@ def command(
     if mode == "throughput":
         asked["requests"] = requests
     elif mode == "latency":
+        asked["tools"] = tools
         asked["until"] = None if until is None else part(until)
     with console.ConsoleProgress(still=True) as progress:
         recorder = Recorder(progress)
@@ -141,7 +150,7 @@ def command(
     return 1 if strict and (not_stored or any(report.warnings for report in reports)) else 0
 
 
-def _mode(*, throughput: bool, profile: bool, until: str | None, requests: int | None) -> Mode:
+def _mode(*, throughput: bool, profile: bool, tools: bool, until: str | None, requests: int | None) -> Mode:
     """What is measured.
 
     Raises:
@@ -149,11 +158,12 @@ def _mode(*, throughput: bool, profile: bool, until: str | None, requests: int |
     """
     if throughput and profile:
         raise OptionError("--throughput with --profile", mend="measure one after the other")
-    if until is not None and (profile or throughput):
-        raise OptionError(
-            f"--until with {'--profile' if profile else '--throughput'}",
-            mend="--until is of latencies: leave one of the two out",
-        )
+    for option, given in (("--until", until is not None), ("--tools", tools)):
+        if given and (profile or throughput):
+            raise OptionError(
+                f"{option} with {'--profile' if profile else '--throughput'}",
+                mend=f"{option} is of latencies: leave one of the two out",
+            )
     if requests is not None and not throughput:
         raise OptionError("--requests without --throughput", mend="add --throughput")
     return "throughput" if throughput else "profile" if profile else "latency"
@@ -210,6 +220,9 @@ def _latency(report: LatencyReport) -> None:
     if (loading := timings.loading_table(report)) is not None:
         console.plain("")
         console.table(loading)
+    if report.tools:
+        console.plain("")
+        console.table(timings.tools_table(report))
     for note in timings.notes(report):
         console.plain(note)
 

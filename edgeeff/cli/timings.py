@@ -61,6 +61,26 @@ def _batch_latency_table(report: LatencyReport) -> Table:
     return made
 
 
+def tools_table(report: LatencyReport) -> Table:
+    """Each bundle alone, by ours and by its runtime's own benchmark: medians of wall time."""
+    made = new(
+        "bundle alone", ">bench\np50 ms", ">the tool's\np50 ms", ">ours/theirs", ">of shortest", "tool"
+    )
+    for one in report.tools:
+        if one.ours_ms is None or one.theirs_ms is None:
+            made.add_row(one.bundle, "", NOT_RUN, "", "", one.tool or "")
+            continue
+        made.add_row(
+            one.bundle,
+            f"{one.ours_ms.value:.2f}{_width(one.ours_ms)}",
+            f"{one.theirs_ms.value:.2f}{_width(one.theirs_ms)}",
+            _ratio(one.ratio),
+            _ratio(one.least_ratio),
+            one.tool or "",
+        )
+    return made
+
+
 def throughput_table(report: ThroughputReport) -> Table:
     """Images a second of each bundle, with how sure they are."""
     made = new("bundle", "precision", ">images\nin a run", ">images\na second", ">image\nCPU ms", ">ratio")
@@ -104,6 +124,9 @@ def notes(report: LatencyReport) -> list[str]:
     from edgeeff.harness.timing import P99_9_NEEDS
 
     found = [f"{entry.name}: {NOT_RUN}: {entry.not_run}" for entry in report.entries if entry.not_run]
+    found += [
+        f"{one.bundle}: {one.tool or 'tool'}: {NOT_RUN}: {one.reason}" for one in report.tools if one.reason
+    ]
     timed = [entry.timing for entry in report.entries if entry.timing]
     if few := [timing.inferences for timing in timed if timing.wall_ms.p99_9 is None]:
         found.append(f"p99.9 needs {P99_9_NEEDS} inferences; {min(few)} were timed.")

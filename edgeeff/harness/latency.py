@@ -24,6 +24,7 @@ from edgeeff.harness.latency_report import Entry, LatencyReport, Ratio
 from edgeeff.harness.launches import LAUNCH, Clock, Launch, from_events
 from edgeeff.harness.record import record
 from edgeeff.harness.timing import P99_9_NEEDS, LoadingTimes, Percentiles, Timing, summarise
+from edgeeff.harness.tools import compare
 from edgeeff.progress import Count, Progress, Recorder, recorded
 
 __all__ = [
@@ -65,6 +66,7 @@ def benchmark(
     seed: int = 0,
     until: float | None = None,
     timeout: float | None = None,
+    tools: bool = False,
     progress: Progress | Count | None = None,
 ) -> LatencyReport:
     """Time bundles against one another on this machine.
@@ -86,6 +88,7 @@ def benchmark(
         until: End after 8 launches or more, when every ratio is known this well (0.01: ± 1 %); of a lone
             bundle its time. ``launches`` is then the most.
         timeout: Seconds after which a launch is taken to hang; None: five minutes, and more for a long one.
+        tools: Measure the artifacts by their runtimes' own benchmarks too, beside launches of ours.
         progress: Told of each launch and each warning; or a plain function, called with the launches done
             and all of them.
 
@@ -122,6 +125,8 @@ def benchmark(
         around = [launch.around for launch in taken if launch.around is not None]
         for text in sensors.doubts(around, here.usable_cores, threads):
             recorder.warn(text)
+        how, pairs = How(threads, seconds, seed, timeout), min(len(taken), LAUNCHES)
+        beside = compare(loaded, names, batches, how, pairs, recorder) if tools and taken else ()
     entries = []
     for place, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, runs = bundle.manifest, [launch.runs[place] for launch in taken if place in launch.runs]
@@ -141,6 +146,7 @@ def benchmark(
         until=until,
         reached=reached,
         warnings=tuple(warned),
+        tools=beside,
     )
 
 

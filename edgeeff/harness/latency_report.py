@@ -12,6 +12,7 @@ from edgeeff.harness.estimate import Estimate, estimate
 from edgeeff.harness.launches import Clock, Launch
 from edgeeff.harness.record import Record
 from edgeeff.harness.timing import Timing
+from edgeeff.harness.tools import Compared
 from edgeeff.metrics import Interval
 
 
@@ -67,6 +68,7 @@ class LatencyReport:
         until: How narrow the interval was to be, such as 0.01 for ± 1 %.
         reached: Whether it is; None where nothing was asked for.
         warnings: What the reader must not miss.
+        tools: What the runtimes' own benchmarks say of the same artifacts; empty where they were not asked.
     """
 
     entries: tuple[Entry, ...]
@@ -82,6 +84,7 @@ class LatencyReport:
     until: float | None = None
     reached: bool | None = None
     warnings: tuple[str, ...] = ()
+    tools: tuple[Compared, ...] = ()
 
     def entry(self, name: str) -> Entry:
         """The bundle of that name.
@@ -147,6 +150,7 @@ class LatencyReport:
             "reached": self.reached,
             "warnings": list(self.warnings),
             "conditions": [launch.around.to_json() if launch.around else None for launch in self.taken],
+            "tools": [compared.to_json() for compared in self.tools],
             "machine": self.machine.to_json(),
             "record": self.record.to_json(),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -122,9 +123,13 @@ def runtime_versions() -> dict[str, str]:
     names = runtime_names()
     required = frozenset[str]().union(*(runtime(name).modules for name in names))
     wanted = {"edgeeff", "numpy", *(p.distribution for name in names if (p := RUNTIMES.plugin(name)))}
-    for module, distributions in metadata.packages_distributions().items():
-        if module in required or any(module == name or module.startswith(f"{name}_") for name in names):
-            wanted.update(distributions)
+    modules, runtimes = ("|".join(map(re.escape, sorted(found))) for found in (required, names))
+    telling = re.compile(rf"^(?:{modules}|(?:{runtimes})_\w+)(?:[/.]|$)", re.MULTILINE)
+    # metadata.packages_distributions parses all that every distribution says of itself: most of a second.
+    for distribution in metadata.distributions():
+        listed = distribution.read_text("top_level.txt") or distribution.read_text("RECORD") or ""
+        if telling.search(listed):
+            wanted.add(distribution.metadata["Name"])
     versions = {}
     for name in sorted(wanted):
         try:

@@ -216,12 +216,12 @@ def _float_graph(drafting: Drafting, target: Target, batch: Batch) -> onnx.Model
 
 
 def refuse_memory(network: Network, batch: Batch) -> None:
-    """Refuse a batch whose run cannot fit this machine, before anything is calibrated for it.
+    """Refuse a batch whose run cannot fit in memory, before anything is calibrated for it.
 
     Raises:
         OptionError: One layer's input and output in float32 would fill its memory.
     """
-    here = memory.installed()
+    here = memory.allowed()
     if batch.size == 1 or here is None:
         return
     import onnx
@@ -232,6 +232,6 @@ def refuse_memory(network: Network, batch: Batch) -> None:
     if needed > here:
         raise OptionError(
             f"--batch {batch.to_json()}: one layer of {batch.size} images takes {needed / 1e9:.0f} GB, and "
-            f"this machine has {here / 1e9:.0f}",
-            mend="give fewer images",
+            f"this process can have {here / 1e9:.0f}",
+            mend="give fewer images, or raise the limit of its container, if it has one",
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ import pytest
 import torch
 from filelock import FileLock
 from PIL import Image
+
+from edgeeff import cli
 
 #: The three runtimes of one build.
 TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8")
@@ -80,13 +85,42 @@ def start(environment) -> Start:
 
 
 @pytest.fixture(scope="session")
-def edgeeff(start) -> Run:
-    """``edgeeff(*arguments, env={}, **popen)``: run the command line to its end."""
+def process(start) -> Run:
+    """``process(*arguments, env={}, **popen)``: run the command line to its end, in a process of its own."""
 
     def run(*arguments: object, env: dict[str, str] | None = None, **options: Any) -> Result:
         process = start(*arguments, env=env, **options)
         out, err = process.communicate(timeout=300)
         return Result(process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def edgeeff(environment) -> Run:
+    """``edgeeff(*arguments, env={}, cwd=None)``: run the command line to its end, in this process.
+
+    What is left out is the start of Python, its imports and what a library writes past Python's streams:
+    tests/cli/test_streams.py runs every verb as a process.
+    """
+
+    def run(*arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
+        given = [str(argument) for argument in arguments]
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in {**environment, **(env or {})}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["edgeeff", *given])
+            if cwd is not None:
+                patch.chdir(cwd)
+            try:
+                cli.main(given)
+            except SystemExit as end:
+                status = int(end.code or 0)
+            except Exception:  # as Python ends a process
+                status = 1
+                err.write(traceback.format_exc())
+        return Result(status, out.getvalue(), err.getvalue())
 
     return run
 
@@ -126,12 +160,12 @@ def corrupt_image(folder_of, photos) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lite0_bundles(edgeeff, ten_photos, shared) -> Path:
+def lite0_bundles(process, ten_photos, shared) -> Path:
     """Lite0 with its real weights at 96 pixels, for all three runtimes, and its float control."""
     output: Path = shared / "lite0"
     targets = [f"--target={name}" for name in (*TARGETS, "cpu-fp32")]
     with FileLock(shared / "lite0.lock"):  # the second worker finds the first one's, unchanged
-        built = edgeeff(
+        built = process(
             *("build", "--model=lite0", "--size=96", f"--calibration={ten_photos}", f"--output={output}"),
             *targets,
         )
@@ -165,11 +199,11 @@ def flat_image(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def refused(edgeeff, tmp_path):
-    """``refused(*arguments)``: the run was refused as it must be; returns its error."""
+    """``refused(*arguments, by=edgeeff)``: the run was refused as it must be; returns its error."""
 
-    def run(*arguments, **options) -> str:
+    def run(*arguments, by: Run = edgeeff, **options) -> str:
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-        result = edgeeff(*arguments, cwd=tmp_path, **options)
+        result = by(*arguments, cwd=tmp_path, **options)
         assert result.status == 2, (result.out, result.err)
         assert "Traceback" not in result.out + result.err
         assert result.out == ""

@@ -12,12 +12,13 @@ import pytest
 
 
 @pytest.fixture
-def build(edgeeff, ten_photos):
-    """``build(output)``: a small build of Lite0 to that folder."""
+def build(edgeeff, process, ten_photos):
+    """``build(output)``: a small build of Lite0 to that folder; with options of a process, as one."""
 
     def run(output, *arguments, **options):
         fixed = ("--model=lite0", "--size=64", f"--calibration={ten_photos}", "--target=cpu-int8")
-        return edgeeff("build", *fixed, f"--output={output}", *arguments, **options)
+        verb = process if options else edgeeff
+        return verb("build", *fixed, f"--output={output}", *arguments, **options)
 
     return run
 

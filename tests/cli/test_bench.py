@@ -33,6 +33,8 @@ def test_no_threads(text, capsys):
         ["--throughput", "--until=1%"],
         ["--profile", "--until=1%"],
         ["--requests=2"],
+        ["--throughput", "--tools"],
+        ["--profile", "--tools"],
     ],
 )
 def test_options_of_two_kinds_are_refused(options, capsys):

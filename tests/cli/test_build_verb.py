@@ -66,7 +66,7 @@ def test_an_unchanged_build_imports_neither_torch_nor_onnx(lite0_arguments, lite
 
 @pytest.mark.slow
 def test_another_cache_folder_and_threads_make_the_same_bytes(
-    edgeeff, lite0_arguments, lite0_bundles, folder_of, photos, tmp_path
+    process, lite0_arguments, lite0_bundles, folder_of, photos, tmp_path
 ):
     """Other paths of the same photos, too."""
     env = {
@@ -74,7 +74,7 @@ def test_another_cache_folder_and_threads_make_the_same_bytes(
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2"),
     }
     elsewhere = folder_of(photos[:10])
-    result = edgeeff(
+    result = process(
         *(*lite0_arguments, f"--calibration={elsewhere}", "--output=deep/er", "--json"), cwd=tmp_path, env=env
     )
     assert result.status == 0, result.err

@@ -67,7 +67,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(edgeeff, folder_of, photos, tmp_path_factory) -> Site:
+def site(process, folder_of, photos, tmp_path_factory) -> Site:
     """Both builds, and how long one takes."""
     place: Path = tmp_path_factory.mktemp("site")
     network = checkpoints.read(None, "lite0").network((64, 64))
@@ -87,7 +87,7 @@ def site(edgeeff, folder_of, photos, tmp_path_factory) -> Site:
         # One name and folder, whatever it holds: they are part of what is built.
         (place / "net").mkdir(exist_ok=True)
         shutil.copy(checkpoint, place / "net" / "best.pt")
-        result = edgeeff(
+        result = process(
             *site.arguments(place / "net" / "best.pt", images, output),
             env={"EDGEEFF_CACHE_DIR": str(place / "cache")},
         )
@@ -131,7 +131,7 @@ def _build(site: Site, place: Path, warm: bool) -> tuple[list[str], dict[str, st
     )
 
 
-def test_kills_at_random_moments(site, start, edgeeff, tmp_path):
+def test_kills_at_random_moments(site, start, process, tmp_path):
     """Of builds, of evaluations, of clearing the cache, and of two builds in one folder at once."""
     rng = random.Random(SEED)
     clean = files(site.cache)
@@ -159,7 +159,7 @@ def test_kills_at_random_moments(site, start, edgeeff, tmp_path):
         assert_right(place / "dist", (site.bundles[0],))
         if number % 10 == 0 or number == MOMENTS - 1:  # what is left serves the next build, which is right
             arguments, env = _build(site, place, False)
-            result = edgeeff(*arguments, env=env)
+            result = process(*arguments, env=env)
             assert result.status == 0, result.err
             assert files(place / "dist") == site.bundles[0]
             assert not list((place / "dist").glob(".edgeeff-*"))
@@ -184,7 +184,7 @@ def _halved(path: Path, content: bytes) -> None:
 CHANGES: tuple[Callable[[Path, bytes], None], ...] = (_rewritten, _renamed, _halved)
 
 
-def test_files_replaced_at_random_moments(site, start, edgeeff, tmp_path):
+def test_files_replaced_at_random_moments(site, start, process, tmp_path):
     """The checkpoint or a photo: refused, or a bundle of what it was or of what it is; the cache is right."""
     rng = random.Random(SEED)
     clean = files(site.cache)
@@ -218,7 +218,7 @@ def test_files_replaced_at_random_moments(site, start, edgeeff, tmp_path):
             assert_unpoisoned(place / "cache", clean)
         shutil.rmtree(place / "dist", ignore_errors=True)
         site.restore()
-        result = edgeeff(*site.arguments(checkpoint, site.photos, place / "dist"), env=env)
+        result = process(*site.arguments(checkpoint, site.photos, place / "dist"), env=env)
         assert result.status == 0, result.err
         found = files(place / "dist")
         assert [name for name, data in found.items() if data != site.bundles[0][name]] == [], (number, change)

@@ -36,7 +36,7 @@ class Clean:
 
 
 @pytest.fixture(scope="module")
-def clean(edgeeff, arguments, tmp_path_factory) -> Clean:
+def clean(process, arguments, tmp_path_factory) -> Clean:
     outputs, cache = (
         [tmp_path_factory.mktemp("clean") for _ in range(2)],
         tmp_path_factory.mktemp("clean-cache"),
@@ -44,7 +44,7 @@ def clean(edgeeff, arguments, tmp_path_factory) -> Clean:
     times = []
     for output in outputs:
         start = time.monotonic()
-        result = edgeeff(*arguments, f"--output={output}", env={"EDGEEFF_CACHE_DIR": str(cache)})
+        result = process(*arguments, f"--output={output}", env={"EDGEEFF_CACHE_DIR": str(cache)})
         assert result.status == 0, result.err
         times.append(time.monotonic() - start)
     assert files(outputs[0]) == files(outputs[1])
@@ -111,7 +111,7 @@ def test_ctrl_c_while_a_bundle_is_written(start, arguments, tmp_path):
 
 @pytest.mark.slow
 def test_kills_at_any_moment_leave_no_half_bundle_and_no_poisoned_cache(
-    start, edgeeff, arguments, clean, tmp_path
+    start, process, arguments, clean, tmp_path
 ):
     cached = files(clean.cache)
     output, merged = tmp_path / "dist", tmp_path / "merged"
@@ -136,16 +136,16 @@ def test_kills_at_any_moment_leave_no_half_bundle_and_no_poisoned_cache(
     assert died >= KILLS // 2
     # The next build uses all that the killed ones left, sweeps what they left half made, and is right.
     (output / ".edgeeff-0123456789ab" / "lite0-cpu-int8").mkdir(parents=True)
-    result = edgeeff(*arguments, f"--output={output}", env={"EDGEEFF_CACHE_DIR": str(merged)})
+    result = process(*arguments, f"--output={output}", env={"EDGEEFF_CACHE_DIR": str(merged)})
     assert result.status == 0, result.err
     assert files(output) == files(clean.output)
 
 
 @pytest.mark.slow
-def test_a_kill_while_a_bundle_is_replaced(start, edgeeff, arguments, clean, tmp_path):
+def test_a_kill_while_a_bundle_is_replaced(start, process, arguments, clean, tmp_path):
     """Over an older bundle: the old one or the new one stands, never a part of either."""
     output, env = tmp_path / "dist", {"EDGEEFF_CACHE_DIR": str(clean.cache)}
-    older = edgeeff(*arguments, "--golden=0", f"--output={output}", env=env)
+    older = process(*arguments, "--golden=0", f"--output={output}", env=env)
     assert older.status == 0, older.err
     process = start(*arguments, f"--output={output}", env=env)
     while not list(output.glob(".edgeeff-*/*/manifest.json")) and process.poll() is None:
@@ -155,7 +155,7 @@ def test_a_kill_while_a_bundle_is_replaced(start, edgeeff, arguments, clean, tmp
     assert process.returncode == -signal.SIGKILL
     assert assert_whole(output) == len(TARGETS)
     assert list(output.glob(".edgeeff-*"))
-    assert edgeeff(*arguments, f"--output={output}", env=env).status == 0
+    assert process(*arguments, f"--output={output}", env=env).status == 0
     assert files(output) == files(clean.output)
 
 

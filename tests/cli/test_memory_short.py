@@ -10,14 +10,14 @@ MEGABYTES = (300, 400, 500, 600, 700, 850, 1000, 1200, 1500, 2000)
 
 
 @pytest.fixture
-def limited(edgeeff):
+def limited(process):
     """``limited(megabytes, *arguments)``: the same, with a limit of addresses."""
 
     def run(megabytes, *arguments, **options):
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
 
-        return edgeeff(*arguments, preexec_fn=limit, **options)
+        return process(*arguments, preexec_fn=limit, **options)
 
     return run
 

@@ -38,20 +38,21 @@ def without(tmp_path_factory):
         ("onnxruntime", "jetson-int8", "pip install '<checkout or wheel>[build]'"),
     ],
 )
-def test_a_runtime_that_is_not_installed(module, target, install, refused, without, ten_photos):
+def test_a_runtime_that_is_not_installed(module, target, install, refused, without, process, ten_photos):
     """Its install line is told, and the other targets of the build are not built either."""
     targets = {"cpu-int8", "mobile-int8", "jetson-int8"} - {target}
     error = refused(
         *("build", "--model=lite0", "--size=64", f"--calibration={ten_photos}", "--output=out"),
         *(f"--target={name}" for name in [*sorted(targets), target]),
+        by=process,
         env=without(module),
     )
     assert module in error and install in error
 
 
-def test_a_bundle_whose_runtime_is_not_installed(refused, without, edgeeff, lite0_bundles, flat_image):
+def test_a_bundle_whose_runtime_is_not_installed(refused, without, process, lite0_bundles, flat_image):
     bundle = lite0_bundles / "lite0-cpu-int8"
-    error = refused("run", bundle, flat_image, env=without("openvino"))
+    error = refused("run", bundle, flat_image, by=process, env=without("openvino"))
     assert "openvino" in error and "pip install '<checkout or wheel>[openvino]'" in error
     for verb in (["inspect", bundle], ["doctor"], ["targets"], ["models"]):
-        assert edgeeff(*verb, env=without("openvino", "torch", "onnx", "onnxruntime")).status == 0
+        assert process(*verb, env=without("openvino", "torch", "onnx", "onnxruntime")).status == 0

@@ -1,9 +1,11 @@
 """The machine's description, read from trees of /proc and /sys as other machines have them."""
 
 import json
+from importlib import metadata
 
 import pytest
 
+from edgeeff.backends import RUNTIMES, runtime, runtime_names
 from edgeeff.harness.machine import cpu_class, describe, runtime_versions
 
 
@@ -90,3 +92,17 @@ def test_versions_name_what_is_installed():
     versions = runtime_versions()
     assert versions["numpy"]
     assert "torch" not in versions
+
+
+def test_versions_are_of_whoever_brings_a_runtime():
+    """The standard library tells the same of each module, after reading all that every distribution says."""
+    names = runtime_names()
+    modules = {module for name in names for module in runtime(name).modules}
+    brought = {
+        owner
+        for module, owners in metadata.packages_distributions().items()
+        if module in modules or module.startswith(tuple(f"{name}_" for name in names))
+        for owner in owners
+    }
+    added = {plugin.distribution for name in names if (plugin := RUNTIMES.plugin(name))}
+    assert brought and set(runtime_versions()) == brought | added | {"numpy", "edgeeff"}

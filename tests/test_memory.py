@@ -1,0 +1,79 @@
+"""What a process may take of memory, by trees of /proc and /sys as containers and batch systems have them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from edgeeff import memory
+
+GB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def eight(monkeypatch):
+    """A machine of 8 GiB."""
+    monkeypatch.setattr(memory, "installed", lambda: 8 * GB)
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "allowed"),
+    [
+        # Version 2: a service's own limit, one of a group above it, none; what a container sees.
+        ("0::/a.slice/b.service", {"a.slice/b.service/memory.max": 2 * GB}, 2),
+        ("0::/a.slice/b.service", {"a.slice/memory.max": GB, "a.slice/b.service/memory.max": 2 * GB}, 1),
+        ("0::/a.slice/b.service", {"a.slice/memory.max": "max", "a.slice/b.service/memory.max": "max"}, 8),
+        ("0::/", {"memory.max": 3 * GB}, 3),
+        ("0::/../../other", {"memory.max": 3 * GB, "other/memory.max": GB}, 3),
+        ("0::/docker/0123", {"memory.max": 3 * GB}, 3),
+        # Version 1, where "no limit" is a number; and both at once.
+        ("5:cpu:/x\n4:memory:/job/7", {"memory/job/7/memory.limit_in_bytes": 4 * GB}, 4),
+        ("4:memory:/docker/0123", {"memory/memory.limit_in_bytes": 4 * GB}, 4),
+        ("4:cpu,memory:/", {"memory/memory.limit_in_bytes": 9223372036854771712}, 8),
+        ("4:memory:/a\n0::/b", {"memory/a/memory.limit_in_bytes": 5 * GB, "b/memory.max": 6 * GB}, 5),
+        # Of another controller, damaged, or nothing there.
+        ("5:cpu:/x", {"cpu/x/memory.max": GB, "memory.max": GB}, 8),
+        ("0::/a", {"a/memory.max": "much"}, 8),
+        ("no line of it", {}, 8),
+        (None, {"memory.max": GB}, 8),
+    ],
+)
+def test_limits_of_control_groups(tmp_path, groups, limits, allowed):
+    for name, limit in limits.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+    if groups is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(f"{groups}\n")
+    assert memory.allowed(tmp_path) == allowed * GB
+
+
+class Knot:
+    """What only a search for cycles frees."""
+
+    def __init__(self):
+        self.own = self
+
+
+def test_a_process_that_has_not_grown_is_not_searched(monkeypatch):
+    """It would take a sixth of a second each time; one that has grown gives back what nothing refers to."""
+    held = [100 * GB]
+    monkeypatch.setattr(memory, "resident", lambda: held[0])
+    memory.give_back()
+    gc.disable()
+    try:
+        knot = weakref.ref(Knot())
+        held[0] += 1 << 20
+        memory.give_back()
+        assert knot() is not None
+        held[0] = 0  # less than before, and then more than that
+        memory.give_back()
+        held[0] = 1 << 30
+        memory.give_back()
+        assert knot() is None
+    finally:
+        gc.enable()
+        monkeypatch.setattr(memory, "_left", 0)
