@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,10 @@ from edgeeff.harness.record import SCHEMA, environment_digest
 
 #: What `--json` adds to a report about the history itself: no part of it.
 OWN = "history"
+_MEND = (
+    "pass what `--json` of bench, eval or gate printed, or the measured/verification.json of a bundle that "
+    "was built"
+)
 _SAMPLES = 1000
 _RESULTS = 100_000
 
@@ -165,7 +170,7 @@ def read(data: object, source: str = "the report") -> Read:
     if not isinstance(data, Mapping) or not isinstance(data.get("record"), Mapping):
         raise ReportError(
             f"{source} is no report: it has no record of its run",
-            mend="pass what `--json` of bench, eval, build or gate printed",
+            mend=_MEND,
         )
     version = data["record"].get("schema_version")
     if type(version) is int and version > SCHEMA:
@@ -186,7 +191,7 @@ def read(data: object, source: str = "the report") -> Read:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ReportError(
             f"{source} cannot be understood as a report: {_first(error)}",
-            mend="pass what `--json` of bench, eval, build or gate printed",
+            mend=_MEND,
         ) from None
     sizes = _sizes(record)
     return Read(
@@ -302,15 +307,14 @@ def together(reports: Sequence[Read]) -> list[Read]:
     Raises:
         ReportError: Two reports of one run are of different kinds, or give a figure twice.
     """
-    runs: dict[str, Read] = {}
+    runs: dict[str, dict[str, Read]] = {}
     for one in reports:
-        runs[one.uid] = _joined(runs[one.uid], one) if one.uid in runs else one
-    return list(runs.values())
+        runs.setdefault(one.uid, {})[one.digest] = one
+    # In one order, so that the same reports have the same digest however they came.
+    return [reduce(_joined, [parts[digest] for digest in sorted(parts)]) for parts in runs.values()]
 
 
 def _joined(first: Read, other: Read) -> Read:
-    if first.digest == other.digest:
-        return first
     both = {(f.bundle, f.metric, f.conditions): f for f in (*first.said.figures, *other.said.figures)}
     again = [f for f in other.said.figures if both[f.bundle, f.metric, f.conditions] != f]
     if first.kind != other.kind or again or first.environment != other.environment:

@@ -56,7 +56,7 @@ def upgrade() -> None:
         _column("placed", sa.String(20)),
         _column("status", sa.String(20)),
         _column("commit", sa.String(100), nullable=True),
-        sa.Column("environment_id", sa.BigInteger, sa.ForeignKey("environment.id"), nullable=False),
+        sa.Column("environment_id", _KEY, sa.ForeignKey("environment.id"), nullable=False),
         _column("facts", sa.JSON()),
     )
     op.create_index("run_by_time", "run", ["placed", "id"])
@@ -65,8 +65,8 @@ def upgrade() -> None:
     op.create_table(
         "result",
         sa.Column("id", _KEY, primary_key=True),
-        sa.Column("run_id", sa.BigInteger, of_a_run, nullable=False),
-        sa.Column("bundle_id", sa.BigInteger, sa.ForeignKey("bundle.id"), nullable=False),
+        sa.Column("run_id", _KEY, of_a_run, nullable=False),
+        sa.Column("bundle_id", _KEY, sa.ForeignKey("bundle.id"), nullable=False),
         _column("metric", sa.String(100)),
         _column("conditions", sa.String(300)),
         _column("unit", sa.String(20)),
@@ -89,8 +89,8 @@ def _gate() -> None:
     op.create_table(
         "baseline",
         sa.Column("id", _KEY, primary_key=True),
-        sa.Column("suite_id", sa.BigInteger, sa.ForeignKey("suite.id", ondelete="CASCADE"), nullable=False),
-        sa.Column("bundle_id", sa.BigInteger, sa.ForeignKey("bundle.id"), nullable=False),
+        sa.Column("suite_id", _KEY, sa.ForeignKey("suite.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("bundle_id", _KEY, sa.ForeignKey("bundle.id"), nullable=False),
         _column("reviewer", sa.String(300)),
         _column("utc", sa.String(20)),
         sa.UniqueConstraint("suite_id", "bundle_id", name="baseline_once"),
@@ -98,7 +98,7 @@ def _gate() -> None:
     op.create_table(
         "verdict",
         sa.Column("id", _KEY, primary_key=True),
-        sa.Column("run_id", sa.BigInteger, sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("run_id", _KEY, sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
         _column("name", sa.String(300)),
         _column("metric", sa.String(100)),
         _column("status", sa.String(20)),

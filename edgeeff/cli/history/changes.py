@@ -1,0 +1,49 @@
+"""edgeeff history changes: every step of every figure, and the commits in which it came."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeeff.cli import console, tables
+from edgeeff.cli.history import _asked as asked
+
+
+def command(
+    bundle: asked.Bundle = None,
+    model: asked.Model = None,
+    target: asked.Target = None,
+    metric: asked.Metric = None,
+    device: asked.Device = None,
+    series: asked.Series = None,
+    since: Annotated[
+        str | None, typer.Option(help="Steps that came since: 12h, 90d, 4w, or a date in UTC.")
+    ] = None,
+    database: asked.Database = None,
+    json: asked.Json = False,
+) -> None:
+    """Find since which run a figure is another one: steps of 1 % or more that four runs confirm."""
+    from edgeeff.history import drawing, finding, place
+    from edgeeff.history.changes import changes
+    from edgeeff.history.database import reading
+
+    where, earliest = place.to_read(database), finding.earliest(since)
+    wanted = asked.wanted(bundle, model, target, metric, device, series)
+    with reading(where) as connection:
+        tracks = [] if connection is None else finding.tracks(connection, wanted)
+    steps = [(track, step) for track in tracks for step in changes(track)]
+    steps = [(track, step) for track, step in steps if earliest is None or step.first.placed >= earliest]
+    steps.sort(key=lambda found: found[1].first.placed, reverse=True)
+    if json:
+        about = [{k: v for k, v in track.to_json().items() if k != "points"} for track, _ in steps]
+        listed = [{**one, **step.to_json()} for one, (_, step) in zip(about, steps, strict=True)]
+        console.as_json({"database": str(where), "tracks": len(tracks), "changes": listed})
+        return
+    if not steps:
+        console.plain(f"no step in {len(tracks)} rows of figures")
+        return
+    made = tables.new("bundle", "figure", "step")
+    for track, step in steps:
+        made.add_row(track.bundle, f"{track.metric}\n{track.conditions}", drawing.said(step))
+    console.table(made)

@@ -1,0 +1,66 @@
+"""edgeeff history plot, changes, show, export, import, prune, migrate: in the terminal and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from edgeeff import cli
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        cli.main(["history", *map(str, arguments)])
+    return int(end.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def data(*arguments: object):
+    status, out, err = run(*arguments, "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_the_verbs(make_report, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "history.sqlite"))
+    for verb in ("plot", "changes", "export", "migrate", ("prune", "--keep=1d")):
+        assert run(*([verb] if isinstance(verb, str) else verb))[0] == 0  # nothing is stored yet
+    reports = [
+        make_report(5.0 if i < 6 else 5.5, utc=f"2026-03-{i + 1:02d}T00:00:00Z", commit=f"c{i}")
+        for i in range(12)
+    ]
+    reports[0]["record"]["about"]["b0-cpu-int8"]["model"] = "+b0"
+    later = make_report(utc="2090-03-01T00:00:00Z", digest="b" * 64)
+    (tmp_path / "r.json").write_text(json.dumps([*reports, later]))
+    status, _, err = run("import", tmp_path / "r.json")
+    assert status == 0 and "WARNING the run" in err and "still to come" in err
+    assert data("import", tmp_path / "r.json")["new"] == 0
+    assert run("prune", "--run", later["record"]["run_id"][:8])[0] == 0
+
+    (change,) = data("changes", "--target=cpu-int8")["changes"]
+    assert change["commit_range"] == ["c5", "c6"] and change["metric"] == "cpu_ms"
+    assert "c5, by c6" in run("changes")[1] and "no step" in run("changes", "--since=2026-03-08")[1]
+    (track,) = data("plot", "--svg", tmp_path / "p.svg")["tracks"]
+    assert len(track["points"]) == 12 and len(track["changes"]) == 1
+    ET.parse(tmp_path / "p.svg")
+    shown = run("plot")[1].splitlines()
+    assert max(map(len, shown[:-1])) <= 80 and "step +10.0%" in shown[-1]
+
+    uid = reports[3]["record"]["run_id"]
+    assert uid in run("show", uid[:8])[1] and data("show", uid)["commit"] == "c3"
+    for wrong in ("zz", "00000000000000000000000000000000"):
+        assert run("show", wrong)[0] == 2
+    status, _, err = run("export", "-o", tmp_path / "x.csv", "--metric=cpu_ms")
+    assert status == 0 and "12 cells that a spreadsheet would take for formulas" in err
+    assert (tmp_path / "x.csv").read_text().count("\n") == 13
+    assert data("export", "-o", tmp_path / "x.parquet")["rows"] == len(data("export"))
+    assert run("export", "-o", tmp_path / "x.xls")[0] == 2
+    assert data("prune", "--keep=2026-03-10", "--dry-run")["left"] == 5
+    assert data("prune", "--keep=2026-03-10")["left"] == 5
+    assert len(data("list")["runs"]) == 5 and run("prune")[0] == 2
+    assert data("migrate")["before"] == data("migrate")["now"]
