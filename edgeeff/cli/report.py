@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeeff.cli import console, options
+from edgeeff.errors import MissingFileError
 
 
 def command(
@@ -18,6 +19,12 @@ def command(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            help="Show images that reports name and that lie below this folder. Default: no images."
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="Of the page. Default: the models' names.")] = "",
     strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -32,7 +39,9 @@ def command(
     from edgeeff.report import writing
 
     writing.refuse(output)
-    page, material = report.of_paths(paths, title)
+    if photos is not None and not photos.is_dir():
+        raise MissingFileError(f"there is no folder {photos}", mend="name the folder that holds the images")
+    page, material = report.of_paths(paths, title, photos)
     write_file(output, page.encode())
     for warning in material.warnings:
         console.warn(warning)

@@ -11,15 +11,26 @@ numbers are read by :mod:`values`, and the page's policy (CSP) lets nothing run 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgeeff.report import page, reading
+from edgeeff.report import gallery, page, reading
 from edgeeff.report.material import Material, Report
 
+if TYPE_CHECKING:
+    from edgeeff.bundle import Bundle
+    from edgeeff.harness.accuracy_report import AccuracyReport
+    from edgeeff.images import ImageSet
 
-def of_paths(paths: Sequence[Path], title: str = "") -> tuple[str, Material]:
+
+def of_paths(paths: Sequence[Path], title: str = "", photos: Path | None = None) -> tuple[str, Material]:
     """The page of bundles and report files, and what it was drawn from.
+
+    Args:
+        paths: Folders of bundles, and JSON files.
+        title: Of the page; empty: the models' names.
+        photos: Folder from which images are shown that a report names; None: their names alone.
 
     Raises:
         MissingFileError: A path is not there.
@@ -27,7 +38,32 @@ def of_paths(paths: Sequence[Path], title: str = "") -> tuple[str, Material]:
         BundleError: A folder is no bundle, or one of a newer schema.
     """
     material = reading.read(paths, title)
+    material = replace(material, galleries=tuple(gallery.of_comparisons(material.reports, photos)))
     return page.render(material), material
+
+
+def of_evaluation(
+    reports: Sequence[AccuracyReport], bundles: Sequence[Bundle], images: ImageSet | Path | str
+) -> str:
+    """The page of evaluations, with pictures of the images on which they differ.
+
+    Args:
+        reports: Of one pass over the images.
+        bundles: Those that were judged, and the reference.
+        images: What was run.
+    """
+    from edgeeff.recipes import open_source
+
+    subjects, warnings = [], list[str]()
+    for bundle in bundles:
+        subject, said = reading.of_bundle(bundle)
+        subjects.append(subject)
+        warnings += said
+    read = [one for report in reports for one in reading.from_json(report.to_json(), "eval")]
+    material = reading.assembled(subjects, read, warnings)
+    opened = open_source(images) if isinstance(images, (str, Path)) else images
+    found = gallery.of_outcomes(reports, opened.pictures)
+    return page.render(replace(material, galleries=(found,) if found else ()))
 
 
 def of_diagnosis(found: Mapping[str, Any]) -> str:

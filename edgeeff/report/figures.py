@@ -50,11 +50,13 @@ class Timed:
         p90: Its 90th percentile.
         p99: Its 99th percentile.
         cpu: The CPU time.
-        ratio: How many times as long as the baseline, by CPU time.
+        ratio: How many times as long as the baseline, by the report's clock.
         ratio_interval: Its 95 % interval.
         baseline: The bundle that it was held against.
         launches: The median of each launch.
         images: In one run.
+        clock: ``cpu`` or ``wall``, of the ratio.
+        p99_9: The 99.9th percentile, of enough inferences.
         report: That they are from.
         data: The entry of the report.
         not_run: Why there are none.
@@ -71,6 +73,8 @@ class Timed:
     baseline: str = ""
     launches: tuple[float, ...] = ()
     images: int = 1
+    clock: str = "cpu"
+    p99_9: float | None = None
     not_run: str = ""
 
 
@@ -164,6 +168,7 @@ def _timed(report: Report, entry: Any) -> Timed:
     wall = values.at(timing, "wall_ms_per_image") or values.at(timing, "wall_ms")
     per_image = values.number(timing, "cpu_ms_per_image")
     launches = values.rows(timing, "wall_launches_ms")
+    clock = "wall" if values.text(report.data, "clock") == "wall" else "cpu"
     return Timed(
         report,
         entry,
@@ -171,8 +176,10 @@ def _timed(report: Report, entry: Any) -> Timed:
         p90=values.number(wall, "p90"),
         p99=values.number(wall, "p99"),
         cpu=values.number(timing, "cpu_ms") if per_image is None else per_image,
-        ratio=values.number(entry, "cpu_ratio", "value"),
-        ratio_interval=values.interval(entry, "cpu_ratio", "interval"),
+        p99_9=values.number(wall, "p99_9"),
+        ratio=values.number(entry, f"{clock}_ratio", "value"),
+        ratio_interval=values.interval(entry, f"{clock}_ratio", "interval"),
+        clock=clock,
         baseline=values.text(report.data, "baseline"),
         launches=tuple(t / images for one in launches if (t := values.number(one)) is not None),
         images=images,

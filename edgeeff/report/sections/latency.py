@@ -13,6 +13,7 @@ from edgeeff.report.drawing.axis import Axis
 from edgeeff.report.drawing.bars import Span, spans
 from edgeeff.report.figures import Timed
 from edgeeff.report.material import Material, Report, Subject
+from edgeeff.report.table import Cell, Column, Table
 
 ORDER = 50
 TITLE = "Latency"
@@ -37,6 +38,8 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     "times": _times(ran) if ran else None,
                     "ratios": _ratios(ran) if len(ran) > 1 else None,
                     "baseline": values.text(report.data, "baseline"),
+                    "clock": "CPU time" if not ran or ran[0][1].clock == "cpu" else "wall time",
+                    "loading": _loading(ran),
                     "not_run": absent,
                 }
             )
@@ -57,6 +60,38 @@ def _conditions(report: Report) -> str:
         report.source,
     ]
     return ", ".join(part for part in said if part)
+
+
+def _loading(ran: list[tuple[Subject, Timed]]) -> Table:
+    """What is measured beside the times of inferences."""
+    columns = (
+        *(Column("bundle"), Column("inferences", True), Column("images in a run", True)),
+        Column("p99.9", True, "of an image, where enough inferences were timed to say it"),
+        Column("load", True, "to read the artifact and make it ready"),
+        *(
+            Column("first inference", True),
+            Column("peak memory", True, "by which the process grew meanwhile"),
+        ),
+        Column("energy", True, "of an inference, what is drawn when idle included"),
+    )
+    rows = []
+    for subject, one in ran:
+        timing = values.at(one.data, "timing")
+        count, memory = values.whole(timing, "inferences"), values.number(timing, "loading", "peak_memory_mb")
+        energy, meter = values.number(timing, "energy_mj", "value"), values.text(timing, "energy_meter")
+        rows.append(
+            (
+                Cell(subject.name, subject=subject),
+                Cell() if count is None else Cell(str(count), count),
+                Cell(str(one.images), one.images) if one.images > 1 else Cell(),
+                table.milliseconds(one.p99_9),
+                table.milliseconds(values.number(timing, "loading", "load_ms")),
+                table.milliseconds(values.number(timing, "loading", "first_ms")),
+                Cell() if memory is None else table.megabytes(1e6 * memory),
+                Cell() if energy is None else Cell(f"{table.three(energy)} mJ", energy, meter),
+            )
+        )
+    return Table.of("Loading, memory and energy", columns, rows)
 
 
 def _times(ran: list[tuple[Subject, Timed]]) -> Markup:
@@ -96,5 +131,5 @@ def _ratios(ran: list[tuple[Subject, Timed]]) -> Markup | None:
         return None
     along = Axis.of([1.0, *(v for row in rows for v in row.box)], zero=True, margin=0.04)
     named = "; ".join(row.title for row in rows)
-    unit = "CPU time of an image against the baseline's; under 1 is faster"
+    unit = "time of an image against the baseline's; under 1 is faster"
     return spans(rows, along, axis.plain(along.ticks), unit, f"Ratios: {named}", mark=1.0)

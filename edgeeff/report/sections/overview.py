@@ -9,6 +9,7 @@ from typing import Any
 from edgeeff.report import figures, table
 from edgeeff.report.figures import Scored, Timed
 from edgeeff.report.material import Material, Subject
+from edgeeff.report.sections.accuracy import spoken
 from edgeeff.report.table import Cell, Column, Table
 
 ORDER = 30
@@ -24,7 +25,7 @@ _COLUMNS = (
     Column("SQNR", True, "signal to quantisation noise of the outputs against the float network's"),
     Column("latency", True, "median time of an image, and its 99th percentile"),
     Column("CPU", True, "CPU time of an image, all threads together"),
-    Column("ratio", True, "CPU time against the baseline's, with its 95 % interval; under 1 is faster"),
+    Column("ratio", True, "time against the baseline's, with its 95 % interval; under 1 is faster"),
 )
 
 
@@ -44,12 +45,12 @@ def content(material: Material) -> Mapping[str, Any] | None:
         if scored.source == "build":
             notes["Without an evaluation, agreement and SQNR are those that the build found."] = None
     baselines = dict.fromkeys(
-        f"Ratios are against {timed.baseline}."
+        f"Ratios are against {timed.baseline}, by {'CPU time' if timed.clock == 'cpu' else 'wall time'}."
         for subject in material.subjects
         if (timed := figures.latency(material, subject)) and timed.ratio is not None
     )
     metrics = dict.fromkeys(
-        f"Accuracy is {_spoken(scored.metric)} on {scored.images} images."
+        f"Accuracy is {spoken(scored.metric)} on {scored.images} images."
         for subject in material.subjects
         if (scored := figures.accuracy(material, subject)).metric
     )
@@ -93,7 +94,3 @@ def _latency(timed: Timed | None, elsewhere: bool) -> list[Cell]:
 
 def _marked(cell: Cell, mark: str) -> Cell:
     return replace(cell, shown=cell.shown + mark) if cell.shown and mark else cell
-
-
-def _spoken(metric: str) -> str:
-    return metric.replace("_", "-") if metric.startswith("top") else metric.replace("_", " ")

@@ -11,6 +11,7 @@ from edgeeff.report.drawing.axis import Axis
 from edgeeff.report.drawing.scatter import Point
 from edgeeff.report.figures import Scored
 from edgeeff.report.material import Material
+from edgeeff.report.sections.accuracy import spoken
 
 ORDER = 40
 TITLE = "Latency against accuracy"
@@ -68,5 +69,5 @@ def _value(scored: Scored, measure: str) -> float | None:
 
 def _named(measure: str, metric: str) -> str:
     if measure == "score":
-        return f"{metric.replace('_', '-' if metric.startswith('top') else ' ')}, %"
+        return f"{spoken(metric)}, %"
     return "agreement with the float network, %" if measure == "agreement" else "SQNR, dB"

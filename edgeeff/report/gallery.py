@@ -1,0 +1,124 @@
+"""Small pictures of the images on which bundles disagree with one another or with the labels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeeff import regular
+from edgeeff.errors import ImageError
+from edgeeff.images.decoding import decode
+from edgeeff.images.picture import Picture
+from edgeeff.preprocess import Preprocess
+from edgeeff.report import values
+from edgeeff.report.material import Gallery, Photo, Report
+
+if TYPE_CHECKING:
+    from edgeeff.harness.accuracy_report import AccuracyReport
+    from edgeeff.harness.outcomes import Outcomes
+
+#: Images of a page; the longer side of a picture in pixels; bytes of all pictures of a page.
+MOST, _SIDE, _BYTES = 60, 176, 20_000_000
+
+#: From an image's name to the image, or None where it is not to be shown.
+Find = Callable[[str], Picture | None]
+
+
+def of_outcomes(reports: Sequence[AccuracyReport], pictures: Sequence[Picture]) -> Gallery | None:
+    """Of evaluations in one pass: where bundles differ; of a lone bundle where it differs from the labels.
+
+    Args:
+        reports: Those that ran, with what they decided of each image.
+        pictures: The images that they ran.
+
+    Returns:
+        None where nothing is decided, or nothing differs.
+    """
+    ran = [(one.bundle, one.outcomes) for one in reports if one.outcomes is not None]
+    if not ran:
+        return None
+    known = {str(picture): picture for picture in pictures}
+    places = [{name: place for place, name in enumerate(outcomes.images)} for _, outcomes in ran]
+    first, found = ran[0][1], list[tuple[int, Photo]]()
+    for name in dict.fromkeys(first.images):
+        said = [(bundle, o, at[name]) for (bundle, o), at in zip(ran, places, strict=True) if name in at]
+        decided = {bundle: o.named(int(o.decided[place])) for bundle, o, place in said}
+        truth = _truth(first, places[0][name])
+        wrong = sum(1 for words in decided.values() if truth and words != truth)
+        differ = len({*decided.values()}) > 1
+        if differ or (len(ran) == 1 and wrong):
+            found.append((-wrong, Photo(name, truth, decided)))
+    found.sort(key=lambda one: one[0])  # stable: of equally many the first images first
+    photos = _pictured([photo for _, photo in found[:MOST]], known.get)
+    return Gallery(tuple(photos), len(found), len(first.images)) if found else None
+
+
+def of_comparisons(reports: Sequence[Report], folder: Path | None) -> list[Gallery]:
+    """Of the JSON of evaluations: the images of their comparisons, with pictures from below a folder.
+
+    Args:
+        reports: Of any kind.
+        folder: A report may name any file: pictures are taken from here alone. None: no pictures.
+    """
+    made = []
+    for report in reports:
+        listed = values.rows(report.data, "comparison", "disagreements")
+        old, new = values.text(report.data, "comparison", "against"), values.text(report.data, "bundle")
+        photos = [
+            Photo(name, truth, {old: values.text(one, "old"), new: values.text(one, "new")})
+            for one in listed[:MOST]
+            if (name := values.text(one, "image"))
+            for truth in [values.text(one, "truth")]
+        ]
+        if photos and folder is not None:
+            images = values.whole(report.data, "images") or len(listed)
+            made.append(Gallery(tuple(_pictured(photos, _below(folder))), len(listed), images))
+    return made
+
+
+def _truth(outcomes: Outcomes, place: int) -> str:
+    number = int(outcomes.truth[place])
+    return outcomes.named(number) if number >= 0 else ""
+
+
+def _below(folder: Path) -> Find:
+    """Images by the names that a report has for them, if they lie below the folder."""
+    root = folder.resolve()
+
+    def find(name: str) -> Picture | None:
+        if "\0" in name:
+            return None
+        parts = Path(name).parts
+        for path in (Path(name), *(root.joinpath(*parts[-count:]) for count in (3, 2, 1))):
+            if regular.is_file(path) and path.resolve().is_relative_to(root):
+                return Picture(path)
+        return None
+
+    return find
+
+
+def _pictured(photos: Sequence[Photo], find: Find) -> list[Photo]:
+    """The same with pictures, as long as they fit the page, and with the ends of their names."""
+    made, left = [], _BYTES
+    for photo in photos:
+        picture = find(photo.name)
+        data = b"" if picture is None else thumbnail(picture)
+        left -= len(data)
+        shown = "/".join(Path(photo.name).parts[-2:])
+        made.append(Photo(shown, photo.truth, photo.decided, data if left >= 0 else b""))
+    return made
+
+
+def thumbnail(picture: Picture) -> bytes:
+    """A small JPEG without anything of the file beside its pixels; empty where it cannot be read."""
+    size = Preprocess((_SIDE, _SIDE), (0.0,) * 3, (1.0,) * 3, exif=True)
+    try:
+        image = decode(picture, size)
+    except ImageError:
+        return b""
+    image.thumbnail((_SIDE, _SIDE))
+    held = io.BytesIO()
+    image.convert("RGB").save(held, "JPEG", quality=78)
+    return held.getvalue()

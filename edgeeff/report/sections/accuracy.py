@@ -1,0 +1,176 @@
+"""What evaluations found: scores, comparisons with another bundle, classes, and how sure is how right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgeeff.report import table, values
+from edgeeff.report.drawing import axis, reliability
+from edgeeff.report.drawing.reliability import Bin
+from edgeeff.report.material import Material, Report
+from edgeeff.report.table import Cell, Column, Table
+
+ORDER = 45
+TITLE = "Accuracy"
+
+#: What stands in a report's scores beside the metrics.
+_NO_METRICS = ("images", "classes", "labels", "output", "calibration")
+#: How a metric is written where its name is not simply its words.
+_SPOKEN = {"top_1": "top-1", "top_5": "top-5", "f1": "F1", "mean_average_precision": "mAP"}
+#: Classes of a table, and reliability diagrams.
+_MOST, _DIAGRAMS = 200, 4
+
+
+def content(material: Material) -> Mapping[str, Any] | None:
+    """A table of all evaluations; for each what it was compared with, its classes and its calibration."""
+    reports = list(material.of("accuracy"))
+    if not reports:
+        return None
+    details: list[dict[str, Any]] = []
+    for report in reports:
+        name = values.text(report.data, "bundle")
+        subject = material.subject(report, name)
+        details.append(
+            {
+                "subject": subject,
+                "name": name,
+                "comparison": _comparison(report),
+                "classes": _classes(report, name),
+                "reliability": _reliability(report, name) if len(details) < _DIAGRAMS else None,
+            }
+        )
+    skipped = [
+        (one.source, len(found)) for one in reports if (found := dict(values.items(one.data, "skipped")))
+    ]
+    shown = [one for one in details if one["comparison"] or one["classes"] or one["reliability"]]
+    return {"table": _table(material, reports), "details": shown, "skipped": skipped}
+
+
+def spoken(metric: str) -> str:
+    """A metric's name, for a person."""
+    return _SPOKEN.get(metric, metric.replace("_", " "))
+
+
+def _table(material: Material, reports: list[Report]) -> Table:
+    scored = [values.at(one.data, "scores") for one in reports]
+    metrics = dict.fromkeys(
+        name
+        for scores in scored
+        for name, one in values.items(scores)
+        if name not in _NO_METRICS and _is(one)
+    )
+    columns = [
+        *(Column("bundle"), Column("images", True), Column("labelled", True)),
+        *(Column(spoken(name), True) for name in metrics),
+        Column("ECE", True, "expected calibration error: how far the probabilities are from being right"),
+        *(
+            Column("points lost", True),
+            Column("agreement", True),
+            Column("SQNR", True),
+            Column("centred", True),
+        ),
+        Column("report"),
+    ]
+    rows = []
+    for report, scores in zip(reports, scored, strict=True):
+        data, against = report.data, values.at(report.data, "reference")
+        name, via = values.text(data, "bundle"), values.text(data, "via")
+        images, labelled = values.whole(data, "images"), values.whole(data, "labelled")
+        ran = values.text(data, "status") != "NOT RUN"
+        drop, error = values.number(data, "drop_points"), values.number(scores, "calibration", "error")
+        agreed = values.interval(against, "agreement", "interval")
+        rows.append(
+            [
+                Cell(name, subject=material.subject(report, name), under=via),
+                Cell(str(images), images) if ran else table.not_run(values.text(data, "reason")),
+                Cell(str(labelled), labelled) if ran else Cell(),
+                *(_metric(values.at(scores, metric)) for metric in metrics),
+                Cell() if error is None else Cell(f"{error:.3f}", error),
+                Cell() if drop is None else Cell(table.signed(drop), drop),
+                table.percent(values.number(against, "agreement", "value"), agreed),
+                table.decibels(values.level(against, "sqnr_db")),
+                table.decibels(values.level(against, "sqnr_centred_db")),
+                Cell(report.source),
+            ]
+        )
+    return Table.of("Evaluations", columns, rows)
+
+
+def _is(found: Any) -> bool:
+    """Whether it is a metric: a proportion, or a number of 0…1."""
+    value = values.number(found, "value") if isinstance(found, Mapping) else values.number(found)
+    return value is not None and 0 <= value <= 1
+
+
+def _metric(found: Any) -> Cell:
+    if not _is(found):
+        return Cell()
+    if isinstance(found, Mapping):
+        return table.percent(values.number(found, "value"), values.interval(found, "interval"))
+    value = values.number(found)
+    return Cell() if value is None else Cell(f"{value:.3f}", value)
+
+
+def _comparison(report: Report) -> Mapping[str, Any] | None:
+    found = values.at(report.data, "comparison")
+    if not isinstance(found, Mapping):
+        return None
+    said = []
+    for words, name, digits in (
+        ("images that the other has right and this one wrong", "lost", 0),
+        ("the other way round", "won", 0),
+        ("points lost", "loss_points", 2),
+        ("upper bound of the loss, points", "loss_bound_points", 2),
+        ("p that it is worse (exact McNemar test)", "p_worse", 3),
+        ("margin, points", "margin_points", 2),
+        ("labelled images that the margin needs", "images_needed", 0),
+    ):
+        value = values.number(found, name)
+        if value is not None:
+            said.append((words, f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")))
+    listed = [
+        [Cell(values.text(one, name)) for name in ("image", "truth", "old", "new")]
+        for one in values.rows(found, "disagreements")
+    ]
+    columns = (Column("image"), Column("label"), Column("the other says"), Column("this one says"))
+    return {
+        "against": values.text(found, "against"),
+        "conclusion": values.text(found, "conclusion"),
+        "facts": said,
+        "images": Table.of("Images that are decided differently", columns, listed, _MOST),
+    }
+
+
+def _classes(report: Report, name: str) -> Table | None:
+    columns = (
+        *(Column("class"), Column("images", True), Column("decided", True), Column("right", True)),
+        *(Column("precision", True), Column("recall", True), Column("F1", True)),
+    )
+    rows = []
+    for one in values.rows(report.data, "per_class"):
+        counts = [values.whole(one, key) for key in ("images", "decided", "right")]
+        shares = [values.number(one, key) for key in ("precision", "recall", "f1")]
+        rows.append(
+            (
+                Cell(values.text(one, "label")),
+                *(Cell() if count is None else Cell(str(count), count) for count in counts),
+                *(Cell() if share is None else Cell(f"{share:.3f}", share) for share in shares),
+            )
+        )
+    # The worst first: whoever opens the table looks for these.
+    rows.sort(key=lambda row: (float(row[6].value) if row[6].value is not None else 2.0, row[0].shown))
+    return Table.of(f"Classes of {name}, the worst first", columns, rows, _MOST) if rows else None
+
+
+def _reliability(report: Report, name: str) -> Any:
+    bins = []
+    for one in values.rows(report.data, "scores", "calibration", "bins")[:64]:
+        images = values.whole(one, "images")
+        right, sure = values.number(one, "accuracy"), values.number(one, "probability")
+        if images and right is not None and sure is not None and 0 <= right <= 1 and 0 <= sure <= 1:
+            bins.append(Bin(sure, right, images))
+    if len(bins) < 2:
+        return None
+    written = axis.plain((0.0, 0.2))
+    return reliability.reliability(bins, written, f"How sure and how right {name} is, in {len(bins)} bins")
