@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,10 +51,15 @@ def command(
             "`edgeeff build --write-config` writes edgeeff.toml",
         )
     named = _board(own["board"], asked.output.targets) if own["board"] else None
+    if own["report"]:
+        from edgeeff.report import writing  # what it needs is missed before the build, not after it
+
+        writing.refuse(own["report"])
     with console.ConsoleProgress() as progress:
         built = build(asked, progress=progress)
     found = [_on_board(b, named) if named else {} for b in built]
     history, not_stored = _keep(built)
+    timed = _report(built, own["report"]) if own["report"] else ()
     if json:
         parts = zip(built, found, history, strict=True)
         console.as_json([tables.built_json(b) | f | kept for b, f, kept in parts])
@@ -61,7 +67,7 @@ def command(
         console.table(tables.built_table(built))
         if named:
             _show_board(named, built, found)
-    return 1 if own["strict"] and (not_stored or any(b.warnings for b in built)) else 0
+    return 1 if own["strict"] and (not_stored or timed or any(b.warnings for b in built)) else 0
 
 
 def _keep(built: Sequence[Built]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -73,6 +79,18 @@ def _keep(built: Sequence[Built]) -> tuple[list[dict[str, Any]], list[str]]:
         {k: v for k, v in next(became).items() if k == "history"} if "record" in report else {}
         for report in reports
     ], not_stored
+
+
+def _report(built: Sequence[Built], path: Path) -> Sequence[str]:
+    """Time the bundles and write the page; returns what to warn of their times."""
+    from edgeeff import report
+    from edgeeff.files import write_file
+
+    with console.ConsoleProgress(still=True) as progress:
+        page, warnings = report.of_build([b.bundle for b in built], progress)
+    write_file(path, page.encode())
+    console.note(f"report   {path}")
+    return warnings
 
 
 def _write_config(said: dict[str, Any], named: str | None, *, json: bool) -> int:

@@ -15,13 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeeff.errors import EdgeeffError
 from edgeeff.report import gallery, page, reading
-from edgeeff.report.material import Material, Report
+from edgeeff.report.material import Material, Report, Subject
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
     from edgeeff.harness.accuracy_report import AccuracyReport
     from edgeeff.images import ImageSet
+    from edgeeff.progress import Progress
+
+#: Launches of a build's report, and seconds of each bundle in a launch: enough to see, too few to judge.
+LAUNCHES, SECONDS = 4, 0.3
 
 
 def of_paths(paths: Sequence[Path], title: str = "", photos: Path | None = None) -> tuple[str, Material]:
@@ -42,6 +47,34 @@ def of_paths(paths: Sequence[Path], title: str = "", photos: Path | None = None)
     return page.render(material), material
 
 
+def of_build(bundles: Sequence[Bundle], progress: Progress | None = None) -> tuple[str, tuple[str, ...]]:
+    """The page of bundles that were built just now, timed side by side, and what to warn of their times.
+
+    Those that cannot run here are NOT RUN. A measurement that fails is a warning: the bundles stand.
+
+    Args:
+        bundles: The float control among them is the baseline.
+        progress: Told of each launch and each warning.
+    """
+    from edgeeff.harness.latency import benchmark
+    from edgeeff.progress import Recorder
+
+    listener = Recorder.of(progress)
+    subjects, warnings = _subjects(bundles)
+    floats = [place for place, one in enumerate(subjects) if one.floating]
+    with listener.recording() as warned:
+        try:
+            timed = benchmark(
+                bundles, launches=LAUNCHES, seconds=SECONDS, baseline=(floats or [0])[0], progress=listener
+            )
+            reports = reading.from_json(timed.to_json(), "build")
+        except EdgeeffError as error:
+            reports = []
+            listener.warn(f"no latency for the report: {error.what}")
+    more = [*warnings, *warned] if not reports else warnings
+    return page.render(reading.assembled(subjects, reports, more)), tuple(warned)
+
+
 def of_evaluation(
     reports: Sequence[AccuracyReport], bundles: Sequence[Bundle], images: ImageSet | Path | str
 ) -> str:
@@ -54,11 +87,7 @@ def of_evaluation(
     """
     from edgeeff.recipes import open_source
 
-    subjects, warnings = [], list[str]()
-    for bundle in bundles:
-        subject, said = reading.of_bundle(bundle)
-        subjects.append(subject)
-        warnings += said
+    subjects, warnings = _subjects(bundles)
     read = [one for report in reports for one in reading.from_json(report.to_json(), "eval")]
     material = reading.assembled(subjects, read, warnings)
     opened = open_source(images) if isinstance(images, (str, Path)) else images
@@ -70,3 +99,9 @@ def of_diagnosis(found: Mapping[str, Any]) -> str:
     """The page of one diagnosis, as plain data."""
     title = f"{found['model']} for {found['target']}"
     return page.render(Material(title, reports=(Report("diagnosis", "diagnosis", found),)))
+
+
+def _subjects(bundles: Sequence[Bundle]) -> tuple[list[Subject], list[str]]:
+    """Bundles as subjects, and what there is to warn of."""
+    found = [reading.of_bundle(bundle) for bundle in bundles]
+    return [subject for subject, _ in found], [text for _, said in found for text in said]

@@ -187,19 +187,26 @@ def _timed(report: Report, entry: Any) -> Timed:
     )
 
 
-def main_environment(material: Material) -> str:
-    """That in which the most bundles were timed, the first of several; empty without any."""
-    counted: dict[str, int] = {}
+Conditions = tuple[str, int | None, int]
+
+
+def conditions(one: Timed) -> Conditions:
+    """What may not differ between times that are compared: the environment, threads, images in a run."""
+    return one.report.environment, values.whole(one.report.data, "threads"), one.images
+
+
+def main_conditions(material: Material) -> Conditions | None:
+    """Those in which the most bundles were timed, the first of several; None without any."""
+    counted: dict[Conditions, int] = {}
     for each in times(material).values():
-        for name in {one.report.environment for one in each if one.p50 is not None}:
-            counted[name] = counted.get(name, 0) + 1
-    order = [report.environment for report in material.of("latency")]
-    return max(counted, key=lambda name: (counted[name], -order.index(name)), default="")
+        for found in dict.fromkeys(conditions(one) for one in each if one.p50 is not None):
+            counted[found] = counted.get(found, 0) + 1
+    return max(counted, key=lambda found: counted[found], default=None)  # of equals the first
 
 
 def latency(material: Material, subject: Subject) -> Timed | None:
-    """A bundle's latest times, those of the main environment before others; None: nobody timed it."""
+    """A bundle's latest times, those of the main conditions before others; None: nobody timed it."""
     own = times(material).get(subject.key, [])
-    main = main_environment(material)
-    ranked = sorted(own, key=lambda one: (one.p50 is not None, one.report.environment == main))
+    main = main_conditions(material)
+    ranked = sorted(own, key=lambda one: (one.p50 is not None, conditions(one) == main))
     return ranked[-1] if ranked else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeeff import regular
 from edgeeff.errors import ImageError
@@ -62,20 +63,39 @@ def of_comparisons(reports: Sequence[Report], folder: Path | None) -> list[Galle
         reports: Of any kind.
         folder: A report may name any file: pictures are taken from here alone. None: no pictures.
     """
+    if folder is None:
+        return []
     made = []
-    for report in reports:
-        listed = values.rows(report.data, "comparison", "disagreements")
-        old, new = values.text(report.data, "comparison", "against"), values.text(report.data, "bundle")
-        photos = [
-            Photo(name, truth, {old: values.text(one, "old"), new: values.text(one, "new")})
-            for one in listed[:MOST]
-            if (name := values.text(one, "image"))
-            for truth in [values.text(one, "truth")]
-        ]
-        if photos and folder is not None:
-            images = values.whole(report.data, "images") or len(listed)
-            made.append(Gallery(tuple(_pictured(photos, _below(folder))), len(listed), images))
+    for against, group in _by_other(reports).items():
+        found: dict[str, Photo] = {}
+        images = 0
+        for report in group:
+            new, listed = values.text(report.data, "bundle"), _listed(report)
+            images = max(images, values.whole(report.data, "images") or len(listed))
+            for one in listed:
+                name, said = values.text(one, "image"), {new: values.text(one, "new")}
+                photo = Photo(name, values.text(one, "truth"), {against: values.text(one, "old")})
+                photo = found.get(name, photo)
+                found[name] = replace(photo, decided={**photo.decided, **said})
+        photos = sorted(found.values(), key=lambda one: one.truth != one.decided[against])
+        if photos:
+            made.append(Gallery(tuple(_pictured(photos[:MOST], _below(folder))), len(found), images, against))
     return made
+
+
+def _listed(report: Report) -> list[Any]:
+    return [
+        one for one in values.rows(report.data, "comparison", "disagreements") if values.text(one, "image")
+    ]
+
+
+def _by_other(reports: Sequence[Report]) -> dict[str, list[Report]]:
+    """Reports with images on which a bundle differs from another one, by that one's name."""
+    found: dict[str, list[Report]] = {}
+    for report in reports:
+        if _listed(report):
+            found.setdefault(values.text(report.data, "comparison", "against"), []).append(report)
+    return found
 
 
 def _truth(outcomes: Outcomes, place: int) -> str:

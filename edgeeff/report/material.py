@@ -51,7 +51,7 @@ class Report:
     """A report, of whatever file or verb.
 
     Args:
-        kind: ``accuracy``, ``latency``, ``profile``, ``gate``, ``diagnosis``.
+        kind: ``accuracy``, ``latency``, ``throughput``, ``profile``, ``gate``, ``diagnosis``.
         source: What messages call it: the file's name.
         data: The report.
     """
@@ -109,11 +109,13 @@ class Gallery:
         photos: Those that are shown.
         count: How many there are in all.
         images: Of so many that were run.
+        against: The bundle from which the others differ; empty: they differ from one another, or from labels.
     """
 
     photos: tuple[Photo, ...]
     count: int
     images: int
+    against: str = ""
 
 
 @dataclass(frozen=True)

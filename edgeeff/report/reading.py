@@ -17,7 +17,7 @@ from edgeeff.report import values
 from edgeeff.report.material import Material, Report, Subject, lettered
 
 #: What is read, by the kind that a record names.
-KINDS = ("accuracy", "latency", "profile", "gate", "diagnosis", "build")
+KINDS = ("accuracy", "latency", "throughput", "profile", "gate", "diagnosis", "build")
 #: Bytes of the largest report file that is read.
 _LARGEST = 64 << 20
 _TAKES = (
@@ -169,7 +169,7 @@ def _subjects(given: Sequence[Subject], reports: Sequence[Report]) -> tuple[list
 def _named(report: Report) -> list[tuple[str, dict[str, str], int | None, Mapping[str, Any]]]:
     """The bundles that a report speaks of: name, facts, size and verification, as far as it says them."""
     data = report.data
-    if report.kind in ("latency", "profile"):
+    if report.kind in ("latency", "throughput", "profile"):
         return [
             (name, {k: shown for k in ("runtime", "precision") if (shown := values.text(one, k))}, None, {})
             for one in values.rows(data, "entries")
@@ -201,7 +201,7 @@ def _distinct(subjects: list[Subject]) -> list[Subject]:
 
 def _machines(reports: Sequence[Report]) -> list[str]:
     """A warning where times were taken in several environments."""
-    timed = [one for one in reports if one.kind in ("latency", "profile") and one.environment]
+    timed = [one for one in reports if one.kind in ("latency", "throughput", "profile") and one.environment]
     if len({one.environment for one in timed}) < 2:
         return []
     sources = ", ".join(dict.fromkeys(one.source for one in timed))

@@ -19,7 +19,7 @@ class Cell:
 
     Args:
         shown: What stands there.
-        value: What it is sorted by; None: by what stands there.
+        value: What the page's script sorts it by; None: by what stands there.
         under: A second line, in small letters.
         style: ``bad``, ``good``, ``doubt``: said in words too, never by the colour alone.
         subject: The bundle whose letter stands before it.
@@ -33,10 +33,10 @@ class Cell:
     subject: Subject | None = None
     title: str = ""
 
-    @property
-    def sort(self) -> str:
-        """What the page's script compares: a number, if both are."""
-        return str(self.shown if self.value is None else self.value)
+    def classes(self, column: Column) -> str:
+        """Those of the page's style that the cell has in a column."""
+        empty = "" if self.shown or self.under else "empty"
+        return " ".join(one for one in ("number" if column.number else "", self.style, empty) if one)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,11 @@ def percent(value: float | None, interval: tuple[float, float] | None = None) ->
 
 def decibels(value: float | None) -> Cell:
     """Such as ``21.4 dB``."""
-    return Cell() if value is None else Cell(f"{value:.1f}\N{NO-BREAK SPACE}dB", value)
+    if value is None:
+        return Cell()
+    if value == float("inf"):
+        return Cell("identical", 1e9, title="not one value differs")
+    return Cell(f"{value:.1f}\N{NO-BREAK SPACE}dB", value)
 
 
 def megabytes(value: float | None) -> Cell:

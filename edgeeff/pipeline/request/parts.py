@@ -327,6 +327,13 @@ class Run:
         verbs=BUILD,
         python=False,
     )
+    report: Path | None = option(
+        PATH,
+        "Also write an HTML report to this file: fidelity, and latency, measured here in a few seconds.",
+        example="report.html",
+        verbs=BUILD,
+        python=False,
+    )
     strict: bool = option(
         FLAG, "Exit with status 1 if there was a warning.", default=False, verbs=EMIT, python=False
     )

@@ -19,7 +19,7 @@ _NO_METRICS = ("images", "classes", "labels", "output", "calibration")
 #: How a metric is written where its name is not simply its words.
 _SPOKEN = {"top_1": "top-1", "top_5": "top-5", "f1": "F1", "mean_average_precision": "mAP"}
 #: Classes of a table, and reliability diagrams.
-_MOST, _DIAGRAMS = 200, 4
+_MOST, _DIAGRAMS = 100, 4
 
 
 def content(material: Material) -> Mapping[str, Any] | None:
@@ -35,7 +35,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
             {
                 "subject": subject,
                 "name": name,
-                "comparison": _comparison(report),
+                "different": _different(report, name),
                 "classes": _classes(report, name),
                 "reliability": _reliability(report, name) if len(details) < _DIAGRAMS else None,
             }
@@ -43,8 +43,9 @@ def content(material: Material) -> Mapping[str, Any] | None:
     skipped = [
         (one.source, len(found)) for one in reports if (found := dict(values.items(one.data, "skipped")))
     ]
-    shown = [one for one in details if one["comparison"] or one["classes"] or one["reliability"]]
-    return {"table": _table(material, reports), "details": shown, "skipped": skipped}
+    shown = [one for one in details if one["different"] or one["classes"] or one["reliability"]]
+    compared = _comparisons(material, reports)
+    return {"table": _table(material, reports), "compared": compared, "details": shown, "skipped": skipped}
 
 
 def spoken(metric: str) -> str:
@@ -112,34 +113,54 @@ def _metric(found: Any) -> Cell:
     return Cell() if value is None else Cell(f"{value:.3f}", value)
 
 
-def _comparison(report: Report) -> Mapping[str, Any] | None:
-    found = values.at(report.data, "comparison")
-    if not isinstance(found, Mapping):
-        return None
-    said = []
-    for words, name, digits in (
-        ("images that the other has right and this one wrong", "lost", 0),
-        ("the other way round", "won", 0),
-        ("points lost", "loss_points", 2),
-        ("upper bound of the loss, points", "loss_bound_points", 2),
-        ("p that it is worse (exact McNemar test)", "p_worse", 3),
-        ("margin, points", "margin_points", 2),
-        ("labelled images that the margin needs", "images_needed", 0),
-    ):
-        value = values.number(found, name)
-        if value is not None:
-            said.append((words, f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")))
+_COMPARED = (
+    *(
+        Column("bundle"),
+        Column("against"),
+        Column("conclusion"),
+        Column("lost", True, "images: right only there"),
+    ),
+    *(Column("won", True, "images: right only here"), Column("points lost", True)),
+    Column("at most", True, "upper 95 % bound of the points lost"),
+    Column("p worse", True, "exact one-sided McNemar test"),
+    Column("images needed", True, "labelled, so that a loss of the margin is excluded"),
+)
+
+
+def _comparisons(material: Material, reports: list[Report]) -> Table:
+    rows = []
+    for report in reports:
+        found = values.at(report.data, "comparison")
+        if isinstance(found, Mapping):
+            name, margin = values.text(report.data, "bundle"), values.number(found, "margin_points")
+            against = values.text(found, "against")
+            numbers = [
+                Cell() if value is None else Cell(f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}"), value)
+                for key, digits in (
+                    *(("lost", 0), ("won", 0), ("loss_points", 2), ("loss_bound_points", 2), ("p_worse", 3)),
+                    ("images_needed", 0),
+                )
+                for value in [values.number(found, key)]
+            ]
+            rows.append(
+                [
+                    Cell(name, subject=material.subject(report, name)),
+                    Cell(against, under="" if margin is None else f"margin {margin:g} points"),
+                    Cell(values.text(found, "conclusion")),
+                    *numbers,
+                ]
+            )
+    return Table.of("Bundles compared image by image", _COMPARED, rows)
+
+
+def _different(report: Report, name: str) -> Table | None:
     listed = [
-        [Cell(values.text(one, name)) for name in ("image", "truth", "old", "new")]
-        for one in values.rows(found, "disagreements")
+        [Cell(values.text(one, key)) for key in ("image", "truth", "old", "new")]
+        for one in values.rows(report.data, "comparison", "disagreements")
     ]
-    columns = (Column("image"), Column("label"), Column("the other says"), Column("this one says"))
-    return {
-        "against": values.text(found, "against"),
-        "conclusion": values.text(found, "conclusion"),
-        "facts": said,
-        "images": Table.of("Images that are decided differently", columns, listed, _MOST),
-    }
+    against = values.text(report.data, "comparison", "against")
+    columns = (Column("image"), Column("label"), Column(against), Column(name))
+    return Table.of(f"Images that {name} decides otherwise", columns, listed, _MOST) if listed else None
 
 
 def _classes(report: Report, name: str) -> Table | None:

@@ -25,11 +25,13 @@ def content(material: Material) -> Mapping[str, Any] | None:
             name = values.text(report.data, "bundle")
             labels = _labels(report)
             matrix, classes, all_of_them = _matrix(cells, labels)
+            most = max((count for (a, b), count in cells.items() if a != b), default=0)
+            tells = all_of_them or most > 1  # else one image here and there: the list says it better
             shown.append(
                 {
                     "subject": material.subject(report, name),
                     "name": name,
-                    "matrix": matrix,
+                    "matrix": matrix if tells else [],
                     "classes": [labels.get(one, str(one)) for one in classes],
                     "all": all_of_them,
                     "list": _list(cells, labels, name),

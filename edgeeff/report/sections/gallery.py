@@ -25,12 +25,25 @@ def content(material: Material) -> Mapping[str, Any] | None:
             {
                 "name": one.name,
                 "truth": one.truth,
-                "decided": [(letters.get(name), name, said) for name, said in one.decided.items()],
+                "decided": [
+                    (letters.get(name), name, said, said == one.truth if one.truth else None)
+                    for name, said in one.decided.items()
+                ],
                 "source": Markup("data:image/jpeg;base64,{}").format(b64encode(one.picture).decode())
                 if one.picture
                 else "",
             }
             for one in gallery.photos
         ]
-        shown.append({"photos": photos, "count": gallery.count, "images": gallery.images})
+        named = dict.fromkeys(name for one in gallery.photos for name in one.decided)
+        legend = [letters[name] for name in named if name in letters]
+        shown.append(
+            {
+                "photos": photos,
+                "count": gallery.count,
+                "images": gallery.images,
+                "against": gallery.against,
+                "legend": legend,
+            }
+        )
     return {"galleries": shown}

@@ -34,7 +34,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
         if timed:
             shown.append(
                 {
-                    "head": _conditions(report),
+                    "head": conditions(report),
                     "times": _times(ran) if ran else None,
                     "ratios": _ratios(ran) if len(ran) > 1 else None,
                     "baseline": values.text(report.data, "baseline"),
@@ -46,7 +46,8 @@ def content(material: Material) -> Mapping[str, Any] | None:
     return {"reports": shown} if shown else None
 
 
-def _conditions(report: Report) -> str:
+def conditions(report: Report) -> str:
+    """Where and how a report was measured, in a line."""
     data = report.data
     here = values.at(data, "machine") or values.at(data, "record", "environment")
     launches, seconds = values.whole(data, "launches"), values.number(data, "seconds")

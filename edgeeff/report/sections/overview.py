@@ -33,13 +33,13 @@ def content(material: Material) -> Mapping[str, Any] | None:
     """A row for each bundle, and notes on what cannot be compared."""
     if not material.subjects:
         return None
-    main, rows, notes = figures.main_environment(material), [], dict[str, None]()
+    main, rows, notes = figures.main_conditions(material), [], dict[str, None]()
     for subject in material.subjects:
         scored, timed = figures.accuracy(material, subject), figures.latency(material, subject)
-        elsewhere = timed is not None and timed.p50 is not None and timed.report.environment != main
+        elsewhere = timed is not None and timed.p50 is not None and figures.conditions(timed) != main
         rows.append([*_facts(subject), *_accuracy(scored), *_latency(timed, elsewhere)])
         if elsewhere and timed is not None:
-            notes[f"† timed on another machine, or with other versions ({timed.report.source})"] = None
+            notes[f"† not comparable: timed with {_differs(timed, main)} ({timed.report.source})"] = None
         if scored.via:
             notes[f"‡ accuracy is that of {scored.via}, not of the bundle's own runtime"] = None
         if scored.source == "build":
@@ -90,6 +90,14 @@ def _latency(timed: Timed | None, elsewhere: bool) -> list[Cell]:
     far = "" if timed.p99 is None else f"p99 {table.three(timed.p99)}"
     median, cpu = table.milliseconds(timed.p50), table.milliseconds(timed.cpu)
     return [_marked(replace(median, under=far), mark), _marked(cpu, mark), ratio]
+
+
+def _differs(timed: Timed, main: figures.Conditions | None) -> str:
+    """What is otherwise about these times."""
+    own = figures.conditions(timed)
+    if main is None or own[0] != main[0]:
+        return "another machine or other versions"
+    return f"{own[1]} threads" if own[1] != main[1] else f"{own[2]} images in a run"
 
 
 def _marked(cell: Cell, mark: str) -> Cell:

@@ -22,10 +22,10 @@ _MEASURES = ("score", "agreement", "sqnr")
 
 def content(material: Material) -> Mapping[str, Any] | None:
     """The figure of one machine; None where fewer than two bundles have both figures."""
-    main, both = figures.main_environment(material), []
+    main, both = figures.main_conditions(material), []
     for subject in material.subjects:
         timed, scored = figures.latency(material, subject), figures.accuracy(material, subject)
-        if timed and timed.p50 is not None and timed.report.environment == main:
+        if timed and timed.p50 is not None and figures.conditions(timed) == main:
             both.append((subject, timed.p50, scored))
     counts = {name: sum(_value(s, name) is not None for _, _, s in both) for name in _MEASURES}
     measure = max(_MEASURES, key=lambda name: (counts[name], -_MEASURES.index(name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 from edgeeff.report import figures, table
@@ -76,10 +77,23 @@ def _ratio(own: Timed, other: Timed) -> float | None:
     return own.p50 / other.p50 if own.p50 and other.p50 else None
 
 
+def _by_chance(scored: Scored) -> bool:
+    """Whether so few images cannot tell the loss from none.
+
+    At most as many images as are decided otherwise change from right to wrong or back: n of N of these, by
+    chance, leave a difference of more than 1.96 √n / N in one case of twenty.
+    """
+    if scored.lost is None or scored.agreement is None or not scored.images:
+        return False
+    differ = (1 - scored.agreement) * scored.images
+    return abs(scored.lost) / 100 * scored.images <= 1.96 * sqrt(differ)
+
+
 def _cost(scored: Scored) -> list[Fact]:
     if scored.lost is not None:
-        words = "points of accuracy lost" if scored.lost >= 0 else "points of accuracy gained"
-        return [Fact(f"{abs(scored.lost):.2f}", f"{words} ({scored.images} images)")]
+        words = f"points of accuracy {'lost' if scored.lost >= 0 else 'gained'}"
+        chance = "; no more than chance may make" if _by_chance(scored) else ""
+        return [Fact(f"{abs(scored.lost):.2f}", f"{words} on {scored.images} images{chance}")]
     if scored.agreement is not None:
         agreed = f"{100 * scored.agreement:.1f}\N{NO-BREAK SPACE}%"
         return [Fact(agreed, f"decided as the float network does ({scored.images} images)")]

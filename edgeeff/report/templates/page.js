@@ -26,7 +26,10 @@
     if (!Number.isNaN(x) && !Number.isNaN(y)) return x - y;
     return a.localeCompare(b, "en", { numeric: true });
   };
-  const value = (row, place) => row.cells[place].dataset.sort;
+  const value = (row, place) => {
+    const cell = row.cells[place];
+    return "sort" in cell.dataset ? cell.dataset.sort : (cell.querySelector("bdi") || cell).textContent.trim();
+  };
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
