@@ -65,6 +65,13 @@ def command(
             help="Write all images on which compared bundles disagree to this .csv.", rich_help_panel=_FILES
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write an HTML report to this file, with images that are decided differently.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
     strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -89,6 +96,10 @@ def command(
     for path in (confusion, disagreements):
         if path is not None:
             refuse_unwritable(path.parent)
+    if html is not None:
+        from edgeeff.report import writing  # what it needs is missed before the work, not after it
+
+        writing.refuse(html)
     held = Bundle.load(reference) if reference else None
     for one in (held, pairs.named if via is None else None):
         if one is not None:
@@ -109,6 +120,8 @@ def command(
         )
     reports = pairs.compared(reports)
     _write(reports, confusion, disagreements)
+    if html is not None:
+        _page(html, reports, [*pairs.bundles, *([held] if held else [])], images)
     warned = _say(reports, per_class=per_class, as_json=json)
     if pairs.note:
         console.note(pairs.note)
@@ -178,6 +191,13 @@ def _write(reports: Sequence[AccuracyReport], confusion: Path | None, disagreeme
         write_file(confusion, judgements.confusion_csv(reports).encode())
     if disagreements is not None:
         write_file(disagreements, judgements.disagreement_csv(reports).encode())
+
+
+def _page(path: Path, reports: Sequence[AccuracyReport], bundles: Sequence[Bundle], images: Path) -> None:
+    from edgeeff import report
+    from edgeeff.files import write_file
+
+    write_file(path, report.of_evaluation(reports, bundles, images).encode())
 
 
 def _say(reports: Sequence[AccuracyReport], *, per_class: bool, as_json: bool) -> bool:

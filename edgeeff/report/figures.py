@@ -9,6 +9,11 @@ from typing import Any
 from edgeeff.report import values
 from edgeeff.report.material import Material, Report, Subject
 
+#: The source of what a build found out.
+BUILD = "build"
+Basis = tuple[str, int | None]
+Conditions = tuple[str, int | None, int]
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -39,6 +44,16 @@ class Scored:
     source: str = ""
     via: str = ""
     not_run: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether it says anything of the accuracy."""
+        return self.score is not None or self.agreement is not None or self.sqnr is not None
+
+    @property
+    def basis(self) -> Basis:
+        """What it was judged by: an evaluation or the build, and how many images."""
+        return "build" if self.source == BUILD else "evaluation", self.images
 
 
 @dataclass(frozen=True)
@@ -145,10 +160,20 @@ def accuracy(material: Material, subject: Subject) -> Scored:
         agreed=values.interval(found, "agreement", "interval"),
         sqnr=values.level(found, "sqnr_db"),
         images=values.whole(found, "images"),
-        source="build" if found else "",
+        source=BUILD if found else "",
         via=via,
         not_run=not_run,
     )
+
+
+def main_basis(material: Material) -> Basis | None:
+    """What most bundles were judged by, an evaluation before the build; None where nothing is known."""
+    counted: dict[Basis, int] = {}
+    for subject in material.subjects:
+        scored = accuracy(material, subject)
+        if scored.known:
+            counted[scored.basis] = counted.get(scored.basis, 0) + 1
+    return max(counted, key=lambda one: (one[0] != BUILD, counted[one]), default=None)
 
 
 def times(material: Material) -> dict[str, list[Timed]]:
@@ -185,9 +210,6 @@ def _timed(report: Report, entry: Any) -> Timed:
         images=images,
         not_run=values.text(entry, "reason") if values.text(entry, "status") == "NOT RUN" else "",
     )
-
-
-Conditions = tuple[str, int | None, int]
 
 
 def conditions(one: Timed) -> Conditions:

@@ -102,6 +102,24 @@ def accuracy(name: str, top_1: float, digests: dict[str, str], reference: str) -
     }
 
 
+def compared(name: str, digests: dict[str, str], other: str, images: list[str]) -> dict[str, Any]:
+    """The same with classes and a comparison with another bundle, which decides these images otherwise."""
+    said = {
+        **{"against": other, "labelled": 500, "lost": 3, "won": 1, "loss_points": 0.4, "margin_points": 0.5},
+        **{"loss_bound_points": 1.1, "p_worse": 0.31, "images_needed": 4200, "conclusion": "not settled"},
+        "disagreements": [{"image": one, "truth": "cat", "old": "cat", "new": "dog"} for one in images],
+    }
+    counts = {"images": 250, "decided": 250, "right": 230, "precision": 0.92, "recall": 0.92, "f1": 0.92}
+    classes = [{"number": n, "label": label, **counts} for n, label in enumerate(("cat", "dog"))]
+    cells = [{"truth": a, "decided": b, "images": 230 if a == b else 20} for a in (0, 1) for b in (0, 1)]
+    bins = [
+        {"upto": 0.5 + n / 10, "images": 9, "accuracy": 0.5, "probability": 0.5 + n / 10} for n in range(4)
+    ]
+    data = accuracy(name, 0.92, digests, other)
+    data["scores"]["calibration"] = {"error": 0.031, "mean_probability": 0.9, "bins": bins}
+    return {**data, "per_class": classes, "confusion": cells, "comparison": said}
+
+
 def profile(name: str, digests: dict[str, str]) -> dict[str, Any]:
     """What ``bench --profile --json`` prints."""
     layers = [

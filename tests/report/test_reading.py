@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from edgeeff import report
 from edgeeff.errors import EdgeeffError, MissingFileError, ReportError
 from edgeeff.report import figures, page, reading
 from edgeeff.report.sections import listed
-from tests.report.conftest import accuracy, diagnosis, gate, latency, profile
+from tests.report.conftest import accuracy, compared, diagnosis, gate, latency, profile, share
 
 HOSTILE = (
     '<script>document.title="owned"</script>',
@@ -51,7 +53,7 @@ def test_one_table_has_accuracy_and_latency_of_all_bundles(everything):
     for shown in ("89.0", "90.0", "1.00", "9.00", "20.0", "0.450", "float control", "NOT RUN"):
         assert shown in overview, shown
     ids = [attrs["id"] for tag, attrs in Elements(text).found if tag == "section"]
-    absent = {"gallery", "trend", "confusion"}
+    absent = {"gallery", "trend", "confusion", "throughput"}
     assert set(ids) == {module.__name__.rpartition(".")[2] for module in listed()} - absent
     assert ids.index("warnings") == 0 and not material.warnings
 
@@ -100,6 +102,61 @@ def test_an_altered_bundle_is_told(make_bundle):
 def test_a_report_given_twice_counts_once(saved):
     data = latency({"x-a": 10.0}, {"x-a": "a" * 64})
     assert len(reading.read([saved("1.json", data), saved("2.json", data)]).reports) == 1
+
+
+def test_what_another_number_of_images_found_is_marked(make_bundle, saved):
+    """The build looked at 100 images, the evaluation at 500: neither is the other's equal."""
+    found = {"images": 100, "agreement": share(1.0, 100), "sqnr_db": 30.0, "warnings": []}
+    bundles = [make_bundle("x-a", artifact=found), make_bundle("x-b", artifact=found, weights=b"other")]
+    digests = {one.name: one.digest() for one in bundles}
+    judged = saved("eval.json", accuracy("x-a", 0.9, digests, "float"))
+    timed = saved("bench.json", latency({"x-a": 1.0, "x-b": 2.0}, digests))
+    text, _ = report.of_paths([*(one.folder for one in bundles), judged, timed])
+    overview = text.partition('id="overview"')[2].partition("</section>")[0]
+    assert "found by an evaluation on 500 images" in overview
+    assert (
+        "30.0\N{NO-BREAK SPACE}dB §" in overview and "§ Not comparable: found by the build on 100" in overview
+    )
+    assert 'id="pareto"' not in text  # one of the two is left to show
+
+
+def test_comparisons_classes_and_confusions_are_shown(saved):
+    digests = {"x-a": "a" * 64, "x-b": "b" * 64}
+    text, _ = report.of_paths([saved("eval.json", [compared("x-a", digests, "x-b", ["p/1.png"])])])
+    accuracy_section = text.partition('id="accuracy"')[2].partition("</section>")[0]
+    for shown in ("not settled", "4200", "0.031", "p/1.png", "0.310", "How sure and how right"):
+        assert shown in accuracy_section, shown
+    matrix = text.partition('id="confusion"')[2].partition("</section>")[0]
+    assert matrix.count('class="own h8">230</td>') == 2 and matrix.count('class="h1">20</td>') == 2
+    assert "40 of 500 labelled images are decided wrongly" in matrix
+
+
+def test_pictures_are_taken_from_the_folder_that_was_named_alone(saved, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    outside = tmp_path / "secret.png"
+    for path, colour in ((outside, "red"), (folder / "a.png", "green"), (folder / "deep" / "b.png", "blue")):
+        Image.new("RGB", (900, 300), colour).save(path)
+    (folder / "link.png").symlink_to(outside)
+    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:60])
+    names = [
+        str(outside),
+        str(folder / "a.png"),
+        "elsewhere/deep/b.png",
+        "link.png",
+        "../secret.png",
+        "broken.png",
+    ]
+    digests = {"x-a": "a" * 64, "x-b": "b" * 64}
+    path = saved("eval.json", [compared("x-a", digests, "x-b", [*names, "\0", "x" * 5000])])
+    assert 'id="gallery"' not in report.of_paths([path])[0]
+    text, material = report.of_paths([path], photos=folder)
+    (gallery,) = material.galleries
+    shown = {one.name: Image.open(io.BytesIO(one.picture)) for one in gallery.photos if one.picture}
+    assert sorted(shown) == ["deep/b.png", "photos/a.png"]
+    red, green, _ = shown["photos/a.png"].getpixel((9, 9))
+    assert green > 100 > red and max(shown["photos/a.png"].size) <= 200
+    assert text.count('src="data:image/jpeg;base64,') == 2 and gallery.count == 8
 
 
 def test_rows_of_a_build_are_read(saved):
@@ -165,7 +222,7 @@ def test_odd_values_leave_things_out_and_break_nothing(mutated):
     digests = {"b0-cpu-int8": "1" * 64, "b0-cpu-fp32": "2" * 64}
     given = [
         latency({"b0-cpu-fp32": 20.0, "b0-cpu-int8": 9.0}, digests),
-        accuracy("b0-cpu-int8", 0.89, digests, "b0-cpu-fp32"),
+        compared("b0-cpu-int8", digests, "b0-cpu-fp32", ["1.png"]),
         profile("b0-cpu-int8", digests),
         gate("b0-cpu-int8"),
         diagnosis(),

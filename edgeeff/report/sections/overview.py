@@ -33,29 +33,34 @@ def content(material: Material) -> Mapping[str, Any] | None:
     """A row for each bundle, and notes on what cannot be compared."""
     if not material.subjects:
         return None
-    main, rows, notes = figures.main_conditions(material), [], dict[str, None]()
+    main, basis = figures.main_conditions(material), figures.main_basis(material)
+    rows, notes = [], dict[str, None]()
     for subject in material.subjects:
         scored, timed = figures.accuracy(material, subject), figures.latency(material, subject)
         elsewhere = timed is not None and timed.p50 is not None and figures.conditions(timed) != main
-        rows.append([*_facts(subject), *_accuracy(scored), *_latency(timed, elsewhere)])
+        other = scored.known and scored.basis != basis
+        rows.append([*_facts(subject), *_accuracy(scored, other), *_latency(timed, elsewhere)])
         if elsewhere and timed is not None:
-            notes[f"† not comparable: timed with {_differs(timed, main)} ({timed.report.source})"] = None
+            notes[f"† not comparable: timed with {_differs(timed, main)} ({timed.report.source})."] = None
         if scored.via:
-            notes[f"‡ accuracy is that of {scored.via}, not of the bundle's own runtime"] = None
-        if scored.source == "build":
-            notes["Without an evaluation, agreement and SQNR are those that the build found."] = None
-    baselines = dict.fromkeys(
-        f"Ratios are against {timed.baseline}, by {'CPU time' if timed.clock == 'cpu' else 'wall time'}."
-        for subject in material.subjects
-        if (timed := figures.latency(material, subject)) and timed.ratio is not None
-    )
-    metrics = dict.fromkeys(
-        f"Accuracy is {spoken(scored.metric)} on {scored.images} images."
-        for subject in material.subjects
-        if (scored := figures.accuracy(material, subject)).metric
-    )
+            notes[f"‡ Accuracy is that of {scored.via}, not of the bundle's own runtime."] = None
+        if other:
+            notes[f"§ Not comparable: found by {_judge(scored.basis)}."] = None
+    said = [] if basis is None else [f"Accuracy was found by {_judge(basis)}."]
+    for subject in material.subjects:
+        if (timed := figures.latency(material, subject)) and timed.ratio is not None:
+            clock = "CPU time" if timed.clock == "cpu" else "wall time"
+            said.append(f"Ratios are against {timed.baseline}, by {clock}.")
+        if (scored := figures.accuracy(material, subject)).metric:
+            said.append(f"The metric is {spoken(scored.metric)}.")
     made = Table.of("Every bundle with its accuracy and its latency", _COLUMNS, rows)
-    return {"table": made, "notes": [*metrics, *baselines, *notes]}
+    return {"table": made, "notes": list(dict.fromkeys([*said, *notes]))}
+
+
+def _judge(basis: figures.Basis) -> str:
+    """Who judged, and by how many images."""
+    who = "the build" if basis[0] == figures.BUILD else "an evaluation"
+    return who if basis[1] is None else f"{who} on {basis[1]} images"
 
 
 def _facts(subject: Subject) -> list[Cell]:
@@ -67,13 +72,18 @@ def _facts(subject: Subject) -> list[Cell]:
     ]
 
 
-def _accuracy(scored: Scored) -> list[Cell]:
-    if scored.not_run and scored.agreement is None and scored.score is None and scored.sqnr is None:
+def _accuracy(scored: Scored, other: bool) -> list[Cell]:
+    if scored.not_run and not scored.known:
         return [table.not_run(scored.not_run), Cell(), table.not_run(scored.not_run), Cell()]
-    score, mark = table.percent(scored.score, scored.interval), " ‡" if scored.via else ""
+    mark = (" ‡" if scored.via else "") + (" §" if other else "")
     lost = Cell() if scored.lost is None else Cell(table.signed(scored.lost), scored.lost)
-    agreement, level = table.percent(scored.agreement, scored.agreed), table.decibels(scored.sqnr)
-    return [_marked(score, mark), lost, _marked(agreement, mark), level]
+    shown = [
+        table.percent(scored.score, scored.interval),
+        lost,
+        table.percent(scored.agreement, scored.agreed),
+        table.decibels(scored.sqnr),
+    ]
+    return [_marked(cell, mark) for cell in shown]
 
 
 def _latency(timed: Timed | None, elsewhere: bool) -> list[Cell]:

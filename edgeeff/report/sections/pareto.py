@@ -22,10 +22,12 @@ _MEASURES = ("score", "agreement", "sqnr")
 
 def content(material: Material) -> Mapping[str, Any] | None:
     """The figure of one machine; None where fewer than two bundles have both figures."""
-    main, both = figures.main_conditions(material), []
+    main, basis, both = figures.main_conditions(material), figures.main_basis(material), []
     for subject in material.subjects:
         timed, scored = figures.latency(material, subject), figures.accuracy(material, subject)
-        if timed and timed.p50 is not None and figures.conditions(timed) == main:
+        if timed is None or timed.p50 is None:
+            continue
+        if figures.conditions(timed) == main and scored.basis == basis:
             both.append((subject, timed.p50, scored))
     counts = {name: sum(_value(s, name) is not None for _, _, s in both) for name in _MEASURES}
     measure = max(_MEASURES, key=lambda name: (counts[name], -_MEASURES.index(name)))

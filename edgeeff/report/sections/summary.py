@@ -83,7 +83,7 @@ def _by_chance(scored: Scored) -> bool:
     At most as many images as are decided otherwise change from right to wrong or back: n of N of these, by
     chance, leave a difference of more than 1.96 √n / N in one case of twenty.
     """
-    if scored.lost is None or scored.agreement is None or not scored.images:
+    if not scored.lost or scored.agreement is None or not scored.images:
         return False
     differ = (1 - scored.agreement) * scored.images
     return abs(scored.lost) / 100 * scored.images <= 1.96 * sqrt(differ)
