@@ -83,6 +83,7 @@ def gate(asked: Asked, limits: Limits, listener: Recorder) -> list[Verdict]:
         verdicts = [
             Verdict(asked.case, _name(metric, asked.new), "error", unit=UNITS[metric], limit=limit, why=why)
             for metric, limit in wanted.items()
+            if _expected(metric, wanted, asked)
         ]
     return [replace(verdict, seconds=time.perf_counter() - begin) for verdict in verdicts]
 
@@ -116,6 +117,11 @@ def _decide(asked: Asked, wanted: Mapping[str, float], listener: Recorder) -> li
     elif not labelled and "top_1" in wanted:
         listener.warn(f"{asked.case}: the images bear no labels, so accuracy is not gated")
     return verdicts
+
+
+def _expected(metric: str, wanted: Mapping[str, float], asked: Asked) -> bool:
+    """Whether a metric would have been measured, as far as it is known before the images are read."""
+    return asked.reference is not None or metric == ("top_1" if "top_1" in wanted else "agreement")
 
 
 def _name(metric: str, bundle: Bundle) -> str:

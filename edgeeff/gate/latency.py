@@ -60,14 +60,22 @@ class Measured:
             EdgeeffError: A bundle cannot run here, crashed, or hung; or its times are no measurement.
         """
         begin = time.perf_counter()
-        made = self.launch(self.pair, self.batches, self.how, len(self.launches))
+        made = self.launch(self._told_apart(), self.batches, self.how, len(self.launches))
         self.seconds += time.perf_counter() - begin
         for place, reason in made.not_run.items():
             raise EdgeeffError(
-                f"{self.pair[place].name} NOT RUN: {reason}", mend="gate it where its runtime can run"
+                f"{self._told_apart()[place].name} NOT RUN: {reason}",
+                mend="gate it where its runtime can run",
             )
         self.launches.append(made)
         return made
+
+    def _told_apart(self) -> list[Bundle]:
+        """The pair by names that say which is which: a message of a crash has to, and both may have one."""
+        return [
+            replace(bundle, manifest=replace(bundle.manifest, name=f"the {which} {bundle.name}"))
+            for which, bundle in zip(("new", "old"), self.pair, strict=True)
+        ]
 
     def ratio(self, launch: Launch, limit: float) -> float:
         """The logarithm of new / old of a launch.
@@ -75,7 +83,7 @@ class Measured:
         Raises:
             EdgeeffError: Its times are no measurement.
         """
-        for place, bundle in enumerate(self.pair):
+        for place, bundle in enumerate(self._told_apart()):
             refuse_times(launch.runs[place].times_ns(self.clock), bundle.name, self.clock, limit)
         return launch.log_ratio(NEW, OLD, self.clock)
 

@@ -85,7 +85,7 @@ def test_a_bundle_that_cannot_run_here_is_no_fail(make_bundle):
     report = decide(one, other, {"latency": 3.0, "memory": 5.0}, method=QUICK, progress=listener)
     assert [verdict.status for verdict in report.verdicts] == ["error", "error"]
     assert report.exit_status == 2
-    assert "NOT RUN" in report.verdicts[0].why
+    assert "the new new NOT RUN" in report.verdicts[0].why
     assert any("wall time, which wants a quiet machine" in text for text in report.warnings)
 
 
@@ -191,11 +191,14 @@ def test_without_labels_the_old_bundle_is_what_it_is_held_against(make_bundle, p
 
 def test_images_that_cannot_be_read_are_an_error_of_every_metric(make_bundle, tmp_path):
     limits = {"size": 1.0, "top_1": 5.0, "agreement": 2.0}
-    report = decide(
-        make_bundle("new"), make_bundle("old"), limits, images=tmp_path / "nothing", progress=Silent()
-    )
-    assert [v.status for v in report.verdicts] == ["pass", "error", "error"]
+    new, old = make_bundle("new"), make_bundle("old")
+    options = {"images": tmp_path / "nothing", "progress": Silent()}
+    report = decide(new, old, limits, reference=old, **options)
+    assert [(v.metric, v.status) for v in report.verdicts] == [
+        *(("size", "pass"), ("top_1", "error"), ("agreement", "error"))
+    ]
     assert report.exit_status == 2
+    assert [v.metric for v in decide(new, old, limits, **options).verdicts] == ["size", "top_1"]
 
 
 def test_what_makes_no_sense_is_refused(make_bundle, tmp_path):
