@@ -19,7 +19,7 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.gate import fidelity
 from edgeeff.gate.fidelity import held
 from edgeeff.gate.limits import UNITS, Limit
-from edgeeff.gate.verdict import Settle, Status, Verdict
+from edgeeff.gate.verdict import Settle, Status, Verdict, unmeasured
 from edgeeff.harness import truth
 from edgeeff.harness.accuracy import evaluate_all
 from edgeeff.harness.accuracy_report import AccuracyReport
@@ -79,9 +79,10 @@ def gate(asked: Asked, limits: Limits, listener: Recorder) -> list[Verdict]:
     try:
         verdicts = _decide(asked, wanted, listener)
     except EdgeeffError as error:
-        why = f"{error.what} ({error.mend})"
         verdicts = [
-            Verdict(asked.case, _name(metric, asked.new), "error", unit=UNITS[metric], limit=limit, why=why)
+            unmeasured(
+                Verdict(asked.case, _name(metric, asked.new), "error", unit=UNITS[metric], limit=limit), error
+            )
             for metric, limit in wanted.items()
             if _expected(metric, wanted, asked)
         ]

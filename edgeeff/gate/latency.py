@@ -19,7 +19,7 @@ import numpy as np
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate.sequential import RULE, Decision, Plan, conclude, decide
-from edgeeff.gate.verdict import Settle, Verdict
+from edgeeff.gate.verdict import Settle, Verdict, unmeasured
 from edgeeff.harness import machine, sensors
 from edgeeff.harness.launches import Clock, How, Launch, measure
 from edgeeff.progress import Recorder
@@ -136,7 +136,7 @@ def gate(case: str, measured: Measured, plan: Plan, listener: Recorder) -> Verdi
     first: list[float] = []
     second: list[float] = []
     decided: Decision | None = None
-    reason = ""
+    trouble: EdgeeffError | None = None
     try:
         listener.stage(f"latency of {case}", plan.launches, "launches")
         while decided is None:
@@ -147,18 +147,20 @@ def gate(case: str, measured: Measured, plan: Plan, listener: Recorder) -> Verdi
             listener.advance()
             decided = conclude(first, second, plan)
     except EdgeeffError as error:
-        reason = f"{error.what} ({error.mend})"
+        trouble = error
     except ValueError as error:  # launches that are copies of one another
-        reason = f"{error}: these are no measurements"
+        trouble = EdgeeffError(f"{error}: these are no measurements", mend="look at the machine's clock")
     data = _data(measured, plan, first, second)
     for text in data["doubts"]:
         if measured.clock == "wall":
             listener.warn(f"{case}: {text}")
         else:  # load and heat only make it take longer: both bundles of a round meet them
             listener.tell(f"{case}: {text}")
-    verdict = Verdict(case, "latency", "error", unit="%", limit=100 * plan.limit, why=reason)
+    verdict = Verdict(case, "latency", "error", unit="%", limit=100 * plan.limit)
     verdict = replace(verdict, seconds=measured.seconds, measured=data)
-    return verdict if decided is None else _said(verdict, decided, plan, second)
+    if trouble is not None or decided is None:
+        return unmeasured(verdict, trouble) if trouble is not None else verdict
+    return _said(verdict, decided, plan, second)
 
 
 def _failed(first: Sequence[float], plan: Plan) -> bool:

@@ -13,7 +13,7 @@ from edgeeff.gate import accuracy, costs, latency
 from edgeeff.gate.comparable import refuse_unlike
 from edgeeff.gate.limits import UNITS, Limit
 from edgeeff.gate.sequential import Plan
-from edgeeff.gate.verdict import GateReport, Verdict
+from edgeeff.gate.verdict import GateReport, Verdict, unmeasured
 from edgeeff.harness import machine
 from edgeeff.harness.latency import clock_of, in_a_run
 from edgeeff.harness.launches import Clock, How, Launch
@@ -204,7 +204,12 @@ def _costs(pair: _Pair, launches: Sequence[Launch]) -> None:
     wanted = [(name, limits[name]) for name in ("memory", "load_time") if limits[name] is not None]
     if not wanted:
         return
-    made, why = list(launches), ""
+    made, trouble = (
+        list(launches),
+        EdgeeffError(
+            "latency could not be measured, so neither could this", mend="see what was said of latency"
+        ),
+    )
     if pair.limit("latency") is None:
         measured = _measured(pair)
         try:
@@ -212,14 +217,14 @@ def _costs(pair: _Pair, launches: Sequence[Launch]) -> None:
             while len(measured.launches) < costs.LAUNCHES:
                 measured.more()
                 pair.listener.advance()
+            made = measured.launches
         except EdgeeffError as error:
-            why = f"{error.what} ({error.mend})"
-        made = measured.launches
+            trouble = error
     for name, limit in wanted:
         assert limit is not None
-        if why or not made:
-            text = why or "no launch of the two was measured"
-            pair.verdicts.append(Verdict(pair.case, name, "error", unit="%", limit=limit, why=text))
-        else:
-            of = costs.memory if name == "memory" else costs.load_time
+        of = costs.memory if name == "memory" else costs.load_time
+        if made:
             pair.verdicts.append(of(pair.case, made, limit))
+        else:
+            empty = Verdict(pair.case, name, "error", unit="%", limit=limit)
+            pair.verdicts.append(unmeasured(empty, trouble))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from edgeeff.errors import ReportError
+from edgeeff.errors import EdgeeffError, ReportError
 from edgeeff.harness.record import SCHEMA, Record
 from edgeeff.metrics import json_number
 
@@ -159,6 +159,13 @@ class GateReport:
             Record(**{k: v for k, v in content.record if k != "schema_version"}) if content.record else None
         )
         return cls(tuple(verdicts), recorded, tuple(content.warnings))
+
+
+def unmeasured(verdict: Verdict, error: EdgeeffError) -> Verdict:
+    """A verdict that could not be measured: the error says why; ``printed`` is what a process printed."""
+    what, _, printed = error.what.partition("\n")
+    measured = {**verdict.measured, **({"printed": printed} if printed else {})}
+    return replace(verdict, status="error", why=f"{what.rstrip(':')} ({error.mend})", measured=measured)
 
 
 class _SettleFile(BaseModel):

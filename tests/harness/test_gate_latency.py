@@ -133,8 +133,8 @@ def test_what_a_launch_tells_of_its_end_is_in_the_verdict(gate):
 
     verdict = gate(hang)
     assert verdict.status == "error"
-    assert "driver lost" in verdict.why
-    assert "--timeout" in verdict.why
+    assert "did not end within 300 s (give more --timeout)" in verdict.why
+    assert verdict.measured["printed"] == "driver lost"
 
 
 def made(new, old, field):
