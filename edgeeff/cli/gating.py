@@ -81,12 +81,15 @@ def say(report: GateReport, told: Told) -> None:
         console.plain(explain.text(report))
         return
     # What stops a whole case is told once, with all of its metrics.
-    reasons: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for verdict in report.verdicts:
         if not several or verdict.status != "pass":
-            reasons.setdefault((verdict.case, words.summary(verdict)), []).append(verdict.metric)
-    for (case, why), metrics in reasons.items():
+            key = (verdict.case, words.summary(verdict), tuple(words.printed(verdict)))
+            reasons.setdefault(key, []).append(verdict.metric)
+    for (case, why, lines), metrics in reasons.items():
         console.plain(f"{f'{case}: ' if several else ''}{', '.join(metrics)}: {why}")
+        for line in lines:
+            console.plain(f"  | {line}")
     console.plain(words.CALLED[report.status])
 
 

@@ -169,7 +169,7 @@ def paired(case: str, metric: str, new: Outcomes, old: Outcomes, margin: float) 
     else:
         needed = needed_images(lost + won, images, margin)
         settle = Settle(images=needed)
-        why = f"{counts}: up to {bound:.2f} points may be lost; {needed} images would tell {margin:g}"
+        why = f"{counts}: up to {bound:.2f} points may be lost, and {margin:g} must not"
     agreed = int((new.decided[mine] == old.decided[theirs]).sum())
     measured = {
         "images": images,

@@ -87,7 +87,7 @@ def _agreement(
             settle = Settle(images=4 * new.total)
     why = f"{shares}, {new.total} decisions: {loss:.2f} points, {held(loss, limit)}"
     if settle is not None:
-        why += f", but chance may do that; try {settle.images} images"
+        why += ", but chance may do that"
     value = None if math.isnan(loss) else loss
     return Verdict(
         *(case, "agreement", status, value, "points", None, None, limit),

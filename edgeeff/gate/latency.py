@@ -187,7 +187,6 @@ def _said(verdict: Verdict, decided: Decision, plan: Plan, second: Sequence[floa
         else:
             settle = Settle(launches=decided.needed, seconds=round(decided.needed * each, 1))
             why = f"{made} exclude neither that it is as fast nor a slowdown of {limit}"
-            why += f": --launches {decided.needed} would (up to {settle.seconds:.0f} s)"
         if second:
             why += "; a first series seemed slower, and the second did not confirm it"
     return replace(verdict, status=decided.status, value=value, low=low, high=high, why=why, settle=settle)

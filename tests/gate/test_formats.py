@@ -42,7 +42,7 @@ def test_junit_is_read_by_its_parser():
     assert passed.is_passed and passed.name == "b0-cpu-int8: latency" and passed.classname == "camera"
     assert isinstance(failed.result[0], Failure) and failed.result[0].message == "larger by 5.2 %"
     assert isinstance(skipped.result[0], Skipped)
-    assert "40 launches would settle it, about 90 s" in skipped.result[0].message
+    assert "40 launches (--launches 40) would settle it, about 90 s" in skipped.result[0].message
     assert isinstance(error.result[0], Error) and "Segmentation fault" in error.result[0].message
 
 

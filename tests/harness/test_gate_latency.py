@@ -11,7 +11,9 @@ import pytest
 
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate import costs, latency
+from edgeeff.gate.formats import junit, words
 from edgeeff.gate.sequential import Plan
+from edgeeff.gate.verdict import GateReport
 from edgeeff.harness.launches import How, Launch, Run
 from edgeeff.harness.sensors import Around, read
 from edgeeff.progress import Recorder, Silent
@@ -78,7 +80,8 @@ def test_an_inconclusive_names_what_would_settle_it(gate):
     assert verdict.status == "inconclusive"
     assert verdict.measured["launches"] == 16
     assert verdict.settle.launches > 16
-    assert f"--launches {verdict.settle.launches} would" in verdict.why
+    assert "exclude neither" in verdict.why
+    assert f"--launches {verdict.settle.launches})" in words.summary(verdict)
     settled = gate(launches(0.0, noise=0.05, seed=1), Plan(launches=verdict.settle.launches))
     assert settled.status == "pass"
     hopeless = gate(launches(0.0, noise=2.0))
@@ -135,6 +138,7 @@ def test_what_a_launch_tells_of_its_end_is_in_the_verdict(gate):
     assert verdict.status == "error"
     assert "did not end within 300 s (give more --timeout)" in verdict.why
     assert verdict.measured["printed"] == "driver lost"
+    assert "driver lost" in junit.text(GateReport((verdict,)), "suite")
 
 
 def made(new, old, field):

@@ -40,7 +40,10 @@ def _case(verdict: Verdict, suite: str) -> object:
     if verdict.status == "fail":
         case.result = [Failure(said, "regression")]
     elif verdict.status == "error":
-        case.result = [Error(said, "infrastructure")]
+        error = Error(said, "infrastructure")
+        if lines := words.printed(verdict):
+            error.text = "\n".join(lines)
+        case.result = [error]
     elif verdict.status == "inconclusive":
         case.result = [Skipped(f"inconclusive: {said}", "inconclusive")]
     else:

@@ -55,7 +55,7 @@ def settle(found: Settle | None) -> str:
         return ""
     parts = []
     if found.launches is not None:
-        parts.append(f"{found.launches} launches")
+        parts.append(f"{found.launches} launches (--launches {found.launches})")
     if found.images is not None:
         parts.append(f"{found.images} labelled images")
     if not parts and found.seconds is None:
@@ -74,3 +74,9 @@ def summary(verdict: Verdict) -> str:
     """Why the status follows, and what would settle it: one line."""
     more = settle(verdict.settle)
     return one_line(f"{verdict.why}{f'; {more}' if more else ''}")
+
+
+def printed(verdict: Verdict) -> list[str]:
+    """What a process that crashed or hung had printed last, line by line."""
+    said = verdict.measured.get("printed")
+    return [one_line(line) for line in said.splitlines()[-50:]] if isinstance(said, str) else []
