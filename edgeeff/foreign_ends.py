@@ -42,7 +42,7 @@ def made(graph: onnx.ModelProto, origin: str) -> str:
     return _PROBABILITIES.get(end.op_type, "")
 
 
-def warnings(graph: onnx.ModelProto, preprocess: Preprocess) -> list[str]:
+def warnings(graph: onnx.ModelProto, preprocess: Preprocess, *, logits: bool = True) -> list[str]:
     """What may well be wrong at either end: pixels normalised twice, logits that are cut off at zero."""
     nodes = graph.graph.node
     makers = {name: node for node in nodes for name in node.output}
@@ -56,7 +56,7 @@ def warnings(graph: onnx.ModelProto, preprocess: Preprocess) -> list[str]:
             "mean and std before: if that is twice, pass --mean 0 and --std 255 (or 1, for pixels of 0…255)"
         )
     end = _behind(makers, graph.graph.output[0].name)
-    if end is not None and end.op_type in ("Relu", "Clip"):
+    if logits and end is not None and end.op_type in ("Relu", "Clip"):
         found.append(f"the graph ends in {_called(end)}, and what it gives is taken for the logits")
     return found
 

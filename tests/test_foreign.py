@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 from onnxruntime import quantization
@@ -18,10 +19,11 @@ from edgeeff import foreign, foreign_ends
 from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.backends.tensorrt.lint.reading import load
 from edgeeff.batch import ONE, Batch
-from edgeeff.errors import GraphError, OptionError
+from edgeeff.errors import EdgeeffWarning, GraphError, OptionError
 from edgeeff.graph.batch import with_batch
 from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions
+from edgeeff.metrics import sqnr
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 
@@ -336,3 +338,40 @@ def test_a_graph_of_too_many_images_or_that_mixes_them_is_refused(quantised, tmp
     onnx.save(with_batch(model, ONE), tmp_path / "mixed.onnx")
     with pytest.raises(GraphError, match="Softmax 'end'"):
         foreign.emit(tmp_path / "mixed.onnx", target="cpu-int8", output=tmp_path, batch=4, **NORMALISED)
+
+
+def test_features_of_a_graph_that_takes_bgr(quantised, tmp_path, make_images):
+    """Outputs are called by their stride; the bundle takes RGB, and gives what the file does of BGR."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(quantised("lite", "symmetric")))
+    inner = next(
+        value
+        for value in model.graph.value_info
+        if [d.dim_value for d in value.type.tensor_type.shape.dim][2:] == [SIZE // 8] * 2
+        and any(value.name in node.output for node in model.graph.node if node.op_type == "DequantizeLinear")
+    )
+    model.graph.output.append(inner)
+    onnx.save(model, tmp_path / "graph.onnx")
+    options = {"target": "cpu-int8", "mean": (103.53, 116.28, 123.675), "std": (57.375, 57.12, 58.395)}
+    with pytest.warns(EdgeeffWarning, match="in the order B, G, R"):
+        foreign.emit(quantised("lite", "symmetric"), output=tmp_path / "rgb", **options)
+    with pytest.raises(GraphError, match="inputs and outputs are") as refused:
+        foreign.emit(tmp_path / "graph.onnx", output=tmp_path, **options)
+    assert "--task features" in refused.value.mend
+    pixels = make_images(3, SIZE, 2)
+    np.savez(tmp_path / "images.npz", images=pixels)
+    bundle = foreign.emit(
+        tmp_path / "graph.onnx",
+        output=tmp_path,
+        images=tmp_path / "images.npz",
+        task="features",
+        channels="bgr",
+        **options,
+    )
+    assert bundle.output_names == ("embedding", "features_8")
+    assert bundle.read_measured("verification.json")["golden"]["status"] == "ok"
+    turned = Preprocess((SIZE, SIZE), options["mean"], options["std"]).normalise(pixels[..., ::-1])
+    session = onnxruntime.InferenceSession(str(tmp_path / "graph.onnx"))
+    found = bundle.session().infer(pixels)
+    for name, output in zip(bundle.output_names, session.get_outputs(), strict=True):
+        expected = np.concatenate([session.run([output.name], {"input": x[None]})[0] for x in turned])
+        assert sqnr(expected, found[name]) > 20, name

@@ -84,6 +84,7 @@ class Source(Part):
         "Order in which the network takes three colours, and in which mean and std are given: rgb, or bgr "
         "(OpenCV's). A bundle always takes RGB. Default: rgb.",
         example="rgb",
+        verbs=EMIT,
     )
     padding: str | None = option(
         WORD,

@@ -24,8 +24,6 @@ def resolve_source(request: BuildRequest) -> Asked:
     said = request.source
     if said.model is not None:
         catalog.get(said.model)
-    if said.channels is not None and said.channels not in get_args(Order):
-        raise OptionError(f"--channels {said.channels!r}", mend=f"choose one of {', '.join(get_args(Order))}")
     if said.checkpoint is not None and said.weights is not None:
         raise OptionError("both --checkpoint and --weights", mend="pass one of them")
     if said.padding is not None and not conventions.is_option(said.padding):
@@ -51,9 +49,20 @@ def resolve_source(request: BuildRequest) -> Asked:
         prefix=said.prefix,
         head=said.head,
         trust=said.trust_checkpoint,
-        channels=cast("Order | None", said.channels),
+        channels=resolve_order(said.channels),
         taps=taps,
     )
+
+
+def resolve_order(channels: str | None) -> Order | None:
+    """The order of three colours.
+
+    Raises:
+        OptionError: There is no such order.
+    """
+    if channels is not None and channels not in get_args(Order):
+        raise OptionError(f"--channels {channels!r}", mend=f"choose one of {', '.join(get_args(Order))}")
+    return cast("Order | None", channels)
 
 
 def _taps(task: str | None, taps: tuple[str, ...] | None) -> tuple[str, ...] | None:
