@@ -9,7 +9,6 @@ that of wall times on a quiet one.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -23,6 +22,15 @@ from edgeeff.harness.fresh_process import How, Series
 from edgeeff.harness.latency_report import Entry, LatencyReport, Ratio
 from edgeeff.harness.launches import LAUNCH, Clock, Launch, from_events
 from edgeeff.harness.record import record
+from edgeeff.harness.subjects import (
+    distinct_names,
+    in_a_run,
+    in_runs,
+    opened,
+    place_of,
+    warn_of_another,
+    warn_of_plugins,
+)
 from edgeeff.harness.timing import P99_9_NEEDS, LoadingTimes, Percentiles, Timing, summarise
 from edgeeff.harness.tools import compare
 from edgeeff.progress import Count, Progress, Recorder, recorded
@@ -46,6 +54,7 @@ __all__ = [
     "place_of",
     "refuse",
     "summarise",
+    "warn_of_another",
     "warn_of_plugins",
 ]
 
@@ -110,6 +119,7 @@ def benchmark(
     with recorder.recording() as warned:
         batches = in_runs(loaded, images, recorder)
         warn_of_plugins(loaded, recorder)
+        warn_of_another(recorder)
         series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout))
         recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", most, "launches")
         taken: list[Launch] = []
@@ -199,101 +209,3 @@ def refuse(until: float | None, timeout: float | None, most: int) -> None:
         )
     if timeout is not None and not 0 < timeout < math.inf:
         raise OptionError(f"timeout is {timeout}", mend="give a positive number of seconds")
-
-
-def warn_of_plugins(bundles: Sequence[Bundle], recorder: Recorder) -> None:
-    """What bundles say of the plug-ins that they need, each sentence once."""
-    for text in dict.fromkeys(text for bundle in bundles for text in bundle.plugin_warnings()):
-        recorder.warn(text)
-
-
-def in_runs(bundles: Sequence[Bundle], images: int | None, recorder: Recorder) -> list[int]:
-    """How many images a run of each bundle is measured with.
-
-    Args:
-        bundles: One of a fixed batch is measured with that, whatever is asked for, and is warned of.
-        images: Asked for of those that take any number up to their own; None: the most that each takes.
-        recorder: Hears the warning.
-
-    Raises:
-        OptionError: More than a bundle takes, or none, or no bundle takes another number than its own.
-    """
-    fixed = [bundle for bundle in bundles if not bundle.manifest.batch.dynamic]
-    if images is not None:
-        others = [bundle for bundle in fixed if bundle.manifest.batch.size != images]
-        of = ", ".join(f"{bundle.name} takes {bundle.manifest.batch.size}" for bundle in others)
-        if others and len(fixed) == len(bundles):
-            raise OptionError(
-                f"--images {images}, and no bundle takes a number of its own choice: {of} images in a run",
-                mend=f"leave out --images, or build with --batch dynamic:{max(images, 2)}",
-            )
-        if others:
-            recorder.warn(f"not measured with {images} images in a run, as the batch is fixed: {of}")
-    return [in_a_run(bundle, images) for bundle in bundles]
-
-
-def in_a_run(bundle: Bundle, images: int | None) -> int:
-    """How many images a run of the bundle is measured with.
-
-    Args:
-        bundle: Of a fixed batch that is the number, whatever is asked for.
-        images: Asked for of a bundle that takes any number up to its own; None: its own.
-
-    Raises:
-        OptionError: More than the bundle takes, or none.
-    """
-    batch = bundle.manifest.batch
-    if images is None or not batch.dynamic:
-        return batch.size
-    if not 1 <= images <= batch.size:
-        raise OptionError(
-            f"{images} images in a run, and {bundle.name} takes {batch}",
-            mend=f"give 1 to {batch.size}, or build it with --batch dynamic:{max(images, 1)}",
-        )
-    return images
-
-
-def opened(
-    bundles: Sequence[Bundle | Path | str], *, launches: int, seconds: float, threads: int
-) -> list[Bundle]:
-    """The bundles that are to be measured.
-
-    Raises:
-        OptionError: None, or a number that makes no sense.
-        BundleError: One cannot be read.
-    """
-    if not bundles:
-        raise OptionError("no bundle to measure", mend="name at least one bundle")
-    for name, value, least in (("launches", launches, 1), ("threads", threads, 1)):
-        if value < least:
-            raise OptionError(f"{name} is {value}", mend=f"give at least {least}")
-    if not 0 < seconds < float("inf"):
-        raise OptionError(f"seconds is {seconds}", mend="give a positive number of seconds")
-    return [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
-
-
-def distinct_names(bundles: Sequence[Bundle]) -> list[str]:
-    """The bundles' names; those of one name are told apart by their folders."""
-    counts = Counter(bundle.name for bundle in bundles)
-    names = [b.name if counts[b.name] == 1 else f"{b.name} ({b.folder})" for b in bundles]
-    if len(set(names)) < len(names):
-        raise OptionError(
-            f"a bundle is named twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}",
-            mend="name each bundle once",
-        )
-    return names
-
-
-def place_of(names: Sequence[str], baseline: int | str) -> int:
-    """The place of the bundle that others are held against, given by its name or its place.
-
-    Raises:
-        OptionError: There is no such bundle.
-    """
-    if isinstance(baseline, int) and 0 <= baseline < len(names):
-        return baseline
-    if isinstance(baseline, str) and baseline in names:
-        return names.index(baseline)
-    raise OptionError(
-        f"no bundle {baseline!r} to hold the others against", mend=f"choose one of {', '.join(names)}"
-    )

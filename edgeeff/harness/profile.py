@@ -17,8 +17,9 @@ from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
 from edgeeff.harness import machine
 from edgeeff.harness.fresh_process import How, repeatedly
-from edgeeff.harness.latency import LAUNCHES, SECONDS, distinct_names, in_runs, opened, warn_of_plugins
+from edgeeff.harness.latency import LAUNCHES, SECONDS
 from edgeeff.harness.record import Record, record
+from edgeeff.harness.subjects import distinct_names, in_runs, opened, warn_of_plugins
 from edgeeff.progress import Count, Progress, Recorder, recorded
 
 LAUNCH = "edgeeff.harness.profile_launch"

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
-from edgeeff.harness import latency, machine, sensors
+from edgeeff.harness import latency, machine, sensors, subjects
 from edgeeff.harness.estimate import Estimate, estimate
 from edgeeff.harness.fresh_process import How, Series
 from edgeeff.harness.latency import LAUNCHES, SECONDS
@@ -141,18 +141,19 @@ def throughput(
     The other arguments, and what is raised, are those of :func:`edgeeff.harness.latency.benchmark`.
     """
     recorder = Recorder.of(progress)
-    loaded = latency.opened(bundles, launches=launches, seconds=seconds, threads=threads)
+    loaded = subjects.opened(bundles, launches=launches, seconds=seconds, threads=threads)
     flight = threads if requests is None else requests
     if flight < 1:
         raise OptionError(f"requests is {flight}", mend="give at least 1 run in flight")
     latency.refuse(None, timeout, launches)
-    names = latency.distinct_names(loaded)
-    base = latency.place_of(names, baseline)
+    names = subjects.distinct_names(loaded)
+    base = subjects.place_of(names, baseline)
     here = machine.describe()
     begun = record("throughput", loaded, names, here)
     with recorder.recording() as warned:
-        batches = latency.in_runs(loaded, images, recorder)
-        latency.warn_of_plugins(loaded, recorder)
+        batches = subjects.in_runs(loaded, images, recorder)
+        subjects.warn_of_plugins(loaded, recorder)
+        subjects.warn_of_another(recorder)
         series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout, flight))
         recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", launches, "launches")
         taken: list[Launch] = []

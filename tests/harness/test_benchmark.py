@@ -14,8 +14,9 @@ import pytest
 import edgeeff
 from edgeeff.bundle import write_bundle
 from edgeeff.errors import BundleError, ChangedFileError, EdgeeffError, OptionError
-from edgeeff.harness import latency
+from edgeeff.harness import latency, lock, subjects
 from edgeeff.harness.launch import MINIMUM_ROUNDS, benchmark_images
+from edgeeff.progress import Recorder, Silent
 
 TRIFLE = {"launches": 2, "seconds": 0.02}
 
@@ -51,6 +52,24 @@ def test_measuring_ends_when_the_interval_is_narrow_enough(make_bundle, monkeypa
     assert narrow.reached is False and narrow.launches == 2
     told = [[w for w in one.warnings if "was asked for" in w] for one in (wide, narrow)]
     assert told[0] == [] and "after 2 launches" in told[1][0]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a process's life is read from /proc")
+def test_another_measurement_is_warned_of_while_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setenv(lock.VARIABLE, str(tmp_path / "lock"))
+    heard = Recorder(Silent())
+    with lock.alone():
+        subjects.warn_of_another(heard)  # our own, as of a gate that measures
+        note = (tmp_path / "lock.holder").read_text()
+        assert heard.warnings == ()
+        other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        (tmp_path / "lock.holder").write_text(json.dumps({**json.loads(note), "pid": other.pid}))
+        subjects.warn_of_another(heard)
+        other.communicate(b"\n")
+        assert len(heard.warnings) == 1 and f"process {other.pid} of" in heard.warnings[0]
+        dead = Recorder(Silent())
+        subjects.warn_of_another(dead)
+        assert dead.warnings == ()
 
 
 def test_a_runtime_that_is_not_here_is_not_run(make_bundle):
@@ -149,8 +168,17 @@ def long_benchmark(bundle):
 
 
 def children_of(process):
+    """Its launches; git, which is asked for the commit, is none."""
     listing = Path(f"/proc/{process}/task/{process}/children")
-    return [int(child) for child in listing.read_text().split()] if listing.exists() else []
+    children = listing.read_text().split() if listing.exists() else []
+    return [int(child) for child in children if b"harness.launch" in command_of(child)]
+
+
+def command_of(process):
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""  # it has ended
 
 
 def wait_for(condition):
