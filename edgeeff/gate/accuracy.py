@@ -25,7 +25,7 @@ from edgeeff.harness.accuracy import evaluate_all
 from edgeeff.harness.accuracy_report import AccuracyReport
 from edgeeff.harness.outcomes import Outcomes, common
 from edgeeff.images import ImageSet
-from edgeeff.metrics import Proportion
+from edgeeff.metrics import Proportion, json_number
 from edgeeff.paired import images_needed, loss_bound, mcnemar
 from edgeeff.progress import Recorder
 from edgeeff.recipes import open_source
@@ -210,9 +210,10 @@ def needed_images(discordant: int, images: int, margin: float) -> int:
 def _unpaired(case: str, metric: str, new: float, old: float, margin: float) -> Verdict:
     """By the limit alone, where nothing is kept of single images that a test could go by."""
     loss = 100 * (old - new)
-    status: Status = "error" if math.isnan(loss) else "pass" if loss <= margin else "fail"
+    # What the new bundle lost where it has no score any more is all.
+    status: Status = "error" if math.isnan(old) else "pass" if loss <= margin else "fail"
     why = f"{100 * new:.2f}, and {100 * old:.2f}: {loss:.2f} points lost, {held(loss, margin)}"
     why += ", without a test of chance"
     value = None if math.isnan(loss) else loss
-    measured = {"new": 100 * new, "old": 100 * old}
+    measured = {"new": json_number(100 * new), "old": json_number(100 * old)}
     return Verdict(case, metric, status, value, "points", limit=margin, why=why, measured=measured)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scipy import stats
 
 from edgeeff.gate.verdict import Settle, Status, Verdict
-from edgeeff.harness.accuracy_report import AccuracyReport, ReferenceScores
-from edgeeff.metrics import Proportion
+from edgeeff.harness.accuracy_report import AccuracyReport
+from edgeeff.metrics import Proportion, json_number
 
 #: How often bundles that agree equally often fail.
 ALPHA = 0.01
@@ -26,7 +27,7 @@ def alike(case: str, report: AccuracyReport, limit: float | None) -> list[Verdic
     found = report.reference
     if limit is None or found is None or found.agreement is None:
         return []
-    return [_agreement(case, found.agreement, None, limit, "the old bundle", found)]
+    return [_agreement(case, (found.agreement, None), limit, "the old bundle", report.images)]
 
 
 def farther(case: str, reports: list[AccuracyReport], wanted: Mapping[str, float]) -> list[Verdict]:
@@ -36,62 +37,71 @@ def farther(case: str, reports: list[AccuracyReport], wanted: Mapping[str, float
     assert old is not None
     verdicts = []
     if "sqnr_centred" in wanted:
-        limit, loss = wanted["sqnr_centred"], old.sqnr_centred - new.sqnr_centred
-        if new.sqnr_centred == old.sqnr_centred:  # both infinite too
-            loss = 0.0
-        status: Status = "error" if math.isnan(loss) else "pass" if loss <= limit else "fail"
-        levels = f"{new.sqnr_centred:.1f} dB, and {old.sqnr_centred:.1f} dB"
-        why = f"{levels}: {loss:+.1f} dB lost, {held(loss, limit)}"
-        measured = {"new_db": new.sqnr_centred, "old_db": old.sqnr_centred, "images": reports[0].images}
-        verdicts.append(
-            Verdict(case, "sqnr_centred", status, loss, "dB", limit=limit, why=why, measured=measured)
-        )
+        verdicts.append(_sqnr(case, new.sqnr_centred, old.sqnr_centred, wanted["sqnr_centred"], reports[0]))
     if "agreement" in wanted and new.agreement is not None and old.agreement is not None:
-        verdicts.append(_agreement(case, new.agreement, old.agreement, wanted["agreement"], new.name, new))
+        shares = new.agreement, old.agreement
+        verdicts.append(_agreement(case, shares, wanted["agreement"], new.name, reports[0].images))
     return verdicts
 
 
+def _sqnr(case: str, new: float, old: float, limit: float, report: AccuracyReport) -> Verdict:
+    """Of the logits, by the limit alone: a sum over all values of all images has little of chance in it."""
+    loss = 0.0 if new == old else old - new  # both may be infinite
+    status: Status = "pass" if loss <= limit else "fail"
+    why = f"{new:.1f} dB, and {old:.1f} dB: {loss:+.1f} dB lost, {held(loss, limit)}"
+    if math.isnan(old):
+        status, why = "error", "some logits of the old bundle or of the reference are not numbers (NaN)"
+    elif math.isnan(new):
+        status, why = "fail", "some logits of the new bundle are not numbers (NaN)"
+    measured = {"new_db": json_number(new), "old_db": json_number(old), "images": report.images}
+    value = None if math.isnan(loss) else loss
+    return Verdict(case, "sqnr_centred", status, value, "dB", limit=limit, why=why, measured=measured)
+
+
 def _agreement(
-    case: str, new: Proportion, old: Proportion | None, limit: float, who: str, found: ReferenceScores
+    case: str, shares: tuple[Proportion, Proportion | None], limit: float, who: str, images: int
 ) -> Verdict:
     """Decisions that are other than the reference's: more of them than the old bundle has, if it is known.
 
-    It fails where the loss is above the limit and chance does not explain it: Fisher's exact test, one-sided,
-    as if the two had seen different images, which finds less than a paired test and never too much.
+    It fails where the loss is above the limit and chance does not explain it.
     """
+    new, old = shares
     before = old or Proportion(new.total, new.total)
-    loss = 100 * (before.value - new.value)
-    measured: dict[str, Any] = {"new": new.to_json(), "old": before.to_json(), "reference": found.name}
-    shares = f"{new.value:.1%} agree with {who}" + (
-        f", and {before.value:.1%} of the old one's" if old else ""
-    )
-    status: Status = "pass"
-    settle = None
+    measured: dict[str, Any] = {"new": new.to_json(), "old": before.to_json(), "reference": who}
+    verdict = Verdict(case, "agreement", "error", unit="points", limit=limit, measured=measured)
     if not new.total:
-        status, loss = "error", math.nan
-    elif loss > limit:
-        table = [
-            [new.total - new.successes, new.successes],
-            [before.total - before.successes, before.successes],
-        ]
-        # Against the old bundle itself the limit is what is expected of it.
-        expected = max(1e-12, limit / 100)
-        chance = (
-            float(stats.fisher_exact(table, alternative="greater").pvalue)
-            if old
-            else float(stats.binom.sf(new.total - new.successes - 1, new.total, expected))
-        )
-        measured["p"] = chance
-        status = "fail" if chance <= ALPHA else "inconclusive"
-        if status == "inconclusive":
-            settle = Settle(images=4 * new.total)
-    why = f"{shares}, {new.total} decisions: {loss:.2f} points, {held(loss, limit)}"
-    if settle is not None:
-        why += ", but chance may do that"
-    value = None if math.isnan(loss) else loss
-    return Verdict(
-        *(case, "agreement", status, value, "points", None, None, limit),
-        why=why,
-        settle=settle,
-        measured=measured,
-    )
+        return replace(verdict, why="no image was compared")
+    loss = 100 * (before.value - new.value)
+    agree = f"{new.value:.1%} agree with {who}"
+    agree += f", and {before.value:.1%} of the old one's" if old else ""
+    why = f"{agree}, {new.total} decisions: {loss:.2f} points, {held(loss, limit)}"
+    verdict = replace(verdict, value=loss, status="pass", why=why)
+    if loss <= limit:
+        return verdict
+    measured["p"] = chance = _chance(new, old, limit, 1)
+    if chance <= ALPHA:
+        return replace(verdict, status="fail")
+    times = next((n for n in range(2, 100) if _chance(new, old, limit, n) <= ALPHA / 10), 100)
+    settle = Settle(images=times * images)
+    return replace(verdict, status="inconclusive", why=f"{why}, but chance may do that", settle=settle)
+
+
+def _chance(new: Proportion, old: Proportion | None, limit: float, times: int) -> float:
+    """How likely so many other decisions are, or more, if the new bundle is within the limit.
+
+    Against a reference that both are held against: if it is as good as the old one, by Fisher's exact test,
+    as if the two had seen different images, which finds less than a paired test and never too much. Against
+    the old bundle: if the limit is what it differs by.
+
+    Args:
+        new: Decisions that agree.
+        old: Those of the old bundle, or None where it is itself the reference.
+        limit: Points.
+        times: As if so many times as many had been seen.
+    """
+    others, total = times * (new.total - new.successes), times * new.total
+    if old is None:
+        return float(stats.binom.sf(others - 1, total, max(1e-12, limit / 100)))
+    before = times * (old.total - old.successes), times * old.successes
+    table = [[others, total - others], [*before]]
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)

@@ -17,9 +17,12 @@ from edgeeff.errors import OptionError
 from edgeeff.gate import pair
 from edgeeff.gate.accuracy import needed_images, paired
 from edgeeff.gate.comparable import refuse_unlike
+from edgeeff.gate.fidelity import farther
 from edgeeff.gate.pair import Method, decide
 from edgeeff.gate.verdict import GateReport
+from edgeeff.harness.accuracy_report import AccuracyReport, ReferenceScores
 from edgeeff.harness.outcomes import Outcomes
+from edgeeff.metrics import Proportion
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 
@@ -187,6 +190,31 @@ def test_without_labels_the_old_bundle_is_what_it_is_held_against(make_bundle, p
     report = decide(worse, old, {"sqnr_centred": 1.0}, **options)
     assert (report.verdicts, report.status) == ((), "error")
     assert any("say nothing about sqnr_centred" in text for text in report.warnings)
+
+
+def report(sqnr, agree, images=200):
+    share = Proportion(agree, images)
+    scores = ReferenceScores("float", share, sqnr, sqnr, None, ())
+    return AccuracyReport("a", images, 0, reference=scores)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "statuses"),
+    [
+        ((25.0, 198), (25.5, 199), ("pass", "pass")),
+        ((24.0, 180), (25.5, 199), ("fail", "fail")),
+        ((np.nan, 0), (25.5, 199), ("fail", "fail")),  # broken, which is no trouble of the machine
+        ((25.0, 198), (np.nan, 0), ("error", "pass")),
+        ((np.inf, 200), (np.inf, 200), ("pass", "pass")),
+        ((25.0, 194), (np.inf, 200), ("fail", "inconclusive")),  # 6 of 200: Fisher's p is 0.015
+    ],
+)
+def test_fidelity_is_held_against_that_of_the_old_bundle(new, old, statuses):
+    found = farther("case", [report(*new), report(*old)], {"sqnr_centred": 1.0, "agreement": 2.0})
+    assert tuple(verdict.status for verdict in found) == statuses
+    json.dumps([verdict.to_json() for verdict in found], allow_nan=False)
+    for verdict in found:
+        assert (verdict.settle is not None) == (verdict.status == "inconclusive")
 
 
 def test_images_that_cannot_be_read_are_an_error_of_every_metric(make_bundle, tmp_path):
