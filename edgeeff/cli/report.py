@@ -15,7 +15,7 @@ def command(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Bundles, and files that bench, eval, gate, diagnose or build printed with --json."
+            help="Bundles, and what bench, eval, gate, diagnose, build or history plot printed with --json."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
@@ -24,6 +24,13 @@ def command(
         typer.Option(
             help="Show images that reports name and that lie below this folder. Default: no images."
         ),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show how figures of these bundles moved, from the history.")
+    ] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(help="The history: a file or URL. Default: what EDGEEFF_HISTORY says."),
     ] = None,
     title: Annotated[str, typer.Option(help="Of the page. Default: the models' names.")] = "",
     strict: options.Strict = False,
@@ -41,7 +48,7 @@ def command(
     writing.refuse(output)
     if photos is not None and not photos.is_dir():
         raise MissingFileError(f"there is no folder {photos}", mend="name the folder that holds the images")
-    page, material = report.of_paths(paths, title, photos)
+    page, material = report.of_paths(paths, title, photos, (database or "") if history or database else None)
     write_file(output, page.encode())
     for warning in material.warnings:
         console.warn(warning)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import EdgeeffError
-from edgeeff.report import gallery, page, reading
+from edgeeff.report import gallery, page, reading, trends
 from edgeeff.report.material import Material, Report, Subject
 
 if TYPE_CHECKING:
@@ -29,21 +29,35 @@ if TYPE_CHECKING:
 LAUNCHES, SECONDS = 4, 0.3
 
 
-def of_paths(paths: Sequence[Path], title: str = "", photos: Path | None = None) -> tuple[str, Material]:
+def of_paths(
+    paths: Sequence[Path], title: str = "", photos: Path | None = None, history: str | None = None
+) -> tuple[str, Material]:
     """The page of bundles and report files, and what it was drawn from.
 
     Args:
         paths: Folders of bundles, and JSON files.
         title: Of the page; empty: the models' names.
+        history: Database that says how figures of these bundles moved: a file or an URL, empty for the one
+            that ``EDGEEFF_HISTORY`` names or the user's own; None: no history.
         photos: Folder from which images are shown that a report names; None: their names alone.
 
     Raises:
         MissingFileError: A path is not there.
         ReportError: A file is no report, or one of a newer schema.
         BundleError: A folder is no bundle, or one of a newer schema.
+        HistoryError: The database cannot be read.
     """
     material = reading.read(paths, title)
     material = replace(material, galleries=tuple(gallery.of_comparisons(material.reports, photos)))
+    if history is not None:
+        found, more = trends.of_history([one.name for one in material.subjects], history or None)
+        nothing = () if found else ("the history holds no two figures of these bundles to be compared",)
+        material = replace(
+            material,
+            series=(*material.series, *found),
+            left_out=more,
+            warnings=(*material.warnings, *nothing),
+        )
     return page.render(material), material
 
 

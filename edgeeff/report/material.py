@@ -119,22 +119,44 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A run: when (ISO 8601), its figure, the ends of the figure's interval if it has one, and its commit."""
+
+    when: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The place of the first run at a new level, what is said of it in a few letters, and in a sentence."""
+
+    place: int
+    short: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Series:
     """The history of one figure of one bundle on one machine.
 
     Args:
-        name: What it is of.
-        metric: Such as ``latency``.
+        name: Of the bundle.
+        metric: Such as ``cpu_ms``.
         unit: Such as ``ms``.
-        points: When (ISO 8601), the value, and the ends of its interval, if it has one.
-        changes: Places of points from which the level is another, with what is said of it.
+        about: On what and how it was measured.
+        points: The oldest first.
+        changes: Where the level changed.
     """
 
     name: str
     metric: str
     unit: str
-    points: tuple[tuple[str, float, float | None, float | None], ...]
-    changes: tuple[tuple[int, str], ...] = ()
+    about: str
+    points: tuple[Point, ...]
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +169,7 @@ class Material:
         reports: In the order in which they were given.
         galleries: Images on which bundles disagree.
         series: From the history.
+        left_out: So many more series that the history has of these bundles.
         warnings: What this page itself has to warn of, such as figures from two machines.
     """
 
@@ -155,6 +178,7 @@ class Material:
     reports: tuple[Report, ...] = ()
     galleries: tuple[Gallery, ...] = ()
     series: tuple[Series, ...] = ()
+    left_out: int = 0
     warnings: tuple[str, ...] = ()
 
     def of(self, kind: str) -> Iterator[Report]:

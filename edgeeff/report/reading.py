@@ -15,13 +15,15 @@ from edgeeff.harness import record
 from edgeeff.harness.record import SCHEMA
 from edgeeff.report import values
 from edgeeff.report.material import Material, Report, Subject, lettered
+from edgeeff.report.trends import MOST, of_tracks
 
 #: What is read, by the kind that a record names.
-KINDS = ("accuracy", "latency", "throughput", "profile", "gate", "diagnosis", "build")
+KINDS = ("accuracy", "latency", "throughput", "profile", "gate", "diagnosis", "build", "trend")
 #: Bytes of the largest report file that is read.
 _LARGEST = 64 << 20
 _TAKES = (
-    "a bundle's folder, or what `edgeeff bench`, `eval`, `gate`, `diagnose` or `build` printed with --json"
+    "a bundle's folder, or what `edgeeff bench`, `eval`, `gate`, `diagnose`, `build` or `history plot` "
+    "printed with --json"
 )
 
 
@@ -58,7 +60,8 @@ def assembled(
     return Material(
         named,
         lettered(known),
-        tuple(one for one in reports if one.kind != "build"),
+        tuple(one for one in reports if one.kind not in ("build", "trend")),
+        series=tuple(s for one in reports if one.kind == "trend" for s in of_tracks(_tracks(one))[:MOST]),
         warnings=tuple(said),
     )
 
@@ -123,12 +126,18 @@ def _report(data: Any, source: str) -> Report:
 
 
 def _by_shape(data: Mapping[str, Any]) -> str:
-    """The kind of what has no record: a diagnosis, a row of `build --json`, a gate that measured nothing."""
+    """The kind of what has no record: a diagnosis, a row of `build --json`, a trend."""
     if isinstance(data.get("findings"), list) and isinstance(data.get("groups"), list):
         return "diagnosis"
     if isinstance(data.get("verdicts"), list):
         return "gate"
+    if isinstance(data.get("tracks"), list):
+        return "trend"
     return "build" if {"bundle", "name", "verification", "check"} <= set(data) else ""
+
+
+def _tracks(report: Report) -> list[Any]:
+    return values.rows(report.data, "tracks")
 
 
 def _once(reports: Sequence[Report]) -> list[Report]:

@@ -110,9 +110,10 @@ def megabytes(value: float | None) -> Cell:
     return Cell() if value is None else Cell(f"{value / 1e6:.1f}\N{NO-BREAK SPACE}MB", value)
 
 
-def signed(value: float) -> str:
-    """Two digits behind the point, and a minus sign that is one."""
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+def signed(value: float, digits: int = 2) -> str:
+    """Digits behind the point, and a minus sign that is one."""
+    text = f"{round(value, digits) + 0.0:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def three(value: float) -> str:

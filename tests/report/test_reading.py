@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from edgeeff import report
+from edgeeff import history, report
 from edgeeff.errors import EdgeeffError, MissingFileError, ReportError
 from edgeeff.report import figures, page, reading
 from edgeeff.report.sections import listed
@@ -157,6 +157,47 @@ def test_pictures_are_taken_from_the_folder_that_was_named_alone(saved, tmp_path
     red, green, _ = shown["photos/a.png"].getpixel((9, 9))
     assert green > 100 > red and max(shown["photos/a.png"].size) <= 200
     assert text.count('src="data:image/jpeg;base64,') == 2 and gallery.count == 8
+
+
+def test_the_history_is_drawn_with_its_changes(make_bundle, tmp_path):
+    """Runs whose time rises by 6 % in the middle: the page says where, and between which commits."""
+    bundle, database = make_bundle("x-a"), tmp_path / "history.sqlite"
+    digests, about = {"x-a": bundle.digest()}, {"x-a": {"name": "x-a", "model": "b0"}}
+    for number in range(16):
+        run = latency({"x-a": (5.0 if number < 8 else 5.3) + 0.001 * (number % 3)}, digests)
+        when = {"utc": f"2026-02-{number + 1:02}T00:00:00Z", "run_id": f"{number:032x}"}
+        run["record"].update(when, about=about, commit=f"c0ffee{number:02}")
+        history.remember(run, database=str(database))
+    text, material = report.of_paths([bundle.folder], history=str(database))
+    (series,) = [one for one in material.series if one.metric == "cpu_ms"]
+    assert [change.place for change in series.changes] == [8] and len(series.points) == 16
+    section = text.partition('id="trend"')[2].partition("</section>")[0]
+    assert "it came after commit c0ffee07, by c0ffee08" in section and "+6.0 %" in section
+    again = reading.read([bundle.folder])
+    assert again.series == () and 'id="trend"' not in page.render(again)
+    nothing = report.of_paths([make_bundle("other").folder], history=str(database))[1]
+    assert "the history holds no" in nothing.warnings[0]
+
+
+def test_a_plot_of_the_history_is_read(saved):
+    points = [
+        {
+            "uid": f"{n}",
+            "placed": f"2026-02-0{n}",
+            "commit": None,
+            "digest": "d",
+            "value": v,
+            "low": None,
+            "high": 9,
+        }
+        for n, v in enumerate((1.0, None, 3.0, float("nan"), "x"))
+    ]
+    step = {"before": 1.0, "after": 3.0, "step": 2.0, "commit_range": [None, None], "first": points[2]}
+    track = {"bundle": "<b>x", "metric": "cpu_ms", "unit": "ms", "points": points, "changes": [step, {}]}
+    text, material = report.of_paths([saved("plot.json", {"database": "h", "tracks": [track, 7]})])
+    (series,) = material.series
+    assert [point.value for point in series.points] == [1.0, 3.0] and [c.place for c in series.changes] == [1]
+    assert "+200.0 % (1 to 3); the commits are not known" in text and "&lt;b&gt;x" in text
 
 
 def test_rows_of_a_build_are_read(saved):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from edgeeff.report import table, values
@@ -62,18 +63,14 @@ def _table(material: Material, reports: list[Report]) -> Table:
         if name not in _NO_METRICS and _is(one)
     )
     columns = [
-        *(Column("bundle"), Column("images", True), Column("labelled", True)),
+        *(Column("bundle"), Column("images", True)),
         *(Column(spoken(name), True) for name in metrics),
         Column("ECE", True, "expected calibration error: how far the probabilities are from being right"),
-        *(
-            Column("points lost", True),
-            Column("agreement", True),
-            Column("SQNR", True),
-            Column("centred", True),
-        ),
+        *(Column("points lost", True), Column("agreement", True)),
+        Column("SQNR", True, "against the float network; centred: without each image's mean logit"),
         Column("report"),
     ]
-    rows = []
+    rows, sources = [], {one.source for one in reports}
     for report, scores in zip(reports, scored, strict=True):
         data, against = report.data, values.at(report.data, "reference")
         name, via = values.text(data, "bundle"), values.text(data, "via")
@@ -84,18 +81,23 @@ def _table(material: Material, reports: list[Report]) -> Table:
         rows.append(
             [
                 Cell(name, subject=material.subject(report, name), under=via),
-                Cell(str(images), images) if ran else table.not_run(values.text(data, "reason")),
-                Cell(str(labelled), labelled) if ran else Cell(),
+                Cell(str(images), images, "" if labelled == images else f"{labelled} labelled")
+                if ran
+                else table.not_run(values.text(data, "reason")),
                 *(_metric(values.at(scores, metric)) for metric in metrics),
                 Cell() if error is None else Cell(f"{error:.3f}", error),
                 Cell() if drop is None else Cell(table.signed(drop), drop),
                 table.percent(values.number(against, "agreement", "value"), agreed),
-                table.decibels(values.level(against, "sqnr_db")),
-                table.decibels(values.level(against, "sqnr_centred_db")),
-                Cell(report.source),
+                replace(table.decibels(values.level(against, "sqnr_db")), under=_centred(against)),
+                Cell(report.source if len(sources) > 1 else ""),
             ]
         )
     return Table.of("Evaluations", columns, rows)
+
+
+def _centred(against: Any) -> str:
+    level = values.number(against, "sqnr_centred_db")
+    return "" if level is None else f"centred {level:.1f}"
 
 
 def _is(found: Any) -> bool:
@@ -135,7 +137,7 @@ def _comparisons(material: Material, reports: list[Report]) -> Table:
             name, margin = values.text(report.data, "bundle"), values.number(found, "margin_points")
             against = values.text(found, "against")
             numbers = [
-                Cell() if value is None else Cell(f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}"), value)
+                Cell() if value is None else Cell(table.signed(value, digits), value)
                 for key, digits in (
                     *(("lost", 0), ("won", 0), ("loss_points", 2), ("loss_bound_points", 2), ("p_worse", 3)),
                     ("images_needed", 0),

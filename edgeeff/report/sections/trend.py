@@ -9,7 +9,7 @@ from edgeeff.report import table
 from edgeeff.report.drawing import axis
 from edgeeff.report.drawing.axis import Axis
 from edgeeff.report.drawing.trend import trend
-from edgeeff.report.material import Material
+from edgeeff.report.material import Material, Series
 
 ORDER = 110
 TITLE = "History"
@@ -19,20 +19,30 @@ _MOST = 400
 
 
 def content(material: Material) -> Mapping[str, Any] | None:
-    """A figure for each series, its changes in words beside it."""
+    """A figure for each series, its changes in words below it."""
     if not material.series:
         return None
-    shown = []
-    for one in material.series:
-        cut = max(0, len(one.points) - _MOST)
-        points = one.points[cut:]
-        changes = [(place - cut, words) for place, words in one.changes if place >= cut]
-        along = Axis.of([v for p in points for v in p[1:] if v is not None], least=1e-6)
-        last = points[-1] if points else None
-        label = f"{one.name}, {one.metric}: {len(points)} runs" + (
-            f", the last {table.three(last[1])} {one.unit}" if last else ""
-        )
-        figure = trend(points, changes, along, axis.plain(along.ticks), one.unit, label)
-        said = [(points[place][0] if place < len(points) else "", words) for place, words in changes]
-        shown.append({"series": one, "figure": figure, "changes": said, "left_out": cut})
-    return {"series": shown}
+    return {"series": [_series(one) for one in material.series], "left_out": material.left_out}
+
+
+def _series(one: Series) -> Mapping[str, Any]:
+    cut = max(0, len(one.points) - _MOST)
+    points = one.points[cut:]
+    changes = [(change.place - cut, change.short) for change in one.changes if change.place > cut]
+    seen = [value for p in points for value in (p.value, p.low, p.high) if value is not None]
+    along = Axis.of(seen, least=0.02 * abs(points[-1].value))  # noise of a per cent does not fill the figure
+    written = axis.plain(along.ticks)
+    marks = [
+        (p.value, p.low, p.high, f"{p.when}: {table.three(p.value)} {one.unit} {p.commit}".strip())
+        for p in points
+    ]
+    last = f"{table.three(points[-1].value)} {one.unit}".strip()
+    label = f"{one.name}, {one.metric}: {len(points)} runs, {len(changes)} changes, the last run {last}"
+    ends = points[0].when[:10], points[-1].when[:10]
+    return {
+        "of": one,
+        "figure": trend(marks, changes, along, written, ends, one.unit, label),
+        "changes": [change.sentence for change in one.changes],
+        "last": last,
+        "left_out": cut,
+    }
