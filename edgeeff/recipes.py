@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeeff import patterns, toml
 from edgeeff.errors import CalibrationError, OptionError
-from edgeeff.images import ImageSet, Labelling, Picture, open_images, with_crops
+from edgeeff.images import ImageSet, Labelling, Picture, datasets, open_images, with_crops
 from edgeeff.images.suffixes import is_readable
 from edgeeff.installing import install_line
 from edgeeff.target import resources
@@ -125,15 +125,33 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
     )
 
 
-def open_source(source: Path | str, *, count: int | None = None, seed: int | None = None) -> ImageSet:
+def open_source(
+    source: Path | str,
+    *,
+    count: int | None = None,
+    seed: int | None = None,
+    splits: Sequence[str] = (),
+) -> ImageSet:
     """Images of a recipe, or of anything that :func:`edgeeff.images.open_images` opens.
 
     Args:
         source: A recipe ends in ``.toml``.
         count: How many; a recipe has its own. More than there are: all of them, unless crops fill up.
         seed: Of the choice and the crops.
+        splits: Which of a data set's are meant, where a .yaml describes it, by preference.
+
+    Raises:
+        OptionError: A .yaml, where nobody says which split is meant.
     """
     path = Path(source)
+    if path.suffix.lower() in datasets.SUFFIXES:
+        if not splits:
+            raise OptionError(
+                f"{path} describes a data set of several splits",
+                mend="pass the folder of one split",
+            )
+        photos = datasets.read(path, splits)
+        return replace(photos, pictures=tuple(choose(photos.pictures, count, seed or 0)))
     if path.suffix == ".toml":
         recipe, photos = recipe_photos(path)
         wanted = recipe.count if count is None else count

@@ -130,27 +130,33 @@ def _columns(unit: Unit) -> tuple[ProgressColumn, ...]:
     return SpinnerColumn(), text, BarColumn(12 if err.width < 100 else 40), counted, Elapsed(), left
 
 
-#: Seconds after which a stage without a bar says how long it will take: by then it can be told.
-_TELLING = 10.0
+#: Seconds after which a stage without a bar says how long it will take: by then it can be told. Then it does
+#: so each minute, and each time that a tenth more is done where that takes longer.
+_TELLING, _AGAIN = 10.0, 60.0
 
 
 class _Estimate:
-    """How long a stage will still take, told once."""
+    """How long a stage will still take, told from time to time."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._begin = total, 0, time.monotonic()
-        self._first = 0
+        self._first, self._next = 0, _TELLING
 
-    def advance(self, count: int) -> float | None:
-        """So many more are done; returns the seconds left when it is time to tell."""
+    def advance(self, count: int) -> str | None:
+        """So many more are done; returns what is left when it is time to tell."""
         self._done += count
         if self._first == 0:  # what was found done, and the first, which also warms up
             self._first, self._begin = self._done, time.monotonic()
             return None
         passed = time.monotonic() - self._begin
-        if passed < _TELLING or self._done >= self._total:
+        if passed < self._next or self._done >= self._total:
             return None
-        return passed / (self._done - self._first) * (self._total - self._done)
+        left = passed / (self._done - self._first) * (self._total - self._done)
+        again = self._next > _TELLING
+        self._next = passed + max(_AGAIN, (passed + left) / 10)
+        return (
+            f"{self._done} of {self._total}, about {left:.0f} s more" if again else f"about {left:.0f} s more"
+        )
 
 
 class ConsoleProgress:
@@ -197,8 +203,7 @@ class ConsoleProgress:
             if not self._bar.live.auto_refresh:
                 self._bar.refresh()
         elif self._estimate is not None and (left := self._estimate.advance(count)) is not None:
-            self._estimate = None
-            err.print(Text(f"  about {left:.0f} s more"))
+            err.print(Text(f"  {left}"))
 
     def tell(self, text: str) -> None:
         """Something that was decided."""

@@ -110,6 +110,10 @@ def evaluate_all(
     return _evaluate(bundles, images, labels, reference, white, how, progress, warn, (resume, restart))
 
 
+#: Splits of a data set that bundles are judged by.
+JUDGING = ("val", "test")
+
+
 @dataclass(frozen=True)
 class _Asked:
     """A bundle, with the images and their classes as its network numbers them, and what is known of each."""
@@ -132,7 +136,7 @@ def _evaluate(
     resume: tuple[Path | str | None, bool],
 ) -> list[AccuracyReport]:
     bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
-    images = source if isinstance(source, ImageSet) else open_source(source)
+    images = source if isinstance(source, ImageSet) else open_source(source, splits=JUDGING)
     known = [truth.read(images, labels, bundle.manifest) for bundle in bundles]
     listener = Recorder.of(progress)
     what = bundles[0].name if len(bundles) == 1 else f"{len(bundles)} bundles"

@@ -2,8 +2,9 @@
 
 What is known of an image is which labels it has: a row of 1 (there), 0 (not there) and −1 (unknown). Of one
 logit any set of two classes tells it: folders ``not dog`` and ``dog``, ``0`` and ``1``, a list of them. Of
-several a list names an image's labels with semicolons between: ``photo.jpg,cat;dog``, and ``-`` where it has
-none. A folder for each class tells one label of an image and nothing of the others, so it is refused.
+several a list names an image's labels with semicolons between, ``photo.jpg,cat;dog``, and ``-`` where it has
+none; or a table, or the rows of an .npz, have a column for each label. A folder for each class tells one
+label of an image and nothing of the others, so it is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def named(images: ImageSet, manifest: Manifest) -> ImageSet:
     Raises:
         LabelsError: A subfolder or a name is neither.
     """
-    if manifest.classes > 1:
+    if manifest.classes > 1 or any(picture.row is not None for picture in images.pictures):
         return images
     label = manifest.labels[0]
     absent = manifest.negative or ("negative" if label == "positive" else f"not {label}")
@@ -44,7 +45,10 @@ def truth(images: ImageSet, manifest: Manifest) -> Truth | None:
     Raises:
         LabelsError: A name is no label of the network, or folders tell one label of several.
     """
-    found = _single(images) if manifest.classes == 1 else _several(images, manifest.labels)
+    if any(picture.row is not None for picture in images.pictures):
+        found = _rows(images, manifest.labels)
+    else:
+        found = _single(images) if manifest.classes == 1 else _several(images, manifest.labels)
     return found if (found >= 0).any() else None
 
 
@@ -63,6 +67,30 @@ def given(labels: Any, images: ImageSet, manifest: Manifest) -> Truth:
             mend="give 1, 0 or -1 (unknown) for each image and label",
         )
     return np.asarray(rows, np.int64)
+
+
+def _rows(images: ImageSet, labels: Sequence[str]) -> Truth:
+    """From a column for each label, by its name, or in the network's order where columns have none.
+
+    Raises:
+        LabelsError: A column is no label of the network, or there is not one for each label.
+    """
+    columns = images.labelling.columns
+    rows = np.array([picture.row or () for picture in images.pictures], np.int64)
+    if columns:
+        places = dict.fromkeys(columns, "a column of the list")
+        numbers = find(Labelling(columns, listed=True), labels, places).numbers
+        order = [numbers[name] for name in columns]
+    else:
+        order = [*range(rows.shape[1])]
+    if len(order) != len(labels):
+        raise LabelsError(
+            f"there are columns for {len(order)} labels, and the network has {len(labels)}",
+            mend="write a column for each label, with -1 where it is not known",
+        )
+    found = np.full((len(rows), len(labels)), -1, np.int64)
+    found[:, order] = rows
+    return found
 
 
 def _single(images: ImageSet) -> Truth:

@@ -61,6 +61,11 @@ def _identity(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
         bear = labels is not None or images.labels is not None or images.labelling.names
         left = ("labels of the images are not looked at: the bundle puts out no embedding",) if bear else ()
         return replace(images, warnings=(*images.warnings, *left)), None
+    if labels is None and any(picture.row is not None for picture in images.pictures):
+        raise LabelsError(
+            "the images have a column for each label, and embeddings are compared by one class of each image",
+            mend="list a class for each image: a person, a product",
+        )
     if labels is not None or not images.labelling.names:
         return (images, images.labels) if labels is None else _classes(images, labels, manifest)
     refuse_splits(images.labelling.names)

@@ -1,4 +1,4 @@
-"""Images of an .npz: ``images`` uint8 [N, H, W, C] and, if it is labelled, ``labels`` [N].
+"""Images of an .npz: ``images`` uint8 [N, H, W, C] and, if it is labelled, ``labels`` [N] or [N, labels].
 
 C is 3 (R, G, B), 1 (grey) or 4; [N, H, W] is grey as well, but for shapes that one colour image has.
 """
@@ -46,8 +46,12 @@ def read(path: Path) -> list[Picture]:
             raise OSError("it is no regular file")
         rows = len(_rows(path, seen))
         labels = _labels(path, rows)
+        if labels.ndim == 2 and labels.dtype.kind in "biu" and np.isin(labels, (-1, 0, 1)).all():
+            return _with_rows(path, labels, rows, seen)
         if labels.ndim != 1 or labels.dtype.kind not in "iuf":
-            raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}, not int [N]")
+            raise ValueError(
+                f"labels are {labels.dtype} {list(labels.shape)}, not int [N], nor 1, 0 and -1 [N, labels]"
+            )
         if labels.size and (
             not np.isfinite(labels).all() or not (np.mod(labels, 1) == 0).all() or labels.min() < UNLABELLED
         ):
@@ -66,6 +70,22 @@ def read(path: Path) -> list[Picture]:
             f"{path} holds {rows} images and {len(labels)} labels", mend="save one for each"
         )
     return [Picture(path, index=i, label=int(label)) for i, label in enumerate(labels)]
+
+
+def _with_rows(path: Path, labels: npt.NDArray[Any], count: int, seen: Stamp) -> list[Picture]:
+    """Images with a row of labels each: 1, 0, or −1 where it is not known.
+
+    Raises:
+        ChangedFileError: The file changed while it was read.
+        MissingFileError: There is not one row for each image.
+    """
+    if stamp(path) != seen:
+        raise refusal([path])
+    if len(labels) != count:
+        raise MissingFileError(
+            f"{path} holds {count} images and {len(labels)} rows of labels", mend="save one for each"
+        )
+    return [Picture(path, index=i, row=tuple(map(int, row))) for i, row in enumerate(labels)]
 
 
 def _labels(path: Path, rows: int) -> npt.NDArray[Any]:

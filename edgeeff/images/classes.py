@@ -31,12 +31,16 @@ class Labelling:
         empty: Subfolders without images: they count in ``ImageFolder``'s order.
         listed: Whether a list gave the names, not subfolders.
         undecided: Whether a list gave numbers without saying that they are no names.
+        order: All classes of the data set by their numbers, where a file says them.
+        columns: The label of each column of the images' rows; none where these are in the network's order.
     """
 
     names: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     listed: bool = False
     undecided: bool = False
+    order: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def with_other(self, other: Labelling) -> Labelling:
         """That of the images of both."""
@@ -77,6 +81,8 @@ def find(given: Labelling, labels: Sequence[str], first: Mapping[str, str]) -> F
     found = _by_synset(names, labels)
     if found is not None:
         return found
+    if given.order and not naming.are_known(labels):
+        return _by_order(given, labels)
     if not given.listed:
         refuse_splits(names)
     every = sorted({*names, *given.empty})
@@ -178,6 +184,17 @@ def refuse_numbers(numbers: Iterable[int], labels: Sequence[str], what: str) -> 
                 else f"{what} {number} is no number of a class, and the label of class {place}",
                 mend="name every class by its label; in a list, call the column 'index' or 'name'",
             )
+
+
+def _by_order(given: Labelling, labels: Sequence[str]) -> Found:
+    """The numbers that the data set's own file gives the classes, for a network without labels."""
+    if len(given.order) != len(labels):
+        raise LabelsError(
+            f"the data set has {len(given.order)} classes, and the network {len(labels)}",
+            mend="judge the network by the data set that it was trained on",
+        )
+    places = {name: i for i, name in enumerate(given.order)}
+    return Found({name: places[name] for name in given.names})
 
 
 def _by_synset(names: Sequence[str], labels: Sequence[str]) -> Found | None:

@@ -89,6 +89,8 @@ class ImageSet:
         Raises:
             LabelsError: A subfolder, a name or a number is no class of the network, or may be two.
         """
+        if any(p.row is not None for p in self.pictures):
+            return self._with_one_label_each().classes_named(labels)
         unnamed = [p for p in self.pictures if p.class_name is None and p.label != UNLABELLED]
         for picture in unnamed:
             if not 0 <= picture.label < len(labels):
@@ -116,6 +118,28 @@ class ImageSet:
         below = () if self.labelling.listed else _labels_below(self.pictures, labels)
         warnings = (*self.warnings, *counted, *below, *found.warnings)
         return ImageSet(pictures, self.bad, warnings=warnings, notes=self.notes)
+
+    def _with_one_label_each(self) -> ImageSet:
+        """The same, the class of an image being the one label that its row says it has.
+
+        Raises:
+            LabelsError: A row has none, or several.
+        """
+        pictures, columns = [], self.labelling.columns
+        for picture in self.pictures:
+            there = [i for i, value in enumerate(picture.row or ()) if value == 1]
+            known = any(value >= 0 for value in picture.row or ())
+            if known and len(there) != 1:
+                raise LabelsError(
+                    f"{picture.place or picture} has {len(there)} labels, and the network names one class",
+                    mend="give each image one class, or build with --task multilabel",
+                )
+            label = there[0] if there else UNLABELLED
+            name = columns[label] if there and columns else None
+            pictures.append(replace(picture, row=None, label=label, class_name=name))
+        used = {p.class_name for p in pictures}
+        names = tuple(sorted(name for name in columns if name in used))
+        return replace(self, pictures=tuple(pictures), labelling=Labelling(names, listed=True))
 
     def digest(self) -> str:
         """SHA-256 over the bytes of the files, the rows and the crops: what was looked at, not its path."""

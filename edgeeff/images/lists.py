@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgeeff import regular, text
 from edgeeff.errors import LabelsError, MissingFileError
-from edgeeff.images import suffixes
+from edgeeff.images import label_columns, suffixes
 from edgeeff.images.picture import UNLABELLED, Picture
 
 #: Heads of columns, spaces and case taken off.
@@ -52,12 +52,14 @@ class Listed:
         class_names: The names of classes, sorted, where it gives names.
         undecided: Whether numbers may be names as well: the list does not say what they are.
         warnings: What may be wrong, a sentence each.
+        columns: The labels that have a column each.
     """
 
     pictures: list[Picture]
     class_names: tuple[str, ...] = ()
     undecided: bool = False
     warnings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class _Row:
     path: str
     label: str | None
     place: str
+    there: tuple[int, ...] | None = None
 
 
 def read(path: Path) -> Listed:
@@ -78,8 +81,9 @@ def read(path: Path) -> Listed:
     """
     lines = text.lines(path, MissingFileError)
     warnings: list[str] = []
+    columns: tuple[str, ...] = ()
     if path.suffix.lower() in (".csv", ".tsv"):
-        rows, numbers = _of_table(lines, path, warnings)
+        rows, numbers, columns = _of_table(lines, path, warnings)
     else:
         rows, numbers = _of_lines(lines, path)
     given = [row.label for row in rows if row.label is not None]
@@ -90,14 +94,15 @@ def read(path: Path) -> Listed:
     order = {name: i for i, name in enumerate(names)}
     pictures = []
     for row in rows:
-        picture = Picture(_resolved(row.path, path.parent), place=row.place)
+        picture = Picture(_resolved(row.path, path.parent), place=row.place, row=row.there)
         if row.label is not None and numbers:
             picture = replace(picture, label=_number(row.label, row.place))
         elif row.label in order:
             picture = replace(picture, label=order[row.label], class_name=row.label)
         pictures.append(picture)
     _refuse_no_files(pictures, path)
-    return Listed(pictures, names, undecided and numbers, (*warnings, *_twice(pictures, path)))
+    undecided = undecided and numbers and not columns
+    return Listed(pictures, names, undecided, (*warnings, *_twice(pictures, path)), columns)
 
 
 def _refuse_no_files(pictures: Sequence[Picture], path: Path) -> None:
@@ -161,7 +166,10 @@ def _unquoted(label: str | None) -> str | None:
     return label.strip() or None if label is not None else None
 
 
-def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[list[_Row], bool | None]:
+def _of_table(
+    lines: Sequence[str], path: Path, warnings: list[str]
+) -> tuple[list[_Row], bool | None, tuple[str, ...]]:
+    """The rows, whether the header says that classes are numbers (None: it does not), and labels' columns."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(lines)
     reader = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, skipinitialspace=True)
     table: list[tuple[int, list[str]]] = []
@@ -174,13 +182,16 @@ def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[li
     except csv.Error as error:
         raise MissingFileError(f"{path}, line {reader.line_num} is not CSV: {error}", mend=_MEND) from None
     if not table:
-        return [], None
+        return [], None, ()
     header = _header(table, path.parent)
     if header is not None and not any(_plain(cell) in _PATHS | _NAMES | _NUMBERS for cell in header):
         warnings.append(f"{path}: the first row is taken for a header ({', '.join(header)})")
     body = table[1:] if header is not None else table
     if header is not None:
         warnings += _splits(header, body, path)
+    if header is not None and (found := label_columns.read(header, body, _path_column(header, body))):
+        rows = [_Row(one.path, None, f"{path}, line {one.line}", one.there) for one in found.rows]
+        return rows, None, found.columns
     where, what = _columns(header, body, path)
     rows = []
     for number, cells in body:
@@ -191,7 +202,16 @@ def _of_table(lines: Sequence[str], path: Path, warnings: list[str]) -> tuple[li
         rows.append(_Row(cells[where], label or None, place))
     heads = header or []
     numbers = _says_numbers(heads[what]) if what is not None and what < len(heads) else None
-    return rows, numbers
+    return rows, numbers, ()
+
+
+def _path_column(header: Sequence[str], body: Sequence[tuple[int, list[str]]]) -> int | None:
+    """The column of the paths, where no column tells the class: then labels may have a column each."""
+    heads = [_plain(cell) for cell in header]
+    if any(head in _NAMES | _NUMBERS for head in heads):
+        return None
+    named = next((i for i, head in enumerate(heads) if head in _PATHS), None)
+    return named if named is not None else _column_of_images(body, len(heads))
 
 
 def _splits(header: Sequence[str], body: Sequence[tuple[int, list[str]]], path: Path) -> list[str]:
@@ -304,7 +324,8 @@ def _twice(pictures: Sequence[Picture], path: Path) -> list[str]:
         if earlier is picture:
             continue
         again.append(picture)
-        if (earlier.label, earlier.class_name) != (picture.label, picture.class_name):
+        said = [(one.label, one.class_name, one.row) for one in (earlier, picture)]
+        if said[0] != said[1]:
             raise LabelsError(
                 f"{picture.place}: {picture.path} has another class than in {earlier.place}",
                 mend="list an image with one class",

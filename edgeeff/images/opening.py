@@ -44,7 +44,9 @@ def open_images(source: Path | str) -> ImageSet:
         found = ImageSet((Picture(path),))
     elif path.suffix.lower() in LISTS:
         listed = lists.read(path)
-        labelling = Labelling(listed.class_names, listed=True, undecided=listed.undecided)
+        labelling = Labelling(
+            listed.class_names, listed=True, undecided=listed.undecided, columns=listed.columns
+        )
         found = ImageSet(tuple(listed.pictures), labelling=labelling, warnings=listed.warnings)
     else:
         raise MissingFileError(

@@ -27,6 +27,7 @@ class Picture:
         crop: Part of the photo to use: left, top, width and height as fractions of the photo's, if not all.
         class_name: The name of its class, where a subfolder or a list gives one.
         place: Where its label stands, for messages.
+        row: Which labels it has, where a column tells each: 1, 0, or −1 where that is not known.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Picture:
     crop: tuple[float, float, float, float] | None = None
     class_name: str | None = None
     place: str = field(default="", compare=False)
+    row: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
@@ -51,7 +53,9 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
         extent = generator.uniform(0.4, 1.0)
         left, top = generator.uniform(0, 1 - extent, 2)
         crop = (float(left), float(top), float(extent), float(extent))
-        crops.append(replace(pictures[i % len(pictures)], crop=crop, label=UNLABELLED, class_name=None))
+        crops.append(
+            replace(pictures[i % len(pictures)], crop=crop, label=UNLABELLED, class_name=None, row=None)
+        )
     return crops
 
 

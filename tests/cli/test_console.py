@@ -29,7 +29,7 @@ def clock(monkeypatch):
     return found
 
 
-def test_how_long_a_stage_will_take_is_told_once(clock, capsys):
+def test_how_long_a_stage_will_take_is_told_soon_and_each_minute(clock, capsys):
     with console.ConsoleProgress() as progress:
         progress.stage("learning", 300, "steps")
         clock.now = 7.0  # the first step also warms up
@@ -38,7 +38,8 @@ def test_how_long_a_stage_will_take_is_told_once(clock, capsys):
             clock.now += 2.0
             progress.advance()
     said = capsys.readouterr().err.splitlines()
-    assert said == ["• learning (300 steps)", "  about 490 s more"]
+    later = [f"  {done} of 300, about {left} s more" for done, left in ((85, 430), (115, 370), (145, 310))]
+    assert said == ["• learning (300 steps)", "  about 490 s more", *later]
 
 
 def test_the_count_stays_on_a_narrow_line(monkeypatch):

@@ -153,3 +153,41 @@ def test_labels_from_an_array(colour, folder, make_bundle):
             edgeeff.evaluate(colour, folder, labels=wrong)
     with pytest.raises(OptionError, match="same --task"):
         edgeeff.evaluate(colour, folder, labels=truth, reference=make_bundle("exclusive"))
+
+
+def test_a_column_for_each_label(colour, folder, colours):
+    """In any order of the columns; what is not known counts for nothing; an .npz has the network's order."""
+    rows = ["0.png,0,1,0", "1.png,0,0,1", "2.png,1,0,0", "3.png,,1,-1", "4.png,0,1,1", "5.png,0,0,0"]
+    table = written(folder, "path,blue,red,green", *rows)
+    expected = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, -1, -1], [1, 1, 0], [0, 0, 0]])
+    assert np.array_equal(multilabel.truth(open_images(table), colour.manifest), expected)
+    np.savez(folder / "rows.npz", images=colours[0][:6], labels=expected)
+    found, given, array = (
+        edgeeff.evaluate(colour, source, labels=labels, warn=lambda _: None)
+        for source, labels in ((table, None), (folder / "0.png", expected[:1]), (folder / "rows.npz", None))
+    )
+    assert found.scores == array.scores != given.scores
+    assert found.scores.images == 6 and found.outcomes.known.tolist() == [True] * 3 + [False] + [True] * 2
+    assert found.outcomes.decided.tolist() == [0b001, 0b010, 0b100, 0b001, 0b010, 0b100]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (("path,red,green", "0.png,1,0"), "columns for 2 labels, and the network has 3"),
+        (("path,red,green,bleu", "0.png,1,0,0"), "nearest label: 'blue'"),
+        (("path,red,green,blue", "0.png,1,0,2"), "no column of path, red, green, blue is called class"),
+    ],
+)
+def test_columns_that_are_not_the_labels_are_refused(content, says, colour, folder):
+    with pytest.raises(LabelsError, match=says):
+        edgeeff.evaluate(colour, written(folder, *content))
+
+
+def test_one_label_in_each_row_is_a_class(make_bundle, folder):
+    rows = [f"{n}.png,{int(n % 3 == 2)},{int(n % 3 == 0)},{int(n % 3 == 1)}" for n in range(6)]
+    table = written(folder, "path,blue,red,green", *rows)
+    bundle = make_bundle("exclusive")
+    assert edgeeff.evaluate(bundle, table, warn=lambda _: None).scores.top_1.successes == 6
+    with pytest.raises(LabelsError, match=r"list.csv, line 7 has 2 labels, and the network names one class"):
+        edgeeff.evaluate(bundle, written(folder, "path,blue,red,green", *rows[:5], "5.png,1,1,0"))

@@ -1,0 +1,107 @@
+"""Data sets that a YAML file describes, as Ultralytics' tools read them: splits and classes.
+
+    path: flowers           # the folder of the set, relative to this file; the file's own folder without it
+    train: images/train
+    val: images/val         # a folder with a subfolder for each class, or a list file
+    names: [daisy, rose]    # or {0: daisy, 1: rose}
+
+Classes alone: sets of boxes, masks and keypoints, whose labels lie in files beside the images, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from edgeeff import regular, text
+from edgeeff.errors import LabelsError, MissingFileError, OptionError
+from edgeeff.images.image_set import ImageSet
+from edgeeff.images.opening import open_images
+
+SUFFIXES = (".yaml", ".yml")
+#: Bytes of the largest such file: one with the names of 100 000 classes is smaller.
+_LARGEST = 16 << 20
+_MEND = "write path, val and names, where val is a folder with a subfolder for each class, or a list file"
+
+
+def read(path: Path, splits: Sequence[str]) -> ImageSet:
+    """The images of a split.
+
+    Args:
+        path: The YAML file.
+        splits: By preference, such as ``("val", "test")``: the first that the file names is taken, and a note
+            says which.
+
+    Raises:
+        MissingFileError: It is no such file, or a split's images are not there.
+        LabelsError: The images bear no classes, or names are not the classes of their folders.
+        OptionError: No YAML can be read here, or the file names none of the splits.
+    """
+    said = _parsed(path)
+    split = next((name for name in splits if said.get(name) is not None), None)
+    if split is None:
+        raise OptionError(
+            f"{path} names no images for {' or '.join(splits)}", mend="name the split, or pass its folder"
+        )
+    place = said[split]
+    if not isinstance(place, str) or not isinstance(said.get("path", ""), str) or "://" in place:
+        raise MissingFileError(f"{path}: {split} is {place!r:.80}, and not one folder or list", mend=_MEND)
+    folder = path.parent / said.get("path", "")
+    images = open_images(folder / place)
+    names = _names(said, path)
+    if not images.labelling.names and images.labels is None:
+        boxes = " (its labels/ are of boxes or masks)" if _has_label_files(folder / place) else ""
+        raise LabelsError(f"{path}: no image of {split} has a class{boxes}", mend=_MEND)
+    unnamed = [name for name in images.labelling.names if names and name not in names]
+    if unnamed and not all(name.isascii() and name.isdigit() for name in images.labelling.names):
+        raise LabelsError(
+            f"{path}: the images of {split} have the class {unnamed[0]!r}, which is none of its names",
+            mend="let names be those of the classes' folders",
+        )
+    labelling = replace(images.labelling, order=tuple(names))
+    return replace(images, labelling=labelling, notes=(*images.notes, f"{path}: images of {split}"))
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    content = text.read(path, MissingFileError, _LARGEST)
+    try:
+        yaml = import_module("yaml")
+    except ModuleNotFoundError:
+        raise OptionError(
+            f"{path} cannot be read without PyYAML, which is not installed",
+            mend="pip install pyyaml; or pass the folder of the split",
+        ) from None
+    try:
+        said = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise MissingFileError(f"{path} is no YAML: {reason:.200}", mend=_MEND) from None
+    if not isinstance(said, dict) or not all(isinstance(key, str) for key in said):
+        raise MissingFileError(f"{path} describes no data set", mend=_MEND)
+    return said
+
+
+def _names(said: Mapping[str, Any], path: Path) -> list[str]:
+    """The names of the classes by their numbers; none where the file has none."""
+    found = said.get("names", [])
+    if isinstance(found, dict):
+        if sorted(found, key=str) != sorted(range(len(found)), key=str):
+            raise LabelsError(f"{path}: names are not numbered 0…{len(found) - 1}", mend=_MEND)
+        found = [found[number] for number in range(len(found))]
+    if not isinstance(found, list) or not all(isinstance(name, (str, int)) for name in found):
+        raise LabelsError(f"{path}: names are {found!r:.80}", mend="write names: [cat, dog]")
+    names = [str(name) for name in found]
+    if len({*names}) < len(names):
+        raise LabelsError(f"{path}: a class's name stands twice", mend="let names differ")
+    if names and said.get("nc") not in (None, len(names)):
+        raise LabelsError(f"{path}: nc is {said['nc']}, and there are {len(names)} names", mend=_MEND)
+    return names
+
+
+def _has_label_files(images: Path) -> bool:
+    """Whether there are label files where tools that train detectors look for them."""
+    beside = Path(*("labels" if part == "images" else part for part in images.parts))
+    return beside != images and regular.is_folder(beside)
