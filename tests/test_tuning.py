@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import edgeeff
+from edgeeff.batch import Batch
 from edgeeff.cache import Cache
-from edgeeff.errors import MissingFileError, OptionError
-from edgeeff.harness import machine
+from edgeeff.errors import EdgeeffWarning, MissingFileError, OptionError
+from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
 from edgeeff.metrics import Interval
 from edgeeff.pipeline import tuning, variants
+from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.tuning import choose
 from edgeeff.pipeline.variants import PLAIN, Tuning
 from edgeeff.target import load_target
@@ -90,11 +93,32 @@ def plan(bundle):
     return json.loads((bundle.folder / "plan.json").read_text())
 
 
+def test_a_tuning_of_another_batch_is_warned_of(tmp_path):
+    entry = {"chosen": PLAIN, "measured": []}
+    content = {"schema_version": 1, "model": "b0", "machine": {}, "targets": {"cpu-int8/unbounded": entry}}
+    for batch in (1, "dynamic:4"):
+        (tmp_path / "tuning.json").write_text(json.dumps(content | {"batch": batch}))
+        found = variants.read(tmp_path / "tuning.json")
+        network = SimpleNamespace(activation="unbounded", context=Context.of())
+        target = load_target("cpu-int8")
+        variants.served(target, network, "vnni", found, Batch.read(batch))
+        with pytest.warns(EdgeeffWarning, match="this build takes 2"):
+            variants.served(target, network, "vnni", found, Batch(2))
+
+
 @pytest.mark.slow
 def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "LAUNCHES", 2)
     monkeypatch.setattr(tuning, "SECONDS", 0.05)
-    measured = build(tmp_path / "a", autotune=True, cpu_class="auto")
+    timed = []
+
+    def benchmark(bundles, **options):
+        timed.extend(bundle.session().batch for bundle in bundles)
+        return latency.benchmark(bundles, **options)
+
+    monkeypatch.setattr(tuning, "latency", SimpleNamespace(benchmark=benchmark))
+    measured = build(tmp_path / "a", autotune=True, cpu_class="auto", batch=2)
+    assert {*timed} == {Batch(2)}
     file = tmp_path / "a" / "b0-tuning.json"
     content = json.loads(file.read_text())
     entry = content["targets"]["cpu-int8/unbounded"]
@@ -102,7 +126,8 @@ def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monke
     assert [m["variant"] for m in entry["measured"]] == names
     assert entry["chosen"] in names and content["machine"]["cpu_class"]
     assert all(m["interval"][0] <= m["ratio"] <= m["interval"][1] for m in entry["measured"])
-    again = build(tmp_path / "b", tuning=file, cpu_class="auto")
+    assert content["batch"] == 2
+    again = build(tmp_path / "b", tuning=file, cpu_class="auto", batch=2)
     assert again.manifest.files == measured.manifest.files
     assert again.manifest.runtime_properties == measured.manifest.runtime_properties
 

@@ -89,7 +89,8 @@ def _diagnose(
     options, progress = resolve_options(asked), context.progress
     drafting = prepare(asked, options, context)
     network, used = drafting.calibration.network, drafting.recipe
-    wanted = variants.served(wanted, network, options.cpu_class, options.tuning)
+    batch = options.tuning.batch if options.tuning else options.batch
+    wanted = variants.served(wanted, network, options.cpu_class, options.tuning, batch)
     draft = drafting.draft(wanted, mixed.floating(drafting, wanted, options.keep_float, None).layers)
     drafting.calibration.tell(drafting.calibration.judgement())
     inputs = _held_out(drafting.calibration, is_raw(wanted), images)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeeff import backends, digests, memory
 from edgeeff.backends import Emission
-from edgeeff.batch import Batch
+from edgeeff.batch import ONE, Batch
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import versions
 from edgeeff.errors import OptionError
@@ -175,7 +175,11 @@ def caution(emission: Emission, context: Context) -> None:
 
 
 def scratch(
-    drafting: Drafting, target: Target, folder: Path, floating: frozenset[str] = frozenset()
+    drafting: Drafting,
+    target: Target,
+    folder: Path,
+    floating: frozenset[str] = frozenset(),
+    batch: Batch = ONE,
 ) -> Bundle:
     """A bundle for measuring alone: what a build would write of a target, as far as its runtime looks at it.
 
@@ -184,6 +188,7 @@ def scratch(
         target: As a variant has it (:meth:`edgeeff.target.Target.served`).
         folder: Where it is written; its name is the bundle's.
         floating: Layers that stay float.
+        batch: Images in a run of it.
     """
     import onnx
 
@@ -195,6 +200,7 @@ def scratch(
         *(folder.name, target, drafting.calibration.preprocess, placeholders(identity.classes)),
         task=drafting.meaning.task,
         outputs=outputs_of(model, drafting.meaning.task),
+        batch=batch,
     )
     said = manifest(
         written_from,

@@ -77,7 +77,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     name = identity.model if request.output.name is None else request.output.name
     folders = resolve_output(request.output.output, name, targets)
     if request.quantise.autotune:
-        tuned = tuning.tune(drafting, targets, request.output.output / f"{name}-tuning.json")
+        tuned = tuning.tune(drafting, targets, request.output.output / f"{name}-tuning.json", options.batch)
         options = replace(options, tuning=tuned)
     if options.asks_top_1:
         drafting = preparing.judged_by_class(drafting, classes.names)

@@ -43,7 +43,7 @@ def bundle(
     built.warn_replaced(folder, calibration.preprocess.size, context)
     artifact.refuse_memory(network, options.batch)
     target = variants.served(used.target, network, options.cpu_class, options.tuning, options.batch)
-    floating = mixed.floating(drafting, target, options.keep_float, options.budget)
+    floating = mixed.floating(drafting, target, options.keep_float, options.budget, options.batch)
     lowers = hub(drafting, target, floating.layers)
     expected = reference.of(calibration, options.budget)
     context.progress.stage(f"{folder.name}: {target.summary}")

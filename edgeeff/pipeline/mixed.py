@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from edgeeff.batch import ONE, Batch
 from edgeeff.errors import VerificationError
 from edgeeff.pipeline import held_out
 from edgeeff.pipeline.stages import floating as stages
@@ -27,7 +28,11 @@ class Floating:
 
 
 def floating(
-    drafting: Drafting, target: Target, keep_float: Sequence[str], budget: Budget | None
+    drafting: Drafting,
+    target: Target,
+    keep_float: Sequence[str],
+    budget: Budget | None,
+    batch: Batch = ONE,
 ) -> Floating:
     """The layers of a target that stay float; none of a float target.
 
@@ -36,6 +41,7 @@ def floating(
         target: As a variant has it.
         keep_float: Those that the user names.
         budget: What must be met with the fewest more.
+        batch: Images in a run, where the budget bounds latency.
 
     Raises:
         OptionError: A layer is not in the network, or the images are too few to judge by.
@@ -50,8 +56,8 @@ def floating(
     if budget is None:
         return Floating(named)
     search = held_out.halves(calibration.images.validation, budget)[0]
-    trial = Trial(drafting, target, named, budget, search)
-    found = run(stages.stage(drafting.facts(target), named, budget, search, trial.choose), context)
+    trial = Trial(drafting, target, named, budget, search, batch)
+    found = run(stages.stage(drafting.facts(target), named, budget, search, batch, trial.choose), context)
     held_out.warn_skipped(calibration.images.validation, found.skipped, context)
     context.progress.tell(f"{target.name}: {found.choice.line}")
     return Floating(named | frozenset(found.choice.layers), found.choice)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff.batch import ONE, Batch
 from edgeeff.calibration.selection import pixels
 from edgeeff.harness import latency
 from edgeeff.images import ImageSet
@@ -41,6 +42,7 @@ class Trial:
         named: Layers that the user keeps float.
         budget: What must be met.
         images: Those that the search judges by.
+        batch: Images in a run, where latency is measured.
     """
 
     drafting: Drafting
@@ -48,6 +50,7 @@ class Trial:
     named: frozenset[str]
     budget: Budget
     images: ImageSet
+    batch: Batch = ONE
 
     def choose(self) -> Choice:
         """Search.
@@ -121,7 +124,7 @@ class Trial:
         with tempfile.TemporaryDirectory() as folder:
             kept = {"plain": self.named, "mixed": self.named | frozenset(layers)}
             bundles = [
-                artifact.scratch(self.drafting, self.target, Path(folder) / name, floating)
+                artifact.scratch(self.drafting, self.target, Path(folder) / name, floating, self.batch)
                 for name, floating in kept.items()
             ]
             report = latency.benchmark(bundles, launches=LAUNCHES, seconds=SECONDS)

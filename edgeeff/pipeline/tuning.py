@@ -12,38 +12,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeeff import backends
+from edgeeff.batch import ONE, Batch
 from edgeeff.errors import OptionError
 from edgeeff.files import write_file
 from edgeeff.harness import latency, machine
 from edgeeff.harness.latency import Ratio
 from edgeeff.pipeline import artifact
 from edgeeff.pipeline.stages.drafting import Drafting
-from edgeeff.pipeline.variants import PLAIN, Entry, Timed, Tuning, TuningFile
+from edgeeff.pipeline.variants import PLAIN, Entry, Timed, Tuning, TuningFile, of_batch
 from edgeeff.target import Target, Variant
 
 #: An even number: each of two variants is loaded first equally often.
 LAUNCHES, SECONDS = 8, 0.6
 
 
-def tune(drafting: Drafting, targets: Sequence[Target], file: Path) -> Tuning:
+def tune(drafting: Drafting, targets: Sequence[Target], file: Path, batch: Batch = ONE) -> Tuning:
     """Ask this machine which variants it is fastest with, and keep the answer in a file.
+
+    ``batch`` is that of the artifacts that are built by it.
 
     Raises:
         OptionError: As for :func:`measure`.
         OutputError: The file cannot be written.
     """
-    found, text = measure(drafting, targets)
+    found, text = measure(drafting, targets, batch)
     write_file(file, text)
     drafting.context.progress.tell(f"tuning   {file}")
     return found
 
 
-def measure(drafting: Drafting, targets: Sequence[Target]) -> tuple[Tuning, bytes]:
+def measure(drafting: Drafting, targets: Sequence[Target], batch: Batch = ONE) -> tuple[Tuning, bytes]:
     """Time every variant of every target here, in turn in the same processes.
 
     Args:
         drafting: How the network is quantised.
         targets: Those without variants, and those whose runtime is not here, are passed over.
+        batch: Images in a run; of a run of any number the most are timed.
 
     Returns:
         What was chosen, and the text of its file.
@@ -64,7 +68,7 @@ def measure(drafting: Drafting, targets: Sequence[Target]) -> tuple[Tuning, byte
         if target.scheme is None or not choices or backends.runtime(target.runtime).missing():
             continue
         rule = target.variant(drafting.cpu_class, activation)
-        entry = _measured(drafting, target, [None, *choices], rule)
+        entry = _measured(drafting, target, [None, *choices], rule, batch)
         found[f"{target.name}/{activation}"] = entry
         for timed in entry.measured:
             drafting.context.progress.tell(_line(timed, chosen=timed.variant == entry.chosen))
@@ -78,9 +82,10 @@ def measure(drafting: Drafting, targets: Sequence[Target]) -> tuple[Tuning, byte
         model=network.source.identity.model,
         machine=machine.describe().to_json(),
         targets=found,
+        batch=batch.to_json(),
     )
     written = json.dumps(content.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return Tuning({name: entry.chosen for name, entry in found.items()}), written.encode()
+    return Tuning({name: entry.chosen for name, entry in found.items()}, batch), written.encode()
 
 
 def _line(timed: Timed, *, chosen: bool) -> str:
@@ -105,14 +110,14 @@ def choose(rule: str, ratios: Mapping[str, Ratio]) -> str:
 
 
 def _measured(
-    drafting: Drafting, target: Target, variants: Sequence[Variant | None], rule: Variant | None
+    drafting: Drafting, target: Target, variants: Sequence[Variant | None], rule: Variant | None, batch: Batch
 ) -> Entry:
     drafting.context.progress.stage(f"{target.name}: timing {len(variants)} variants here")
     names = {f"v{i}": PLAIN if v is None else v.name for i, v in enumerate(variants)}
     baseline = next(label for label, name in names.items() if name == (PLAIN if rule is None else rule.name))
     with tempfile.TemporaryDirectory() as folder:
         bundles = [
-            artifact.scratch(drafting, target.served(v), Path(folder) / label)
+            artifact.scratch(drafting, target.served(of_batch(v, batch)), Path(folder) / label, batch=batch)
             for label, v in zip(names, variants, strict=True)
         ]
         report = latency.benchmark(bundles, baseline=baseline, launches=LAUNCHES, seconds=SECONDS)

@@ -21,9 +21,15 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Tuning:
-    """The variants chosen, by target and by the network's activation, as ``cpu-int8/unbounded``."""
+    """The variants chosen, by target and by the network's activation, as ``cpu-int8/unbounded``.
+
+    Args:
+        choices: Their names.
+        batch: Images in a run, when they were timed.
+    """
 
     choices: Mapping[str, str]
+    batch: Batch = ONE
 
     def variant(self, target: Target, activation: Activation) -> Variant | Literal["plain"] | None:
         """What was chosen for a target; None where it was not measured.
@@ -72,6 +78,7 @@ class TuningFile(BaseModel):
     model: str
     machine: dict[str, Any]
     targets: dict[str, Entry]
+    batch: int | str = 1
 
 
 def read(path: Path) -> Tuning:
@@ -89,7 +96,7 @@ def read(path: Path) -> Tuning:
         raise OptionError(
             f"{path} is no tuning: {toml.first(error)}", mend="write one with --autotune"
         ) from None
-    return Tuning({name: entry.chosen for name, entry in content.targets.items()})
+    return Tuning({name: e.chosen for name, e in content.targets.items()}, Batch.read(content.batch))
 
 
 def served(
@@ -112,9 +119,20 @@ def served(
     rule = target.variant(cpu_class, network.activation)
     tuned = tuning.variant(target, network.activation) if tuning else None
     chosen = rule if tuned is None else None if tuned == "plain" else tuned
-    if chosen is not None and chosen.swish_form == "polynomial" and batch.dynamic:
-        chosen = replace(chosen, name=f"{chosen.name}, Swish as it is (open batch)", swish_form="exact")
+    if tuning is not None and tuned is not None and tuning.batch != batch:
+        network.context.warn(
+            f"the tuning of {target.name} was measured with {tuning.batch} images in a run, and this build "
+            f"takes {batch}: tune again with --autotune"
+        )
+    chosen = of_batch(chosen, batch)
     if chosen is not None:
         why = "as it was tuned" if tuning else f"the rule for {cpu_class} CPUs"
         network.context.say_once(f"variant  {target.name}: {chosen.name} ({why})")
     return target.served(chosen)
+
+
+def of_batch(variant: Variant | None, batch: Batch) -> Variant | None:
+    """A variant as it is built for a batch: where that is open, Swish stays as it is."""
+    if variant is None or variant.swish_form != "polynomial" or not batch.dynamic:
+        return variant
+    return replace(variant, name=f"{variant.name}, Swish as it is (open batch)", swish_form="exact")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from edgeeff.batch import Batch
 from edgeeff.calibration.selection import bad_from_json, bad_to_json
 from edgeeff.harness import machine
 from edgeeff.images import ImageSet
@@ -33,6 +34,7 @@ def stage(
     named: frozenset[str],
     budget: Budget,
     images: ImageSet,
+    batch: Batch,
     choose: Callable[[], Choice],
 ) -> Stage[Searched]:
     """The layers that a budget takes.
@@ -42,6 +44,7 @@ def stage(
         named: Layers that the user keeps float.
         budget: What must be met.
         images: Those of the search, with their classes where top-1 is asked for.
+        batch: Images in a run, where latency is asked for.
         choose: Searches.
     """
     return Stage(
@@ -55,6 +58,7 @@ def stage(
             "images": images.digest(),
             "labels": held_out.classes_digest(images.labels),
             "machine": machine.describe().cpu if budget.max_cost is not None else None,
+            "batch": batch.to_json() if budget.max_cost is not None else None,
         },
         make=partial(_search, images, choose),
         encode=partial(_encode, images),
