@@ -16,13 +16,21 @@ if TYPE_CHECKING:
     from edgeeff.harness.throughput import ThroughputReport
 
 
+def _new(*columns: str) -> Table:
+    """A table whose names give way at 80 columns, never its numbers."""
+    made = new(*columns)
+    for column in made.columns[1:]:
+        column.no_wrap = True
+    return made
+
+
 def latency_table(report: LatencyReport) -> Table:
     """Latency of each bundle with how sure it is, and the ratio to the baseline with its 95 % interval."""
     if any(entry.timing and entry.timing.images > 1 for entry in report.entries):
         return _batch_latency_table(report)
     rarest = any(entry.timing and entry.timing.wall_ms.p99_9 for entry in report.entries)
     columns = ("bundle", ">p50\nms", ">p90", ">p99", *([">p99.9"] if rarest else []), ">CPU\nms")
-    made = new(*columns, f">{report.clock} time: ratio\nto {report.baseline}")
+    made = _new(*columns, ">ratio")
     for entry in report.entries:
         timing = entry.timing
         if timing is None:
@@ -43,7 +51,7 @@ def latency_table(report: LatencyReport) -> Table:
 def _batch_latency_table(report: LatencyReport) -> Table:
     """The same of runs of several images: of a run, and of each of its images."""
     columns = ("bundle", ">images", ">run\np50 ms", ">run\np99 ms", ">image\np50 ms", ">image\nCPU ms")
-    made = new(*columns, f">image: ratio to\n{report.baseline}")
+    made = _new(*columns, ">image:\nratio")
     for entry in report.entries:
         timing = entry.timing
         if timing is None:
@@ -63,27 +71,24 @@ def _batch_latency_table(report: LatencyReport) -> Table:
 
 def tools_table(report: LatencyReport) -> Table:
     """Each bundle alone, by ours and by its runtime's own benchmark: medians of wall time."""
-    made = new(
-        "bundle alone", ">bench\np50 ms", ">the tool's\np50 ms", ">ours/theirs", ">of shortest", "tool"
-    )
+    made = _new("bundle alone", ">bench\np50 ms", ">the tool's\np50 ms", ">ours/theirs", ">of shortest")
     for one in report.tools:
         if one.ours_ms is None or one.theirs_ms is None:
-            made.add_row(one.bundle, "", NOT_RUN, "", "", one.tool or "")
+            made.add_row(f"{one.bundle}\n{one.tool or ''}", "", NOT_RUN)
             continue
         made.add_row(
-            one.bundle,
+            f"{one.bundle}\n{one.tool}",
             f"{one.ours_ms.value:.2f}{_width(one.ours_ms)}",
             f"{one.theirs_ms.value:.2f}{_width(one.theirs_ms)}",
             _ratio(one.ratio),
             _ratio(one.least_ratio),
-            one.tool or "",
         )
     return made
 
 
 def throughput_table(report: ThroughputReport) -> Table:
     """Images a second of each bundle, with how sure they are."""
-    made = new("bundle", "precision", ">images\nin a run", ">images\na second", ">image\nCPU ms", ">ratio")
+    made = _new("bundle", "precision", ">images\nin a run", ">images\na second", ">image\nCPU ms", ">ratio")
     for entry in report.entries:
         rate = entry.images_per_second
         if rate is None or entry.cpu_ms is None:
@@ -105,7 +110,7 @@ def loading_table(report: LatencyReport) -> Table | None:
     timed = [(entry.name, entry.timing) for entry in report.entries if entry.timing]
     metered = any(timing.energy_mj for _, timing in timed)
     columns = ("bundle", ">load\nms", ">first\nms", ">peak memory\nMB")
-    made = new(*columns, *([">energy\nmJ an inference"] if metered else []))
+    made = _new(*columns, *([">energy\nmJ an inference"] if metered else []))
     for name, timing in timed:
         loading, energy = timing.loading, timing.energy_mj
         if loading is None and energy is None:
@@ -124,6 +129,9 @@ def notes(report: LatencyReport) -> list[str]:
     from edgeeff.harness.timing import P99_9_NEEDS
 
     found = [f"{entry.name}: {NOT_RUN}: {entry.not_run}" for entry in report.entries if entry.not_run]
+    if len(report.entries) > 1:
+        clock = "CPU" if report.clock == "cpu" else "wall"
+        found.append(f"Ratios are of {clock} time, to {report.baseline}; under 1 is faster.")
     found += [
         f"{one.bundle}: {one.tool or 'tool'}: {NOT_RUN}: {one.reason}" for one in report.tools if one.reason
     ]

@@ -21,6 +21,7 @@ from edgeeff.pipeline.held_out import Known
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting, is_raw
 from edgeeff.preprocess import Pixels
+from edgeeff.progress import Noting
 from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge_outputs
 from edgeeff.target import Target
 from edgeeff.tasks import Outputs, joined
@@ -127,7 +128,8 @@ class Trial:
                 artifact.scratch(self.drafting, self.target, Path(folder) / name, floating, self.batch)
                 for name, floating in kept.items()
             ]
-            report = latency.benchmark(bundles, launches=LAUNCHES, seconds=SECONDS)
+            heard = Noting(self.drafting.context.progress)
+            report = latency.benchmark(bundles, launches=LAUNCHES, seconds=SECONDS, progress=heard)
             ratio = report.ratio("mixed", "plain")
         if ratio is None:
             return None

@@ -20,6 +20,7 @@ from edgeeff.harness.latency import Ratio
 from edgeeff.pipeline import artifact
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.variants import PLAIN, Entry, Timed, Tuning, TuningFile, of_batch
+from edgeeff.progress import Noting
 from edgeeff.target import Target, Variant
 
 #: An even number: each of two variants is loaded first equally often.
@@ -120,7 +121,10 @@ def _measured(
             artifact.scratch(drafting, target.served(of_batch(v, batch)), Path(folder) / label, batch=batch)
             for label, v in zip(names, variants, strict=True)
         ]
-        report = latency.benchmark(bundles, baseline=baseline, launches=LAUNCHES, seconds=SECONDS)
+        heard = Noting(drafting.context.progress)
+        report = latency.benchmark(
+            bundles, baseline=baseline, launches=LAUNCHES, seconds=SECONDS, progress=heard
+        )
     ratios, timed = {}, []
     for label, name in names.items():
         ratio, timing = report.ratio(label, baseline), report.entry(label).timing

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,10 +14,13 @@ from edgeeff.cli import application, judgements
 from edgeeff.cli import timings as tables_of_times
 from edgeeff.harness import machine
 from edgeeff.harness.accuracy import AccuracyReport, ReferenceScores
+from edgeeff.harness.estimate import Estimate
 from edgeeff.harness.latency import Entry, LatencyReport, summarise
 from edgeeff.harness.launches import Launch, Run
 from edgeeff.harness.record import record
-from edgeeff.metrics import MacroScores, Proportion
+from edgeeff.harness.throughput import Entry as Throughput
+from edgeeff.harness.tools import Compared
+from edgeeff.metrics import Interval, MacroScores, Proportion
 from edgeeff.tasks.classification import LabelScores
 
 VERBS = [info.name for info in application().registered_commands]
@@ -119,4 +124,34 @@ def test_times_with_their_tails_are_not_cut():
     assert words.count("1244.56") == 8 and words.count("±") == 4
     words = printed(tables_of_times.loading_table(report))
     assert {"1234.5", "1345.67", "b0-cpu-int8"} <= set(words)
-    assert tables_of_times.notes(report) == ["b0-jetson-int8: NOT RUN: no engine here"]
+    absent, ratios = tables_of_times.notes(report)
+    assert absent == "b0-jetson-int8: NOT RUN: no engine here" and "CPU time, to b0-cpu-int8" in ratios
+
+
+def test_names_give_way_and_not_numbers():
+    report = timed(1, 1)
+    long = "a-very-long-name-of-a-bundle (/home/somebody/some/where/dist/b0-mobile-int8)"
+    entries = tuple(replace(entry, name=f"{entry.name}-{long}") for entry in report.entries)
+    report = replace(report, entries=entries, baseline=entries[0].name)
+    words = printed(tables_of_times.latency_table(report))
+    assert words.count("1244.56") == 8 and "1.000…1.000" in words
+    assert "1345.67" in printed(tables_of_times.loading_table(report))
+
+
+def test_tools_and_throughput_are_not_cut():
+    wide = Estimate(12345.67, Interval(11111.11, 13333.33))
+    ratio = Estimate(1.002, Interval(0.985, 1.021))
+    tools = (
+        Compared("b0-mobile-int8", "litert-benchmark", wide, wide, ratio, ratio),
+        Compared("b0-cpu-int8", "benchmark_app", reason="no such model"),
+    )
+    words = printed(tables_of_times.tools_table(replace(timed(1, 1), tools=tools)))
+    assert words.count("12345.67") == 2 and words.count("0.985…1.021") == 2
+    assert {"b0-mobile-int8", "litert-benchmark", "benchmark_app", "NOT"} <= set(words)
+    entries = (
+        Throughput("b0-mobile-int8", "tflite", "int8", 128, wide, (1.0,), 1234.56, ratio),
+        Throughput("b0-jetson-int8", "tensorrt", "int8", 128, not_run="no engine here"),
+    )
+    told = SimpleNamespace(entries=entries)
+    words = printed(tables_of_times.throughput_table(told))
+    assert {"12345.7", "1234.56", "0.985…1.021", "128", "b0-jetson-int8"} <= set(words)
