@@ -23,8 +23,11 @@ from edgeeff.graph.model import to_bytes
 from edgeeff.images import arrays, open_images
 from edgeeff.progress import Silent
 from edgeeff.watched import Watched
+from edgeeff.zoo import catalog
 
 CLASSES = 3
+#: Seven blocks of a few channels.
+TINY = "lite:width=0.25,depth=0.2,size=32"
 
 
 class Replacing(Silent):
@@ -56,7 +59,7 @@ class Given:
 
     def build(self, output: Path, cache: Path, checkpoint: Path, progress=None, **changed):
         options = {
-            "model": "lite0",
+            "model": TINY if checkpoint.name == "best.pt" else "lite0",
             "targets": ["cpu-int8"],
             "checkpoint": checkpoint,
             "calibration": self.folder / "photos",
@@ -76,9 +79,10 @@ def made(make_module, tmp_path_factory):
     """Files of two networks in each format."""
     folder = tmp_path_factory.mktemp("made")
     for name, seed in (("a", 0), ("b", 1)):
+        tiny = make_module(catalog.get(TINY), classes=CLASSES, size=32, seed=seed)
+        torch.save(tiny.state_dict(), folder / f"{name}.pt")
         network = make_module("lite0", classes=CLASSES, size=32, seed=seed)
         state = {key: value.contiguous() for key, value in network.state_dict().items()}
-        torch.save(state, folder / f"{name}.pt")
         safetensors.torch.save_file(state, folder / f"{name}.safetensors")
         onnx.save_model(
             onnx.load_model_from_string(to_bytes(base_graph(network, (32, 32)))),

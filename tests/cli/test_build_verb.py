@@ -117,7 +117,7 @@ def test_strict_makes_a_warning_a_failure(edgeeff, ten_photos, b0_checkpoint, tm
     """Weights of noise, and ranges that their outliers stretch, fall under the limits, and that is said."""
     arguments = (
         *("build", "--model=b0", f"--checkpoint={b0_checkpoint}", "--size=64", f"--calibration={ten_photos}"),
-        *("--target=jetson-int8", "--ranges=minmax", "--name=noise", f"--output={tmp_path}"),
+        *("--target=jetson-int8", "--effort=fast", "--ranges=minmax", "--name=noise", f"--output={tmp_path}"),
     )
     plain = edgeeff(*arguments, "--json")
     assert plain.status == 0, plain.err

@@ -22,7 +22,7 @@ def arguments(folder_of, photos):
     """A small build of Lite0 with its real weights."""
     folder = folder_of(photos[:5])
     targets = [f"--target={name}" for name in TARGETS]
-    return ("build", "--model=lite0", "--size=64", f"--calibration={folder}", *targets)
+    return ("build", "--model=lite0", "--size=64", "--effort=fast", f"--calibration={folder}", *targets)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,11 @@ def wait_for(process, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["exporting", "calibrating", "lite0-cpu-int8", "judging", "lite0-jetson-int8"]
+    "stage",
+    [
+        *("exporting", "calibrating", "lite0-jetson-int8"),
+        *(pytest.param(stage, marks=pytest.mark.slow) for stage in ("lite0-cpu-int8", "judging")),
+    ],
 )
 def test_ctrl_c_exits_130_and_leaves_nothing(stage, start, arguments, tmp_path):
     output = tmp_path / "dist"

@@ -23,6 +23,7 @@ def build(edgeeff, ten_photos, tmp_path_factory):
         output = tmp_path_factory.mktemp("built")
         result = edgeeff(
             *("build", "--model=lite0", "--size=64", f"--calibration={ten_photos}", "--json"),
+            "--effort=fast",
             *(f"--output={output}", *(f"--target={target}" for target in targets)),
         )
         assert result.status == 0, result.err

@@ -19,6 +19,7 @@ from edgeeff.errors import CheckpointError
 from edgeeff.graph import importing
 from edgeeff.graph.model import load_graph
 from edgeeff.zoo import formats
+from edgeeff.zoo.formats import _hdf5 as hdf5_file
 
 STATE = {"conv.weight": torch.arange(54.0).reshape(2, 3, 3, 3), "bn.running_var": torch.ones(2)}
 TEXT = """<ir_version: 8, opset_import: ["" : 17]>
@@ -86,8 +87,9 @@ def test_changed_bytes(kind, fuzz, bytes_changed, tmp_path):
     fuzz(bytes_changed, read, tmp_path / name, content)
 
 
-def test_a_file_that_hangs_its_library(bytes_changed, tmp_path):
+def test_a_file_that_hangs_its_library(bytes_changed, tmp_path, monkeypatch):
     """libhdf5 walks a damaged heap of strings for ever; nothing but the end of the process stops it."""
+    monkeypatch.setattr(hdf5_file, "_PATIENCE", 1)  # seconds of the processor
     path = tmp_path / "a.h5"
     path.write_bytes(bytes_changed(_hdf5(), 1003701))
     with pytest.raises(CheckpointError, match=r"damaged|corrupt"):

@@ -23,6 +23,7 @@ from edgeeff.zoo.conventions import TORCH
 from edgeeff.zoo.sources import Asked, Identity
 
 SIZE = (64, 64)
+SMALL = catalog.scaled("lite:width=0.25,depth=0.2,size=64")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,12 @@ def photos(count=2):
 
 def same(found, expected, tolerance=1e-4):
     return float((found - expected).abs().max() / expected.abs().max()) <= tolerance
+
+
+@pytest.fixture(scope="module")
+def tiny(make_module):
+    """A few blocks of a few channels, for what needs no network of the catalog."""
+    return make_module(SMALL, size=SIZE[0])
 
 
 def export(module, path, **options):
@@ -85,15 +92,15 @@ def test_onnx(network, tmp_path):
     ("changed", "refused"),
     [({"mean": (0.0,)}, True), ({"std": (58.4, 57.1, 57.4)}, True), ({"mean": (127.5,) * 3}, False)],
 )
-def test_a_graphs_own_normalisation_is_not_replaced(network, tmp_path, changed, refused):
+def test_a_graphs_own_normalisation_is_not_replaced(tiny, tmp_path, changed, refused):
     """Who says how his file is fed, on top of what it does itself, would get another network."""
 
     class Normalised(nn.Module):
         def forward(self, x):
-            return network(x * 2 - 1)
+            return tiny(x * 2 - 1)
 
     module = Normalised()
-    module.network = network
+    module.network = tiny
     export(module.eval(), tmp_path / "net.onnx")
     identity = identified(Asked(str(tmp_path / "net.onnx")))
     assert (identity.preprocess.mean, identity.said) == ((127.5,) * 3, ("mean", "std"))
@@ -109,8 +116,8 @@ def test_model_says_whose_preprocessing_an_onnx_file_has(network, tmp_path):
     assert identity.preprocess.size == SIZE
 
 
-def test_torchscript_is_refused_without_trust_and_taken_with_it(network, tmp_path):
-    traced(network, tmp_path / "net.pt")
+def test_torchscript_is_refused_without_trust_and_taken_with_it(tiny, tmp_path):
+    traced(tiny, tmp_path / "net.pt")
     source = str(tmp_path / "net.pt")
     with pytest.raises(CheckpointError, match="TorchScript") as caught:
         identified(Asked(source, size=SIZE))
@@ -119,19 +126,19 @@ def test_torchscript_is_refused_without_trust_and_taken_with_it(network, tmp_pat
     identity = identified(asked)
     assert (identity.kind, identity.model, identity.classes) == ("program", "net", 10)
     with torch.no_grad():
-        assert same(logits(asked, photos()), network(photos()))
+        assert same(logits(asked, photos()), tiny(photos()))
     for taps in ((), ("8", "embedding")):  # a classifier would be built in their place
         with pytest.raises(OptionError, match="features are not taken out") as caught:
             identified(replace(asked, taps=taps))
         assert "ONNX" in caught.value.mend
 
 
-def test_exported_program(network, tmp_path):
-    torch.export.save(torch.export.export(network, (torch.zeros(1, 3, *SIZE),)), tmp_path / "net.pt2")
+def test_exported_program(tiny, tmp_path):
+    torch.export.save(torch.export.export(tiny, (torch.zeros(1, 3, *SIZE),)), tmp_path / "net.pt2")
     asked = Asked(str(tmp_path / "net.pt2"), size=SIZE, trust=True)
     assert identified(asked).kind == "program"
     with torch.no_grad():
-        assert same(logits(asked, photos()), network(photos()))
+        assert same(logits(asked, photos()), tiny(photos()))
 
 
 CALLABLE = """
@@ -244,7 +251,7 @@ class Ended(torch.nn.Module):
 def test_programs_that_end_in_probabilities(end, make_module, tmp_path):
     """What they make of the logits is cut off and known; one logit often has no axis of classes."""
     classes = 1 if end in ("squeezed", "scalar") else 10
-    network = make_module("lite0", classes=classes, size=SIZE[0])
+    network = make_module(SMALL, classes=classes, size=SIZE[0])
     traced(Ended(network, end).eval(), tmp_path / "net.pt")
     asked = Asked(str(tmp_path / "net.pt"), size=SIZE, trust=True)
     identity = identified(asked)
@@ -257,8 +264,8 @@ def test_programs_that_end_in_probabilities(end, make_module, tmp_path):
 
 
 @pytest.mark.parametrize(("end", "message"), [("choice", "not logits"), ("length", "length of a vector")])
-def test_programs_that_end_in_no_logits_are_refused(end, message, network, tmp_path):
-    traced(Ended(network, end).eval(), tmp_path / "net.pt")
+def test_programs_that_end_in_no_logits_are_refused(end, message, tiny, tmp_path):
+    traced(Ended(tiny, end).eval(), tmp_path / "net.pt")
     with pytest.raises(GraphError, match=message):
         identified(Asked(str(tmp_path / "net.pt"), size=SIZE, trust=True))
 
