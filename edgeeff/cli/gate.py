@@ -166,6 +166,10 @@ def command(
             f"{new}: it is not said what the bundle is held against",
             mend="name the old bundle with --against, or name a suite's .toml file",
         )
+    _refuse_idle(
+        {"--margin": margin, "--max-disagreement": max_disagreement, "--white": white}, "--images", images
+    )
+    _refuse_idle({"--max-sqnr-loss": max_sqnr_loss}, "--reference", reference)
     old, limits = against, {**pair.DEFAULTS, **said}
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
@@ -174,6 +178,17 @@ def command(
         )
 
     return gating.run(measure, new.resolve().name, new, told)
+
+
+def _refuse_idle(options: dict[str, Any], without: str, value: Path | None) -> None:
+    """Refuse options that say nothing without another one, which is not there; ``off`` says nothing anyway.
+
+    Raises:
+        OptionError: There is one.
+    """
+    idle = [name for name, said in options.items() if said not in (None, "off")]
+    if value is None and idle:
+        raise OptionError(f"{', '.join(idle)}, and no {without}", mend=f"name {without} too")
 
 
 def _read(option: str, said: str, unit: str) -> float | None:

@@ -113,6 +113,8 @@ def _decide(asked: Asked, wanted: Mapping[str, float], listener: Recorder) -> li
         verdicts += fidelity.alike(asked.case, reports[0], wanted.get("agreement"))
     elif asked.reference is not None:
         verdicts += fidelity.farther(asked.case, reports, wanted)
+    if labelled and asked.reference is None and "agreement" in wanted:
+        listener.tell(f"{asked.case}: by its labels; agreement is not gated without --reference")
     if not verdicts:
         listener.warn(f"{asked.case}: the images say nothing about {', '.join(wanted)}")
     elif not labelled and "top_1" in wanted:
@@ -165,7 +167,7 @@ def paired(case: str, metric: str, new: Outcomes, old: Outcomes, margin: float) 
         status, why = "pass", f"{counts}: at most {bound:.2f} points are lost, under {margin:g}"
     elif chance <= ALPHA:
         status = "fail"
-        why = f"{counts}: {loss:.2f} points, and chance explains it with p = {chance:.2g}"
+        why = f"{counts}: {loss:.2f} points, and chance alone gives that with p = {chance:.2g}"
     else:
         needed = needed_images(lost + won, images, margin)
         settle = Settle(images=needed)

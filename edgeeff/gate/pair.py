@@ -121,6 +121,8 @@ def decide(
     plan = _plan(pair)
     if reference is not None and images is None:
         raise OptionError("a reference, and no images to compare on", mend="name --images too")
+    if images is not None and all(limits.get(metric) is None for metric in OF_IMAGES):
+        raise OptionError("images, and no limit on what they say", mend=f"limit {', '.join(OF_IMAGES)}")
     watched = Watched()
     watched.add(bundle.folder / MANIFEST for bundle in (one, other))
     for text in (*one.plugin_warnings(), *other.plugin_warnings()):

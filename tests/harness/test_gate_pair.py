@@ -236,6 +236,8 @@ def test_what_makes_no_sense_is_refused(make_bundle, tmp_path):
             decide(new, old, limits)
     with pytest.raises(OptionError, match="no images"):
         decide(new, old, reference=old)
+    with pytest.raises(OptionError, match="no limit on what they say"):
+        decide(new, old, {"latency": 3.0}, images=tmp_path)
     for wrong in ({"threads": 0}, {"seconds": 0.0}, {"clock": "sun"}, {"timeout": 0.0}):
         with pytest.raises(OptionError):
             Method(**wrong)
@@ -257,6 +259,8 @@ def test_the_verb(make_bundle, photos):
         ([worse, "--against", old, "--margin=3%"], "write 0.5 points"),
         ([worse, "--against", old, "--launches=5"], "even number"),
         ([worse, "--against", photos / "none"], "no bundle"),
+        ([worse, "--against", old, "--margin=1"], "--margin, and no --images"),
+        ([worse, "--against", old, "--max-sqnr-loss=1"], "no --reference"),
     ):
         status, out, err = verb(*arguments)
         assert status == 2 and says in err, err
