@@ -318,7 +318,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return repr(float(f"{value:.6g}"))
+        return f"{value:.1f}" if value.is_integer() else repr(float(f"{value:.6g}"))  # bytes are exact
     if isinstance(value, int):
         return str(value)
     if isinstance(value, (list, tuple)):
