@@ -103,8 +103,7 @@ def suite(path: Path, instead: Instead, method: Method, told: Told, *, update: b
         return _update(path, instead, method, told)
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
-        known = remembered.known(progress.warn)
-        return running.run(loaded, method=method, known=known, progress=progress)
+        return running.run(loaded, method=method, known=remembered.known, progress=progress)
 
     return run(measure, loaded.name, path, told)
 

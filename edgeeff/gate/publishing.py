@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from edgeeff.errors import OutputError
@@ -33,7 +34,10 @@ class Outputs:
 
         Raises:
             OutputError: One is a folder, or lies in a folder that cannot be written; two are the same.
+            ModuleNotFoundError: JUnit's is wanted, and its library is not installed.
         """
+        if self.junit is not None:
+            import_module("junitparser")
         files = [path for path in (self.junit, self.markdown, self.gitlab) if path is not None]
         for path in files:
             if path.is_dir():

@@ -22,6 +22,8 @@ from edgeeff.harness.launches import How
 from edgeeff.harness.record import Record, record
 from edgeeff.progress import Progress, Recorder, recorded
 
+Known = Callable[[Case, str], Runs]
+
 
 @dataclass(frozen=True)
 class Updated:
@@ -45,7 +47,7 @@ class _Run:
     record: Record
     listener: Recorder
     baselines: list[Baseline]
-    known: Callable[[Case, str], Runs]
+    known: Known
     verdicts: list[Verdict] = field(default_factory=list)
 
 
@@ -54,7 +56,7 @@ def run(
     suite: Suite,
     *,
     method: pair.Method | None = None,
-    known: Callable[[Case, str], Runs] | None = None,
+    known: Callable[[Callable[[str], None]], Known] | None = None,
     progress: Progress | None = None,
 ) -> GateReport:
     """Decide about every case of a suite.
@@ -66,7 +68,8 @@ def run(
     Args:
         suite: What is gated.
         method: How pairs are measured; the threads are each case's own.
-        known: What a history has of runs of a case's bundles on its device class; None: nothing.
+        known: Given what warns, a function that says which runs of a case's bundles on its device class a
+            history has, such as :func:`edgeeff.gate.remembered.known`; None: there is no history.
         progress: Told of what is done, and warned.
 
     Raises:
@@ -80,7 +83,7 @@ def run(
         record("gate", bundles, _names(suite)),
         listener,
         baseline.load_all(suite.baselines),
-        known or (lambda case, series: {}),
+        known(listener.warn) if known is not None else lambda case, series: {},
     )
     _warn_of_idle_baselines(at_work)
     for case in suite.cases:
@@ -242,6 +245,11 @@ def _write(found: Baseline, at_work: _Run) -> Updated:
         standing.path if standing is not None and standing.path else at_work.suite.baselines / found.file_name
     )
     content = (standing.after(found) if standing is not None else found).text()
+    if standing is None and path.exists():
+        raise ReportError(
+            f"{path} is the baseline of another bundle, and would be that of {found.name!r:.200}",
+            mend="rename that file: its name says nothing that its content does not",
+        )
     before = text.read(path, ReportError) if standing is not None else ""
     write_file(path, content.encode())
     return Updated(path, _diff(path, before, content))

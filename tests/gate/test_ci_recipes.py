@@ -84,6 +84,9 @@ def product(tmp_path, make_module, make_images):
     """``product(seed)``: a repository with a checkpoint, photos and the two TOML files, at a commit."""
     for name in ("edgeeff.toml", "gate.toml"):
         shutil.copy(FOLDER / name, tmp_path / name)
+    gate = (tmp_path / "gate.toml").read_text(encoding="utf-8")
+    # Decided by the first launches: what is tested is the recipe.
+    (tmp_path / "gate.toml").write_text(gate.replace('"3 %"', '"60 %"'), encoding="utf-8")
     with (tmp_path / "edgeeff.toml").open("a", encoding="utf-8") as file:
         file.write('size = 64\nlabels = "labels.txt"\n')
     (tmp_path / "labels.txt").write_text("cat\ndog\nhen\n", encoding="utf-8")

@@ -110,6 +110,16 @@ def test_a_baseline_of_another_class_is_refused_and_one_without_a_case_told(make
     assert ["gone, which is no case" in warning for warning in report.warnings] == [True]
 
 
+def test_a_baseline_takes_no_other_ones_place(make, load):
+    for folder, name in (("dist/one", "a b"), ("dist/two", "a_b")):
+        make(folder, name)
+    written, report = running.update(load())
+    assert len(written) == 1 and by_case(report) == {("a_b", "size"): "error"}
+    written[0].path.rename(written[0].path.with_name("renamed.toml"))
+    written, report = running.update(load())
+    assert {one.path.name for one in written} >= {"renamed.toml"} and report.verdicts == ()
+
+
 def test_a_bundle_that_cannot_be_measured_is_an_error_of_its_case(make, load):
     """Its network is no network: the process that loads it tells so."""
     make("dist/one", "one", 900)
