@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from edgeeff.preprocess import Preprocess
     from edgeeff.video import Tally
 
-#: From pixels or an image to its line and its JSON.
-_Answer: TypeAlias = Callable[[Any], tuple[str, dict[str, Any]]]
-#: The same of several images' pixels [N, H, W, C].
-_Answers: TypeAlias = Callable[[Any], list[tuple[str, dict[str, Any]]]]
+#: From an image, with its name, to its line and its JSON.
+_Answer: TypeAlias = Callable[[str, Any], tuple[str, dict[str, Any]]]
+#: The same of several images' names and their pixels [N, H, W, C].
+_Answers: TypeAlias = Callable[[list[str], Any], list[tuple[str, dict[str, Any]]]]
 
 
 def command(
@@ -35,6 +36,10 @@ def command(
     limit: Annotated[int | None, typer.Option(min=1, help="Images or frames to run at most.")] = None,
     white: options.White = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="An .npz for the outputs: each by its name [N, …], and the images' names."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Classify images, or the frames of a video or camera; results are printed as they come.
@@ -42,27 +47,39 @@ def command(
     Damaged parts of a video are skipped, and counted at the end. With --json, images are one list, and
     frames one JSON object a line; the last line says what was skipped. Exit status 1: the video ended early.
 
-    A multilabel network names the labels whose sigmoid is at the threshold or over it.
+    A multilabel network names the labels whose sigmoid is at the threshold or over it. With --save, what was
+    answered until an interruption is kept, and nothing where an image cannot be read.
     """
     from edgeeff import video
     from edgeeff.bundle import Bundle
+    from edgeeff.saved import Saved
 
     loaded = Bundle.load(bundle)
     warnings = loaded.plugin_warnings()
     for warning in warnings:
         console.warn(warning)
-    with loaded.open(threads=threads, top=top, threshold=threshold, white=white) as predict:
+    with (
+        loaded.open(threads=threads, top=top, threshold=threshold, white=white) as predict,
+        nullcontext() if save is None else Saved(save) as saved,
+    ):
         preprocess = predict.preprocess
 
-        def answers(pixels: Any) -> list[tuple[str, dict[str, Any]]]:
+        def answers(names: list[str], pixels: Any) -> list[tuple[str, dict[str, Any]]]:
             found = predict.of_pixels(pixels)
+            if saved is not None:
+                for name, one in zip(names, found, strict=True):
+                    saved.add(name, one.outputs)
             return [(one.line(top), predict.meaning.to_json(one)) for one in found]
 
         if video.is_video(source):
             turn = preprocess.exif
             # A frame is answered when it comes, however many images a run of the bundle takes.
             return _stream(
-                *(source, lambda image: answers(preprocess.fit(image)[None])[0], limit), turn=turn, json=json
+                source,
+                lambda name, image: answers([name], preprocess.fit(image)[None])[0],
+                limit,
+                turn=turn,
+                json=json,
             )
         entries = islice(_pixels(source, preprocess, warnings), limit)
         _photos(_in_runs(entries, loaded.manifest.batch.size), answers, warnings, json=json)
@@ -79,7 +96,9 @@ def _photos(
     answered = (
         (name, *answer)
         for run in runs
-        for (name, _), answer in zip(run, answers(np.stack([pixels for _, pixels in run])), strict=True)
+        for (name, _), answer in zip(
+            run, answers([name for name, _ in run], np.stack([pixels for _, pixels in run])), strict=True
+        )
     )
     try:
         for name, line, data in answered:
@@ -127,8 +146,8 @@ def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json
     interrupted = False
     try:
         for frame in islice(video.frames(source, tally, turn=turn), limit):
-            line, data = answer(frame.image)
             name = f"{source} frame {frame.number}"
+            line, data = answer(name, frame.image)
             if json:
                 place = {"image": name, "frame": frame.number, "seconds": frame.seconds}
                 console.json_line({**place, "missing": frame.missing, "damaged": frame.damaged, **data})

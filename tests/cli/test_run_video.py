@@ -41,6 +41,19 @@ def test_a_whole_video(edgeeff, lite0_bundles, clip):
     assert end == {"source": str(clip), "frames": 12, **END, "interrupted": False, "warnings": []}
 
 
+def test_the_outputs_of_all_frames_are_kept(edgeeff, lite0_bundles, clip, tmp_path):
+    out = tmp_path / "out.npz"
+    result = edgeeff("run", lite0_bundles / BUNDLE, clip, "--json", "--top=1", "--save", out, "--limit=5")
+    said = [frame["classes"][0]["index"] for frame in lines(result.out)[:-1]]
+    with np.load(out) as found:
+        assert {*found.files} == {"logits", "names"} and found["logits"].dtype == np.float32
+        assert found["logits"].argmax(1).tolist() == said
+        assert found["names"].tolist() == [f"{clip} frame {i}" for i in range(5)]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
+    refused = edgeeff("run", lite0_bundles / BUNDLE, clip, "--save", tmp_path / "out.csv")
+    assert refused.status == 2 and "end its name in .npz" in refused.err
+
+
 def test_a_damaged_packet_and_a_cut(edgeeff, lite0_bundles, clip, tmp_path):
     data = bytearray(clip.read_bytes())
     with av.open(clip) as container:
