@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.diagnosis import advice, page, plots, roles
+from edgeeff.diagnosis import advice, roles
 from edgeeff.diagnosis.findings import Diagnosis, Finding, Group, Histogram, Relief, decibels
+from edgeeff.report.drawing import network
 
 FINDING = Finding(
     kind="tensor",
@@ -91,21 +92,13 @@ def test_nothing_stands_out():
     assert "spread" in advice.overall(found, FACTS)[0]
 
 
-def test_names_cannot_write_into_the_page():
-    found = replace(DIAGNOSIS, findings=(replace(FINDING, name="<script>&"),))
-    written = page.write(found)
-    assert "<script" not in written and "&lt;script&gt;&amp;" in written
-    assert page.write(found) == written
-
-
 @pytest.mark.parametrize("share", [0.0, -3.0, 50.0])
 def test_bars_of_any_height(share):
     """No share is too large, too small or negative for the plot: it keeps its height."""
-    findings = [replace(FINDING, share=share, alone=0.0), replace(FINDING, share=0.1)]
-    scale = plots.scale(findings, [])
-    svg = plots.along(findings, "share", "alone", scale)
-    height = float(svg.partition('viewBox="0 0 1080 ')[2].partition('"')[0])
-    assert svg.count("<rect") == 4 and height <= 260
+    parts = [network.Part("a", "", share, 0.0), network.Part("b", "", 0.1, 0.4)]
+    svg = network.along(parts, "share", "alone", network.scale(parts, []), "shares")
+    height = float(svg.partition('height="')[2].partition('"')[0])
+    assert svg.count("<rect") == 4 and 0 < height <= 260
 
 
 def test_decibels():
