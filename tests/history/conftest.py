@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,3 +64,58 @@ def latency(cpu_ms: float = 1.0, **of_record: Any) -> Report:
 def make_report() -> Callable[..., Report]:
     """``make_report(cpu_ms=1.0, utc=…, commit=…, digest=…)``."""
     return latency
+
+
+def _initdb() -> Path | None:
+    """Debian keeps it off the path."""
+    found = shutil.which("initdb")
+    others = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return Path(found) if found else others[-1] if others else None
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A server of PostgreSQL that nobody else reaches: the folder of its socket."""
+    initdb = _initdb()
+    if initdb is None:
+        pytest.skip("initdb is not installed (Debian: postgresql)")
+    root = os.geteuid() == 0  # whom PostgreSQL refuses to work for
+    if root and (shutil.which("runuser") is None or not _user("postgres")):
+        pytest.skip("runuser or the user postgres is not here")
+    folder = Path(tempfile.mkdtemp(prefix="edgeeff-pg-", dir="/tmp"))  # a socket's path must be short
+    if root:
+        shutil.chown(folder, "postgres")
+    as_them = ["runuser", "-u", "postgres", "--"] if root else []
+
+    def run(*command: str) -> None:
+        subprocess.run([*as_them, *command], cwd=folder, check=True, capture_output=True, timeout=120)
+
+    data = str(folder / "data")
+    control = [str(initdb.with_name("pg_ctl")), "-D", data, "-w"]
+    try:
+        run(str(initdb), "-D", data, "-U", "edgeeff", "-A", "trust", "--no-sync", "-E", "UTF8")
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        run(*control, "-l", str(folder / "log"), "-o", options, "start")
+        yield str(folder)
+    finally:
+        subprocess.run([*as_them, *control, "-m", "immediate", "stop"], cwd="/", capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+@pytest.fixture
+def postgresql(server) -> str:
+    """The URL of an empty database."""
+    import psycopg
+
+    name = f"d{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(host=server, user="edgeeff", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    return f"postgresql://edgeeff@/{name}?host={server}"
