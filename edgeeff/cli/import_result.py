@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from edgeeff.cli import console
+from edgeeff.cli import console, recording
 from edgeeff.errors import MissingFileError
 
 
+@recording.stores()
 def command(
     result: Annotated[Path, typer.Argument(help="The verify.json that verify.py wrote on the device.")],
     bundle: Annotated[
@@ -22,16 +23,21 @@ def command(
     """Check a device's result against its bundle, and keep it there, beside those of other boards."""
     from edgeeff.backends.tensorrt import results
     from edgeeff.bundle import Bundle
+    from edgeeff.history import device
 
     found = results.read(result)
-    folder = Bundle.load(bundle if bundle is not None else _bundle_of(result, found.manifest_sha256)).folder
+    opened = Bundle.load(bundle if bundle is not None else _bundle_of(result, found.manifest_sha256))
+    folder = opened.folder
     results.hold(found, folder)
     path, replaced = results.enter(found, folder)
     failed = f"{found.bundle} does not do on {results.board(found)} what its graph says"
     warnings = [] if found.passed else [failed]
+    (kept,), _ = recording.keep([device.report(found.model_dump(mode="json"), opened)])
+    stored = {key: value for key, value in kept.items() if key == "history"}
     if json:
         console.as_json(
-            {"bundle": str(folder), "path": str(path), "replaced": replaced, "passed": found.passed}
+            stored
+            | {"bundle": str(folder), "path": str(path), "replaced": replaced, "passed": found.passed}
             | {"warnings": warnings, "result": found.model_dump(mode="json")}
         )
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -259,7 +261,20 @@ def _report(asked: _Asked, lane: Lane, group: Group, names: Sequence[str]) -> Ac
         notes=(*images.notes, *asked.looked.lines),
         warnings=(*bundle.plugin_warnings(), *images.warnings, *asked.looked.warnings),
         outcomes=lane.outcomes(names, group.bad),
+        images_sha256=_set_digest(names, lane.known),
     )
+
+
+def _set_digest(names: Sequence[str], known: npt.NDArray[np.int64] | None) -> str:
+    """SHA-256 of the images' names below their folder, and of what is known of them.
+
+    Scores of other images make no trend; the folder may lie elsewhere in each job of a CI.
+    """
+    folder = os.path.commonprefix(names).rpartition(os.sep)[0]  # noqa: RUF071  cut at a separator
+    below = "\n".join(name[len(folder) :] for name in names)
+    digest = hashlib.sha256(below.encode(errors="surrogateescape"))
+    digest.update(b"" if known is None else np.ascontiguousarray(known, np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def not_run(bundle: Bundle, reason: str) -> AccuracyReport:

@@ -79,6 +79,7 @@ class AccuracyReport:
         outcomes: What was decided of each image, to compare bundles by; not part of the JSON. None where
             nothing is decided, or too many labels of an image are.
         comparison: With another bundle on the same images, if there was one (:meth:`against`).
+        images_sha256: Of the images' names and labels, to tell whether two reports are of the same images.
     """
 
     bundle: str
@@ -96,6 +97,7 @@ class AccuracyReport:
     metric: str = TOP_1
     outcomes: Outcomes | None = field(default=None, repr=False)
     comparison: Comparison | None = None
+    images_sha256: str | None = None
 
     @property
     def drop(self) -> float | None:
@@ -137,6 +139,7 @@ class AccuracyReport:
             "bundle": self.bundle,
             "images": self.images,
             "labelled": self.labelled,
+            "images_sha256": self.images_sha256,
             "skipped": dict(self.skipped),
             "scores": self.scores.to_json() if self.scores else None,
             "per_class": [one.to_json() for one in per_class(labelled)] if labelled else None,

@@ -19,7 +19,7 @@ from edgeeff.harness import commit, machine
 
 #: Raised when a field of a report changes its name or its meaning; new fields alone do not raise it.
 SCHEMA = 1
-Kind = Literal["accuracy", "build", "gate", "latency", "profile", "throughput", "verification"]
+Kind = Literal["accuracy", "build", "device", "gate", "latency", "profile", "throughput", "verification"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.history.finding import Point, Track
+from edgeeff.history.finding import Point, Track, plain
 
 #: Runs on either side of a change at least.
 LEAST = 4
@@ -60,7 +60,7 @@ class Change:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         ends = {"last": self.last.to_json(), "first": self.first.to_json()}
-        figures = {"before": self.before, "after": self.after, "step": self.step}
+        figures = {"before": self.before, "after": self.after, "step": plain(self.step)}
         return {**figures, "commit_range": list(self.range), **ends}
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from edgeeff.errors import HistoryError, OptionError
 from edgeeff.history.schema import Bundle, Environment, Result, Run, Verdict
+from edgeeff.metrics import json_number
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 #: So many parameters of one statement every SQLite takes.
@@ -82,8 +83,8 @@ class FoundResult:
     samples: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data; a value that is no number is None."""
-        return {**vars(self), "samples": list(self.samples)}
+        """As plain data; a value that is no number is None, an infinite one its name."""
+        return {**vars(self), **_ends(self), "samples": list(self.samples)}
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class FoundRun:
             "facts": dict(self.facts),
             "environment": dict(self.environment),
             "results": [result.to_json() for result in self.results],
-            "verdicts": [dict(verdict) for verdict in self.verdicts],
+            "verdicts": [{k: plain(v) for k, v in verdict.items()} for verdict in self.verdicts],
         }
 
 
@@ -133,7 +134,7 @@ class Point:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return dict(vars(self))
+        return {**vars(self), **_ends(self)}
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,15 @@ def tracks(connection: Connection, wanted: Filter) -> list[Track]:
         points.setdefault(key, []).append(Point(*figure))
         last[key] = device, unit
     return [Track(*key, *last[key], tuple(points[key])) for key in sorted(points)]
+
+
+def plain(value: Any) -> Any:
+    """A figure as JSON has it: what it has no number for is its name (``inf``)."""
+    return json_number(value) if isinstance(value, float) else value
+
+
+def _ends(of: FoundResult | Point) -> dict[str, Any]:
+    return {name: plain(getattr(of, name)) for name in ("value", "low", "high")}
 
 
 def _results(wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:

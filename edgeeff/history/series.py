@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 #: What decides about figures; no load, no temperature, no clock that was read: these differ each time.
-FACTS = ("board", "cpu", "architecture", "flags", "cores", "usable_cores", "governor", "turbo", "gpu")
+FACTS = ("board", "cpu", "architecture", "flags", "cores", "usable_cores", "governor", "turbo")
+#: Of a GPU, where a report names it.
+GPU = ("compute_capability",)
 #: Installed beside the runtimes; a new version of these is what a trend is to show.
 _NO_RUNTIMES = ("edgeeff", "numpy")
 
@@ -18,6 +20,7 @@ def series(environment: Mapping[str, Any]) -> str:
     versions = environment.get("versions")
     runtimes = dict(versions) if isinstance(versions, Mapping) else {}
     kept = {name: environment.get(name) for name in FACTS}
+    kept |= {name: environment[name] for name in GPU if name in environment}
     kept["versions"] = {name: text for name, text in runtimes.items() if name not in _NO_RUNTIMES}
     text = json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -15,6 +15,7 @@ from edgeeff.backends.tensorrt.device.onboard import sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.errors import BundleError, MissingFileError, OutputError
+from edgeeff.history import database, finding, place
 from edgeeff.preprocess import Preprocess
 
 GRAPHS = {"int8": "model.qdq.onnx", "fp16": "model.float.onnx"}
@@ -146,7 +147,8 @@ def put(*path: str) -> Any:
 
 
 def test_a_result_is_entered_and_said(edgeeff, bundle, arrived):
-    done = edgeeff("import-result", arrived(), "--bundle", bundle.folder)
+    own = {"EDGEEFF_HISTORY": str(bundle.folder.parent / "history.sqlite")}
+    done = edgeeff("import-result", arrived(), "--bundle", bundle.folder, env=own)
     assert done.status == 0, done.err
     assert (
         "engine passed on NVIDIA Jetson Orin Nano Developer Kit (TensorRT 10.3.0, L4T 36.4.3, 15W)"
@@ -156,6 +158,11 @@ def test_a_result_is_entered_and_said(edgeeff, bundle, arrived):
     path = bundle.folder / "measured/results/jetson-orin-nano-developer-kit-trt10.3.0-15w.json"
     assert path.is_file() and str(path) in done.out
     assert Bundle.load(bundle.folder).altered() == []
+    with database.reading(place.named(own["EDGEEFF_HISTORY"])) as connection:
+        (run,) = finding.runs(connection, finding.Filter(model="b0", device="orin nano"), limit=None)
+    figures = {(result.metric, result.conditions): result.value for result in run.results}
+    assert figures["host_p50_ms", "images=1 engine=int8"] == 1.2
+    assert figures["energy_mj", "images=1 engine=int8"] == 10.5 and run.kind == "device"
 
 
 def test_results_of_several_boards_lie_side_by_side(edgeeff, bundle, arrived):

@@ -45,6 +45,8 @@ def test_eval_and_bench_store_what_they_print(own, make_bundle, colours, tmp_pat
     figures = {r["metric"]: r["value"] for r in listed[1]["results"] if r["bundle"] == "int8"}
     assert figures["top_1"] == report["scores"]["top_1"]["value"]
     assert figures["sqnr_db"] == pytest.approx(float(report["reference"]["sqnr_db"]))
+    same = {r["conditions"] for r in listed[1]["results"] if r["metric"] == "top_1"}
+    assert same == {f"images=60 labelled=60 set={report['images_sha256'][:12]}"}
     table = run("history", "list", "--model=colour", "--metric=top_1")[1]
     assert report["record"]["run_id"][:8] in table and timed["record"]["run_id"][:8] not in table
     # A database that refuses takes no result away; --strict counts it.

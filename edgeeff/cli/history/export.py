@@ -33,7 +33,7 @@ def command(
     In CSV, text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     from edgeeff.files import write_file
-    from edgeeff.history import exporting, place
+    from edgeeff.history import exporting, finding, place
     from edgeeff.history.database import reading
 
     if output is not None and output.suffix.lower() not in (".csv", ".parquet"):
@@ -43,7 +43,7 @@ def command(
     with reading(where) as connection:
         rows = [] if connection is None else [*exporting.rows(connection, wanted)]
     if output is None and json:
-        console.as_json(rows)
+        console.as_json([{name: finding.plain(value) for name, value in row.items()} for row in rows])
         return
     escaped = 0
     if output is not None and output.suffix.lower() == ".parquet":
