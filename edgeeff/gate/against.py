@@ -72,10 +72,11 @@ def _latency(case: Case, limit: float, baseline: Baseline, alone: Alone, known: 
     runs: dict[str, list[Sequence[float]]] = {}
     for run in baseline.runs:
         runs.setdefault(run.bundle, []).append(run.launches_ms)
-    for digest, those in known.items():
-        # Of a bundle that the baseline has runs of, the database has the same ones: the larger set counts.
-        if len(those) > len(runs.get(digest, ())):
-            runs[digest] = list(those)
+    for (
+        digest,
+        those,
+    ) in known.items():  # none of these is in the baseline: --update-baseline stores no report
+        runs.setdefault(digest, []).extend(those)
     spread = absolute.between_runs(runs)
     found = absolute.compare(new, old, spread, limit)
     measured = {

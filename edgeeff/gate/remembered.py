@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate import device_class
 from edgeeff.gate.against import Runs
 from edgeeff.gate.suite import Case
+from edgeeff.harness.latency import clock_of
 from edgeeff.history import place
 
 #: Runs that are looked at, the newest.
@@ -33,22 +35,28 @@ def known(warn: Callable[[str], None]) -> Callable[[Case, str], Runs]:
 
 
 def _runs(where: place.Place, case: Case, series: str) -> Runs:
+    """Times of an image by launch: of gates against a baseline, and of ``bench`` in the same conditions."""
     from edgeeff.history.database import reading
     from edgeeff.history.finding import Filter, runs
 
     manifest = case.bundle.manifest
     images = manifest.batch.size
-    conditions = f"threads={case.threads} images={images}"
+    clock = clock_of((case.bundle,), case.threads)
+    kinds = (
+        (Filter(kind="gate", metric=f"alone_{clock}_ms"), f"threads={case.threads}", 1),
+        (Filter(kind="latency", metric="cpu_ms"), f"threads={case.threads} images={images}", images),
+    )
     distributions = device_class.distributions(case.bundle.runtime)
-    wanted = Filter(bundle=case.name, target=manifest.target, metric="cpu_ms", kind="latency")
-    with reading(where) as connection:
-        stored = [] if connection is None else runs(connection, wanted, limit=_MOST)
     found: dict[str, list[tuple[float, ...]]] = {}
-    for run in stored:
-        if device_class.digest(device_class.facts(run.environment, distributions)) != series:
-            continue
-        for result in run.results:
-            if result.conditions == conditions and len(result.samples) > 1 and min(result.samples) > 0:
-                times = tuple(sample / images for sample in result.samples)
-                found.setdefault(result.digest, []).append(times)
+    with reading(where) as connection:
+        for wanted, conditions, divided in kinds if clock == "cpu" else kinds[:1]:
+            asked = replace(wanted, bundle=case.name, target=manifest.target)
+            for run in [] if connection is None else runs(connection, asked, limit=_MOST):
+                facts = device_class.facts(run.environment, distributions)
+                if device_class.digest(facts) != series:
+                    continue
+                for result in run.results:
+                    times = tuple(sample / divided for sample in result.samples)
+                    if result.conditions == conditions and len(times) > 1 and min(times) > 0:
+                        found.setdefault(result.digest, []).append(times)
     return found

@@ -7,6 +7,8 @@ import pytest
 from edgeeff import backends, history
 from edgeeff.batch import ONE
 from edgeeff.gate import device_class, remembered
+from edgeeff.gate.verdict import GateReport, Verdict
+from edgeeff.harness.record import Record
 
 A, B = "a" * 64, "b" * 64
 
@@ -14,7 +16,7 @@ A, B = "a" * 64, "b" * 64
 @pytest.fixture
 def case():
     """As a suite resolves it, as far as the history asks."""
-    manifest = SimpleNamespace(target="cpu-int8", batch=ONE)
+    manifest = SimpleNamespace(target="cpu-int8", runtime="openvino", batch=ONE)
     bundle = SimpleNamespace(manifest=manifest, runtime=backends.runtime("openvino"))
     return SimpleNamespace(name="b0-cpu-int8", bundle=bundle, threads=1)
 
@@ -41,6 +43,23 @@ def test_runs_of_the_same_class_and_conditions_are_known(case, make_report, tmp_
     case.threads = 2
     assert known(case, series(environment, case.bundle.runtime)) == {}
     assert warned == []
+
+
+def test_runs_of_gates_against_a_baseline_are_known(case, make_report, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "history.sqlite"))
+    environment = make_report()["record"]["environment"]
+    measured = {"against": "baseline", "clock": "cpu", "threads": 1, "new_ms": [4.0, 4.2]}
+    about = {"name": case.name, "model": "b0", "target": "cpu-int8", "runtime": "openvino"}
+    for number, mine in enumerate(
+        (measured, {**measured, "against": "a bundle"}, {**measured, "threads": 2})
+    ):
+        verdict = Verdict(case.name, "latency", "pass", 1.0, "%", measured=mine)
+        record = Record(
+            "gate", {case.name: A}, environment, run_id=f"{number:032x}", about={case.name: about}
+        )
+        history.remember(GateReport((verdict,), record).to_json())
+    known = remembered.known(pytest.fail)
+    assert known(case, series(environment, case.bundle.runtime)) == {A: [(4.0, 4.2)]}
 
 
 def test_a_history_that_cannot_be_read_is_warned_of(case, tmp_path, monkeypatch):
