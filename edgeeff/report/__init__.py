@@ -50,7 +50,9 @@ def of_paths(
     material = reading.read(paths, title)
     material = replace(material, galleries=tuple(gallery.of_comparisons(material.reports, photos)))
     if history is not None:
-        found, more = trends.of_history([one.name for one in material.subjects], history or None)
+        found, more = trends.of_history(
+            [one.called or one.name for one in material.subjects], history or None
+        )
         nothing = () if found else ("the history holds no two figures of these bundles to be compared",)
         material = replace(
             material,

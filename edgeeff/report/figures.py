@@ -173,7 +173,7 @@ def main_basis(material: Material) -> Basis | None:
         scored = accuracy(material, subject)
         if scored.known:
             counted[scored.basis] = counted.get(scored.basis, 0) + 1
-    return max(counted, key=lambda one: (one[0] != BUILD, counted[one]), default=None)
+    return max(counted, key=lambda one: (one[0] != BUILD, counted[one], one[1] or 0), default=None)
 
 
 def times(material: Material) -> dict[str, list[Timed]]:

@@ -25,6 +25,7 @@ class Subject:
         facts: What its manifest or a report says of it: model, target, runtime, precision.
         size: Of the files that hold the network, bytes; None: not known.
         verification: What its build found out, ``measured/verification.json``; empty: nothing.
+        called: Its name, where ``name`` is that with the beginning of its digest: another one has it too.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Subject:
     facts: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
     verification: Mapping[str, Any] = field(default_factory=dict)
+    called: str = ""
 
     @property
     def key(self) -> str:
@@ -192,7 +194,7 @@ class Material:
             if digest:
                 if one.digest == digest:
                     return one
-            elif one.name == name or one.name.startswith(f"{name} ("):
+            elif name in (one.name, one.called):
                 return one
         return None
 

@@ -192,7 +192,7 @@ def _named(report: Report) -> list[tuple[str, dict[str, str], int | None, Mappin
             "artifact": data.get("verification"),
             **{k: data.get(k) for k in ("hub", "not_run", "check")},
         }
-        found["warnings"] = values.texts(data, "warnings")
+        found["warnings"] = values.sentences(data, "warnings")
         return [(values.text(data, "name"), {}, values.whole(data, "size_bytes"), found)]
     return []
 
@@ -201,7 +201,7 @@ def _distinct(subjects: list[Subject]) -> list[Subject]:
     """Those of one name are told apart by the beginnings of their digests."""
     names = [one.name for one in subjects]
     return [
-        replace(one, name=f"{one.name} ({one.digest[:8]})")
+        replace(one, name=f"{one.name} ({one.digest[:8]})", called=one.name)
         if names.count(one.name) > 1 and one.digest
         else one
         for one in subjects

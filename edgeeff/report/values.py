@@ -11,8 +11,8 @@ from typing import Any
 
 from edgeeff.text import clean
 
-#: Characters of the longest name that is shown.
-_LONGEST = 300
+#: Characters of the longest name that is shown, and of the longest sentence.
+_LONGEST, _LONG = 300, 3000
 #: The greatest number that a figure has: no time, count or size comes near it.
 _GREATEST = 1e18
 
@@ -68,6 +68,20 @@ def text(data: Any, *keys: str | int) -> str:
         return ""
     found = clean(found)
     return found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…"
+
+
+def sentence(data: Any, *keys: str | int) -> str:
+    """The same of what may be long: a warning, a reason."""
+    found = at(data, *keys)
+    if not isinstance(found, str):
+        return ""
+    found = clean(found)
+    return found if len(found) <= _LONG else found[: _LONG - 1] + "…"
+
+
+def sentences(data: Any, *keys: str | int) -> list[str]:
+    """The sentences of a list."""
+    return [shown for one in rows(data, *keys) if (shown := sentence(one))]
 
 
 def texts(data: Any, *keys: str | int) -> list[str]:

@@ -48,11 +48,9 @@ def along(parts: Sequence[Part], share: str, alone: str, pixels: float, label: s
     def y(value: float) -> float:
         return (highest - value) * pixels
 
-    def bar(left: float, width: float, value: float, style: str, title: str) -> Markup:
+    def bar(left: float, width: float, value: float, style: str) -> Markup:
         top, height = min(y(value), y(0)), abs(y(value) - y(0))
-        return element(
-            "rect", title=title, class_=style, x=across(left), y=top, width=across(width), height=height
-        )
+        return element("rect", class_=style, x=across(left), y=top, width=across(width), height=height)
 
     marks, foot = [], y(lowest)
     for step in ticks(lowest, highest):
@@ -61,8 +59,10 @@ def along(parts: Sequence[Part], share: str, alone: str, pixels: float, label: s
     for number, part in enumerate(parts):
         left = number * pitch
         words = f"{part.name} ({part.what}): {part.share:.1%}, alone {part.alone:.1%}"
-        marks.append(bar(left + 0.1 * pitch, 0.8 * pitch, part.alone, alone, words))
-        marks.append(bar(left + 0.3 * pitch, 0.4 * pitch, part.share, share, words))
+        wide = bar(left + 0.1 * pitch, 0.8 * pitch, part.alone, alone)
+        marks.append(
+            element("g", [wide, bar(left + 0.3 * pitch, 0.4 * pitch, part.share, share)], title=words)
+        )
     marks.append(line("0", y(0), "100%", y(0), "zero"))
     marks += _names(parts, pitch, y)
     marks += _blocks(parts, pitch, foot + 18)

@@ -19,6 +19,8 @@ _SIGNS = {
     "inconclusive": ("? inconclusive", "doubt"),
     "error": ("! error", "bad"),
 }
+#: What crashed processes printed, of so many verdicts.
+_PRINTED = 20
 _COLUMNS = (
     *(
         Column("case"),
@@ -49,14 +51,22 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     Cell(sign, style=style),
                     Cell("" if value is None else f"{_short(value)} {unit}".strip(), value, under),
                     Cell("" if limit is None else f"{_short(limit)} {unit}".strip(), limit),
-                    Cell(values.text(one, "why")),
+                    Cell(values.sentence(one, "why")),
                     Cell(_settle(values.at(one, "settle"))),
                 )
             )
         status = values.text(report.data, "status")
         sign, style = _SIGNS.get(status, (f"! {status or 'no status'}", "bad"))
         made = Table.of(f"Verdicts of {report.source}", _COLUMNS, rows)
-        shown.append({"status": sign, "style": style, "source": report.source, "table": made})
+        printed = [
+            (values.text(one, "case"), values.text(one, "metric"), said)
+            for one in values.rows(report.data, "verdicts")
+            if (said := values.sentence(one, "measured", "printed"))
+        ][:_PRINTED]
+        named = [material.subject(report, name) for name, _ in values.items(report.data, "record", "bundles")]
+        bundles = [one for one in named if one is not None]
+        head = {"status": sign, "style": style, "source": report.source, "bundles": bundles}
+        shown.append({**head, "table": made, "printed": printed})
     return {"reports": shown} if shown else None
 
 
@@ -75,4 +85,4 @@ def _settle(found: Any) -> str:
 def _short(value: float | None) -> str:
     if value is None:
         return ""
-    return str(value) if abs(value) == float("inf") else table.three(value)
+    return (str(value) if abs(value) == float("inf") else table.three(value)).replace("-", "\N{MINUS SIGN}")

@@ -15,8 +15,8 @@ from edgeeff.report.table import Cell, Column, Table
 ORDER = 60
 TITLE = "Where the time goes"
 
-#: Layers that have bars, the slowest; and rows of the table of all.
-_SLOWEST, _MOST = 12, 400
+#: Layers that have bars, the slowest; rows of the tables of all, and of each of many bundles.
+_SLOWEST, _MOST, _LEAST = 12, 480, 60
 
 Entry = tuple[Subject, Any]
 
@@ -39,7 +39,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     "whole": _whole(ran),
                     "kinds": _kinds(ran) if ran else None,
                     "slowest": _slowest(ran) if ran else None,
-                    "tables": [_table(s, e) for s, e in ran],
+                    "tables": [_table(s, e, max(_LEAST, _MOST // len(ran))) for s, e in ran],
                     "not_run": absent,
                 }
             )
@@ -113,7 +113,7 @@ def _side_by_side(found: Mapping[str, Mapping[str, float]], ran: list[Entry], la
     )
 
 
-def _table(subject: Subject, entry: Any) -> tuple[Subject, Table]:
+def _table(subject: Subject, entry: Any, most: int) -> tuple[Subject, Table]:
     columns = (
         *(Column("layer"), Column("kind"), Column("precision"), Column("kernel"), Column("time", True)),
         *(Column("share", True), Column("GMAC/s", True)),
@@ -132,7 +132,7 @@ def _table(subject: Subject, entry: Any) -> tuple[Subject, Table]:
                 Cell() if rate is None else Cell(table.three(rate), rate),
             )
         )
-    return subject, Table.of(f"All layers of {subject.name}", columns, rows, _MOST)
+    return subject, Table.of(f"All layers of {subject.name}", columns, rows, most)
 
 
 def _us(value: float | None) -> Cell:

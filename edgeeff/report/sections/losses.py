@@ -17,8 +17,8 @@ TITLE = "What each layer loses"
 
 #: Histograms that are shown, the worst tensors'; of several diagnoses fewer each.
 _HISTOGRAMS = 24
-#: Rows of the table of all tensors and layers, and bars of a figure.
-_MOST = 2000
+#: Rows of the table of all tensors and layers, and bars of a figure; of several diagnoses fewer rows each.
+_MOST = 1500
 
 
 def content(material: Material) -> Mapping[str, Any] | None:
@@ -26,29 +26,29 @@ def content(material: Material) -> Mapping[str, Any] | None:
     reports = list(material.of("diagnosis"))
     if not reports:
         return None
-    return {"diagnoses": [_diagnosis(one, _HISTOGRAMS // len(reports)) for one in reports]}
+    return {"diagnoses": [_diagnosis(one, len(reports)) for one in reports]}
 
 
-def _diagnosis(report: Report, histograms: int) -> Mapping[str, Any]:
+def _diagnosis(report: Report, count: int) -> Mapping[str, Any]:
     data = report.data
     findings = [one for one in values.rows(data, "findings") if values.number(one, "share") is not None]
     tensors = [_part(one) for one in findings if values.text(one, "kind") == "tensor"][:_MOST]
     weights = [_part(one) for one in findings if values.text(one, "kind") == "weights"][:_MOST]
     pixels = scale(tensors, weights)
     worst = sorted(findings, key=lambda one: -_share(one))
-    held = [(one, found) for one in worst if (found := _values(one))][:histograms]
+    held = [(one, found) for one in worst if (found := _values(one))][: _HISTOGRAMS // count]
     model, target = values.text(data, "model"), values.text(data, "target")
     return {
         "title": f"{model} for {target}",
         "notes": f"--effort {values.text(data, 'effort')}: {'; '.join(values.texts(data, 'notes'))}",
         "sqnr": values.level(data, "sqnr_db"),
         "judged": _judged(data),
-        "advice": values.texts(data, "advice"),
+        "advice": values.sentences(data, "advice"),
         "tensors": along(tensors, "share", "alone", pixels, _label("tensor", tensors)),
         "weights": along(weights, "weights", "weights-alone", pixels, _label("layer", weights)),
         "groups": _groups(data),
         "histograms": [_histogram(one, found) for one, found in held],
-        "findings": _findings(worst),
+        "findings": _findings(worst, _MOST // count**2),
         "kernels": values.text(data, "kernels"),
         "definitions": [(name, values.text(said)) for name, said in values.items(data, "definitions")],
     }
@@ -103,7 +103,7 @@ def _groups(data: Mapping[str, Any]) -> Table:
     return Table.of("By part of the network", columns, rows)
 
 
-def _findings(worst: list[Any]) -> Table:
+def _findings(worst: list[Any], most: int) -> Table:
     columns = (
         *(Column("tensor or layer"), Column("what"), Column("codes hold", True), Column("seen", True)),
         *(Column("outside", True), Column("share", True), Column("alone", True), Column("kernel")),
@@ -122,10 +122,10 @@ def _findings(worst: list[Any]) -> Table:
                 Cell() if outside is None else Cell(f"{outside:.2%}", outside),
                 *_shares(one),
                 Cell(values.text(one, "kernel")),
-                Cell(values.text(one, "advice")),
+                Cell(values.sentence(one, "advice")),
             )
         )
-    return Table.of("All tensors and layers", columns, rows, _MOST)
+    return Table.of("All tensors and layers", columns, rows, most)
 
 
 def _shares(one: Any) -> tuple[Cell, Cell]:
