@@ -1,7 +1,7 @@
 """The gate's operating characteristic: how often it is right, in real gates on this machine.
 
-    python -m benchmarks.gate prepare WORK dist/lite0-cpu-int8 dist/lite0-mobile-int8 --padding 200
-    python -m benchmarks.gate run WORK --until 300
+    python -m benchmarks.gate prepare WORK dist/lite0-cpu-int8 dist/lite0-mobile-int8 --padding 205 270
+    python -m benchmarks.gate run WORK
     python -m benchmarks.gate table WORK
     python -m benchmarks.gate simulate
 
@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     running = verbs.add_parser("run")
     running.add_argument("work", type=Path)
-    running.add_argument("--until", type=int, default=300, help="gates of each scenario and bundle")
+    running.add_argument("--twins", type=int, default=150, help="gates of twins of each bundle")
+    running.add_argument("--padded", type=int, default=100, help="gates of each padded bundle")
     running.add_argument("--minutes", type=float, default=float("inf"))
     running.add_argument("--burners", type=int, default=os.cpu_count(), help="processes that keep cores busy")
     running.add_argument("--seconds", type=float, default=Method.seconds)
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if said.verb == "prepare":
         prepare(said.work, said.bundles, said.padding)
     elif said.verb == "run":
-        run(said.work, said.until, 60 * said.minutes, said.burners, said.seconds)
+        until = {"twin": said.twins, "padded": said.padded}
+        run(said.work, until, 60 * said.minutes, said.burners, said.seconds)
         table(said.work)
     elif said.verb == "table":
         table(said.work)
@@ -82,18 +84,19 @@ def prepare(work: Path, bundles: Sequence[Path], widths: Sequence[int]) -> None:
         print(f"{folder}: twin, and padded by {width}")
 
 
-def run(work: Path, until: int, seconds: float, burners: int, each: float) -> None:
-    """Gate in turn what has the fewest gates so far."""
+def run(work: Path, until: Mapping[str, int], seconds: float, burners: int, each: float) -> None:
+    """Gate in turn what has the smallest share of its gates so far."""
     deadline = time.monotonic() + seconds
-    cases = [(folder.name, s) for folder in sorted(work.iterdir()) if folder.is_dir() for s in SCENARIOS]
+    folders = [folder.name for folder in sorted(work.iterdir()) if folder.is_dir()]
+    cases = [(name, scenario) for name in folders for scenario in SCENARIOS if until[scenario]]
     with burning(burners):
         while time.monotonic() < deadline:
             counts = dict.fromkeys(cases, 0)
             for one in results(work):
                 if not one["rerun"]:
                     counts[one["bundle"], one["scenario"]] += 1
-            case = min(counts, key=lambda key: counts[key])
-            if counts[case] >= until:
+            case = min(counts, key=lambda key: counts[key] / until[key[1]])
+            if counts[case] >= until[case[1]]:
                 return
             found = gate(work, *case, Method(seconds=each), burners)
             if found["status"] == "inconclusive" and found["settle_launches"]:
@@ -131,7 +134,7 @@ def gate(
         "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     with (work / RESULTS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(found) + "\n")
+        file.write(json.dumps(found) + "\n")  # one write of a whole line, so that two may append
     return found
 
 
