@@ -12,6 +12,7 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
+from edgeeff.backends.openvino import lengths
 from edgeeff.batch import Batch
 from edgeeff.errors import GraphError, OutputError
 
@@ -29,7 +30,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         GraphError: OpenVINO does not read the graph.
     """
     try:
-        model = ov.Core().read_model(graph.SerializeToString())
+        model = ov.Core().read_model(lengths.written_out(graph).SerializeToString())
     except RuntimeError as error:
         raise GraphError(
             f"OpenVINO does not read the graph: {_last_line(error)}",

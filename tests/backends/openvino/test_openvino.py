@@ -248,3 +248,20 @@ def test_layers_kept_in_float_run_in_the_type_that_was_asked_for(arithmetic, wri
 
 def in_f32(folder, threads):
     return compile_model(folder, {"INFERENCE_PRECISION_HINT": "f32"}, threads)
+
+
+@pytest.mark.parametrize("length", [1.0, 1e-3, 1e-6, 0.0])
+def test_a_short_vector_is_divided_by_its_own_length(length, networks):
+    """OpenVINO's own reading of LpNormalization adds 1.2e-7 to the sum of squares."""
+    graph = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> net (float[1,3,4,4] input) => (float[1,48] embedding)'
+        "{ flat = Flatten (input) embedding = LpNormalization <axis = 1> (flat) }"
+    )
+    wanted = replace(emission(networks["lite0"], "cpu-fp32"), task="features", target=load_target("cpu-fp32"))
+    files = emit(graph, replace(wanted, target=replace(wanted.target, input="float32")))
+    model = ov.Core().read_model(files["model.xml"], files["model.bin"])
+    x = np.random.default_rng(0).normal(0, 1, (1, 3, 4, 4)).astype(np.float32)
+    x *= np.float32(length / np.linalg.norm(x))
+    found = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(x)[0]
+    expected = x.reshape(1, -1) / length if length else np.zeros((1, 48))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
