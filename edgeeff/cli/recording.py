@@ -8,12 +8,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from edgeeff.cli import console
 from edgeeff.errors import EdgeeffError, OptionError
+
+if TYPE_CHECKING:
+    from edgeeff.history.storing import Stored
 
 Made = TypeVar("Made", int, None)
 
@@ -98,15 +101,17 @@ def keep(reports: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], li
         The reports as they are printed for programs, each with what became of it under ``history``; and what
         ``--strict`` counts.
     """
-    from edgeeff import history
-
     some = [dict(report) for report in reports]
-    try:
-        stored = history.remember(*reports) if reports else None
-    except EdgeeffError as error:
-        refusal = f"not stored in the history: {error.what}; {error.mend}"
-        console.warn(refusal)
-        return [{**report, "history": {"stored": False, "reason": error.what}} for report in some], [refusal]
+    recorded = [
+        report for report in some if report.get("record")
+    ]  # a gate that could read no bundle has none
+    if not recorded:
+        return some, []
+    stored, refusal = _stored(recorded)
+    if refusal is not None:
+        console.warn(f"not stored in the history: {refusal}")
+        became: dict[str, Any] = {"stored": False, "reason": refusal}
+        return [{**report, "history": became} for report in some], [refusal]
     if stored is None:
         return some, []
     for warning in stored.warnings:
@@ -115,5 +120,19 @@ def keep(reports: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], li
         f"stored in {stored.place}: {', '.join(run[:8] for run in stored.runs)}"
         f"{'' if stored.new else ' (it was there already)'}"
     )
-    where = {"stored": True, "database": stored.place}
-    return [{**report, "history": where} for report in some], list(stored.warnings)
+    became = {"stored": True, "database": stored.place}
+    return [{**r, "history": became} if r in recorded else r for r in some], list(stored.warnings)
+
+
+def _stored(reports: Sequence[Mapping[str, Any]]) -> tuple[Stored | None, str | None]:
+    """What became of reports, or why they were not stored: the result is still to be printed."""
+    from edgeeff import history
+
+    try:
+        return history.remember(*reports), None
+    except EdgeeffError as error:
+        return None, f"{error.what}; {error.mend}"
+    except ImportError as error:  # a library is there in part
+        return None, f"a library of the history cannot be loaded: {error}"
+    except KeyboardInterrupt:
+        return None, "interrupted while the database was waited for"

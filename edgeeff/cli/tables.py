@@ -231,7 +231,8 @@ def history_value(value: float | None, unit: str, metric: str = "") -> str:
         return megabytes(int(value))
     if not unit and 0 <= value <= 1 and "ratio" not in metric:
         return f"{value:.2%}"
-    return f"{value:.4g}{f' {unit}' if unit else ''}"
+    digits = f"{value:.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+    return f"{digits}{f' {unit}' if unit else ''}"
 
 
 def history_figure(result: FoundResult) -> str:

@@ -171,7 +171,7 @@ _REASONS = (
     (
         "readonly database",
         "is read-only",
-        "make the file and its folder writable, or name another database with EDGEEFF_HISTORY",
+        "make the file and its folder writable, or copy it to such a folder and name the copy",
     ),
     (
         "unable to open database",

@@ -36,7 +36,7 @@ def _plain(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=300), AfterValidator(_plain)]
 Short = Annotated[str, Field(max_length=100), AfterValidator(_plain)]
-Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|missing)$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Utc = Annotated[str, Field(pattern=r"^(19|20)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from edgeeff.errors import HistoryError
 from edgeeff.history import database, schema
 from edgeeff.history.place import Place
-from edgeeff.history.reports import Read
+from edgeeff.history.reports import Figure, Read
 from edgeeff.history.series import device, series
 
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -103,8 +103,7 @@ def _one(connection: Connection, place: Place, report: Read, *, live: bool) -> t
         found = connection.execute(select(schema.Run.digest).where(schema.Run.uid == report.uid)).scalar_one()
         _refuse_another(found, report, place)
         return False, None
-    _fill(connection, made, report, bundles)
-    return True, warning
+    return True, _fill(connection, made, report, bundles) or warning
 
 
 def _refuse_another(digest: str, report: Read, place: Place) -> None:
@@ -116,10 +115,11 @@ def _refuse_another(digest: str, report: Read, place: Place) -> None:
         )
 
 
-def _fill(connection: Connection, run: int, report: Read, bundles: Mapping[str, int]) -> None:
-    results = {  # two names of one bundle are one
-        (bundles[figure.bundle], figure.metric, figure.conditions): figure for figure in report.said.figures
-    }
+def _fill(connection: Connection, run: int, report: Read, bundles: Mapping[str, int]) -> str | None:
+    """Write a run's figures and verdicts; a warning where two of its bundles are one."""
+    results: dict[tuple[int, str, str], Figure] = {}
+    for figure in report.said.figures:
+        results.setdefault((bundles[figure.bundle], figure.metric, figure.conditions), figure)
     _many(
         connection,
         schema.Result,
@@ -148,6 +148,11 @@ def _fill(connection: Connection, run: int, report: Read, bundles: Mapping[str, 
             for decision in report.said.decisions
         ),
     )
+    if len(results) == len(report.said.figures):
+        return None
+    names = [name for name, key in bundles.items() if [*bundles.values()].count(key) > 1]
+    both = " and ".join(sorted(names))
+    return f"{both} are the same bundle, by their digest: only the figures of one are kept"
 
 
 def _many(connection: Connection, kind: type[schema.Table], rows: Iterable[dict[str, Any]]) -> None:

@@ -59,6 +59,7 @@ def test_another_report_of_the_same_run_is_refused_and_nothing_of_its_company_is
         ({"record.run_id": "../x"}, "record.run_id"),
         ({"record.kind": "gate_"}, "no figures are kept"),
         ({"record.commit": "a b"}, "record.commit"),
+        ({"record.bundles": {"b0": "missing"}}, "record.bundles.b0"),
         ({"record.bundles": {"b0\0": "a" * 64}}, "control character"),
         ({"record.environment": {"cpu": float("nan")}}, "not JSON compliant"),
         ({"entries": [{"name": "b0-cpu-int8"}]}, "it has no 'timing'"),
@@ -171,3 +172,12 @@ def test_storing_loads_its_library_late():
     script += "print(json.dumps([m for m in ('sqlalchemy', 'alembic', 'ruptures') if m in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_two_names_of_one_bundle(make_report, tmp_path):
+    file = tmp_path / "history.sqlite"
+    report = make_report(1.0)
+    report["record"]["bundles"]["twin"] = report["record"]["bundles"]["b0-cpu-int8"]
+    report["entries"].append({**report["entries"][0], "name": "twin"})
+    assert "are the same bundle" in history.remember(report, database=str(file)).warnings[0]
+    assert [result.bundle for result in found(file, metric="cpu_ms")[0].results] == ["b0-cpu-int8"]

@@ -65,6 +65,7 @@ def _lines(run: FoundRun, metric: str | None) -> list[tuple[str, str]]:
         of_bundles.setdefault(result.bundle, []).append(result)
     if not found:
         found = [(name, _figures(results, metric)) for name, results in of_bundles.items()]
+        found = [one for one in found if one[1]] or found  # of a reference nothing but its size may be there
     return [(name, text or run.status) for name, text in found] or [("", run.status)]
 
 
