@@ -140,10 +140,12 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         "build": ["build", *lite0, f"--output={folder / 'dist'}"],
         "diagnose": ["diagnose", *lite0],
         "import-result": ["import-result", folder / "nothing.json"],
+        "history": ["history", "list", f"--database={folder / 'history.sqlite'}"],
     }
 
 
 INFORMING = ["help", "version", "wrong", "absent", "models", "targets", "doctor", "cache", "inspect", "lint"]
+INFORMING += ["history"]
 WORKING = ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result"]
 
 

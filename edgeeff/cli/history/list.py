@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -70,6 +70,10 @@ def _lines(run: FoundRun, metric: str | None) -> list[tuple[str, str]]:
 
 
 def _figures(results: Iterable[FoundResult], metric: str | None) -> str:
-    by_metric: dict[str, Any] = {result.metric: result for result in results}
-    shown = [metric] if metric else [name for name in _TELLING if name in by_metric][:3]
-    return ", ".join(tables.history_figure(by_metric[name]) for name in shown if name in by_metric)
+    if metric is not None:
+        return ", ".join(
+            tables.history_figure(result) for result in results
+        )  # the filter let no other through
+    by_metric = {result.metric: result for result in results}
+    shown = [name for name in _TELLING if name in by_metric][:3]
+    return ", ".join(tables.history_figure(by_metric[name]) for name in shown)
