@@ -25,6 +25,7 @@ def test_bundles_become_a_page(edgeeff, lite0_bundles, tmp_path):
         (("none.json",), "there is no none.json"),
         (("report.json",), "report.json holds no report"),
         (("good.json", "-o", "."), "is a folder"),
+        (("good.json", "-o", "good.json"), "good.json is there and is no HTML page"),
         (("good.json", "--photos=none"), "there is no folder none"),
     ],
 )
