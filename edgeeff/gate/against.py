@@ -13,6 +13,7 @@ from edgeeff.gate import absolute
 from edgeeff.gate.absolute import ALPHA, BETA, Comparison
 from edgeeff.gate.alone import Alone
 from edgeeff.gate.baseline import Baseline
+from edgeeff.gate.limits import OF_IMAGES, UNITS
 from edgeeff.gate.suite import Case
 from edgeeff.gate.verdict import Settle, Status, Verdict
 
@@ -39,11 +40,27 @@ def verdicts(case: Case, baseline: Baseline, alone: Alone, known: Runs) -> list[
             found.append(_latency(case, limit, baseline, alone, known))
         elif metric in ("size", "memory", "load_time"):
             found.append(_cost(case, metric, limit, baseline, alone))
-        elif metric == "top_1" and case.images is not None:
+        elif metric == "top_1" and _scored(baseline, alone):
             found.append(_accuracy(case, limit, baseline, alone))
         elif metric in ("sqnr_centred", "agreement") and case.reference is not None:
             found.append(_fidelity(case, metric, limit, baseline, alone))
     return found
+
+
+def equal(case: Case) -> list[Verdict]:
+    """Of the very bundle of the baseline nothing needs to be measured."""
+    why = "the bundle is that of its baseline (equal digests): nothing was measured"
+    return [
+        Verdict(case.name, metric, "pass", 0.0, UNITS[metric], limit=limit, why=why)
+        for metric, limit in case.limits.items()
+        if metric not in OF_IMAGES or (case.images if metric == "top_1" else case.reference) is not None
+    ]
+
+
+def _scored(baseline: Baseline, alone: Alone) -> bool:
+    """Whether labels said anything of one of the two; of neither it was warned of."""
+    both = (baseline.correct, alone.baseline.correct)
+    return any(one is not None and len(one.right) for one in both)
 
 
 def _refuse_other_ways(case: Case, baseline: Baseline, alone: Alone) -> None:
@@ -146,8 +163,9 @@ def _accuracy(case: Case, limit: float, baseline: Baseline, alone: Alone) -> Ver
     """McNemar's test of the images, one by one, which the baseline remembers."""
     new, old = alone.baseline.correct, baseline.correct
     if new is None or not len(new.right):
-        return _error(case, "top_1", limit, "points", "no image bears a label, or the task decides no class")
-    if old is None or old.set != new.set:
+        why = "no image bears a label, or the task decides no class; its baseline had both"
+        return _error(case, "top_1", limit, "points", why)
+    if old is None or old.set != new.set or len(old.right) != len(new.right):
         why = f"{baseline.path} was measured on other images or labels; write it anew with --update-baseline"
         return _error(case, "top_1", limit, "points", why)
     images = len(new.right)
@@ -163,7 +181,7 @@ def _accuracy(case: Case, limit: float, baseline: Baseline, alone: Alone) -> Ver
     elif chance <= ALPHA:
         status, why = "fail", f"{why}: chance alone gives this with probability {chance:.1g}"
     else:
-        why = f"{why}: a loss of {limit:g} points is neither shown nor excluded"
+        why = f"{why}: a loss of {limit:g} point{'s' * (limit != 1)} is neither shown nor excluded"
         settle = Settle(images=paired.images_needed(limit / 100, max(lost + won, 1) / images))
     measured = {"against": "baseline", "images": images, "lost": lost, "won": won, "p": chance}
     numbers = (loss, "points", None, bound, limit)

@@ -136,8 +136,10 @@ def _metrics(
     return found
 
 
-def correct(outcomes: Outcomes) -> Correct:
-    """Which of the labelled images were right, and which images they were."""
+def correct(outcomes: Outcomes | None) -> Correct | None:
+    """Which of the labelled images were right, and which images they were; None of a task without classes."""
+    if outcomes is None or not outcomes.exclusive:
+        return None
     listed = json.dumps([list(outcomes.images), outcomes.truth.tolist()], ensure_ascii=True)
     right = np.asarray(outcomes.right)[np.asarray(outcomes.known)]
     return Correct(hashlib.sha256(listed.encode()).hexdigest(), right)

@@ -17,10 +17,12 @@ from edgeeff.gate.baseline import Baseline
 from edgeeff.gate.limits import OF_IMAGES
 from edgeeff.gate.suite import Case, Suite
 from edgeeff.gate.verdict import GateReport, Verdict
+from edgeeff.harness import truth
 from edgeeff.harness.accuracy import AccuracyReport, evaluate
 from edgeeff.harness.launches import How
 from edgeeff.harness.record import Record, record
 from edgeeff.progress import Progress, Recorder, recorded
+from edgeeff.recipes import open_source
 
 Known = Callable[[Case, str], Runs]
 
@@ -161,8 +163,11 @@ def _decided(case: Case, at_work: _Run) -> list[Verdict]:
     standing = baseline.of(case.bundle, at_work.baselines, series, facts)
     if standing is None:
         raise baseline.missing(case.name, at_work.suite.baselines)
-    if standing.bundle == case.bundle.digest():
-        at_work.listener.tell(f"{case.name} is the bundle of its baseline: it is measured all the same")
+    if standing.bundle == case.bundle.digest() and not at_work.method.noise_probe:
+        at_work.listener.tell(
+            f"{case.name} is the bundle of its baseline; --noise-probe measures it all the same"
+        )
+        return against.equal(case)
     found = _alone(case, at_work)
     return against.verdicts(case, standing, found, at_work.known(case, series))
 
@@ -192,12 +197,20 @@ def _without_images(limits: pair.Limits) -> pair.Limits:
 
 
 def _accuracy(case: Case, listener: Recorder) -> AccuracyReport | None:
-    """What the images say of a bundle by itself; None without images or a limit on what they say."""
+    """What the images say of a bundle by itself; None where they say nothing, or no limit asks them."""
     if case.images is None or not any(metric in case.limits for metric in OF_IMAGES):
         return None
-    return evaluate(
-        case.bundle, case.images, reference=case.reference, threads=case.threads, progress=listener
-    )
+    images = open_source(case.images)
+    labelled = truth.read(images, None, case.bundle.manifest)[1] is not None
+    found = None
+    if labelled or case.reference is not None:
+        found = evaluate(
+            case.bundle, images, reference=case.reference, threads=case.threads, progress=listener
+        )
+    if found is None or found.outcomes is None or not found.outcomes.exclusive or not labelled:
+        why = "decides no single class" if labelled else "images bear no labels"
+        listener.warn(f"{case.name}: {why}: its accuracy cannot be gated without the old bundle")
+    return found
 
 
 def _repeat(at_work: _Run) -> None:

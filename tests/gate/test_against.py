@@ -77,6 +77,7 @@ def test_accuracy_image_by_image():
     measured = alone()
     other = Correct("f" * 64, measured.baseline.correct.right)
     moved = replace(measured, baseline=replace(measured.baseline, correct=other))
+    assert decide(alone(images=1001), top_1=1.0)["top_1"].status == "error"  # edited by hand
     found = decide(moved, top_1=1.0, agreement=2.0)
     assert {v.status for v in found.values()} == {"error"} and "other images" in found["top_1"].why
 

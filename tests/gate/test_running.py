@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 import edgeeff
 from edgeeff.bundle import Manifest, write_bundle
@@ -86,7 +87,10 @@ def test_a_baseline_is_written_shown_and_held_against(make, load, tmp_path):
     written.path.write_text(edited)
     (again,), _ = running.update(load())
     assert again.diff == "" and written.path.read_text() == edited
-    assert by_case(running.run(load())) == {("one", "size"): "pass"}
+    for probe in (False, True):
+        report = running.run(load(), method=Method(noise_probe=probe))
+        assert by_case(report) == {("one", "size"): "pass"}
+        assert ("nothing was measured" in report.verdicts[0].why) != probe
     shutil.rmtree(tmp_path / "dist")
     make("dist/one", "one", 1011)
     report = running.run(load())
@@ -108,6 +112,17 @@ def test_a_baseline_of_another_class_is_refused_and_one_without_a_case_told(make
     assert by_case(report) == {("one", "size"): "error"}
     assert "another device class, not of this one: governor magic, here" in report.verdicts[0].why
     assert ["gone, which is no case" in warning for warning in report.warnings] == [True]
+
+
+def test_images_that_say_nothing_are_warned_of(make, load, tmp_path):
+    make("dist/one", "one")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "1.png")
+    _, report = running.update(load('images = "photos"'))
+    assert report.verdicts == ()
+    assert report.warnings == (
+        "one: images bear no labels: its accuracy cannot be gated without the old bundle",
+    )
 
 
 def test_a_baseline_takes_no_other_ones_place(make, load):
@@ -172,7 +187,7 @@ def test_latency_against_a_baseline(lite0_like, tmp_path, monkeypatch):
     path.write_text(
         'schema = 1\n[limits]\nlatency = "50 %"\nload_time = "off"\n[[case]]\nbundles = "dist/*"\n'
     )
-    method = Method(seconds=0.1)
+    method = Method(seconds=0.1, noise_probe=True)
     lite0_like(64)
     running.update(suite.load(path), method=method)
     report = running.run(suite.load(path), method=method)

@@ -29,13 +29,17 @@ def figure(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     digits = 2 if abs(value) < 10 else 1
+    value = round(value, digits) + 0.0  # no negative nothing
     sign = "+" if unit in ("%", "points") else ""
     return f"{value:{sign}.{digits}f} {unit}".rstrip()
 
 
 def limit(verdict: Verdict) -> str:
     """Such as ``3 %``; nothing where there is none."""
-    return "" if verdict.limit is None else f"{verdict.limit:g} {verdict.unit}".rstrip()
+    if verdict.limit is None:
+        return ""
+    unit = "point" if (verdict.limit, verdict.unit) == (1, "points") else verdict.unit
+    return f"{verdict.limit:g} {unit}".rstrip()
 
 
 def interval(verdict: Verdict) -> str:
