@@ -161,9 +161,13 @@ def benchmark(
 
 
 def clock_of(bundles: Sequence[Bundle], threads: int) -> Clock:
-    """Which clock bundles are compared by: wall time where several threads or a device of its own compute."""
+    """Which clock bundles are compared by: wall time where several threads or a device of its own compute.
+
+    A bundle whose device is not here is not measured, and decides nothing.
+    """
     names = {bundle.manifest.runtime for bundle in bundles} & set(backends.runtime_names())
-    elsewhere = any(backends.runtime(name).on_device for name in names)
+    runtimes = [backends.runtime(name) for name in names]
+    elsewhere = any(runtime.on_device and not runtime.missing_to_run() for runtime in runtimes)
     return "wall" if threads > 1 or elsewhere else "cpu"
 
 

@@ -202,6 +202,8 @@ def doubts(launches: Sequence[Around], cores: int | None, threads: int) -> list[
     if not launches:
         return []
     found = [*_slowed(launches), *_clock(launches)]
+    if cores and threads > cores:
+        found.append(f"{threads} threads share {cores} processors, and wait for one another")
     others = [one.others for one in launches if one.others is not None]
     if others and cores:
         low, high, typical = min(others), max(others), sorted(others)[len(others) // 2]
@@ -210,7 +212,7 @@ def doubts(launches: Sequence[Around], cores: int | None, threads: int) -> list[
                 f"the load changed between launches: other programs kept {low:.1f} to {high:.1f} of {cores} "
                 "processors busy; times are doubtful, ratios less so"
             )
-        elif typical + threads > cores + 0.25:
+        elif typical + min(threads, cores) > cores + 0.25:
             found.append(
                 f"other programs kept {typical:.1f} of {cores} processors busy: wall times hold under such a "
                 "load alone"

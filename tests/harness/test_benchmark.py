@@ -54,6 +54,14 @@ def test_measuring_ends_when_the_interval_is_narrow_enough(make_bundle, monkeypa
     assert told[0] == [] and "after 2 launches" in told[1][0]
 
 
+def test_the_clock_is_wall_time_where_a_gpu_or_several_threads_compute(make_bundle, tmp_path, monkeypatch):
+    cpu, jetson = make_bundle(), make_bundle("jetson", runtime="tensorrt", precision="int8")
+    assert latency.clock_of([cpu, jetson], 1) == "cpu" and latency.clock_of([cpu], 2) == "wall"
+    (tmp_path / "tensorrt.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert latency.clock_of([cpu, jetson], 1) == "wall" and latency.clock_of([cpu], 1) == "cpu"
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="a process's life is read from /proc")
 def test_another_measurement_is_warned_of_while_it_lives(tmp_path, monkeypatch):
     monkeypatch.setenv(lock.VARIABLE, str(tmp_path / "lock"))
@@ -78,6 +86,7 @@ def test_a_runtime_that_is_not_here_is_not_run(make_bundle):
     report = edgeeff.benchmark([bundle, jetson], **TRIFLE)
     assert report.entry("phone").timing is not None
     assert report.entry("jetson").timing is None and report.entry("jetson").not_run
+    assert report.clock == "cpu"  # no GPU computes here
     alone = edgeeff.benchmark([jetson], **TRIFLE)
     assert [entry.timing for entry in alone.entries] == [None]
 

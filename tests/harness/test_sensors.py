@@ -124,6 +124,12 @@ def test_what_is_doubted(launches, says):
         assert re.search(says, doubt)
 
 
+def test_more_threads_than_processors_are_doubted():
+    (doubt,) = sensors.doubts([around()], 2, 3)
+    assert "3 threads share 2 processors" in doubt
+    assert sensors.doubts([around()], 2, 2) == sensors.doubts([around()], None, 3) == []
+
+
 RAPL = {
     "sys/class/powercap/intel-rapl:0/name": "package-0\n",
     "sys/class/powercap/intel-rapl:0/energy_uj": "900000\n",
