@@ -109,6 +109,7 @@ PASSING = {
         "harness/accuracy.py _report",
         "cli/eval.py _say",
     ),
+    *("cli/report.py command", "report/sections/warnings.py _warnings"),
     *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
     *(
         "zoo/checkpoints.py _origin",
@@ -183,6 +184,9 @@ ELSEWHERE = {
     "pipeline/built.py standing": "tests/test_pipeline.py",
     "graph/importing/features.py warnings": "tests/graph/importing/test_features.py",
     "harness/truth.py _identity": "tests/harness/test_retrieval.py",
+    "report/__init__.py of_build": "tests/report/test_reading.py",
+    "report/__init__.py of_paths": "tests/report/test_reading.py",
+    "report/reading.py assembled": "tests/report/test_reading.py",
     "gate/accuracy.py _decide": "tests/harness/test_gate_pair.py",
     "gate/pair.py _latency": "tests/harness/test_gate_pair.py",
     "gate/latency.py gate": "tests/harness/test_gate_latency.py",

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edgeeff import history, report
-from edgeeff.errors import EdgeeffError, MissingFileError, ReportError
+from edgeeff.errors import EdgeeffError, EdgeeffWarning, MissingFileError, ReportError
 from edgeeff.report import figures, page, reading
 from edgeeff.report.sections import listed
 from tests.report.conftest import accuracy, compared, diagnosis, gate, latency, profile, share
@@ -97,6 +97,15 @@ def test_an_altered_bundle_is_told(make_bundle):
     bundle = make_bundle("b0-cpu-int8")
     (bundle.folder / "model.bin").write_bytes(b"other")
     assert "model.bin does not have" in reading.read([bundle.folder]).warnings[0]
+
+
+@pytest.mark.slow
+def test_a_build_whose_times_cannot_be_measured_has_its_page(make_bundle):
+    """The artifact is no network: its process fails, which takes nothing from what was built."""
+    found = {"images": 100, "agreement": share(0.97, 100), "sqnr_db": 22.0, "warnings": []}
+    with pytest.warns(EdgeeffWarning, match="no latency for the report"):
+        text, warnings = report.of_build([make_bundle("b0-cpu-int8", artifact=found)])
+    assert len(warnings) == 1 and "no latency" in text.partition('id="warnings"')[2]
 
 
 def test_a_report_given_twice_counts_once(saved):
