@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff.cli import console, recording, tables
-from edgeeff.errors import OptionError
+from edgeeff.errors import EdgeeffError, OptionError
 
 if TYPE_CHECKING:
     from edgeeff.gate.pair import Method
@@ -48,8 +49,11 @@ def run(measure: Callable[[console.ConsoleProgress], GateReport], name: str, sou
     """
     from edgeeff.harness import lock
 
-    told.outputs.refuse()
-    with lock.alone(told.wait, console.note), console.ConsoleProgress(still=True) as progress:
+    with (
+        _reported(name, source, told),
+        lock.alone(told.wait, console.note),
+        console.ConsoleProgress(still=True) as progress,
+    ):
         report = measure(progress)
     (data,), not_stored = recording.keep([report.to_json()])
     annotations = told.outputs.write(report, name, source)
@@ -62,6 +66,20 @@ def run(measure: Callable[[console.ConsoleProgress], GateReport], name: str, sou
     stream.write(annotations)
     stream.flush()
     return report.exit_status or int(told.strict and bool(report.warnings or not_stored))
+
+
+@contextmanager
+def _reported(name: str, source: Path, told: Told) -> Iterator[None]:
+    """Write what stops the whole gate into its files too: else CI shows none, or those of an older run."""
+    from edgeeff.gate.verdict import GateReport, Verdict
+
+    told.outputs.refuse()
+    try:
+        yield
+    except EdgeeffError as error:
+        stopped = Verdict(name, "gate", "error", why=f"{error.what}; {error.mend}")
+        sys.stderr.write(told.outputs.write(GateReport((stopped,)), name, source))
+        raise
 
 
 def say(report: GateReport, told: Told) -> None:
@@ -98,9 +116,10 @@ def suite(path: Path, instead: Instead, method: Method, told: Told, *, update: b
     from edgeeff.gate import remembered, running
     from edgeeff.gate.suite import load
 
-    loaded = load(path, instead)
     if update:
         return _update(path, instead, method, told)
+    with _reported(path.stem, path, told):
+        loaded = load(path, instead)
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
         return running.run(loaded, method=method, known=remembered.known, progress=progress)

@@ -59,7 +59,7 @@ class _SuiteFile(_Common):
     schema_: int = Field(alias="schema")
     name: str | None = Field(None, min_length=1, max_length=200)
     baselines: str = "baselines"
-    case: list[_CaseFile] = Field(min_length=1)
+    case: list[_CaseFile] = Field(min_length=1, max_length=_MOST)
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,13 @@ def _cases(
         limits={name: limit for name, limit in limits.items() if limit is not None},
         threads=case.threads or suite.threads or 1,
     )
+    for bundle in bundles:
+        other = olds.get((bundle.name, bundle.manifest.target))
+        if other is not None and other.folder.resolve() == bundle.folder.resolve():
+            raise ReportError(
+                f"{where}: {bundle.folder} would be held against itself",
+                mend="name a folder of old bundles, not the one of the new",
+            )
     return [replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target))) for b in bundles]
 
 

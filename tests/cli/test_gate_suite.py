@@ -101,7 +101,10 @@ def test_what_is_no_suite_is_refused(suite, name):
 def test_one_measurement_at_a_time(suite, tmp_path, monkeypatch):
     monkeypatch.setenv(lock.VARIABLE, str(tmp_path / "lock"))
     with lock.alone():
-        done = suite()
+        done = suite("--junit=gate.xml", "--github")
+        (case,) = ElementTree.parse(tmp_path / "gate.xml").getroot().iter("testcase")
+        assert "another measurement" in case.find("error").get("message")
+        assert done.err.count("::error title=") == 1
         assert done.status == 2 and "another measurement runs on this machine: process " in done.err
         assert suite("--update-baseline", "--wait=0.1").status == 2
     assert suite().status == 1

@@ -101,6 +101,7 @@ CASE = '[[case]]\nbundles = "dist/*"\n'
         ("schema = 1\n[[case]]\nbundles = 'dist/b1-*'\n", "no bundle is at"),
         (f"schema = 1\nimages = 'missing'\n{CASE}", "images: there is no"),
         (f"schema = 1\nold = 'photos'\n{CASE}", "old: no bundle is in"),
+        (f"schema = 1\nold = 'dist'\n{CASE}", "dist/b0-cpu-int8 would be held against itself"),
         (f"schema = 1\n{CASE}limits.top_1 = '1 points'", "case 1: limits.top_1: there are no images"),
         (f"schema = 1\n[limits]\nagreement = '1 points'\n{CASE}", "limits.agreement: there are no images"),
         ("schema = [", "is not TOML"),
