@@ -119,6 +119,8 @@ def signed(value: float, digits: int = 2) -> str:
 def three(value: float) -> str:
     """A number with three digits that count: 0.123, 8.38, 56.5, 1234."""
     size = abs(value)
+    if size < 1e-9:
+        return "0"
     return (
         f"{value:.0f}"
         if size >= 100

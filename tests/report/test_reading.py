@@ -52,6 +52,8 @@ def test_one_table_has_accuracy_and_latency_of_all_bundles(everything):
     overview = text.partition('id="overview"')[2].partition("</section>")[0]
     for shown in ("89.0", "90.0", "1.00", "9.00", "20.0", "0.450", "float control", "NOT RUN"):
         assert shown in overview, shown
+    verdicts = text.partition('id="gate"')[2].partition("</section>")[0]
+    assert "21000 images, 90 s" in verdicts and "4.00 (3.00…5.00) %" in verdicts and "✗ fail" in verdicts
     ids = [attrs["id"] for tag, attrs in Elements(text).found if tag == "section"]
     absent = {"gallery", "trend", "confusion", "throughput"}
     assert set(ids) == {module.__name__.rpartition(".")[2] for module in listed()} - absent

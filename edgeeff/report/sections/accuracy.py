@@ -148,7 +148,7 @@ def _comparisons(material: Material, reports: list[Report]) -> Table:
                 [
                     Cell(name, subject=material.subject(report, name)),
                     Cell(against, under="" if margin is None else f"margin {margin:g} points"),
-                    Cell(values.text(found, "conclusion")),
+                    Cell(values.sentence(found, "conclusion"), style="wide"),
                     *numbers,
                 ]
             )

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from edgeeff.report import table, values
+from edgeeff.report.drawing import axis
+from edgeeff.report.drawing.axis import Axis
+from edgeeff.report.drawing.bars import Span, spans
 from edgeeff.report.material import Material
 from edgeeff.report.table import Cell, Column, Table
 
@@ -19,6 +24,9 @@ _SIGNS = {
     "inconclusive": ("? inconclusive", "doubt"),
     "error": ("! error", "bad"),
 }
+_COLOURS = {"pass": 2, "fail": 1, "inconclusive": 5, "error": 3}
+#: Rows of a figure at most.
+_DRAWN = 40
 #: What crashed processes printed, of so many verdicts.
 _PRINTED = 20
 _COLUMNS = (
@@ -51,7 +59,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     Cell(sign, style=style),
                     Cell("" if value is None else f"{_short(value)} {unit}".strip(), value, under),
                     Cell("" if limit is None else f"{_short(limit)} {unit}".strip(), limit),
-                    Cell(values.sentence(one, "why")),
+                    Cell(values.sentence(one, "why"), style="wide"),
                     Cell(_settle(values.at(one, "settle"))),
                 )
             )
@@ -66,8 +74,35 @@ def content(material: Material) -> Mapping[str, Any] | None:
         named = [material.subject(report, name) for name, _ in values.items(report.data, "record", "bundles")]
         bundles = [one for one in named if one is not None]
         head = {"status": sign, "style": style, "source": report.source, "bundles": bundles}
-        shown.append({**head, "table": made, "printed": printed})
+        figures = _figures(values.rows(report.data, "verdicts"))
+        shown.append({**head, "table": made, "printed": printed, "figures": figures})
     return {"reports": shown} if shown else None
+
+
+def _figures(verdicts: list[Any]) -> list[tuple[str, Markup]]:
+    """The intervals of verdicts beside their limit, a figure for each metric; of too many cases none."""
+    groups: dict[tuple[str, str, float], list[Span]] = {}
+    for one in verdicts:
+        value, limit = values.number(one, "value"), values.number(one, "limit")
+        low, high = values.number(one, "low"), values.number(one, "high")
+        status = values.text(one, "status")
+        if value is None or limit is None or low is None or high is None or status not in _SIGNS:
+            continue
+        metric, unit = values.text(one, "metric").replace("_", " "), values.text(one, "unit")
+        sign, colour = _SIGNS[status][0], _COLOURS[status]
+        words = f"{_short(value)} ({_short(low)}…{_short(high)}) {unit}".strip()
+        name, box = values.text(one, "case"), (min(low, value), max(high, value))
+        span = Span(name, sign[0], colour, value, box, words=words, title=f"{name}: {sign}, {words}")
+        groups.setdefault((metric, unit, limit), []).append(span)
+    made = []
+    for (metric, unit, limit), spans_of in groups.items():
+        if len(spans_of) <= _DRAWN:
+            along = Axis.of([limit, 0.0, *(end for one in spans_of for end in one.box)])
+            label = f"{metric}, limit {_short(limit)} {unit}: " + "; ".join(one.title for one in spans_of)
+            written = axis.plain(along.ticks)
+            drawn = spans(spans_of, along, written, f"{metric}, {unit}", label, mark=limit)
+            made.append((f"{metric}: intervals, and the limit of {_short(limit)} {unit}".strip(), drawn))
+    return made
 
 
 def _settle(found: Any) -> str:

@@ -40,6 +40,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     "baseline": values.text(report.data, "baseline"),
                     "clock": "CPU time" if not ran or ran[0][1].clock == "cpu" else "wall time",
                     "loading": _loading(ran),
+                    "tools": _tools(material, report),
                     "not_run": absent,
                 }
             )
@@ -93,6 +94,30 @@ def _loading(ran: list[tuple[Subject, Timed]]) -> Table:
             )
         )
     return Table.of("Loading, memory and energy", columns, rows)
+
+
+def _tools(material: Material, report: Report) -> Table:
+    """What the runtimes' own benchmarks say of the same artifacts."""
+    columns = (
+        *(Column("bundle"), Column("tool"), Column("edgeeff", True), Column("the tool", True)),
+        Column("ratio", True, "of the tool's time to ours"),
+        Column(""),
+    )
+    rows = []
+    for one in values.rows(report.data, "tools"):
+        name, ratio = values.text(one, "bundle"), values.number(one, "ratio", "value")
+        ends = values.interval(one, "ratio", "interval")
+        under = f"{ends[0]:.3f}…{ends[1]:.3f}" if ends else ""
+        rows.append(
+            (
+                Cell(name, subject=material.subject(report, name)),
+                Cell(values.text(one, "tool")),
+                *(table.milliseconds(values.number(one, key, "value")) for key in ("ours_ms", "theirs_ms")),
+                Cell() if ratio is None else Cell(f"{ratio:.3f}", ratio, under),
+                Cell(values.sentence(one, "reason")),
+            )
+        )
+    return Table.of("Beside the runtimes' own benchmarks", columns, rows)
 
 
 def _times(ran: list[tuple[Subject, Timed]]) -> Markup:
