@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from edgeeff import tasks
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
@@ -35,6 +38,7 @@ ALPHA = 0.01
 #: Of the bound: how often a bundle that is worse by the margin passes.
 BETA = 0.05
 Limits = Mapping[str, Limit]
+Decisions = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def _decide(asked: Asked, wanted: Mapping[str, float], listener: Recorder) -> li
             raise EdgeeffError(f"{report.bundle} NOT RUN: {report.not_run}", mend="gate it where it runs")
     verdicts: list[Verdict] = []
     if "top_1" in wanted and labelled:
-        verdicts.append(_scored(asked.case, reports, wanted["top_1"]))
+        verdicts.append(scored(asked.case, reports, wanted["top_1"]))
     if alone:
         verdicts += fidelity.alike(asked.case, reports[0], wanted.get("agreement"))
     elif asked.reference is not None:
@@ -131,15 +135,12 @@ def _name(metric: str, bundle: Bundle) -> str:
     return tasks.room(bundle.manifest.task).PRIMARY if metric == "top_1" else metric
 
 
-def _scored(case: str, reports: list[AccuracyReport], margin: float) -> Verdict:
+def scored(case: str, reports: list[AccuracyReport], margin: float) -> Verdict:
     """The task's own metric: paired where one class is decided, else by the limit alone."""
     new, old = reports
-    outcomes = [report.outcomes for report in reports]
-    if outcomes[0] is None or outcomes[1] is None or not outcomes[0].exclusive:
-        assert new.scores is not None
-        assert old.scores is not None
-        return _unpaired(case, new.metric, new.scores.primary, old.scores.primary, margin)
-    return paired(case, new.metric, outcomes[0], outcomes[1], margin)
+    if new.outcomes is None or old.outcomes is None or not new.outcomes.exclusive:
+        return _by_score(case, new, old, margin)
+    return paired(case, new.metric, new.outcomes, old.outcomes, margin)
 
 
 def paired(case: str, metric: str, new: Outcomes, old: Outcomes, margin: float) -> Verdict:
@@ -152,10 +153,8 @@ def paired(case: str, metric: str, new: Outcomes, old: Outcomes, margin: float) 
         old: Of the old one.
         margin: The loss that must not pass, percentage points.
     """
-    mine, theirs = common(new, old)
-    known = new.known[mine] & old.known[theirs]
-    right, before = new.right[mine][known], old.right[theirs][known]
-    images, lost, won = int(known.sum()), int((before & ~right).sum()), int((right & ~before).sum())
+    right, before = _right(new, old)
+    images, lost, won = len(right), int((before & ~right).sum()), int((right & ~before).sum())
     chance, bound = mcnemar(lost, won), 100 * loss_bound(lost, won, images, BETA)
     loss = 100 * (lost - won) / images if images else math.nan
     counts = f"{images} images, {lost} lost and {won} won"
@@ -172,6 +171,7 @@ def paired(case: str, metric: str, new: Outcomes, old: Outcomes, margin: float) 
         needed = needed_images(lost + won, images, margin)
         settle = Settle(images=needed)
         why = f"{counts}: up to {bound:.2f} points may be lost, and {margin:g} must not"
+    mine, theirs = common(new, old)
     agreed = int((new.decided[mine] == old.decided[theirs]).sum())
     measured = {
         "images": images,
@@ -209,13 +209,43 @@ def needed_images(discordant: int, images: int, margin: float) -> int:
     return max(found, math.ceil(1.2 * images))
 
 
-def _unpaired(case: str, metric: str, new: float, old: float, margin: float) -> Verdict:
-    """By the limit alone, where nothing is kept of single images that a test could go by."""
-    loss = 100 * (old - new)
-    # What the new bundle lost where it has no score any more is all.
-    status: Status = "error" if math.isnan(old) else "pass" if loss <= margin else "fail"
-    why = f"{100 * new:.2f}, and {100 * old:.2f}: {loss:.2f} points lost, {held(loss, margin)}"
-    why += ", without a test of chance"
+def _right(new: Outcomes, old: Outcomes) -> tuple[Decisions, Decisions]:
+    """Which images each has right, bool [N], of those that both could read and whose truth is known."""
+    mine, theirs = common(new, old)
+    known = new.known[mine] & old.known[theirs]
+    return new.right[mine][known], old.right[theirs][known]
+
+
+def _by_score(case: str, new: AccuracyReport, old: AccuracyReport, margin: float) -> Verdict:
+    """By the limit, of a metric that is no share of images; what chance explains is inconclusive."""
+    assert new.scores is not None
+    assert old.scores is not None
+    after, before = 100 * new.scores.primary, 100 * old.scores.primary
+    loss, chance = before - after, _chance(new, old)
+    status: Status = "pass"
+    why = f"{after:.2f}, and {before:.2f}: {loss:.2f} points lost, {held(loss, margin)}"
+    if math.isnan(before):
+        status = "error"
+    elif not loss <= margin:  # a new bundle that has no score any more has lost all
+        status = "fail" if chance is None or chance <= ALPHA else "inconclusive"
+        why += ", without a test of chance" if chance is None else f"; chance alone: p = {chance:.2g}"
+    measured = {"new": json_number(after), "old": json_number(before), "p": chance, "images": new.labelled}
     value = None if math.isnan(loss) else loss
-    measured = {"new": json_number(100 * new), "old": json_number(100 * old)}
-    return Verdict(case, metric, status, value, "points", limit=margin, why=why, measured=measured)
+    return Verdict(case, new.metric, status, value, "points", limit=margin, why=why, measured=measured)
+
+
+def _chance(new: AccuracyReport, old: AccuracyReport) -> float | None:
+    """How likely such a loss is by chance; None where nothing is known that would tell.
+
+    Of labels that do not exclude each other: by the images whose labels are all right. Of another metric: by
+    the score that is a share of images, if it is one, as if the two had seen different ones.
+    """
+    if new.outcomes is not None and old.outcomes is not None:
+        right, before = _right(new.outcomes, old.outcomes)
+        return mcnemar(int((before & ~right).sum()), int((right & ~before).sum()))
+    shares = []
+    for report in (new, old):
+        assert report.scores is not None
+        cells = report.scores.cells().values()
+        shares += [c for c in cells if isinstance(c, Proportion) and c.value == report.scores.primary][:1]
+    return fidelity.by_chance(shares[0], shares[1]) if len(shares) == 2 else None

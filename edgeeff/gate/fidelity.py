@@ -102,6 +102,16 @@ def _chance(new: Proportion, old: Proportion | None, limit: float, times: int) -
     others, total = times * (new.total - new.successes), times * new.total
     if old is None:
         return float(stats.binom.sf(others - 1, total, max(1e-12, limit / 100)))
-    before = times * (old.total - old.successes), times * old.successes
-    table = [[others, total - others], [*before]]
+    return by_chance(new, old, times)
+
+
+def by_chance(new: Proportion, old: Proportion, times: int = 1) -> float:
+    """Fisher's exact test, one-sided: how likely so few of the new ones are, if both have the same share.
+
+    Args:
+        new: So many of so many.
+        old: The same of the old bundle.
+        times: As if so many times as many had been seen.
+    """
+    table = [[times * (one.total - one.successes), times * one.successes] for one in (new, old)]
     return float(stats.fisher_exact(table, alternative="greater").pvalue)

@@ -6,16 +6,17 @@ import contextlib
 import io
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeeff import cli
 from edgeeff.batch import Batch
 from edgeeff.errors import OptionError
 from edgeeff.gate import pair
-from edgeeff.gate.accuracy import needed_images, paired
+from edgeeff.gate.accuracy import needed_images, paired, scored
 from edgeeff.gate.comparable import refuse_unlike
 from edgeeff.gate.fidelity import farther
 from edgeeff.gate.pair import Method, decide
@@ -176,6 +177,23 @@ def test_a_network_that_decides_worse_fails_and_an_equal_one_passes(make_bundle,
     assert verdict.settle.images > 500
 
 
+def test_other_tasks_fail_by_their_own_metric_where_chance_does_not_explain_it(
+    make_bundle, colours, tmp_path
+):
+    pixels, labels = colours
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    rows = [f"{number}.png,{('red', 'green', 'blue')[label]}" for number, label in enumerate(labels)]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    shifted = np.eye(3) - 0.5
+    old = make_bundle("old", classifier=shifted, task="multilabel")
+    worse = make_bundle("worse", classifier=shifted[[0, 2, 1]], task="multilabel")
+    options = {"images": tmp_path / "list.csv", "progress": Silent()}
+    (verdict,) = decide(worse, old, {"top_1": 1.0}, **options).verdicts
+    assert (verdict.metric, verdict.status) == ("mean_average_precision", "fail")
+    assert verdict.measured["p"] < 0.01
+
+
 def test_without_labels_the_old_bundle_is_what_it_is_held_against(make_bundle, photos):
     limits = {"top_1": 5.0, "agreement": 2.0}
     listener = Listening()
@@ -190,6 +208,31 @@ def test_without_labels_the_old_bundle_is_what_it_is_held_against(make_bundle, p
     report = decide(worse, old, {"sqnr_centred": 1.0}, **options)
     assert (report.verdicts, report.status) == ((), "error")
     assert any("say nothing about sqnr_centred" in text for text in report.warnings)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Scores of embeddings, as a gate sees them."""
+
+    share: Proportion
+
+    @property
+    def primary(self):
+        return self.share.value
+
+    def cells(self):
+        return {"mAP": 0.5, "recall@1": self.share}
+
+
+@pytest.mark.parametrize(
+    ("new", "status"), [(180, "pass"), (176, "pass"), (170, "inconclusive"), (150, "fail")]
+)
+def test_a_loss_that_chance_explains_is_inconclusive(new, status):
+    reports = [
+        AccuracyReport("a", 200, 200, scores=Recall(Proportion(n, 200)), metric="recall_1")
+        for n in (new, 180)
+    ]
+    assert scored("case", reports, 2.0).status == status
 
 
 def report(sqnr, agree, images=200):
