@@ -193,6 +193,7 @@ ELSEWHERE = {
     "gate/pair.py decide": "tests/harness/test_gate_pair.py",
     "gate/running.py _warn_of_idle_baselines": "tests/gate/test_running.py",
     "gate/running.py _accuracy": "tests/gate/test_running.py",
+    "gate/running.py _alone": "tests/gate/test_running.py",
     "gate/remembered.py known.ask": "tests/history/test_known_to_the_gate.py",
     "predictor.py Predictor._once": "tests/harness/test_predictor.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",

@@ -19,6 +19,7 @@ from edgeeff.gate.suite import Case, Suite
 from edgeeff.gate.verdict import GateReport, Verdict
 from edgeeff.harness import truth
 from edgeeff.harness.accuracy import AccuracyReport, evaluate
+from edgeeff.harness.latency import clock_of
 from edgeeff.harness.launches import How
 from edgeeff.harness.record import Record, record
 from edgeeff.progress import Progress, Recorder, recorded
@@ -174,6 +175,11 @@ def _decided(case: Case, at_work: _Run) -> list[Verdict]:
 
 def _alone(case: Case, at_work: _Run) -> alone.Alone:
     how = How(threads=case.threads, seconds=at_work.method.seconds, timeout=at_work.method.timeout)
+    if "latency" in case.limits and clock_of((case.bundle,), case.threads) == "wall":
+        at_work.listener.warn(
+            f"{case.name} is timed by wall time, which wants a quiet machine: other work on it can hide a "
+            "slowdown or look like one"
+        )
     accuracy = _accuracy(case, at_work.listener)
     return alone.run(case, how, at_work.record, accuracy, at_work.listener)
 

@@ -142,7 +142,8 @@ def test_a_bundle_that_cannot_be_measured_is_an_error_of_its_case(make, load):
     method = Method(seconds=0.05)
     report = running.run(load('old = "old"', limits='size = "1 %"\nlatency = "3 %"'), method=method)
     assert by_case(report) == {("one", "latency"): "error", ("one", "size"): "pass"}
-    updated, report = running.update(load(limits='latency = "3 %"'), method=method)
+    updated, report = running.update(load("threads = 2", limits='latency = "3 %"'), method=method)
+    assert ["wall time, which wants a quiet machine" in w for w in report.warnings] == [True]
     assert updated == [] and by_case(report) == {("one", "size"): "error", ("one", "latency"): "error"}
 
 
