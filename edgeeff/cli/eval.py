@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,10 +120,13 @@ def command(
             restart=restart,
         )
     reports = pairs.compared(reports)
-    _write(reports, confusion, disagreements)
+    shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
+    _write(shown, confusion, disagreements)
     if html is not None:
         _page(html, reports, [*pairs.bundles, *([held] if held else [])], images)
-    warned = _say(reports, per_class=per_class, as_json=json)
+    warned = _say(reports, as_json=json)
+    if not json:
+        _show(shown, per_class=per_class)
     if pairs.note:
         console.note(pairs.note)
     return 1 if strict and warned else 0
@@ -176,12 +180,21 @@ class _Pairs:
 
     def compared(self, reports: Sequence[AccuracyReport]) -> list[AccuracyReport]:
         """The reports, with the comparisons of those that ran."""
-        found = [*reports]
+        found, names = [*reports], self.names()
         for number in self._new:
             old = reports[self._old]
             if reports[number].not_run is None and old.not_run is None:
-                found[number] = reports[number].against(old, self.margin)
+                called = (names[number], names[self._old])
+                found[number] = reports[number].against(old, self.margin, called)
         return found
+
+    def names(self) -> list[str]:
+        """What to call the bundles: by their folders where two have one name, as two builds have."""
+        names = [bundle.name for bundle in self.bundles]
+        return [
+            f"{bundle.name} ({bundle.folder})" if names.count(bundle.name) > 1 else bundle.name
+            for bundle in self.bundles
+        ]
 
 
 def _write(reports: Sequence[AccuracyReport], confusion: Path | None, disagreements: Path | None) -> None:
@@ -200,8 +213,8 @@ def _page(path: Path, reports: Sequence[AccuracyReport], bundles: Sequence[Bundl
     write_file(path, report.of_evaluation(reports, bundles, images).encode())
 
 
-def _say(reports: Sequence[AccuracyReport], *, per_class: bool, as_json: bool) -> bool:
-    """Each note and warning once, and the figures, which are stored; whether there was a warning."""
+def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> bool:
+    """Each note and warning once; the reports are stored, and printed as JSON. Whether one was a warning."""
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         console.note(note)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
@@ -209,8 +222,6 @@ def _say(reports: Sequence[AccuracyReport], *, per_class: bool, as_json: bool) -
     data, not_stored = recording.keep([report.to_json() for report in reports])
     if as_json:
         console.as_json(data)
-    else:
-        _show(reports, per_class=per_class)
     return bool(not_stored) or any(report.warnings for report in reports)
 
 

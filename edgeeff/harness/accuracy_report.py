@@ -112,12 +112,15 @@ class AccuracyReport:
         """The same, where the metric is top-1."""
         return self.drop if self.metric == TOP_1 else None
 
-    def against(self, other: AccuracyReport, margin: float = MARGIN) -> AccuracyReport:
+    def against(
+        self, other: AccuracyReport, margin: float = MARGIN, names: tuple[str, str] | None = None
+    ) -> AccuracyReport:
         """The same with a comparison: this bundle against another one on the same images.
 
         Args:
             other: The other one's report.
             margin: The loss that is to be excluded, percentage points.
+            names: What the two are called; None: by their bundles' names.
 
         Raises:
             OptionError: The decisions of one are not kept, or they have no image in common.
@@ -129,7 +132,8 @@ class AccuracyReport:
                 + (which.not_run or "it puts out features, or more than 31 labels for an image"),
                 mend="compare classifiers, or bundles of fewer labels",
             )
-        found = compare((self.bundle, self.outcomes), (other.bundle, other.outcomes), margin)
+        new, old = names or (self.bundle, other.bundle)
+        found = compare((new, self.outcomes), (old, other.outcomes), margin)
         return replace(self, comparison=found)
 
     def to_json(self) -> dict[str, Any]:

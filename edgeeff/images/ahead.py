@@ -144,10 +144,10 @@ def _part(start: int, found: Sequence[_Each], count: int) -> Part:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's own warnings of odd EXIF and palettes, which it decodes all the same.
+    """Without warnings of what decodes: Pillow's of odd EXIF and palettes, which it reads all the same.
 
     The filters belong to the whole process, so nobody else's warnings are held back meanwhile.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+        warnings.filterwarnings("ignore", module=r"(PIL|edgeeff\.(images|depth|preprocess))(\.|$)")
         yield

@@ -198,3 +198,14 @@ def test_reports_of_two_passes_are_compared_too(make_bundle, colours, tmp_path):
     apart = [evaluate(bundle, tmp_path / "colours.npz", warn=lambda _: None) for bundle in bundles]
     together = evaluate_all(bundles, tmp_path / "colours.npz", warn=lambda _: None)
     assert apart[1].against(apart[0]).comparison == together[1].against(together[0]).comparison
+
+
+def test_two_builds_of_one_name_are_told_by_their_folders(make_bundle, verb, tmp_path):
+    old = make_bundle("one").folder.rename(tmp_path / "old")
+    new = make_bundle("one", classifier=RED_FOR_GREEN).folder
+    status, out, _ = verb(new, f"--against={old}", "--json")
+    comparison = json.loads(out)[0]["comparison"]
+    assert status == 0 and comparison["against"] == f"one ({old})" and comparison["lost"] == 40
+    _, out, _ = verb(new, f"--against={old}", f"--disagreements={tmp_path / 'd.csv'}")
+    assert f"one ({new}) against one ({old}): worse" in out
+    assert (tmp_path / "d.csv").read_text().splitlines()[1].startswith(f"one ({new}),one ({old}),")

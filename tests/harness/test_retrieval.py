@@ -107,3 +107,9 @@ def test_of_several_embeddings_the_scores_say_which_was_compared():
     (doubt,) = scores.doubts("b", 0)
     assert "first" in doubt and "second was not compared" in doubt
     assert scorer([0, 0, 1], 0, 5, 90).scores().doubts("b", 0) == []
+
+
+def test_a_state_says_which_output_was_compared():
+    one, other = scorer([0, 0, 1], 0, 5, 90), Meaning("features").scorer(0, "b")
+    other.add(one.state())
+    assert other.scores() == one.scores() and other.scores().output == "embedding"
