@@ -1,11 +1,11 @@
 """How long an inference takes: cpu-int8 against NNCF's PERFORMANCE preset, with the f32 and bf16 controls.
 
     python -m benchmarks.peers.latency --calibration CALIBRATION [--model lite0] [--checkpoint FILE]
-        [--size PIXELS] [--launches 7] [--json FILE]
+        [--size PIXELS] [--launches 16] [--json FILE]
 
 All are OpenVINO bundles that take raw pixels, and are timed by edgeeff's own harness: fresh processes, in
-each all of them in turn. The ratio is the median over launches of the ratio of median process CPU times,
-with its 95 % bootstrap interval; one thread unless --threads says otherwise.
+each all of them in turn. The ratio is the geometric mean over launches of the median over rounds of the
+ratio of process CPU times, with its 95 % interval of Student's t; one thread unless --threads says otherwise.
 """
 
 from __future__ import annotations
