@@ -59,7 +59,7 @@ def of_queue(flood: Callable[[Callable[[int], bool]], list[int]], requests: int)
     def window(seconds: float) -> tuple[float, float]:
         cpu, deadline = time.process_time_ns(), time.perf_counter() + seconds
         # From the first run that had to wait for another to end, the requests are all busy.
-        starts = flood(lambda count: count < 4 * requests + 2 or time.perf_counter() < deadline)
+        starts = flood(lambda count: count < 2 * requests + 2 or time.perf_counter() < deadline)
         spent = time.process_time_ns() - cpu
         return (starts[-1] - starts[requests]) / (len(starts) - 1 - requests), spent / len(starts)
 
