@@ -36,7 +36,9 @@ class Place:
 
     def __str__(self) -> str:
         """As it is shown: without a password."""
-        return str(self.file) if self.file is not None else without_password(self.url)
+        if self.file is not None:
+            return str(self.file)
+        return without_password(self.url).replace("postgresql+psycopg", "postgresql", 1)
 
     def __repr__(self) -> str:
         return f"Place({self})"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edgeeff.errors import HistoryError
@@ -78,7 +78,7 @@ def _one(connection: Connection, place: Place, report: Read, *, live: bool) -> t
         },
     )
     names = sorted(report.bundles, key=lambda name: report.bundles[name])  # one order: no two writers cross
-    bundles = {name: _keep(connection, schema.Bundle, _bundle(report, name)) for name in names}
+    bundles = {name: _keep_bundle(connection, _bundle(report, name)) for name in names}
     now = datetime.now(timezone.utc)
     placed, warning = _place_in_time(connection, environment, report.utc, now) if live else (report.utc, None)
     warning = warning or _from_the_future(report, now)
@@ -170,6 +170,15 @@ def _bundle(report: Read, name: str) -> dict[str, Any]:
         **{key: about[key] for key in named},
         "facts": {key: value for key, value in about.items() if key not in ("name", *named)},
     }
+
+
+def _keep_bundle(connection: Connection, row: dict[str, Any]) -> int:
+    """The key of a bundle; what reports of an older edgeeff did not say of it is filled in."""
+    key = _keep(connection, schema.Bundle, row)
+    if row["model"]:
+        unknown = (schema.Bundle.id == key, schema.Bundle.model == "")
+        connection.execute(update(schema.Bundle).where(*unknown).values(row))
+    return key
 
 
 def _keep(connection: Connection, kind: type[schema.Bundle | schema.Environment], row: dict[str, Any]) -> int:

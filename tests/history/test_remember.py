@@ -181,3 +181,14 @@ def test_two_names_of_one_bundle(make_report, tmp_path):
     report["entries"].append({**report["entries"][0], "name": "twin"})
     assert "are the same bundle" in history.remember(report, database=str(file)).warnings[0]
     assert [result.bundle for result in found(file, metric="cpu_ms")[0].results] == ["b0-cpu-int8"]
+
+
+def test_what_an_older_report_did_not_say_of_a_bundle_is_filled_in(make_report, tmp_path):
+    file = tmp_path / "history.sqlite"
+    old = make_report(1.0)
+    for name in ("about", "commit"):  # as the first schema of reports had none
+        del old["record"][name]
+    history.remember(old, database=str(file))
+    assert found(file, model="b0") == [] and found(file)[0].results[0].bundle == "b0-cpu-int8"
+    history.remember(make_report(1.1), database=str(file))
+    assert len(found(file, model="b0", target="cpu-int8")) == 2

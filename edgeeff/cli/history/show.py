@@ -47,7 +47,12 @@ def command(
             )
         console.table(made)
     if found.verdicts:
-        made = tables.new("case", "metric", "verdict", "why")
+        made = tables.new("case", "metric", "verdict", ">value", ">limit", "why")
         for verdict in found.verdicts:
-            made.add_row(*(str(verdict[key]) for key in ("name", "metric", "status", "why")))
+            value, bound = (
+                "" if verdict[key] is None else f"{verdict[key]:.4g} {verdict['unit']}"
+                for key in ("value", "bound")
+            )
+            texts = [str(verdict[key]) for key in ("name", "metric", "status", "why")]
+            made.add_row(*texts[:3], value, bound, texts[3])
         console.table(made)
