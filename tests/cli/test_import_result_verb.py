@@ -5,6 +5,10 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
+import random
+import signal
+import time
 from typing import Any
 
 import numpy as np
@@ -305,3 +309,47 @@ def test_a_link_within_the_bundle_is_not_written_through(bundle, result, tmp_pat
     with pytest.raises(OutputError, match="symbolic link"):
         results.enter(found, bundle.folder)
     assert not any(outside.iterdir())
+
+
+def below(folder: Any) -> dict[str, bytes]:
+    """Files, but what an interrupted writer leaves to be swept."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+
+
+@pytest.mark.slow
+def test_kills_while_results_are_entered(start, process, bundle, arrived):
+    """One or two writers: a result that stands is whole and one of those sent, the bundle is what it was.
+
+    ``EDGEEFF_FAULTS=200`` tries that many moments, as in tests/cli/test_faults.py.
+    """
+    moments = int(os.environ.get("EDGEEFF_FAULTS", "8"))
+    rng = random.Random(int(os.environ.get("EDGEEFF_FAULTS_SEED", "0")))
+    sent = [arrived(), arrived(put("latency", "runs", 1000), "other.json")]
+    before, clean, seconds = below(bundle.folder), [], 0.0
+    for path in sent:
+        begin = time.monotonic()
+        assert process("import-result", path, "--bundle", bundle.folder).status == 0
+        seconds = max(seconds, time.monotonic() - begin)
+        clean.append({name: data for name, data in below(bundle.folder).items() if name not in before})
+    died = 0
+    for _ in range(moments):
+        first, *others = rng.sample(sent, rng.choice((1, 2)))
+        killed, *kept = [start("import-result", path, "--bundle", bundle.folder) for path in (first, *others)]
+        time.sleep(rng.uniform(0.3, 1.1) * seconds)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        died += killed.returncode == -signal.SIGKILL
+        for other in kept:
+            _, err = other.communicate(timeout=300)
+            assert other.returncode == 0, err
+        found = below(bundle.folder)
+        assert {name: found.pop(name) for name in before} == before
+        assert found in clean
+    assert died > moments // 4
+    assert process("import-result", sent[0], "--bundle", bundle.folder).status == 0
+    assert below(bundle.folder) == before | clean[0]
+    assert not list((bundle.folder / "measured").rglob(".*"))
