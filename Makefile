@@ -1,9 +1,9 @@
-# make demo · make test · make fuzz · make test-parity · make test-bindings · make lint · make floors · make options · make bench: each makes the environment it needs.
+# make demo · make check · make test · make fuzz · make test-parity · make test-bindings · make lint · make floors · make options · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fuzz test-all test-parity test-bindings lint floors options bench clean
+.PHONY: demo check test fuzz test-all test-parity test-bindings lint floors options bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install tests/plugin/pyproject.toml
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -14,6 +14,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	scripts/test $(VENV)
+
+check: $(VENV)/.installed
+	scripts/check $(VENV)
 
 # FUZZ: mutations of each kind of file, about 200 a second.
 FUZZ ?= 20000

@@ -50,6 +50,30 @@ os.environ["EDGEEFF_HISTORY"] = "off"
 torch.set_num_threads(1)
 
 
+#: What builds a network or a bundle, or runs the command line.
+BUILDING = frozenset({"make_module", "trained_lite0", "lite0", "b0", "start", "edgeeff", "hub"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--fast``: the tests of the inner loop (``make check``)."""
+    parser.addoption("--fast", action="store_true", help="leave out what builds networks or starts processes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--fast``, leave out the tests that need such a fixture, and files that start processes."""
+    if not config.getoption("--fast"):
+        return
+    left = [item for item in items if _is_slow(item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    if BUILDING & set(getattr(item, "fixturenames", ())):
+        return True
+    return hasattr(getattr(item, "module", None), "subprocess")
+
+
 def pytest_collection_finish() -> None:
     """Leave libraries and thousands of tests out of each later search for garbage: a third of a second."""
     gc.collect()

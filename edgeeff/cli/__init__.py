@@ -18,12 +18,12 @@ from typing import Annotated, Any
 import typer
 
 from edgeeff import __version__, shortage
-from edgeeff.cli import console, streams
+from edgeeff.cli import console, interrupts, streams
 from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
 _HELPERS = frozenset(
-    {"console", "gating", "judgements", "options", "recording", "streams", "tables", "timings"}
+    {"console", "interrupts", "gating", "judgements", "options", "recording", "streams", "tables", "timings"}
 )
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     status = 0
     try:
         # Where nothing could be said of the result, nothing is begun.
-        status = 0 if streams.refusal() else _run(arguments)
+        with interrupts.kept():
+            status = 0 if streams.refusal() else _run(arguments)
     except KeyboardInterrupt:  # while the verbs were still being imported
         status = INTERRUPTED
     if refusal := streams.refusal():
@@ -53,6 +54,8 @@ def _run(arguments: list[str]) -> int:
     try:
         return int(application()(args=arguments, prog_name="edgeeff", standalone_mode=False) or 0)
     except Exception as error:  # Typer brings its own copy of Click in some versions
+        if type(error).__name__ == "Abort":  # what Click makes of Ctrl-C, where no verb is at work
+            return INTERRUPTED
         if not hasattr(error, "format_message"):
             raise
         return _misused(error, json="--json" in arguments)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 
+from edgeeff import cli
 from edgeeff.bundle import Bundle
+from edgeeff.cli import interrupts
 
 TARGETS = ("cpu-int8", "jetson-int8")
 KILLS = 8
@@ -68,6 +71,35 @@ def assert_whole(output: Path) -> int:
     for path in bundles:
         assert Bundle.load(path).altered() == []
     return len(bundles)
+
+
+class Interrupted:
+    """Ctrl-C comes while Python takes it away."""
+
+    def __del__(self):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_in_a_finaliser_comes_again():
+    """Python prints that it ignores it; a video would be classified to its end."""
+    deadline = time.monotonic() + 60
+    with interrupts.kept(), pytest.raises(KeyboardInterrupt):
+        Interrupted()
+        while time.monotonic() < deadline:
+            pass
+
+
+def test_an_interrupt_before_a_verb_is_at_work(monkeypatch, capsys):
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def verb() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "application", lambda: app)
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert end.value.code == 130 and "Traceback" not in capsys.readouterr().err
 
 
 def wait_for(process, words: str) -> None:
