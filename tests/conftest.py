@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -50,8 +51,10 @@ os.environ["EDGEEFF_HISTORY"] = "off"
 torch.set_num_threads(1)
 
 
-#: What builds a network or a bundle, or runs the command line.
+#: What builds a network or a bundle, or runs the command line: tests with such a fixture are not fast.
 BUILDING = frozenset({"make_module", "trained_lite0", "lite0", "b0", "start", "edgeeff", "hub"})
+#: Nor are files that import what starts processes, or holds networks and runs them.
+LONG = re.compile(r"^(?:import|from) (?:subprocess|torch|onnx|onnx_ir|onnxruntime|keras)\b", re.MULTILINE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,19 +62,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="leave out what builds networks or starts processes")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``--fast``, leave such files unread: importing them takes longer than their fast tests."""
+    if not config.getoption("--fast") or not collection_path.name.startswith("test_"):
+        return None
+    return bool(LONG.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--fast``, leave out the tests that need such a fixture, and files that start processes."""
+    """With ``--fast``, leave out the tests with such a fixture."""
     if not config.getoption("--fast"):
         return
-    left = [item for item in items if _is_slow(item)]
+    left = [item for item in items if BUILDING & set(getattr(item, "fixturenames", ()))]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in set(left)]
-
-
-def _is_slow(item: pytest.Item) -> bool:
-    if BUILDING & set(getattr(item, "fixturenames", ())):
-        return True
-    return hasattr(getattr(item, "module", None), "subprocess")
 
 
 def pytest_collection_finish() -> None:
