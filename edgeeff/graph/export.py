@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import onnx
 import onnx.shape_inference
@@ -70,16 +71,7 @@ def foreign_to_onnx(module: torch.nn.Module, size: tuple[int, int], name: str) -
     Raises:
         GraphError: It does not run on one image of ``size``, is no classifier, or does not export.
     """
-    channels = input_channels(module)
-    try:
-        with torch.no_grad():
-            logits = module(torch.zeros(1, channels, *size))
-    except Exception as error:  # whatever the user's code raises
-        raise GraphError(
-            f"{name} does not run on an image of {channels} channels, {size[0]}×{size[1]}: "
-            f"{type(error).__name__}: {_first(error)}",
-            mend="pass a network that reads [N, C, H, W], and its --size",
-        ) from None
+    logits = dry_run(module, size, name)
     # One logit may have lost its axis; integers are what was chosen, and no logits.
     single = isinstance(logits, torch.Tensor) and logits.numel() == 1 and logits.dim() < 2
     if (
@@ -92,8 +84,37 @@ def foreign_to_onnx(module: torch.nn.Module, size: tuple[int, int], name: str) -
             f"{name} gives {made} for one image, not logits [1, classes]",
             mend="wrap the network so that it returns the logits alone",
         )
+    return exported(module, size, name)
+
+
+def dry_run(module: torch.nn.Module, size: tuple[int, int], name: str) -> Any:
+    """What a network that somebody else wrote gives for a black image of ``size``; ``name`` is for messages.
+
+    Raises:
+        GraphError: It does not run.
+    """
+    channels = input_channels(module)
     try:
-        return _export(module, size, channels)
+        with torch.no_grad():
+            return module(torch.zeros(1, channels, *size))
+    except Exception as error:  # whatever the user's code raises
+        raise GraphError(
+            f"{name} does not run on an image of {channels} channels, {size[0]}×{size[1]}: "
+            f"{type(error).__name__}: {_first(error)}",
+            mend="pass a network that reads [N, C, H, W], and its --size",
+        ) from None
+
+
+def exported(
+    module: torch.nn.Module, size: tuple[int, int], name: str, outputs: Sequence[str] = (OUTPUT,)
+) -> onnx.ModelProto:
+    """The graph of a network that somebody else wrote; ``name`` is for messages.
+
+    Raises:
+        GraphError: It does not export.
+    """
+    try:
+        return _export(module, size, input_channels(module), outputs)
     except GraphError:
         raise
     except Exception as error:  # the exporter's errors share no base class

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,34 @@ def _features(
 def _unit(vectors: _Array) -> _Array:
     """Each divided by its length, over axis 1."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+
+
+def features_with_network(
+    imported: Imported, outputs: Callable[[_Array], Mapping[str, _Array]], preprocess: Preprocess, name: str
+) -> float:
+    """Hold each feature against what a network gives; as :func:`with_network`.
+
+    Args:
+        imported: The graph, after its passes.
+        outputs: Computes float32 [N, C, H, W] to each tensor by the name that it has in the export.
+        preprocess: How images are normalised for the graph.
+        name: Of the network, for messages.
+
+    Raises:
+        GraphError: One differs by more than rounding does.
+    """
+    x = preprocess.normalise(_smooth(imported.size, imported.channels))
+    found = execute.outputs_of(execute.prepare(imported.model), torch.from_numpy(x))
+    expected, worst = outputs(x), 0.0
+    for tap in imported.original.taps:
+        ours = found[tap.name].numpy().astype(np.float64)
+        theirs = expected[tap.unit or tap.tensor].astype(np.float64)
+        if tap.channels_last:
+            theirs = theirs.transpose(0, 3, 1, 2)
+        if tap.divided:
+            theirs = _unit(theirs)
+        worst = max(worst, _held(_unit(ours) if tap.unit else ours, theirs, name, False))
+    return worst
 
 
 def _ending_in(path: Path, names: list[str]) -> bytes:

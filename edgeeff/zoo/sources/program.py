@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeeff import digests, regular
-from edgeeff.errors import GraphError, OptionError
+from edgeeff.errors import GraphError
 from edgeeff.zoo import archives, catalog
 from edgeeff.zoo.sources import Asked, Identity
 
@@ -57,7 +57,7 @@ def identify(asked: Asked, source: str) -> Identity:
     """Load, run and export the network, and find its classes.
 
     Raises:
-        OptionError: Features are wanted of it.
+        OptionError: A tap that is not one of its outputs.
         CheckpointError: It is not trusted, does not load, or is no classifier.
         GraphError: It holds operators that are not supported.
     """
@@ -82,26 +82,42 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
 
     from edgeeff.graph import passes
     from edgeeff.graph.importing import comparing
+    from edgeeff.zoo.program_features import Flat
 
     module, imported = _imported(asked, identity.source, size)
     passes.run(imported.model)
 
-    def run(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def outputs(x: npt.NDArray[np.float32]) -> list[Any]:
+        """What the network gives for each image of the graph's."""
         mean, std = imported.mean, imported.std
         if mean is not None and std is not None:
             x = x * np.array(std, np.float32).reshape(-1, 1, 1) + np.array(mean, np.float32).reshape(-1, 1, 1)
             x = x / np.float32(imported.original.divisor)
         try:
             with torch.no_grad():  # one by one, as it was exported
-                return np.concatenate([_row(module(torch.from_numpy(one[None]))) for one in x])
+                return [module(torch.from_numpy(one[None])) for one in x]
         except Exception as error:  # whatever the user's code raises
             raise GraphError(
                 f"{identity.source} does not run on an image: {type(error).__name__}: {error}",
                 mend="mend the code: it ran on a black image",
             ) from None
 
+    if imported.original.taps:
+        assert isinstance(module, Flat)
+        names = module.names
+
+        def features(x: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            columns = zip(*outputs(x), strict=True)
+            return {name: torch.cat(column).numpy() for name, column in zip(names, columns, strict=True)}
+
+        comparing.features_with_network(imported, features, identity.preprocess, identity.source)
+        return imported.model
     comparing.with_network(
-        imported, run, identity.preprocess, identity.source, ends_in=imported.original.ending.made
+        imported,
+        lambda x: np.concatenate([_row(output) for output in outputs(x)]),
+        identity.preprocess,
+        identity.source,
+        ends_in=imported.original.ending.made,
     )
     return imported.model
 
@@ -117,16 +133,15 @@ def _imported(asked: Asked, source: str, size: tuple[int, int]) -> tuple[nn.Modu
     from edgeeff.graph.export import foreign_to_onnx
     from edgeeff.zoo import programs
 
-    if asked.taps is not None:
-        raise OptionError(
-            f"{source} is a program, and features are not taken out of one",
-            mend="save its weights (state_dict) and build from these with --model; or export it to ONNX, "
-            "where --taps names its tensors",
-        )
     if asked.module is not None:
         module = programs.held(asked.module, source)
     else:
         module = programs.load(source, trust=asked.trust)
+    if asked.taps is not None:
+        from edgeeff.zoo import program_features
+
+        module, graph, taps = program_features.to_onnx(module, size, source, asked.taps)
+        return module, importing.from_proto(graph, source, size, taps)
     return module, importing.from_proto(foreign_to_onnx(module, size, source), source, size)
 
 
