@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -114,8 +115,8 @@ def _baseline(verdict: Verdict) -> list[str]:
     return [
         _lines(
             f"Measured: {clock} of an image of the new bundle alone, in {data.get('launches')} fresh "
-            f"processes: {_median(data.get('new_ms', []))} ms. Its baseline was measured on other days, in "
-            f"{len(runs)} run{'s' * (len(runs) != 1)}: {_median([t for run in runs for t in run])} ms."
+            f"processes: {_typical(data.get('new_ms', []))} ms. Its baseline was measured on other days, in "
+            f"{len(runs)} run{'s' * (len(runs) != 1)}: {_typical([t for run in runs for t in run])} ms."
         ),
         _lines(
             f"Decided: by Welch's t-test, with what whole runs of one bundle differ by added to the "
@@ -124,8 +125,9 @@ def _baseline(verdict: Verdict) -> list[str]:
     ]
 
 
-def _median(values: Sequence[float]) -> str:
-    return f"{sorted(values)[len(values) // 2]:.3g}" if values else "unknown"
+def _typical(values: Sequence[float]) -> str:
+    """The geometric mean: what the change is of."""
+    return f"{statistics.geometric_mean(values):.3g}" if values and min(values) > 0 else "unknown"
 
 
 def _cost(verdict: Verdict) -> list[str]:
@@ -171,6 +173,8 @@ def _change(verdict: Verdict) -> str:
     limit = words.limit(verdict)
     if verdict.status == "error":
         return "a machine and a bundle that can be measured; it is neither a pass nor a fail."
+    if verdict.status == "inconclusive" and verdict.measured.get("against") == "baseline":
+        return "the old bundle, if it is there and named: then both are measured at once."
     if verdict.status == "inconclusive":
         return "more measurements, a quieter machine, or a larger limit." if not verdict.settle else ""
     if verdict.status == "fail":
