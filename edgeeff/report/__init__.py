@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import EdgeeffError
-from edgeeff.report import gallery, page, reading, trends
+from edgeeff.report import gallery, page, reading, trends, values
 from edgeeff.report.material import Material, Report, Subject
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def of_evaluation(
     read = [one for report in reports for one in reading.from_json(report.to_json(), "eval")]
     material = reading.assembled(subjects, read, warnings)
     opened = open_source(images) if isinstance(images, (str, Path)) else images
-    found = gallery.of_outcomes(reports, opened.pictures)
+    found = gallery.of_outcomes(reports, _names(material, read), opened.pictures)
     return page.render(replace(material, galleries=(found,) if found else ()))
 
 
@@ -115,6 +115,12 @@ def of_diagnosis(found: Mapping[str, Any]) -> str:
     """The page of one diagnosis, as plain data."""
     title = f"{found['model']} for {found['target']}"
     return page.render(Material(title, reports=(Report("diagnosis", "diagnosis", found),)))
+
+
+def _names(material: Material, reports: Sequence[Report]) -> list[str]:
+    """What the page calls the bundles of evaluations."""
+    subjects = [material.subject(one, values.text(one.data, "bundle")) for one in reports]
+    return [one.name if one else f"bundle {number}" for number, one in enumerate(subjects)]
 
 
 def _subjects(bundles: Sequence[Bundle]) -> tuple[list[Subject], list[str]]:

@@ -27,17 +27,21 @@ MOST, _SIDE, _BYTES = 60, 176, 20_000_000
 Find = Callable[[str], Picture | None]
 
 
-def of_outcomes(reports: Sequence[AccuracyReport], pictures: Sequence[Picture]) -> Gallery | None:
+def of_outcomes(
+    reports: Sequence[AccuracyReport], names: Sequence[str], pictures: Sequence[Picture]
+) -> Gallery | None:
     """Of evaluations in one pass: where bundles differ; of a lone bundle where it differs from the labels.
 
     Args:
         reports: Those that ran, with what they decided of each image.
+        names: What the page calls their bundles, each another name: two builds may have one.
         pictures: The images that they ran.
 
     Returns:
         None where nothing is decided, or nothing differs.
     """
-    ran = [(one.bundle, one.outcomes) for one in reports if one.outcomes is not None]
+    named = zip(names, reports, strict=True)
+    ran = [(name, one.outcomes) for name, one in named if one.outcomes is not None]
     if not ran:
         return None
     known = {str(picture): picture for picture in pictures}

@@ -7,12 +7,16 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from edgeeff import history, report
 from edgeeff.errors import EdgeeffError, EdgeeffWarning, MissingFileError, ReportError
-from edgeeff.report import figures, page, reading
+from edgeeff.harness.accuracy_report import AccuracyReport
+from edgeeff.harness.outcomes import Outcomes
+from edgeeff.images import Picture
+from edgeeff.report import figures, gallery, page, reading
 from edgeeff.report.sections import listed
 from tests.report.conftest import accuracy, compared, diagnosis, gate, latency, profile, share
 
@@ -162,12 +166,12 @@ def test_pictures_are_taken_from_the_folder_that_was_named_alone(saved, tmp_path
     path = saved("eval.json", [compared("x-a", digests, "x-b", [*names, "\0", "x" * 5000])])
     assert 'id="gallery"' not in report.of_paths([path])[0]
     text, material = report.of_paths([path], photos=folder)
-    (gallery,) = material.galleries
-    shown = {one.name: Image.open(io.BytesIO(one.picture)) for one in gallery.photos if one.picture}
+    (only,) = material.galleries
+    shown = {one.name: Image.open(io.BytesIO(one.picture)) for one in only.photos if one.picture}
     assert sorted(shown) == ["deep/b.png", "photos/a.png"]
     red, green, _ = shown["photos/a.png"].getpixel((9, 9))
     assert green > 100 > red and max(shown["photos/a.png"].size) <= 200
-    assert text.count('src="data:image/jpeg;base64,') == 2 and gallery.count == 8
+    assert text.count('src="data:image/jpeg;base64,') == 2 and only.count == 8
 
 
 def test_the_history_is_drawn_with_its_changes(make_bundle, tmp_path):
@@ -209,6 +213,27 @@ def test_a_plot_of_the_history_is_read(saved):
     (series,) = material.series
     assert [point.value for point in series.points] == [1.0, 3.0] and [c.place for c in series.changes] == [1]
     assert "+200.0 % (1 to 3); the commits are not known" in text and "&lt;b&gt;x" in text
+
+
+def judged(decided, images=("1.png", "2.png", "3.png")):
+    """A report of the bundle `x`, whatever it decided of images of the classes 0, 0 and 1."""
+    outcomes = Outcomes(images, np.array(decided, np.int32), np.array((0, 0, 1), np.int32), ("cat", "dog"))
+    return AccuracyReport("x", len(images), len(images), outcomes=outcomes)
+
+
+def test_images_that_two_builds_of_one_name_decide_differently(tmp_path):
+    """The one that is wrong comes first; a lone bundle is held against the labels."""
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "2.png")
+    pictures = [Picture(tmp_path / "2.png")]
+    images = tuple(str(tmp_path / f"{n}.png") for n in (1, 2, 3))
+    both = [judged((0, 1, 1), images), judged((1, 1, 1), images)]
+    found = gallery.of_outcomes(both, ["x (1)", "x (2)"], pictures)
+    assert found is not None and found.count == 1 and found.images == 3
+    assert found.photos[0].decided == {"x (1)": "cat", "x (2)": "dog"} and not found.photos[0].picture
+    alone = gallery.of_outcomes(both[:1], ["x"], pictures)
+    assert [photo.truth for photo in alone.photos] == ["cat"] and alone.photos[0].picture
+    assert gallery.of_outcomes([judged((0, 0, 1))], ["x"], pictures) is None
+    assert gallery.of_outcomes([AccuracyReport("x", 0, 0, not_run="no engine")], ["x"], pictures) is None
 
 
 def test_rows_of_a_build_are_read(saved):
