@@ -176,6 +176,8 @@ def _cases(
     for name, said in (("images", images), ("reference", reference)):
         if said is not None and not said.exists():
             raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
+    if all(limit is None or (name in OF_IMAGES and images is None) for name, limit in limits.items()):
+        raise ReportError(f"{where}: no metric is left to measure", mend="limit one, such as latency")
     if images is None:
         _refuse_imageless(f"{where}: limits", case.limits)
     one = Case(

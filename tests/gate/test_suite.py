@@ -104,6 +104,11 @@ CASE = '[[case]]\nbundles = "dist/*"\n'
         (f"schema = 1\nold = 'dist'\n{CASE}", "dist/b0-cpu-int8 would be held against itself"),
         (f"schema = 1\n{CASE}limits.top_1 = '1 points'", "case 1: limits.top_1: there are no images"),
         (f"schema = 1\n[limits]\nagreement = '1 points'\n{CASE}", "limits.agreement: there are no images"),
+        (
+            f"schema = 1\n{CASE}[case.limits]\n"
+            + "".join(f"{name} = 'off'\n" for name in ("latency", "size", "memory", "load_time")),
+            "case 1: no metric is left to measure",
+        ),
         ("schema = [", "is not TOML"),
     ],
 )
