@@ -21,18 +21,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import torch
 from torch import Tensor
 
 from edgeeff.cache import Bookmark
-from edgeeff.graph.execute import Program, Reader, outputs_of, trace
+from edgeeff.graph.execute import Program, outputs_of, trace
 from edgeeff.quantization.centring import Deciding
+from edgeeff.quantization.learnable import Found, Parameters, Place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
-from edgeeff.quantization.simulate import sites_of
 
-#: Who reads a learned value: a layer's input number, or a tensor's scale (None).
-Place = tuple[str, int | None]
 #: Parts of a batch.
 PARTS = 2
 #: Steps between two states that are kept, and the largest such state: that of 80 million weights.
@@ -58,10 +55,6 @@ class Rates:
     weight: float
     scale: float
     bias: float
-
-
-#: A plan's activations by tensor, and its layers by name.
-Found = tuple[dict[str, ActivationQuantization], dict[str, LayerQuantization]]
 
 
 @dataclass(frozen=True)
@@ -139,7 +132,7 @@ def learn(
         advance: Told of each step, and at once of those that an interrupted run has taken.
         bookmark: Where the state is kept meanwhile.
     """
-    plan, parameters = subject.plan, _Parameters(subject.plan, subject.weights, subject.free)
+    plan, parameters = subject.plan, Parameters(subject.plan, subject.weights, subject.free)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # torch's own threads wait by spinning; parts run side by side instead
     try:
@@ -157,7 +150,7 @@ def learn(
 
 def _descend(
     subject: Subject,
-    parameters: _Parameters,
+    parameters: Parameters,
     images: Sequence[Tensor],
     course: Course,
     advance: Callable[[int], None],
@@ -184,7 +177,7 @@ def _descend(
             advance(1)
 
 
-def _adam(parameters: _Parameters, rates: Rates) -> torch.optim.Adam:
+def _adam(parameters: Parameters, rates: Rates) -> torch.optim.Adam:
     return torch.optim.Adam(
         [
             {"params": list(parameters.codes.values()), "lr": rates.weight},
@@ -198,7 +191,7 @@ def _adam(parameters: _Parameters, rates: Rates) -> torch.optim.Adam:
 
 def _step(
     subject: Subject,
-    parameters: _Parameters,
+    parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     pool: ThreadPoolExecutor,
     seen: list[Tensor],
@@ -256,110 +249,9 @@ def _restore(bookmark: Bookmark | None, optimizer: torch.optim.Optimizer, random
     return int(position["taken"])
 
 
-class _Parameters:
-    """All that learns, as leaf tensors."""
-
-    def __init__(self, plan: Plan, weights: Mapping[str, Tensor], free: Sequence[str]) -> None:
-        self._plan = plan
-        self._sites = sites_of(plan.readers)
-        self.logs = {
-            name: torch.tensor(math.log(plan.activations[name].scale)).requires_grad_() for name in free
-        }
-        self.steps: dict[str, Tensor] = {}
-        self.codes: dict[str, Tensor] = {}
-        self.biases: dict[str, Tensor] = {}
-        self._unit: dict[str, float] = {}
-        for name, layer in plan.layers.items():
-            scale = torch.from_numpy(layer.scale).reshape(-1, *[1] * (layer.codes.ndim - 1))
-            rounded = torch.from_numpy(layer.codes).float()
-            # Where rounding was to nearest the float weight is the better start: it knows which way it leans.
-            exact = weights[name] / scale
-            start = torch.where((exact - rounded).abs() <= 0.5, exact, rounded)
-            self.codes[name] = start.clone().requires_grad_()
-            self.steps[name] = scale.log().clone().requires_grad_()
-            self._unit[name] = max(float(np.abs(layer.bias).mean()), 1e-6)
-            self.biases[name] = (torch.from_numpy(layer.bias) / self._unit[name]).requires_grad_()
-
-    def rounded(self, largest: int) -> dict[Place, Tensor]:
-        """The weights, biases and scales that the graph computes with, by who reads them."""
-        found: dict[Place, Tensor] = {}
-        for name, codes in self.codes.items():
-            found[name, 1] = _straight(codes, -largest, largest) * self.steps[name].exp()
-            found[name, 2] = self.biases[name] * self._unit[name]
-        return found | {(name, None): log.exp() for name, log in self.logs.items()}
-
-    def read(self, rounded: Mapping[Place, Tensor]) -> Reader:
-        """What nodes read, with gradients."""
-
-        def read(node: ir.Node, index: int, value: Tensor) -> Tensor:
-            name = str(node.name)
-            if (name, index) in rounded:
-                return rounded[name, index]
-            tensor = self._sites.get((name, index))
-            if tensor is None:
-                return value
-            quantization = self._plan.activations[tensor]
-            scale = rounded.get((tensor, None))
-            if scale is None:
-                scale = torch.tensor(quantization.scale)
-            low, high = (code - quantization.zero_point for code in quantization.codes)
-            result: Tensor = _Learnable.apply(value, scale, low, high)  # type: ignore[no-untyped-call]
-            return result
-
-        return read
-
-    def plan(self, largest: int) -> Found:
-        """As they are now."""
-        with torch.no_grad():
-            activations = dict(self._plan.activations)
-            for name, log in self.logs.items():
-                old = activations[name]
-                scale = float(np.float32(log.exp().item()))
-                activations[name] = ActivationQuantization(scale, old.zero_point, old.type)
-            layers = {
-                name: LayerQuantization(
-                    scale=np.asarray(self.steps[name].exp().reshape(-1).numpy(), np.float32),
-                    codes=np.asarray(codes.round().clamp(-largest, largest).to(torch.int8).numpy()),
-                    bias=np.asarray((self.biases[name] * self._unit[name]).numpy(), np.float32),
-                )
-                for name, codes in self.codes.items()
-            }
-        return activations, layers
-
-
-class _Learnable(torch.autograd.Function):
-    """scale · clamp(round(x / scale)), with the gradients of LSQ for both."""
-
-    @staticmethod
-    def forward(context: object, value: Tensor, scale: Tensor, low: int, high: int) -> Tensor:  # type: ignore[override]
-        context.save_for_backward(value)  # type: ignore[attr-defined]
-        step = scale.item()  # a number, not a tensor: torch's quick way
-        context.grid = step, low, high, scale.shape  # type: ignore[attr-defined]
-        return (value / step).round_().clamp_(low, high).mul_(step)
-
-    @staticmethod
-    def backward(context: object, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # type: ignore[override]
-        (value,) = context.saved_tensors  # type: ignore[attr-defined]
-        step, low, high, shape = context.grid  # type: ignore[attr-defined]
-        exact = value / step
-        passed = torch.ops.aten.hardtanh_backward(gradient, exact, low, high)  # where it was not clamped
-        of_scale = None
-        if context.needs_input_grad[1]:  # type: ignore[attr-defined]
-            # ∂/∂s of s·clamp(round(x/s)): the code itself outside, the rounding error inside.
-            inside = torch.dot(passed.reshape(-1), exact.reshape(-1))
-            codes = exact.clamp_(low, high).round_()
-            of_scale = (torch.dot(gradient.reshape(-1), codes.reshape(-1)) - inside).reshape(shape)
-        return passed, of_scale, None, None
-
-
-def _straight(value: Tensor, low: int, high: int) -> Tensor:
-    clamped = value.clamp(low, high)
-    return clamped + (clamped.round() - clamped).detach()
-
-
 def _gradients(
     subject: Subject,
-    parameters: _Parameters,
+    parameters: Parameters,
     leaves: Mapping[Place, Tensor],
     images: Tensor,
     signal: float,
@@ -385,7 +277,7 @@ def _signal(program: Program, images: Sequence[Tensor], of_outputs: Deciding) ->
 
 
 @torch.inference_mode()
-def _error(subject: Subject, parameters: _Parameters, images: Sequence[Tensor]) -> float:
+def _error(subject: Subject, parameters: Parameters, images: Sequence[Tensor]) -> float:
     """Error energy of what decides, as a share of the signal's."""
     program, of_outputs = subject.program, subject.deciding
     read = parameters.read(parameters.rounded(subject.largest))

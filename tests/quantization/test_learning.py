@@ -10,7 +10,7 @@ from edgeeff.cache import Cache
 from edgeeff.graph.execute import execute, prepare
 from edgeeff.progress import Silent
 from edgeeff.quantization import learning, simulate
-from edgeeff.quantization.learning import _Learnable
+from edgeeff.quantization.learnable import Learnable
 from edgeeff.quantization.steps import learn
 
 
@@ -89,7 +89,7 @@ def test_gradients_of_a_learned_scale():
     """Inside, the rounding error; outside, the code at the end (Esser et al. 2020, equation 3)."""
     value = torch.tensor([0.26, -0.9, 7.0, -9.0], requires_grad=True)
     scale = torch.tensor(0.5, requires_grad=True)
-    rounded = _Learnable.apply(value, scale, -8, 7)
+    rounded = Learnable.apply(value, scale, -8, 7)
     torch.testing.assert_close(rounded, torch.tensor([0.5, -1.0, 3.5, -4.0]))
     rounded.backward(torch.tensor([1.0, 10.0, 100.0, 1000.0]))
     assert value.grad is not None and scale.grad is not None
