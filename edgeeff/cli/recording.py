@@ -24,7 +24,8 @@ Made = TypeVar("Made", int, None)
 def stores(panel: str | None = None) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """Give a verb whose reports are stored ``--commit`` and ``--no-history``, in a panel of its help.
 
-    A database that was named and cannot be used for want of a library is refused before any work is done.
+    A database that was named and cannot be used for want of a library, and an ``EDGEEFF_COMMIT`` that is none,
+    are refused before any work is done.
     """
 
     def decorate(command: Callable[..., Made]) -> Callable[..., Made]:
@@ -37,8 +38,10 @@ def stores(panel: str | None = None) -> Callable[[Callable[..., Made]], Callable
         @wraps(command)
         def called(*args: Any, commit: str | None = None, no_history: bool = False, **options: Any) -> Made:
             with _said(commit, no_history):
+                from edgeeff.harness.commit import current
                 from edgeeff.history import place
 
+                current()
                 place.to_store()
                 return command(*args, **options)
 
