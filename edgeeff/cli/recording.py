@@ -24,8 +24,8 @@ Made = TypeVar("Made", int, None)
 def stores(panel: str | None = None) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """Give a verb whose reports are stored ``--commit`` and ``--no-history``, in a panel of its help.
 
-    A database that was named and cannot be used for want of a library, and an ``EDGEEFF_COMMIT`` that is none,
-    are refused before any work is done.
+    A database that was named and cannot be used for want of a library, and an ``EDGEEFF_COMMIT`` that names
+    none, are refused before any work is done.
     """
 
     def decorate(command: Callable[..., Made]) -> Callable[..., Made]:
