@@ -114,7 +114,9 @@ class Preprocess:
         height, width = self.size
         if 0 in image.size:
             raise ImageError("it has no pixels", mend="replace the image or take it out")
-        if image.mode != FOUR or self.channels != 4:
+        # What is no file any more and has these channels has been brought to 8 bits: it is not copied again.
+        loaded = type(image) is Image.Image and self.channels != 4 and image.mode == MODES[self.channels]
+        if not loaded and (image.mode != FOUR or self.channels != 4):
             image = self.coloured(image)
         if image.size != (width, height):
             # The crop is taken from the source in one resampling step, so no pixel is filtered twice.
