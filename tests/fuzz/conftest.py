@@ -19,8 +19,9 @@ from edgeeff.errors import EdgeeffError
 #: Mutations of each kind, and the number of the first: another one, other mutations.
 EXAMPLES = int(os.environ.get("EDGEEFF_FUZZ", "60"))
 FIRST = int(os.environ.get("EDGEEFF_FUZZ_FROM", "0"))
-#: Seconds that a file may take, and bytes that reading one may add.
-LONGEST, LARGEST = 20, 2 << 30
+#: Seconds of the processor that a file may take, bytes that reading one may add, and seconds that it may wait
+#: for something that never comes.
+LONGEST, LARGEST, PATIENCE = 20, 2 << 30, 600
 #: What is put in place of a value, or of some characters.
 VALUES = [
     None, True, 0, -64, 1, 10**9, 10**400, 1e308, float("inf"), float("nan"), "", "x", "\x1b[2J", "²",
@@ -76,16 +77,19 @@ def _in_time() -> Iterator[None]:
     """Refuse what takes too long, or too much memory."""
 
     def late(*_: object) -> None:
-        raise AssertionError(f"it takes more than {LONGEST} s")
+        raise AssertionError(f"it takes more than {LONGEST} s, or waits")
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    previous = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LONGEST)
+    previous = [(number, signal.signal(number, late)) for number in (signal.SIGALRM, signal.SIGPROF)]
+    signal.alarm(PATIENCE)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST)  # a busy machine is not the file's fault
     try:
         yield
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for number, handler in previous:
+            signal.signal(number, handler)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     assert grown < LARGEST, f"it takes {grown >> 20} MiB"
 
