@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from edgeeff import cli
+from edgeeff.gate.baseline import Baseline
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -60,6 +61,12 @@ def test_the_verbs(make_report, tmp_path, monkeypatch):
     assert (tmp_path / "x.csv").read_text().count("\n") == 13
     assert data("export", "-o", tmp_path / "x.parquet")["rows"] == len(data("export"))
     assert run("export", "-o", tmp_path / "x.xls")[0] == 2
+    (tmp_path / "baselines").mkdir()
+    assert run("prune", "--keep=1d", f"--baselines={tmp_path / 'baselines'}")[0] == 2  # none is there
+    one = Baseline("b0", "b0", "cpu-int8", "a" * 64, "c" * 64, {"cpu": "x"}, 1, "cpu")
+    (tmp_path / "baselines" / "b0.toml").write_text(one.text())
+    kept = data("prune", "--keep=2026-03-10", f"--baselines={tmp_path / 'baselines'}")
+    assert (kept["left"], kept["kept_for_baselines"]) == (12, 9)
     assert data("prune", "--keep=2026-03-10", "--dry-run")["left"] == 5
     assert data("prune", "--keep=2026-03-10")["left"] == 5
     assert len(data("list")["runs"]) == 5 and run("prune")[0] == 2
