@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -84,4 +85,6 @@ def _by_limit(
         status, why = "fail", f"{both}: {change:+.1f} % ({low:+.1f} at least), above {limit:g} %"
     else:
         why = f"{both}: {change:+.1f} %, above {limit:g} %, but the launches differ by more"
-    return Verdict(case, metric, status, change, "%", low, high, limit, why=why, measured=measured)
+    verdict = Verdict(case, metric, status, change, "%", low, high, limit, why=why, measured=measured)
+    # The interval is of the mean, not of the fastest.
+    return replace(verdict, low=None, high=None) if metric == "load_time" else verdict
