@@ -206,12 +206,8 @@ def _costs(pair: _Pair, launches: Sequence[Launch]) -> None:
     wanted = [(name, limits[name]) for name in ("memory", "load_time") if limits[name] is not None]
     if not wanted:
         return
-    made, trouble = (
-        list(launches),
-        EdgeeffError(
-            "latency could not be measured, so neither could this", mend="see what was said of latency"
-        ),
-    )
+    made = list(launches)
+    trouble = EdgeeffError("latency was not measured either", mend="see what is said of latency")
     if pair.limit("latency") is None:
         measured = _measured(pair)
         try:
