@@ -73,7 +73,7 @@ def _initdb() -> Path | None:
     return Path(found) if found else others[-1] if others else None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A server of PostgreSQL that nobody else reaches: the folder of its socket."""
     initdb = _initdb()
