@@ -92,14 +92,22 @@ def server() -> Iterator[str]:
 
     data = str(folder / "data")
     control = [str(initdb.with_name("pg_ctl")), "-D", data, "-w"]
+    # It ends the server when the tests end, and when they are killed too: then its input is closed.
+    guard = subprocess.Popen(
+        ["sh", "-c", 'read _; "$@" -m immediate stop; rm -rf "$0"', str(folder), *as_them, *control],
+        **{"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
+        cwd="/",
+        start_new_session=True,
+    )
+    assert guard.stdin is not None
     try:
         run(str(initdb), "-D", data, "-U", "edgeeff", "-A", "trust", "--no-sync", "-E", "UTF8")
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
         run(*control, "-l", str(folder / "log"), "-o", options, "start")
         yield str(folder)
     finally:
-        subprocess.run([*as_them, *control, "-m", "immediate", "stop"], cwd="/", capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        guard.stdin.close()
+        guard.wait(60)
 
 
 def _user(name: str) -> bool:
