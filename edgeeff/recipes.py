@@ -24,6 +24,7 @@ from edgeeff.installing import install_line
 from edgeeff.target import resources
 
 _INSTALLED = ("site-packages", "dist-packages")  # where installers put packages
+_JUDGING = ("val", "test")  # splits of a data set that bundles are judged by, by preference
 
 
 class Source(BaseModel):
@@ -160,6 +161,13 @@ def open_source(
         photos = open_images(path)
         chosen = choose(photos.pictures, count, seed or 0)
     return replace(photos, pictures=tuple(chosen))
+
+
+def open_to_judge(source: ImageSet | Path | str) -> ImageSet:
+    """Images that bundles are judged by, of what :func:`open_source` opens; of a data set those of its split
+    ``val``, else ``test``.
+    """
+    return source if isinstance(source, ImageSet) else open_source(source, splits=_JUDGING)
 
 
 def choose(

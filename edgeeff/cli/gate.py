@@ -67,7 +67,10 @@ def command(
     images: Annotated[
         Path | None,
         typer.Option(
-            "--images", "-i", help="Folder, list file, .npz or recipe .toml.", rich_help_panel=_IMAGES
+            "--images",
+            "-i",
+            help="Folder, list file, .npz, recipe .toml, or data set .yaml.",
+            rich_help_panel=_IMAGES,
         ),
     ] = None,
     margin: Annotated[

@@ -31,7 +31,7 @@ from edgeeff.images import ImageSet
 from edgeeff.metrics import Proportion, json_number
 from edgeeff.paired import images_needed, loss_bound, mcnemar
 from edgeeff.progress import Recorder
-from edgeeff.recipes import open_source
+from edgeeff.recipes import open_to_judge
 
 #: Of McNemar's test: how often equally good bundles fail.
 ALPHA = 0.01
@@ -94,7 +94,7 @@ def gate(asked: Asked, limits: Limits, listener: Recorder) -> list[Verdict]:
 
 
 def _decide(asked: Asked, wanted: Mapping[str, float], listener: Recorder) -> list[Verdict]:
-    images = asked.images if isinstance(asked.images, ImageSet) else open_source(asked.images)
+    images = open_to_judge(asked.images)
     labelled = truth.read(images, None, asked.new.manifest)[1] is not None
     # Without labels and without a float bundle it is the old one that the new one is held against.
     alone = not labelled and asked.reference is None

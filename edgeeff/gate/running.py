@@ -23,7 +23,7 @@ from edgeeff.harness.latency import clock_of
 from edgeeff.harness.launches import How
 from edgeeff.harness.record import Record, record
 from edgeeff.progress import Progress, Recorder, recorded
-from edgeeff.recipes import open_source
+from edgeeff.recipes import open_to_judge
 
 Known = Callable[[Case, str], Runs]
 
@@ -206,7 +206,7 @@ def _accuracy(case: Case, listener: Recorder) -> AccuracyReport | None:
     """What the images say of a bundle by itself; None where they say nothing, or no limit asks them."""
     if case.images is None or not any(metric in case.limits for metric in OF_IMAGES):
         return None
-    images = open_source(case.images)
+    images = open_to_judge(case.images)
     labelled = truth.read(images, None, case.bundle.manifest)[1] is not None
     found = None
     if labelled or case.reference is not None:

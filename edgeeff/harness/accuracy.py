@@ -28,7 +28,7 @@ from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import Survey, survey
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Count, Progress, Recorder
-from edgeeff.recipes import open_source
+from edgeeff.recipes import open_to_judge
 from edgeeff.watched import Watched
 
 
@@ -53,7 +53,7 @@ def evaluate(
 
     Args:
         bundle: A bundle or its folder.
-        images: An image set, or what :func:`edgeeff.recipes.open_source` takes.
+        images: An image set, or what :func:`edgeeff.recipes.open_to_judge` takes.
         labels: The class of each image, −1 where unknown; instead of those that the images bear. Where labels
             do not exclude each other 1, 0 or −1 for each image and label, [N, labels].
         reference: A float bundle or its folder; it sees the very pixels that the bundle sees.
@@ -112,10 +112,6 @@ def evaluate_all(
     return _evaluate(bundles, images, labels, reference, white, how, progress, warn, (resume, restart))
 
 
-#: Splits of a data set that bundles are judged by.
-JUDGING = ("val", "test")
-
-
 @dataclass(frozen=True)
 class _Asked:
     """A bundle, with the images and their classes as its network numbers them, and what is known of each."""
@@ -138,7 +134,7 @@ def _evaluate(
     resume: tuple[Path | str | None, bool],
 ) -> list[AccuracyReport]:
     bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
-    images = source if isinstance(source, ImageSet) else open_source(source, splits=JUDGING)
+    images = open_to_judge(source)
     known = [truth.read(images, labels, bundle.manifest) for bundle in bundles]
     listener = Recorder.of(progress)
     what = bundles[0].name if len(bundles) == 1 else f"{len(bundles)} bundles"

@@ -101,13 +101,12 @@ def of_evaluation(
         bundles: Those that were judged, and the reference.
         images: What was run.
     """
-    from edgeeff.recipes import open_source
+    from edgeeff.recipes import open_to_judge
 
     subjects, warnings = _subjects(bundles)
     read = [one for report in reports for one in reading.from_json(report.to_json(), "eval")]
     material = reading.assembled(subjects, read, warnings)
-    opened = open_source(images) if isinstance(images, (str, Path)) else images
-    found = gallery.of_outcomes(reports, _names(material, read), opened.pictures)
+    found = gallery.of_outcomes(reports, _names(material, read), open_to_judge(images).pictures)
     return page.render(replace(material, galleries=(found,) if found else ()))
 
 

@@ -43,10 +43,10 @@ class Listening(Silent):
         self.warned.append(text)
 
 
-def verb(*arguments):
+def verb(*arguments, name="gate"):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
-        cli.main(["gate", *map(str, arguments)])
+        cli.main([name, *map(str, arguments)])
     return int(end.value.code or 0), out.getvalue(), err.getvalue()
 
 
@@ -56,6 +56,11 @@ def photos(colours, tmp_path):
     pixels, labels = colours
     np.savez(tmp_path / "labelled.npz", images=pixels, labels=labels)
     np.savez(tmp_path / "plain.npz", images=pixels)
+    for number, one in enumerate(pixels):
+        place = tmp_path / "photos" / str(labels[number])
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(one).save(place / f"{number}.png")
+    (tmp_path / "data.yaml").write_text("train: nowhere\nval: photos\n")
     return tmp_path
 
 
@@ -293,7 +298,10 @@ def test_the_verb(make_bundle, photos):
     status, out, err = verb(worse, *plain, f"--images={photos / 'labelled.npz'}", "--max-size=+5%")
     assert status == 1
     assert "FAIL" in out and "points" in out and max(map(len, out.splitlines()[:4])) <= 80
-    status, out, err = verb(worse, *plain, "--images", photos / "labelled.npz", "--json")
+    page = photos / "page.html"  # what eval takes, its page and a gate take, too
+    assert verb(worse, old, f"--images={photos / 'data.yaml'}", f"--html={page}", name="eval")[0] == 0
+    assert page.is_file()
+    status, out, err = verb(worse, *plain, "--images", photos / "data.yaml", "--json")
     assert (status, json.loads(out)["status"]) == (1, "fail")
     status, out, err = verb(old, "--against", old)
     assert (status, "equal digests" in out) == (0, True)
