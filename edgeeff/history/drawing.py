@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from edgeeff.harness.commit import between
 from edgeeff.history.changes import Change
 from edgeeff.history.finding import Track
 
@@ -184,16 +185,9 @@ def _panel(track: Track, changes: Sequence[Change]) -> list[str]:
 
 def said(change: Change) -> str:
     """A change in words, with the commits between which it came."""
-    last, first = change.range
     size = f"{change.step:+.1%}" if math.isfinite(change.step) else "from 0"
     words = f"{size} ({change.before:.4g} to {change.after:.4g}) since run {change.first.uid[:8]}"
-    if first is None or last is None:
-        came = "the commits are not known"
-    elif first == last:
-        came = f"both sides are of commit {first[:12]}: not the code, then, but the machine or the tools"
-    else:
-        came = f"came after commit {last[:12]}, by {first[:12]}"
-    return f"{words}, {change.first.placed[:10]}; {came}"
+    return f"{words}, {change.first.placed[:10]}; {between(*change.range)}"
 
 
 def _safe(value: str) -> str:

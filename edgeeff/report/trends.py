@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgeeff.harness.commit import between, short
 from edgeeff.report import values
 from edgeeff.report.material import Change, Point, Series
 
@@ -28,7 +29,7 @@ def of_tracks(tracks: Sequence[Any]) -> list[Series]:
             if value is not None:
                 places[values.text(one, "uid")] = len(kept)
                 ends = values.number(one, "low"), values.number(one, "high")
-                commit = values.text(one, "commit")[:12]
+                commit = short(values.text(one, "commit"))
                 kept.append(Point(values.text(one, "placed"), value, *ends, commit))
         changes = [
             Change(places[uid], *_said(one))
@@ -46,16 +47,10 @@ def _said(change: Any) -> tuple[str, str]:
     """A change in a few letters, and in a sentence with the commits between which it came."""
     step, when = values.number(change, "step"), values.text(change, "first", "placed")[:10]
     before, after = values.number(change, "before"), values.number(change, "after")
-    short = "changed" if step is None else f"{100 * step:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    size = "changed" if step is None else f"{100 * step:+.1f} %".replace("-", "\N{MINUS SIGN}")
     levels = "" if before is None or after is None else f" ({before:.4g} to {after:.4g})"
-    last, first = (values.text(change, "commit_range", place)[:12] for place in (0, 1))
-    if not (last and first):
-        came = "the commits are not known"
-    elif last == first:
-        came = f"both sides are of commit {first}: the machine or the tools, not the code"
-    else:
-        came = f"it came after commit {last}, by {first}"
-    return short, f"{when}: {short}{levels}; {came}"
+    came = between(*(values.text(change, "commit_range", place) for place in (0, 1)))
+    return size, f"{when}: {size}{levels}; {came}"
 
 
 def of_history(names: Sequence[str], database: str | None) -> tuple[list[Series], int]:

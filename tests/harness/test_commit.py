@@ -12,6 +12,17 @@ from edgeeff.errors import OptionError
 from edgeeff.harness import commit
 
 
+def test_a_range_says_which_end_had_changes_that_were_not_committed():
+    one, other = "a" * 40, "b" * 40
+    assert commit.between(one, other) == f"came after commit {one[:12]}, by {other[:12]}"
+    assert commit.between(one, f"{one}-dirty") == (
+        f"came after commit {one[:12]}, by {one[:12]}-dirty; -dirty: with changes that were not committed"
+    )
+    assert "not the code" in commit.between(one, one)
+    assert "not the code" not in commit.between(f"{one}-dirty", f"{one}-dirty")
+    assert commit.between(one, None) == commit.between("", one) == "the commits are not known"
+
+
 def test_where_a_commit_comes_from(tmp_path, monkeypatch):
     for name in commit.VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -25,6 +36,13 @@ def test_where_a_commit_comes_from(tmp_path, monkeypatch):
             subprocess.run(["git", *arguments], env=environment, check=True)
         head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
         assert commit.current() == head
+        (tmp_path / "built").touch()  # results lie in the folder, too
+        assert commit.current() == head
+        subprocess.run(["git", "add", "built"], check=True)
+        assert commit.current() == f"{head}-dirty"
+        assert commit.short(f"{head}-dirty") == f"{head[:12]}-dirty"
+        subprocess.run(["git", "tag", "v1"], check=True)
+        assert commit.current() == f"{head}-dirty"
     monkeypatch.setenv("CI_COMMIT_SHA", "b" * 40)
     assert commit.current() == "b" * 40
     monkeypatch.setenv("GITHUB_SHA", "a" * 40)

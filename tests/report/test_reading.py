@@ -187,7 +187,7 @@ def test_the_history_is_drawn_with_its_changes(make_bundle, tmp_path):
     (series,) = [one for one in material.series if one.metric == "cpu_ms"]
     assert [change.place for change in series.changes] == [8] and len(series.points) == 16
     section = text.partition('id="trend"')[2].partition("</section>")[0]
-    assert "it came after commit c0ffee07, by c0ffee08" in section and "+6.0 %" in section
+    assert "came after commit c0ffee07, by c0ffee08" in section and "+6.0 %" in section
     again = reading.read([bundle.folder])
     assert again.series == () and 'id="trend"' not in page.render(again)
     nothing = report.of_paths([make_bundle("other").folder], history=str(database))[1]
