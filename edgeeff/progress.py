@@ -85,21 +85,6 @@ class Counting(PythonWarnings):
         self._count(self._done, self._total)
 
 
-class Noting(Silent):
-    """What is heard within a larger piece of work, whose warnings are notes there.
-
-    A build that times variants decides by their intervals: a busy machine makes these wide, and is no fault
-    of the bundle.
-    """
-
-    def __init__(self, listener: Progress) -> None:
-        self._listener = listener
-
-    def warn(self, text: str) -> None:
-        """Tell it."""
-        self._listener.tell(text)
-
-
 class Recorder:
     """A listener that passes everything on, and keeps each warning.
 

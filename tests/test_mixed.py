@@ -12,6 +12,7 @@ from PIL import Image
 import edgeeff
 from edgeeff.cache import Cache
 from edgeeff.errors import LabelsError, OptionError, VerificationError
+from edgeeff.harness import latency, sensors
 from edgeeff.images import ImageSet, Picture
 from edgeeff.pipeline import held_out, mixed, trial
 from edgeeff.progress import Silent
@@ -119,7 +120,13 @@ def test_what_cannot_be_met_leaves_nothing(build, tmp_path):
 def test_a_ceiling_on_latency_is_measured_where_the_runtime_is(build, tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "SECONDS", 0.05)
     monkeypatch.setattr(trial, "LAUNCHES", 2)
-    built, _ = build(tmp_path, max_latency_cost="500%")
+    monkeypatch.setattr(sensors, "doubts", lambda *_: ["it was throttled"])
+    monkeypatch.setattr(latency, "warn_of_another", lambda recorder: None)
+    built, _ = build(tmp_path / "a", max_latency_cost="500%")
+    again, _ = build(tmp_path / "b", max_latency_cost="500%")  # from the cache
+    for one in (built, again):
+        (doubt,) = (text for text in one.warnings if "held against doubtful timings" in text)
+        assert "it was throttled" in doubt
     cost = built.bundle.read_measured("verification.json")["budget"]["cost"]
     assert cost["how"] == "measured here" and len(cost["interval"]) == 2 and kept(built)
 

@@ -13,10 +13,11 @@ import edgeeff
 from edgeeff.batch import Batch
 from edgeeff.cache import Cache
 from edgeeff.errors import EdgeeffWarning, MissingFileError, OptionError
-from edgeeff.harness import latency, machine
+from edgeeff.harness import latency, machine, sensors
 from edgeeff.harness.latency import Ratio
+from edgeeff.harness.sensors import Around, Conditions
 from edgeeff.metrics import Interval
-from edgeeff.pipeline import tuning, variants
+from edgeeff.pipeline import timings, tuning, variants
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.tuning import choose
 from edgeeff.pipeline.variants import PLAIN, Tuning
@@ -93,31 +94,53 @@ def plan(bundle):
     return json.loads((bundle.folder / "plan.json").read_text())
 
 
-def test_a_tuning_of_another_batch_is_warned_of(tmp_path):
-    entry = {"chosen": PLAIN, "measured": []}
+def test_a_tuning_of_another_batch_or_of_doubtful_timings_is_warned_of(tmp_path):
+    entry = {"chosen": PLAIN, "measured": [], "doubts": ["it was throttled"]}
     content = {"schema_version": 1, "model": "b0", "machine": {}, "targets": {"cpu-int8/unbounded": entry}}
     for batch in (1, "dynamic:4"):
         (tmp_path / "tuning.json").write_text(json.dumps(content | {"batch": batch}))
         found = variants.read(tmp_path / "tuning.json")
         network = SimpleNamespace(activation="unbounded", context=Context.of())
         target = load_target("cpu-int8")
-        variants.served(target, network, "vnni", found, Batch.read(batch))
+        with pytest.warns(EdgeeffWarning, match="cpu-int8 was chosen by doubtful timings: it was throttled"):
+            variants.served(target, network, "vnni", found, Batch.read(batch))
         with pytest.warns(EdgeeffWarning, match="this build takes 2"):
             variants.served(target, network, "vnni", found, Batch(2))
+        assert network.context.warnings[-1].startswith("the tuning of cpu-int8 was measured with ")
+
+
+@pytest.mark.parametrize(
+    ("load", "clock", "doubted"),
+    [
+        ([0.0, 0.1], "cpu", False),
+        ([1.5, 1.6], "cpu", False),  # a steady load says nothing against CPU times
+        ([1.5, 1.6], "wall", True),
+        ([0.0, 1.9], "cpu", True),
+    ],
+)
+def test_what_makes_a_choice_by_timings_doubtful(load, clock, doubted):
+    still = Conditions(cpu_mhz=(2000.0,), limit_mhz=2000.0)
+    around = [Around(still, still, others) for others in load]
+    taken, here = [SimpleNamespace(around=one) for one in around], SimpleNamespace(usable_cores=2)
+    said = tuple(sensors.doubts(around, 2, 1))
+    report = SimpleNamespace(clock=clock, threads=1, machine=here, taken=taken, warnings=said)
+    assert timings.doubts(report) == (said if doubted else ()) and bool(said) == (load != [0.0, 0.1])
 
 
 @pytest.mark.slow
 def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "LAUNCHES", 2)
     monkeypatch.setattr(tuning, "SECONDS", 0.05)
+    monkeypatch.setattr(sensors, "doubts", lambda *_: ["it was throttled"])
     timed = []
 
     def benchmark(bundles, **options):
         timed.extend(bundle.session().batch for bundle in bundles)
         return latency.benchmark(bundles, **options)
 
-    monkeypatch.setattr(tuning, "latency", SimpleNamespace(benchmark=benchmark))
-    measured = build(tmp_path / "a", autotune=True, cpu_class="auto", batch=2)
+    monkeypatch.setattr(timings, "latency", SimpleNamespace(benchmark=benchmark))
+    with pytest.warns(EdgeeffWarning, match="doubtful timings: it was throttled"):
+        measured = build(tmp_path / "a", autotune=True, cpu_class="auto", batch=2)
     assert {*timed} == {Batch(2)}
     file = tmp_path / "a" / "b0-tuning.json"
     content = json.loads(file.read_text())
@@ -127,7 +150,8 @@ def test_a_tuned_build_is_the_same_build_wherever_it_runs(build, tmp_path, monke
     assert entry["chosen"] in names and content["machine"]["cpu_class"]
     assert all(m["interval"][0] <= m["ratio"] <= m["interval"][1] for m in entry["measured"])
     assert content["batch"] == 2
-    again = build(tmp_path / "b", tuning=file, cpu_class="auto", batch=2)
+    with pytest.warns(EdgeeffWarning, match="doubtful timings: it was throttled"):
+        again = build(tmp_path / "b", tuning=file, cpu_class="auto", batch=2)
     assert again.manifest.files == measured.manifest.files
     assert again.manifest.runtime_properties == measured.manifest.runtime_properties
 

@@ -205,19 +205,31 @@ def doubts(launches: Sequence[Around], cores: int | None, threads: int) -> list[
     if cores and threads > cores:
         found.append(f"{threads} threads share {cores} processors, and wait for one another")
     others = [one.others for one in launches if one.others is not None]
-    if others and cores:
-        low, high, typical = min(others), max(others), sorted(others)[len(others) // 2]
-        if high - low >= max(0.5, cores / 4):
-            found.append(
-                f"the load changed between launches: other programs kept {low:.1f} to {high:.1f} of {cores} "
-                "processors busy; times are doubtful, ratios less so"
-            )
-        elif typical + min(threads, cores) > cores + 0.25:
-            found.append(
-                f"other programs kept {typical:.1f} of {cores} processors busy: wall times hold under such a "
-                "load alone"
-            )
-    return found
+    if others and cores and _load_changed(others, cores):
+        found.append(
+            f"the load changed between launches: other programs kept {min(others):.1f} to {max(others):.1f} "
+            f"of {cores} processors busy; times are doubtful, ratios less so"
+        )
+    return [*found, *of_wall_times(launches, cores, threads)]
+
+
+def of_wall_times(launches: Sequence[Around], cores: int | None, threads: int) -> list[str]:
+    """Those of the doubts that say nothing against CPU times: a load that was the same all the time.
+
+    Arguments as of :func:`doubts`.
+    """
+    others = [one.others for one in launches if one.others is not None]
+    if not others or not cores or _load_changed(others, cores):
+        return []
+    typical = sorted(others)[len(others) // 2]
+    if typical + min(threads, cores) <= cores + 0.25:
+        return []
+    busy = f"other programs kept {typical:.1f} of {cores} processors busy"
+    return [f"{busy}: wall times hold under such a load alone"]
+
+
+def _load_changed(others: Sequence[float], cores: int) -> bool:
+    return max(others) - min(others) >= max(0.5, cores / 4)
 
 
 def _slowed(launches: Sequence[Around]) -> list[str]:

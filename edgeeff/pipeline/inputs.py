@@ -36,7 +36,7 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
             "effort": drafting.recipe.to_json(),
             "budget": vars(options.budget) if options.budget else None,
             "plan": options.plan.digest if options.plan else None,
-            "tuning": dict(options.tuning.choices) if options.tuning else None,
+            "tuning": options.tuning.facts() if options.tuning else None,
             "batch": options.batch.to_json(),
         },
         "versions": {

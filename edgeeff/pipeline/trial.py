@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +14,12 @@ import numpy.typing as npt
 
 from edgeeff.batch import ONE, Batch
 from edgeeff.calibration.selection import pixels
-from edgeeff.harness import latency
 from edgeeff.images import ImageSet
-from edgeeff.pipeline import artifact, held_out
+from edgeeff.pipeline import artifact, held_out, timings
 from edgeeff.pipeline.held_out import Known
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting, is_raw
 from edgeeff.preprocess import Pixels
-from edgeeff.progress import Noting
 from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge_outputs
 from edgeeff.target import Target
 from edgeeff.tasks import Outputs, joined
@@ -52,6 +50,7 @@ class Trial:
     budget: Budget
     images: ImageSet
     batch: Batch = ONE
+    _doubts: list[str] = field(default_factory=list, repr=False)
 
     def choose(self) -> Choice:
         """Search.
@@ -88,7 +87,18 @@ class Trial:
             )
             return (self._measured(layers) or proxy) if layers else Cost(0.0, "with no layer in float")
 
-        return Search(order, self.budget, look, confirm, cost).run()
+        try:
+            return Search(order, self.budget, look, confirm, cost).run()
+        finally:
+            self._warn_of_doubts()
+
+    def _warn_of_doubts(self) -> None:
+        """Once: the search times several sets of layers, perhaps."""
+        if self._doubts:
+            more = f" (and {len(self._doubts) - 1} more)" if len(self._doubts) > 1 else ""
+            self.drafting.context.warn(
+                f"--max-latency-cost was held against doubtful timings: {self._doubts[0]}{more}"
+            )
 
     @cached_property
     def _known(self) -> Known:
@@ -128,9 +138,10 @@ class Trial:
                 artifact.scratch(self.drafting, self.target, Path(folder) / name, floating, self.batch)
                 for name, floating in kept.items()
             ]
-            heard = Noting(self.drafting.context.progress)
-            report = latency.benchmark(bundles, launches=LAUNCHES, seconds=SECONDS, progress=heard)
-            ratio = report.ratio("mixed", "plain")
+            progress = self.drafting.context.progress
+            report = timings.timed(bundles, progress, launches=LAUNCHES, seconds=SECONDS)
+        ratio = report.ratio("mixed", "plain")
+        self._doubts.extend(timings.doubts(report))
         if ratio is None:
             return None
         between = (ratio.interval.low - 1, ratio.interval.high - 1) if ratio.interval else None

@@ -15,12 +15,11 @@ from edgeeff import backends
 from edgeeff.batch import ONE, Batch
 from edgeeff.errors import OptionError
 from edgeeff.files import write_file
-from edgeeff.harness import latency, machine
+from edgeeff.harness import machine
 from edgeeff.harness.latency import Ratio
-from edgeeff.pipeline import artifact
+from edgeeff.pipeline import artifact, timings
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.variants import PLAIN, Entry, Timed, Tuning, TuningFile, of_batch
-from edgeeff.progress import Noting
 from edgeeff.target import Target, Variant
 
 #: An even number: each of two variants is loaded first equally often.
@@ -86,7 +85,7 @@ def measure(drafting: Drafting, targets: Sequence[Target], batch: Batch = ONE) -
         batch=batch.to_json(),
     )
     written = json.dumps(content.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return Tuning({name: entry.chosen for name, entry in found.items()}, batch), written.encode()
+    return Tuning.of(found, batch), written.encode()
 
 
 def _line(timed: Timed, *, chosen: bool) -> str:
@@ -121,9 +120,8 @@ def _measured(
             artifact.scratch(drafting, target.served(of_batch(v, batch)), Path(folder) / label, batch=batch)
             for label, v in zip(names, variants, strict=True)
         ]
-        heard = Noting(drafting.context.progress)
-        report = latency.benchmark(
-            bundles, baseline=baseline, launches=LAUNCHES, seconds=SECONDS, progress=heard
+        report = timings.timed(
+            bundles, drafting.context.progress, launches=LAUNCHES, seconds=SECONDS, baseline=baseline
         )
     ratios, timed = {}, []
     for label, name in names.items():
@@ -135,4 +133,5 @@ def _measured(
         timed.append(
             Timed(variant=name, cpu_ms=round(timing.cpu_ms, 3), ratio=ratio.value, interval=[low, high])
         )
-    return Entry(chosen=choose(names[baseline], ratios), measured=timed)
+    chosen = choose(names[baseline], ratios)
+    return Entry(chosen=chosen, measured=timed, doubts=list(timings.doubts(report)))

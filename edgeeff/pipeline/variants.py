@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,10 +26,23 @@ class Tuning:
     Args:
         choices: Their names.
         batch: Images in a run, when they were timed.
+        doubts: What makes the timings of each choice doubtful, by the same names.
     """
 
     choices: Mapping[str, str]
     batch: Batch = ONE
+    doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Mapping[str, Entry], batch: Batch) -> Tuning:
+        """From a file's entries."""
+        choices = {name: entry.chosen for name, entry in entries.items()}
+        return cls(choices, batch, {name: entry.doubts for name, entry in entries.items()})
+
+    def facts(self) -> dict[str, Any]:
+        """What a bundle depends on: what was chosen, and what is to be warned of."""
+        doubtful = {name: list(texts) for name, texts in self.doubts.items() if texts}
+        return {**self.choices, **({"doubts": doubtful} if doubtful else {})}
 
     def variant(self, target: Target, activation: Activation) -> Variant | Literal["plain"] | None:
         """What was chosen for a target; None where it was not measured.
@@ -68,6 +81,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     chosen: str
     measured: list[Timed]
+    doubts: list[str] = []
 
 
 class TuningFile(BaseModel):
@@ -96,7 +110,7 @@ def read(path: Path) -> Tuning:
         raise OptionError(
             f"{path} is no tuning: {toml.first(error)}", mend="write one with --autotune"
         ) from None
-    return Tuning({name: e.chosen for name, e in content.targets.items()}, Batch.read(content.batch))
+    return Tuning.of(content.targets, Batch.read(content.batch))
 
 
 def served(
@@ -119,6 +133,9 @@ def served(
     rule = target.variant(cpu_class, network.activation)
     tuned = tuning.variant(target, network.activation) if tuning else None
     chosen = rule if tuned is None else None if tuned == "plain" else tuned
+    if tuning is not None and tuned is not None:
+        for doubt in tuning.doubts.get(f"{target.name}/{network.activation}", ()):
+            network.context.warn(f"the variant of {target.name} was chosen by doubtful timings: {doubt}")
     if tuning is not None and tuned is not None and tuning.batch != batch:
         network.context.warn(
             f"the tuning of {target.name} was measured with {tuning.batch} images in a run, and this build "

@@ -122,6 +122,8 @@ def test_what_is_doubted(launches, says):
     else:
         (doubt,) = found
         assert re.search(says, doubt)
+        # A steady load lengthens wall times alone.
+        assert (sensors.of_wall_times(launches, 2, 1) == found) == ("1.6 of 2" in doubt)
 
 
 def test_more_threads_than_processors_are_doubted():
