@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
 from edgeeff.harness.judging import Group, How, Lane, Reference
 from edgeeff.harness.record import record
 from edgeeff.harness.resuming import Keeper
+from edgeeff.harness.stopping import delayed
 from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
@@ -156,7 +158,11 @@ def _evaluate(
         keeper = Keeper.of(Path(resume[0]), images, groups, facts, listener.tell, troubles.append)
         start = keeper.restore(anew=resume[1])
     keep = keeper.keep if keeper is not None else None
-    with watched:  # images are read ahead: one that is written meanwhile may be damaged in any way
+    told_to_stop = delayed(keeper.stop) if keeper is not None else nullcontext()
+    with (
+        watched,
+        told_to_stop,
+    ):  # images are read ahead: one that is written meanwhile may be damaged in any way
         judging.run(images, groups, listener.advance, start=start, keep=keep)
     try:
         watched.refuse_changed()

@@ -25,6 +25,7 @@ import platformdirs
 from edgeeff.errors import EdgeeffError
 from edgeeff.files import TEMPORARY, replacing
 from edgeeff.harness.judging import Group, Lane
+from edgeeff.harness.stopping import Stop
 from edgeeff.images import ImageSet
 from edgeeff.metrics import Noise
 from edgeeff.tasks import Fidelity, Scorer
@@ -91,6 +92,7 @@ class Keeper:
         total: How many images there are.
         tell: Called with what was decided.
         warn: Called with what went wrong.
+        stop: Whether the process was told to stop.
     """
 
     path: Path
@@ -99,6 +101,7 @@ class Keeper:
     total: int
     tell: Callable[[str], None]
     warn: Callable[[str], None]
+    stop: Stop = field(default_factory=Stop)
     _next: float = field(default_factory=lambda: time.monotonic() + EVERY)
     _off: bool = False
 
@@ -165,21 +168,24 @@ class Keeper:
         return int(said["next"])
 
     def keep(self, done: int) -> None:
-        """Write the state, if it is time to.
+        """Write the state, if it is time to, or if the process is to stop, which it then does.
 
         Args:
             done: All images before this number are in it.
         """
-        if self._off or done >= self.total or time.monotonic() < self._next:
-            return
-        begun = time.monotonic()
-        try:
-            self._write(done)
-        except (EdgeeffError, OSError) as error:
-            self._off = True
-            self.warn(f"if this run is cut off, it cannot be gone on with: {error}")
-        ended = time.monotonic()
-        self._next = ended + max(EVERY, TIMES * (ended - begun))
+        begun, stopped = time.monotonic(), self.stop.signal is not None
+        if not self._off and done < self.total and (stopped or begun >= self._next):
+            try:
+                self._write(done)
+            except (EdgeeffError, OSError) as error:
+                self._off = True
+                self.warn(f"if this run is cut off, it cannot be gone on with: {error}")
+            ended = time.monotonic()
+            self._next = ended + max(EVERY, TIMES * (ended - begun))
+        if stopped:
+            if not self._off and done < self.total:
+                self.tell(f"stopped: the same command goes on from image {done} of {self.total}")
+            self.stop.follow()
 
     def _write(self, done: int) -> None:
         arrays: dict[str, npt.NDArray[Any]] = {}

@@ -106,6 +106,33 @@ def test_a_killed_run_goes_on_and_gives_the_same(asked, tmp_path):
     assert run(asked, folder)[1] == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_done_when_it_was_told_to_stop_is_kept(number, asked, tmp_path):
+    class StopError(BaseException):
+        pass
+
+    def follow(number, frame):
+        raise StopError(number)
+
+    def at(last, twice=False):
+        def count(done, total):
+            for _ in range((1 + twice) * (done == last)):
+                signal.raise_signal(number)
+
+        return count
+
+    before, whole = signal.signal(number, follow), run(asked, None)[0]
+    try:
+        for last, twice in ((24, False), (60, True), (60, False)):
+            with pytest.raises(StopError):
+                evaluate_all(**asked, progress=at(last, twice), warn=lambda _: None, resume=tmp_path)
+            assert signal.getsignal(number) is follow
+    finally:
+        signal.signal(number, before)
+    found, told, _ = run(asked, tmp_path)  # twice: at once; with the last image: nothing is left to keep
+    assert found == whole and told == ["an earlier run was cut off: goes on from image 48 of 60"]
+
+
 def test_a_state_that_cannot_be_used_is_said_and_not_used(asked, tmp_path, monkeypatch):
     folder = tmp_path / "states"
     state = begun(asked, folder, monkeypatch)
