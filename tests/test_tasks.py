@@ -99,6 +99,24 @@ def test_what_is_said_of_a_frame_is_computed_when_read_and_stays(task):
             unread.names  # noqa: B018
 
 
+@pytest.mark.parametrize("probable", [False, True])
+def test_a_label_alone_is_that_of_the_probabilities(probable):
+    """Of logits so near each other that probabilities are equal too, and of what is no number."""
+    tiny, naming = np.spacing(np.float32(1)), Naming(("cat", "dog", "cow"))
+    odd = [[0, 1e-9, -1], [1, 1 + tiny, 0], [1, 1, 2], [0, np.nan, 5], [np.inf, 0, np.inf], [-np.inf] * 3]
+    rows = [*odd, [0, 0, 0], [3, 7e4, 7e4 + 0.01], [-1e9, -1e9 + 64, -2e9], [0.1, 0.7, 0.2]]
+    for row in np.array(rows, np.float32):
+        for top in (None, 0, 1):
+            of = Naming(naming.labels, top=top)
+            alone, whole = (
+                Meaning(probable=probable).decode({"logits": row[None].copy()}, of)[0] for _ in range(2)
+            )
+            with np.errstate(invalid="ignore"):
+                expected = whole.named[0].label if whole.named else ""
+                assert alone.label == expected, (row, top)
+                assert alone.named[:1] == whole.named[:1] or np.isnan(row).any() or np.isinf(row).any()
+
+
 def test_agreement_is_of_labels_not_of_the_largest():
     """One logit has always the same largest; of two labels the order means nothing."""
     reference = np.array([[3.0], [-2.0], [0.5], [-0.5]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,12 @@ class Prediction:
     absent: str = field(default_factory=str)
 
     @classmethod
-    def later(cls, outputs: Mapping[str, Array], say: Callable[[], Said]) -> Prediction:
+    def later(
+        cls,
+        outputs: Mapping[str, Array],
+        say: Callable[[], Said],
+        first: Callable[[], str | None] | None = None,
+    ) -> Prediction:
         """One whose ``named``, ``likeliest`` and ``absent`` are computed when the first of them is read.
 
         Of a frame whose reader wants the outputs alone nothing more is computed.
@@ -56,9 +62,10 @@ class Prediction:
         Args:
             outputs: As above.
             say: Computes them, once, and not from arrays of ``outputs``, which their reader may change.
+            first: ``label`` alone, for less; None, or what gives None: read it from what ``say`` gives.
         """
         found = object.__new__(cls)
-        vars(found).update(outputs=outputs, _say=say)
+        vars(found).update(outputs=outputs, _say=say, _first=first)
         return found
 
     if not TYPE_CHECKING:  # for a type checker the fields above are all that there is
@@ -87,6 +94,9 @@ class Prediction:
     @property
     def label(self) -> str:
         """The likeliest class or label that is there; else what its absence is called."""
+        own = vars(self)
+        if "named" not in own and (first := own.get("_first")) is not None and (label := first()) is not None:
+            return str(label)
         return self.named[0].label if self.named else self.absent
 
     @property
@@ -129,17 +139,23 @@ class Naming:
         return tuple(Named(i, self.labels[i], probabilities.item(i)) for i in classes)
 
 
-def told(outputs: Mapping[str, Array], say: Callable[[Array], list[Said]]) -> list[Prediction]:
+def told(
+    outputs: Mapping[str, Array],
+    say: Callable[[Array], list[Said]],
+    first: Callable[[Array], str | None] | None = None,
+) -> list[Prediction]:
     """The predictions of a network whose only output are scores; of a single image, when they are read.
 
     Args:
         outputs: One, [N, classes].
         say: Of such scores, what is said of each image.
+        first: Of one image's scores [classes], its label for less work; None where it cannot tell.
     """
     ((name, scores),) = outputs.items()
     if len(scores) == 1:
         kept = scores.copy()
-        return [Prediction.later({name: scores[0]}, lambda: say(kept)[0])]
+        label = None if first is None else partial(first, kept[0])
+        return [Prediction.later({name: scores[0]}, lambda: say(kept)[0], label)]
     return [Prediction({name: row}, *said) for row, said in zip(scores, say(scores), strict=True)]
 
 

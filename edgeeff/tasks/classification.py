@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,8 @@ EXCLUSIVE = True
 TRUTH = "class"
 PRIMARY = "top_1"
 _TOP = 3
+#: Probabilities of float32 logits that differ by more than this part of them, and this much, are not equal.
+_NEAR = 1e-6
 #: Of fewer images nothing is said of chance.
 _FEW = 20
 
@@ -178,7 +181,22 @@ def answers(probabilities: Array, top: int | None, threshold: float) -> list[int
 
 def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:
     """The likeliest classes of each image."""
-    return told(outputs, partial(_said, meaning, naming))
+    return told(outputs, partial(_said, meaning, naming), partial(_first, meaning, naming))
+
+
+def _first(meaning: Meaning, naming: Naming, scores: Array) -> str | None:
+    """The likeliest class's name, without probabilities; None where only these say which class is meant."""
+    if (naming.top is not None and naming.top < 1) or scores.itemsize < 4:
+        return None
+    place = int(scores.argmax())  # of equal ones the first; a NaN before any number
+    largest = scores.item(place)
+    # Of logits that lie so near each other probabilities may be equal: then the lower class is meant.
+    near = 0.0 if meaning.probable else _NEAR * max(1.0, abs(largest))
+    if not math.isfinite(largest):
+        return None
+    if place and not scores.item(int(scores[:place].argmax())) < largest - near:
+        return None
+    return naming.labels[place]
 
 
 def _said(meaning: Meaning, naming: Naming, scores: Array) -> list[Said]:
