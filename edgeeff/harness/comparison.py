@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from edgeeff.metrics import Proportion
 ALPHA, POWER = 0.05, 0.95
 #: The loss that is to be excluded where nobody says another one, percentage points.
 MARGIN = 0.5
+#: Images of each kind (lost, won, neither) that JSON lists; there may be tens of thousands.
+LISTED = 200
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,10 @@ class Comparison:
         return f"not settled whether it is worse by {margin}{more}"
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data; of the images on which the two disagree the first of each kind."""
+        ends = (0, self.lost, self.lost + self.won, len(self.disagreements))
+        kinds = [self.disagreements[a:b][:LISTED] for a, b in pairwise(ends)]
+        listed = [one.to_json() for kind in kinds for one in kind]
         return {
             "against": self.old,
             "agreement": self.agreement.to_json(),
@@ -126,7 +132,8 @@ class Comparison:
             "not_inferior": self.not_inferior,
             "images_needed": self.images_needed,
             "conclusion": self.conclusion,
-            "disagreements": [one.to_json() for one in self.disagreements],
+            "disagreements": listed,
+            "disagreements_left_out": len(self.disagreements) - len(listed),
         }
 
 

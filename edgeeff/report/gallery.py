@@ -72,8 +72,10 @@ def of_comparisons(reports: Sequence[Report], folder: Path | None) -> list[Galle
     made = []
     for against, group in _by_other(reports).items():
         found: dict[str, Photo] = {}
-        images = 0
+        images, left_out = 0, 0
         for report in group:
+            # Of two bundles these may be the same images: it is so many more at least.
+            left_out = max(left_out, values.whole(report.data, "comparison", "disagreements_left_out") or 0)
             new, listed = values.text(report.data, "bundle"), _listed(report)
             images = max(images, values.whole(report.data, "images") or len(listed))
             for one in listed:
@@ -83,7 +85,8 @@ def of_comparisons(reports: Sequence[Report], folder: Path | None) -> list[Galle
                 found[name] = replace(photo, decided={**photo.decided, **said})
         photos = sorted(found.values(), key=lambda one: one.truth != one.decided[against])
         if photos:
-            made.append(Gallery(tuple(_pictured(photos[:MOST], _below(folder))), len(found), images, against))
+            shown = tuple(_pictured(photos[:MOST], _below(folder)))
+            made.append(Gallery(shown, len(found) + left_out, images, against))
     return made
 
 

@@ -118,7 +118,19 @@ def test_what_follows_is_said_in_words(lost, won, images, says):
     assert says in found.conclusion
     if "settle" in found.conclusion or "open" in found.conclusion:
         assert f"about {found.images_needed} labelled images" in found.conclusion
-    json.dumps(found.to_json(), allow_nan=False)
+    said = found.to_json()
+    assert len(json.dumps(said, allow_nan=False)) < 60_000
+    assert len(said["disagreements"]) + said["disagreements_left_out"] == lost + won
+
+
+def test_of_many_disagreements_json_lists_some_of_each_kind():
+    truth, old, new = np.zeros((3, 1000), int)
+    new[:300], old[300:503], old[503:], new[503:] = 1, 1, 1, 2
+    found = compare(("new", outcomes(new, truth)), ("old", outcomes(old, truth)), 0.5)
+    said = found.to_json()
+    numbers = [int(one["image"].split(".")[0]) for one in said["disagreements"]]
+    assert numbers == [*range(200), *range(300, 500), *range(503, 703)]
+    assert len(found.disagreements) == 1000 and said["disagreements_left_out"] == 400
 
 
 def test_bundles_that_cannot_be_compared(make_bundle):

@@ -137,9 +137,11 @@ def test_what_another_number_of_images_found_is_marked(make_bundle, saved):
 
 def test_comparisons_classes_and_confusions_are_shown(saved):
     digests = {"x-a": "a" * 64, "x-b": "b" * 64}
-    text, _ = report.of_paths([saved("eval.json", [compared("x-a", digests, "x-b", ["p/1.png"])])])
+    told = compared("x-a", digests, "x-b", ["p/1.png"])
+    told["comparison"]["disagreements_left_out"] = 7
+    text, _ = report.of_paths([saved("eval.json", [told])])
     accuracy_section = text.partition('id="accuracy"')[2].partition("</section>")[0]
-    for shown in ("not settled", "4200", "0.031", "p/1.png", "0.310", "How sure and how right"):
+    for shown in ("not settled", "4200", "0.031", "p/1.png", "0.310", "How sure and how right", "1 of 8"):
         assert shown in accuracy_section, shown
     matrix = text.partition('id="confusion"')[2].partition("</section>")[0]
     assert matrix.count('class="own h8">230</td>') == 2 and matrix.count('class="h1">20</td>') == 2

@@ -162,7 +162,10 @@ def _different(report: Report, name: str) -> Table | None:
     ]
     against = values.text(report.data, "comparison", "against")
     columns = (Column("image"), Column("label"), Column(against), Column(name))
-    return Table.of(f"Images that {name} decides otherwise", columns, listed, _MOST) if listed else None
+    left_out = values.whole(report.data, "comparison", "disagreements_left_out") or 0
+    part = f", {len(listed)} of {len(listed) + left_out}" if left_out else ""
+    caption = f"Images that {name} decides otherwise{part}"
+    return Table.of(caption, columns, listed, _MOST) if listed else None
 
 
 def _classes(report: Report, name: str) -> Table | None:
