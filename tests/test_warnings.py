@@ -165,6 +165,7 @@ ELSEWHERE = {
     "harness/throughput.py throughput": "tests/harness/test_sensors.py",
     "harness/tools.py compare": "tests/harness/test_tools.py",
     "cli/doctor.py _history": "tests/harness/test_stored.py",
+    "cli/history/changes.py command": "tests/history/test_verbs_of_history.py",
     "cli/history/export.py command": "tests/history/test_verbs_of_history.py",
     "cli/history/import_.py command": "tests/history/test_verbs_of_history.py",
     "cli/recording.py keep": "tests/harness/test_stored.py",

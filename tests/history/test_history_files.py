@@ -55,6 +55,7 @@ def test_a_step_is_found_between_its_commits(stepped):
     assert change.step == pytest.approx(0.03, abs=0.01)
     assert "came after commit c11, by c12" in drawing.said(change)
     assert changes.changes(track_of(stepped, "wall_p50_ms")) == []
+    assert changes.noise(track) == pytest.approx(0.004, rel=0.5)  # neither the step nor the outlier is noise
 
 
 def test_levels():

@@ -71,3 +71,16 @@ def test_the_verbs(make_report, tmp_path, monkeypatch):
     assert data("prune", "--keep=2026-03-10")["left"] == 5
     assert len(data("list")["runs"]) == 5 and run("prune")[0] == 2
     assert data("migrate")["before"] == data("migrate")["now"]
+
+
+def test_rows_that_are_too_noisy_for_the_promise_are_told(make_report, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "history.sqlite"))
+    quiet, noisy = ([5 + size * (i * 7 % 5 - 2) for i in range(12)] for size in (0.005, 0.05))
+    for values, told in ((quiet, 0), (noisy, 1)):
+        reports = [make_report(v, utc=f"2026-03-{i + 1:02d}T00:00:00Z") for i, v in enumerate(values)]
+        (tmp_path / "r.json").write_text(json.dumps(reports))
+        assert run("import", tmp_path / "r.json")[0] == 0
+        status, _, err = run("changes", "--metric=cpu_ms")
+        assert (status, err.count("WARNING runs differ by more than 0.7%")) == (0, told), err
+        assert len(data("changes", "--metric=cpu_ms")["warnings"]) == told
+    assert data("changes", "--metric=artifact_bytes")["warnings"] == []

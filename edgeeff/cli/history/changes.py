@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeeff.cli import console, tables
 from edgeeff.cli.history import _asked as asked
+
+if TYPE_CHECKING:
+    from edgeeff.history.finding import Track
 
 
 def command(
@@ -35,10 +39,15 @@ def command(
     steps = [(track, step) for track in tracks for step in changes(track)]
     steps = [(track, step) for track, step in steps if earliest is None or step.first.placed >= earliest]
     steps.sort(key=lambda found: found[1].first.placed, reverse=True)
+    warnings = _doubts(tracks)
+    for text in warnings:
+        console.warn(text)
     if json:
         about = [{k: v for k, v in track.to_json().items() if k != "points"} for track, _ in steps]
         listed = [{**one, **step.to_json()} for one, (_, step) in zip(about, steps, strict=True)]
-        console.as_json({"database": str(where), "tracks": len(tracks), "changes": listed})
+        console.as_json(
+            {"database": str(where), "tracks": len(tracks), "changes": listed, "warnings": warnings}
+        )
         return
     if not steps:
         console.plain(f"no step in {len(tracks)} rows of figures")
@@ -47,3 +56,18 @@ def command(
     for track, step in steps:
         made.add_row(track.bundle, f"{track.metric}\n{track.conditions}", drawing.said(step))
     console.table(made)
+
+
+def _doubts(tracks: Sequence[Track]) -> list[str]:
+    """Of which rows steps are told less surely than the documentation promises."""
+    from edgeeff.history.changes import QUIET, noise
+
+    found = [(sigma, track) for track in tracks if (sigma := noise(track)) is not None and sigma > QUIET]
+    if not found:
+        return []
+    sigma, worst = max(found, key=lambda one: one[0])
+    return [
+        f"runs differ by more than {QUIET:.1%} (standard deviation) in {len(found)} of {len(tracks)} rows of "
+        f"figures, most in {worst.metric} of {worst.bundle} ({sigma:.1%}): a 3 % step there may be "
+        "missed, or be none; measure with more launches"
+    ]
