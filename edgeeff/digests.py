@@ -1,11 +1,13 @@
-"""SHA-256 of bytes and of files, in hexadecimal: what results, bundles and sources are known by."""
+"""SHA-256 of bytes, files and plain data, in hexadecimal: what results, bundles and sources are known by."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 _BLOCK = 1 << 20
 
@@ -13,6 +15,14 @@ _BLOCK = 1 << 20
 def of_bytes(content: bytes) -> str:
     """SHA-256 of some bytes."""
     return hashlib.sha256(content).hexdigest()
+
+
+def of_json(data: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys.
+
+    It is kept in files, databases and reports: another way of writing would be another digest.
+    """
+    return of_bytes(json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode())
 
 
 def of_file(path: Path) -> str:

@@ -6,13 +6,12 @@ which would make a class of its own of every run.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import metadata
 from typing import Any
 
+from edgeeff import digests
 from edgeeff.backends import Runtime
 
 #: Facts of an environment, as :func:`edgeeff.harness.record.environment` has them, that a class is made of.
@@ -37,8 +36,7 @@ def facts(environment: Mapping[str, Any], runtimes: Collection[str] | None = Non
 
 def digest(facts: Mapping[str, Any]) -> str:
     """SHA-256 of :func:`facts`: the name of a class."""
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digests.of_json(facts)
 
 
 def distributions(runtime: Runtime) -> set[str]:

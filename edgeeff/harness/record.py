@@ -5,14 +5,13 @@ A figure without these cannot be compared with another one later.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from edgeeff import digests
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
 from edgeeff.harness import commit, machine
@@ -119,5 +118,4 @@ def environment(here: machine.Machine | None = None) -> dict[str, Any]:
 
 def environment_digest(found: Mapping[str, Any]) -> str:
     """SHA-256 of an environment, the same for two runs whose figures may be compared."""
-    text = json.dumps(found, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digests.of_json(found)

@@ -1,4 +1,4 @@
-"""Reports as they come from anywhere: what all of them have, and the figures that are kept of each kind."""
+"""Reports as they come from anywhere: what all of them have, understood, bounded, and put together by run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from edgeeff.errors import ReportError
 from edgeeff.harness.commit import PATTERN
 from edgeeff.harness.record import SCHEMA, environment_digest
+from edgeeff.history.figures import Figure, Said
 
 #: What `--json` adds to a report about the history itself: no part of it.
 OWN = "history"
@@ -24,7 +25,6 @@ _MEND = (
     "pass what `--json` of bench, eval or gate printed, or the measured/verification.json of a bundle that "
     "was built"
 )
-_SAMPLES = 1000
 _RESULTS = 100_000
 
 
@@ -60,67 +60,6 @@ class _Record(BaseModel):
     about: Annotated[dict[Text, _About], Field(max_length=10_000)] = {}
     commit: Annotated[str, Field(pattern=PATTERN)] | None = None
     environment: Annotated[dict[Text, Any], Field(max_length=1000)]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of one bundle.
-
-    Args:
-        bundle: The name that the report has for it.
-        metric: Such as ``cpu_ms`` or ``top_1``.
-        value: NaN where the report says that it is none.
-        unit: ``ms``, ``dB``, ``bytes``, ``points``, ``µs``; a share or a ratio has none.
-        low: Lower end of its interval, if it has one.
-        high: Its upper end.
-        n: What it was computed from: launches, inferences or images.
-        samples: Those of it, such as the median of each launch.
-        conditions: What two figures must share to be compared: threads, images in a run, images evaluated.
-    """
-
-    bundle: str
-    metric: str
-    value: float
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    samples: tuple[float, ...] = ()
-    conditions: str = ""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A gate's verdict."""
-
-    name: str
-    metric: str
-    status: str
-    unit: str = ""
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    bound: float | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a kind of report says, beside what all have.
-
-    Args:
-        figures: Of its bundles.
-        decisions: Of a gate.
-        status: ``ok``, ``NOT RUN``, or a gate's.
-        facts: How it was measured, as plain data.
-        warned: How many warnings there were.
-    """
-
-    figures: tuple[Figure, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    status: str = "ok"
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    warned: int = 0
 
 
 @dataclass(frozen=True)
@@ -206,43 +145,6 @@ def read(data: object, source: str = "the report") -> Read:
         environment_digest=environment_digest(record.environment),
         said=Said(**{**vars(said), "figures": (*said.figures, *sizes)}),
     )
-
-
-def number(value: object) -> float | None:
-    """A figure of a report: JSON has names for what is no number; None where the report has none.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{type(value).__name__} where a number is expected")
-    return float(value)
-
-
-def share(bundle: str, metric: str, found: Mapping[str, Any], conditions: str) -> Figure:
-    """A proportion of a report, with its interval."""
-    value, (low, high) = number(found["value"]), (number(end) for end in found["interval"])
-    some = math.nan if value is None else value
-    return Figure(bundle, metric, some, "", low, high, int(found["total"]), conditions=conditions)
-
-
-def numbers(values: object) -> tuple[float, ...]:
-    """A list of figures.
-
-    Raises:
-        ValueError: It is none, or of too many.
-    """
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise ValueError("a list of numbers is expected")
-    found = [number(value) for value in values[:_SAMPLES]]
-    return tuple(value for value in found if value is not None and math.isfinite(value))
-
-
-def warned(data: Mapping[str, Any]) -> int:
-    """How many warnings a report has."""
-    return len(data.get("warnings") or ())
 
 
 def _sizes(record: _Record) -> Iterator[Figure]:

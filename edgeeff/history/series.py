@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from edgeeff import digests
 
 #: What decides about figures; no load, no temperature, no clock that was read: these differ each time.
 FACTS = ("board", "cpu", "architecture", "flags", "cores", "usable_cores", "governor", "turbo")
@@ -22,8 +22,7 @@ def series(environment: Mapping[str, Any]) -> str:
     kept = {name: environment.get(name) for name in FACTS}
     kept |= {name: environment[name] for name in GPU if name in environment}
     kept["versions"] = {name: text for name, text in runtimes.items() if name not in _NO_RUNTIMES}
-    text = json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digests.of_json(kept)
 
 
 def device(environment: Mapping[str, Any]) -> str:

@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from edgeeff.errors import HistoryError
 from edgeeff.history import database, schema
+from edgeeff.history.figures import Figure
 from edgeeff.history.place import Place
-from edgeeff.history.reports import Figure, Read
+from edgeeff.history.reports import Read
 from edgeeff.history.series import device, series
 
 _FORM = "%Y-%m-%dT%H:%M:%SZ"

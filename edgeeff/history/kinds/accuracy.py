@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, share, warned
+from edgeeff.history.figures import Figure, Said, number, share, warned
 
 #: Counts of a task's scores: they are no figures of a bundle's worth.
 _COUNTS = ("images", "classes", "labels", "output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number
+from edgeeff.history.figures import Figure, Said, number
 
 
 def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:

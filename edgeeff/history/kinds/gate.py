@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Decision, Figure, Said, number, numbers, warned
+from edgeeff.history.figures import Decision, Figure, Said, number, numbers, warned
 
 _STATUS = ("pass", "fail", "inconclusive", "error")
 

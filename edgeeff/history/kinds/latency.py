@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, numbers, warned
+from edgeeff.history.figures import Figure, Said, number, numbers, warned
 
 _PERCENTILES = ("mean", "p90", "p99", "p99_9")
 #: What it costs to make a bundle ready, and the units.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, warned
+from edgeeff.history.figures import Figure, Said, number, warned
 
 _METRICS = {"inference_us": "µs", "layers_us": "µs", "gmacs_per_s": "GMAC/s", "int8_peak_fraction": ""}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, numbers, warned
+from edgeeff.history.figures import Figure, Said, number, numbers, warned
 
 
 def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:

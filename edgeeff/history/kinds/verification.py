@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgeeff.history.reports import Figure, Said, number, share, warned
+from edgeeff.history.figures import Figure, Said, number, share, warned
 
 _LEVELS = ("sqnr_db", "sqnr_centred_db", "hub_sqnr_db")
 
