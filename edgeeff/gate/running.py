@@ -11,7 +11,7 @@ from edgeeff import text
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, ReportError
 from edgeeff.files import write_file
-from edgeeff.gate import against, alone, baseline, device_class, pair
+from edgeeff.gate import against, alone, baseline, device_class, matching, pair
 from edgeeff.gate.against import Runs
 from edgeeff.gate.baseline import Baseline
 from edgeeff.gate.limits import OF_IMAGES
@@ -161,9 +161,9 @@ def _decided(case: Case, at_work: _Run) -> list[Verdict]:
         return list(_pair(case, case.old, at_work).verdicts)
     facts = alone.facts_of(case, at_work.record.environment)
     series = device_class.digest(facts)
-    standing = baseline.of(case.bundle, at_work.baselines, series, facts)
+    standing = matching.of(case.bundle, at_work.baselines, series, facts)
     if standing is None:
-        raise baseline.missing(case.name, at_work.suite.baselines)
+        raise matching.missing(case.name, at_work.suite.baselines)
     if standing.bundle == case.bundle.digest() and not at_work.method.noise_probe:
         at_work.listener.tell(
             f"{case.name} is the bundle of its baseline; --noise-probe measures it all the same"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeeff.errors import ReportError
-from edgeeff.gate import baseline, device_class
+from edgeeff.gate import baseline, device_class, matching
 from edgeeff.gate.baseline import Baseline, Correct, Run
 
 ENVIRONMENT = {
@@ -118,16 +118,16 @@ def test_a_reading_or_another_runtime_makes_no_other_class():
 def test_a_baseline_of_something_else_is_refused(changes, bundle, said, written):
     found = baseline.load_all(written(replace(ONE, **changes)).parent)
     with pytest.raises(ReportError, match=said):
-        baseline.of(BUNDLE, found, ONE.series, FACTS)
+        matching.of(BUNDLE, found, ONE.series, FACTS)
 
 
 def test_the_baseline_of_this_class_is_taken_among_others(written):
     written(replace(ONE, series="d" * 64, device={**FACTS, "governor": "powersave"}))
     written(ONE)
     found = baseline.load_all(written(replace(ONE, name="other")).parent)
-    assert baseline.of(BUNDLE, found, ONE.series, FACTS).series == ONE.series
+    assert matching.of(BUNDLE, found, ONE.series, FACTS).series == ONE.series
     assert (
-        baseline.of(SimpleNamespace(name="new", manifest=BUNDLE.manifest), found, ONE.series, FACTS) is None
+        matching.of(SimpleNamespace(name="new", manifest=BUNDLE.manifest), found, ONE.series, FACTS) is None
     )
 
 
