@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from edgeeff.errors import EdgeeffError
-from edgeeff.gate import device_class
 from edgeeff.gate.absolute import LAUNCHES
 from edgeeff.gate.baseline import Baseline, Correct, Run
 from edgeeff.gate.latency import refuse_times
 from edgeeff.gate.suite import Case
+from edgeeff.harness import device_class
 from edgeeff.harness.accuracy import AccuracyReport
 from edgeeff.harness.latency import clock_of, in_a_run
 from edgeeff.harness.launches import How, Launch, measure

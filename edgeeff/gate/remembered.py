@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgeeff.errors import EdgeeffError
-from edgeeff.gate import device_class
 from edgeeff.gate.against import Runs
 from edgeeff.gate.suite import Case
+from edgeeff.harness import device_class
 from edgeeff.harness.latency import clock_of
 from edgeeff.history import place
 

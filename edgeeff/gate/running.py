@@ -11,13 +11,13 @@ from edgeeff import text
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, ReportError
 from edgeeff.files import write_file
-from edgeeff.gate import against, alone, baseline, device_class, matching, pair
+from edgeeff.gate import against, alone, baseline, matching, pair
 from edgeeff.gate.against import Runs
 from edgeeff.gate.baseline import Baseline
 from edgeeff.gate.limits import OF_IMAGES
 from edgeeff.gate.suite import Case, Suite
 from edgeeff.gate.verdict import GateReport, Verdict
-from edgeeff.harness import truth
+from edgeeff.harness import device_class, truth
 from edgeeff.harness.accuracy import AccuracyReport, evaluate
 from edgeeff.harness.latency import clock_of
 from edgeeff.harness.launches import How

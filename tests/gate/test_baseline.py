@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from edgeeff.errors import ReportError
-from edgeeff.gate import baseline, device_class, matching
+from edgeeff.gate import baseline, matching
 from edgeeff.gate.baseline import Baseline, Correct, Run
+from edgeeff.harness import device_class
+from edgeeff.history.series import series
 
 ENVIRONMENT = {
     "architecture": "x86_64",
@@ -101,6 +103,17 @@ def test_a_reading_or_another_runtime_makes_no_other_class():
         assert (
             device_class.digest(device_class.facts({**ENVIRONMENT, name: value}, {"openvino"})) != ONE.series
         )
+
+
+def test_what_is_stored_keeps_its_class():
+    """Digests that baselines and runs of histories bear: another one would part them from all newer ones."""
+    here = {"board": None, "cpu": "x", "architecture": "x86_64", "flags": ["avx2"], "cores": 4}
+    here |= {"usable_cores": 2, "governor": None, "turbo": True, "python": "3.11"}
+    here["versions"] = {"openvino": "2026.4", "edgeeff": "1", "numpy": "2", "ai-edge-litert": "2.3"}
+    assert series(here).startswith("d432fa0b06ff547e")
+    assert series({**here, "compute_capability": "8.7"}).startswith("60707b846c7ef07e")
+    assert device_class.digest(device_class.facts(here)).startswith("d0d8a1ccaab2e8d1")
+    assert device_class.digest(device_class.facts(here, {"openvino"})).startswith("0b536996dfba04b9")
 
 
 @pytest.mark.parametrize(

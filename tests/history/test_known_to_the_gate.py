@@ -6,8 +6,9 @@ import pytest
 
 from edgeeff import backends, history
 from edgeeff.batch import ONE
-from edgeeff.gate import device_class, remembered
+from edgeeff.gate import remembered
 from edgeeff.gate.verdict import GateReport, Verdict
+from edgeeff.harness import device_class
 from edgeeff.harness.record import Record
 
 A, B = "a" * 64, "b" * 64

@@ -16,6 +16,8 @@ from edgeeff.backends import Runtime
 
 #: Facts of an environment, as :func:`edgeeff.harness.record.environment` has them, that a class is made of.
 FACTS = ("architecture", "board", "cores", "cpu", "flags", "governor", "gpu", "turbo", "usable_cores")
+#: The same of a GPU, where a report names it.
+GPU = ("compute_capability",)
 #: Distributions that compute nothing in an inference: another version of them makes no other class.
 _NO_RUNTIMES = frozenset({"edgeeff", "numpy"})
 
@@ -28,7 +30,9 @@ def facts(environment: Mapping[str, Any], runtimes: Collection[str] | None = Non
         runtimes: Distributions whose versions count; None: all that bring a runtime.
     """
     found = {name: environment.get(name) for name in FACTS}
-    versions = environment.get("versions") or {}
+    found |= {name: environment[name] for name in GPU if name in environment}
+    said = environment.get("versions")
+    versions = said if isinstance(said, Mapping) else {}
     wanted = set(versions) - _NO_RUNTIMES if runtimes is None else runtimes
     found["runtimes"] = {name: versions[name] for name in sorted(wanted) if name in versions}
     return found
