@@ -88,7 +88,7 @@ def say(report: GateReport, told: Told) -> None:
     from edgeeff.gate.formats import words
 
     several = len({verdict.case for verdict in report.verdicts}) > 1
-    made = tables.new(*(["bundle"] if several else []), "metric", "", ">change", ">interval", ">limit")
+    made = tables.new(*(["bundle"] if several else []), "metric", "", ">worse by", ">interval", ">limit")
     for verdict in report.verdicts:
         cells = (verdict.metric, words.CALLED[verdict.status], words.figure(verdict.value, verdict.unit))
         ends = words.interval(verdict).removesuffix(verdict.unit).strip()

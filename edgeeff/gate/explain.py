@@ -177,9 +177,11 @@ def _change(verdict: Verdict) -> str:
         return "the old bundle, if it is there and named: then both are measured at once."
     if verdict.status == "inconclusive":
         return "more measurements, a quieter machine, or a larger limit." if not verdict.settle else ""
+    # Costs are within their limits by the figure itself, the others by the upper end of the interval.
+    costs = verdict.metric in ("size", "memory", "load_time")
+    end = verdict.value if costs or verdict.high is None else verdict.high
     if verdict.status == "fail":
-        value = words.figure(verdict.value if verdict.high is None else verdict.high, verdict.unit)
-        return f"a better bundle, or a limit above {value}, if that is acceptable."
-    if verdict.high is not None and verdict.limit is not None and verdict.high > 0:
-        return f"a limit below {words.figure(verdict.high, verdict.unit)} instead of {limit}."
+        return f"a better bundle, or a limit above {words.figure(end, verdict.unit)}, if that is acceptable."
+    if (costs or verdict.high is not None) and verdict.limit is not None and end is not None and end > 0:
+        return f"a limit below {words.figure(end, verdict.unit)} instead of {limit}."
     return ""

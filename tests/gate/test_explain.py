@@ -52,6 +52,7 @@ def test_every_kind_of_verdict_is_explained():
         Verdict("b", "size", "pass", 0.0, "%", limit=1.0, why="within"),
         Verdict("b", "top_1", "fail", 2.0, "points", None, 3.0, 1.0, why="lost", measured={"images": 500}),
         Verdict("b", "agreement", "pass", 0.1, "points", limit=1.0, why="within"),
+        Verdict("c", "memory", "pass", 2.0, "%", -1.0, 7.0, 10.0, why="within"),
         Verdict("b", "memory", "error", why="the process ended with signal 11\nSegmentation fault"),
     )
     told = explain.text(GateReport(verdicts))
@@ -59,6 +60,7 @@ def test_every_kind_of_verdict_is_explained():
     for part in ("Welch's t-test", "500 images", "McNemar", "Segmentation fault", "NOT MEASURED", "0.90 %"):
         assert part in told
     assert "a better bundle, or a limit above +3.00 points" in " ".join(told.split())
+    assert "a limit below +2.00 % instead of 10 %" in told  # memory is within by its figure alone
 
 
 def test_nothing_measured_is_no_pass():

@@ -17,7 +17,10 @@ def text(report: GateReport, suite: str) -> str:
     told = ", ".join(f"{counts[s]} {words.CALLED[s]}" for s in _MARKS if counts[s]) or "nothing was measured"
     lines = [f"### {_MARKS[report.status]} edgeeff gate: {escaped(suite)}", "", f"{told}.", ""]
     if report.verdicts:
-        lines += ["| | bundle | metric | change | interval | limit | why |", "|---|---|---|--:|--:|--:|---|"]
+        lines += [
+            "| | bundle | metric | worse by | interval | limit | why |",
+            "|---|---|---|--:|--:|--:|---|",
+        ]
         lines += [_row(verdict) for verdict in report.verdicts]
         lines += [""]
     lines += [f"- ⚠️ {escaped(warning)}" for warning in report.warnings]

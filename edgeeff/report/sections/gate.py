@@ -34,7 +34,7 @@ _COLUMNS = (
         Column("case"),
         Column("metric"),
         Column("verdict"),
-        Column("value", True, "of a comparison: for worse"),
+        Column("worse by", True, "the change for the worse; below zero the new bundle is better"),
     ),
     *(Column("limit", True), Column("why"), Column("what would settle it")),
 )
