@@ -229,7 +229,9 @@ def _latency(report: LatencyReport) -> None:
 
 def _throughput(report: ThroughputReport) -> None:
     runs = f"{report.requests} run{'s' * (report.requests > 1)} in flight"
-    console.plain(f"{runs}; images a second, and their ratio to {report.baseline}: over 1 is faster")
+    several = len(report.entries) > 1
+    ratio = f", and their ratio to {report.baseline}: over 1 is faster" if several else ""
+    console.plain(f"{runs}; images a second{ratio}")
     console.table(timings.throughput_table(report))
     for entry in report.entries:
         if entry.not_run:

@@ -87,6 +87,8 @@ def built_table(built: Sequence[Built]) -> Table:
         )
         if b.verification is None and b.hub is not None:
             made.add_row("  its graph in onnxruntime", "", *_fidelity(b.hub), b.not_run or "")
+    # At 80 columns the check gives way, not the name, unless that is a long path.
+    made.columns[0].min_width = min(28, max((len(str(b.bundle.folder)) for b in built), default=0))
     return made
 
 
@@ -108,7 +110,7 @@ def profile_tables(report: ProfileReport, slowest: int) -> list[Table]:
 
     several = any(entry.times and entry.times.images > 1 for entry in report.entries)
     columns = ("bundle", "precision", *([">images"] if several else []))
-    whole = new(*columns, ">layers", ">inference", ">multiply-adds", ">GMAC/s", ">of INT8 peak")
+    whole = new(*columns, ">layers", ">inference", ">multiply-\nadds", ">GMAC/s", ">of INT8\npeak")
     for entry in report.entries:
         times, fraction = entry.times, report.peak_fraction(entry)
         if times is None:

@@ -71,7 +71,7 @@ def _batch_latency_table(report: LatencyReport) -> Table:
 
 def tools_table(report: LatencyReport) -> Table:
     """Each bundle alone, by ours and by its runtime's own benchmark: medians of wall time."""
-    made = _new("bundle alone", ">bench\np50 ms", ">the tool's\np50 ms", ">ours/theirs", ">of shortest")
+    made = _new("bundle alone", ">bench\np50 ms", ">the tool's\np50 ms", ">ours/theirs", ">of the\nshortest")
     for one in report.tools:
         if one.ours_ms is None or one.theirs_ms is None:
             made.add_row(f"{one.bundle}\n{one.tool or ''}", "", NOT_RUN)
@@ -88,7 +88,9 @@ def tools_table(report: LatencyReport) -> Table:
 
 def throughput_table(report: ThroughputReport) -> Table:
     """Images a second of each bundle, with how sure they are."""
-    made = _new("bundle", "precision", ">images\nin a run", ">images\na second", ">image\nCPU ms", ">ratio")
+    several = len(report.entries) > 1
+    columns = ("bundle", "precision", ">images\nin a run", ">images\na second", ">image\nCPU ms")
+    made = _new(*columns, *([">ratio"] if several else []))
     for entry in report.entries:
         rate = entry.images_per_second
         if rate is None or entry.cpu_ms is None:
@@ -100,7 +102,7 @@ def throughput_table(report: ThroughputReport) -> Table:
             str(entry.images),
             f"{rate.value:.1f}{_width(rate)}",
             f"{entry.cpu_ms:.2f}",
-            _ratio(entry.ratio),
+            *([_ratio(entry.ratio)] if several else []),
         )
     return made
 

@@ -33,7 +33,7 @@ from edgeeff.harness.subjects import (
 )
 from edgeeff.harness.timing import P99_9_NEEDS, LoadingTimes, Percentiles, Timing, summarise
 from edgeeff.harness.tools import compare
-from edgeeff.progress import Count, Progress, Recorder, recorded
+from edgeeff.progress import Count, Progress, Recorder, Unit, recorded
 
 __all__ = [
     "LAUNCHES",
@@ -121,7 +121,8 @@ def benchmark(
         warn_of_plugins(loaded, recorder)
         warn_of_another(recorder)
         series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout))
-        recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", most, "launches")
+        unit: Unit = "launches" if until is None else "launches at most"
+        recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", most, unit)
         taken: list[Launch] = []
         reached = None if until is None else False
         while len(taken) < most and not reached and series.runnable:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: What is shown of a bundle unless a metric is asked for: these of it that the run has.
 _TELLING = (
     *("cpu_ms", "wall_p50_ms", "top_1", "mean_average_precision", "f1_micro", "recall_1"),
-    *("sqnr_centred_db", "agreement", "inference_us"),
+    *("sqnr_centred_db", "agreement", "inference_us", "images_per_second"),
 )
 
 
@@ -29,7 +29,10 @@ def command(
     series: asked.Series = None,
     since: asked.Since = None,
     kind: Annotated[
-        str | None, typer.Option(help="Reports of this kind: latency, accuracy, verification, gate, profile.")
+        str | None,
+        typer.Option(
+            help="Of this kind: latency, throughput, profile, accuracy, verification, gate, device."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many runs at most.")] = 20,
     database: asked.Database = None,
