@@ -1,7 +1,8 @@
 """edgeeff: trained EfficientNet in, verified INT8 artifacts out, from one calibration.
 
-The names below are the whole public interface. They load lazily: ``import edgeeff`` on a board
-touches neither torch nor onnx.
+The names below are the public interface, with those that docs/ gives of ``edgeeff.errors``, ``edgeeff.gate``,
+``edgeeff.harness`` and ``edgeeff.history``. They load lazily: ``import edgeeff`` on a board touches neither
+torch nor onnx.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
     from edgeeff.errors import EdgeeffWarning
-    from edgeeff.harness.accuracy import evaluate
+    from edgeeff.harness.accuracy import evaluate, evaluate_all
     from edgeeff.harness.latency import benchmark
     from edgeeff.pipeline.build import build
     from edgeeff.pipeline.request import BuildRequest
@@ -34,6 +35,7 @@ __all__ = [
     "benchmark",
     "build",
     "evaluate",
+    "evaluate_all",
 ]
 __version__ = "0.1.0"
 
@@ -47,6 +49,7 @@ _HOME = {
     "benchmark": "edgeeff.harness.latency",
     "build": "edgeeff.pipeline.build",
     "evaluate": "edgeeff.harness.accuracy",
+    "evaluate_all": "edgeeff.harness.accuracy",
 }
 
 

@@ -16,7 +16,7 @@ HEAVY = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "o
 
 def test_public_names():
     names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Prediction", "Predictor", "Target"]
-    names += ["benchmark", "build", "evaluate"]
+    names += ["benchmark", "build", "evaluate", "evaluate_all"]
     assert edgeeff.__all__ == names
     assert dir(edgeeff) == sorted([*edgeeff.__all__, "__version__"])
     for name in edgeeff.__all__:
@@ -28,7 +28,8 @@ def test_public_names():
 
 
 def test_public_device_names_load_nothing_heavy():
-    used = "edgeeff.Bundle, edgeeff.Predictor, edgeeff.Target, edgeeff.evaluate, edgeeff.benchmark"
+    used = "edgeeff.Bundle, edgeeff.Predictor, edgeeff.Target, edgeeff.evaluate, edgeeff.evaluate_all"
+    used += ", edgeeff.benchmark"
     script = f"import sys, edgeeff; {used}\n"
     script += f"print([m for m in {list(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
