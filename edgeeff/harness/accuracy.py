@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -17,16 +15,14 @@ import PIL
 from edgeeff import shortage, tasks
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import MissingRuntimeError, OptionError
-from edgeeff.harness import judging, truth
+from edgeeff.harness import judging, reporting, truth
 from edgeeff.harness.accuracy_report import AccuracyReport as AccuracyReport
 from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
 from edgeeff.harness.judging import Group, How, Lane, Reference
 from edgeeff.harness.record import record
 from edgeeff.harness.resuming import Keeper
 from edgeeff.harness.stopping import delayed
-from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
-from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import Survey, survey
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Count, Progress, Recorder
@@ -191,11 +187,10 @@ def _reports(
     reports = []
     for one, lane in zip(asked, lanes, strict=True):
         if isinstance(lane, MissingRuntimeError):
-            reports.append(not_run(one.bundle, lane.what))
+            reports.append(reporting.not_run(one.bundle, lane.what))
         else:
             group = next(group for group in groups if lane in group.lanes)
-            found = _report(one, lane, group, names)
-            reports.append(replace(found, warnings=_warnings(found)))
+            reports.append(reporting.report(one.images, one.looked, lane, group, names))
     return reports
 
 
@@ -247,76 +242,5 @@ def _nothing_to_judge_by() -> OptionError:
     )
 
 
-def _report(asked: _Asked, lane: Lane, group: Group, names: Sequence[str]) -> AccuracyReport:
-    """What the runs say, and how the images were read."""
-    bundle, images, scores = asked.bundle, asked.images, lane.scorer.scores()
-    return AccuracyReport(
-        bundle=bundle.name,
-        images=lane.images,
-        labelled=0 if scores is None else scores.images,
-        classes=bundle.manifest.classes,
-        skipped={names[number]: why for number, why in group.bad.items()},
-        scores=scores,
-        reference=_against(lane),
-        via=lane.via,
-        metric=tasks.room(bundle.manifest.task).PRIMARY,
-        notes=(*images.notes, *asked.looked.lines),
-        warnings=(*bundle.plugin_warnings(), *images.warnings, *asked.looked.warnings),
-        outcomes=lane.outcomes(names, group.bad),
-        images_sha256=_set_digest(names, lane.known),
-    )
-
-
-def _set_digest(names: Sequence[str], known: npt.NDArray[np.int64] | None) -> str:
-    """SHA-256 of the images' names below their folder, and of what is known of them.
-
-    Scores of other images make no trend; the folder may lie elsewhere in each job of a CI.
-    """
-    folder = os.path.commonprefix(names).rpartition(os.sep)[0]  # noqa: RUF071  cut at a separator
-    below = "\n".join(name[len(folder) :] for name in names)
-    digest = hashlib.sha256(below.encode(errors="surrogateescape"))
-    digest.update(b"" if known is None else np.ascontiguousarray(known, np.int64).tobytes())
-    return digest.hexdigest()
-
-
-def not_run(bundle: Bundle, reason: str) -> AccuracyReport:
-    """The report of a bundle that cannot run here."""
-    warnings = (f"{bundle.name} NOT RUN: {reason}",)
-    return AccuracyReport(
-        bundle.name, 0, 0, not_run=reason, warnings=warnings, record=record("accuracy", [bundle])
-    )
-
-
-def _warnings(report: AccuracyReport) -> tuple[str, ...]:
-    found = [*report.warnings]
-    found += skipped(report.skipped)
-    if report.images < FEW:
-        found.append(f"only {report.images} images to judge by: percentages of so few say little")
-    if report.scores is not None:
-        found += report.scores.doubts(report.bundle, report.classes)
-    if report.scores is not None and report.labelled < report.images:
-        unknown = report.images - report.labelled
-        found.append(f"{unknown} of {report.images} images bear no label: all scores leave them out")
-    if report.reference is not None:
-        found += [f"{report.bundle}: {text}" for text in report.reference.warnings]
-    return tuple(found)
-
-
 def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-
-
-def _against(lane: Lane) -> ReferenceScores | None:
-    if lane.reference is None or lane.reference_scorer is None:
-        return None
-    other, fidelity = lane.reference_scorer, lane.fidelity
-    return ReferenceScores(
-        name=lane.reference.bundle.name,
-        agreement=lane.scorer.agreement(other) or fidelity.agreement,
-        sqnr=fidelity.sqnr,
-        sqnr_centred=fidelity.sqnr_centred,
-        scores=other.scores(),
-        warnings=fidelity_warnings(fidelity),
-        outputs=fidelity.outputs,
-        cosines=fidelity.cosines,
-    )
