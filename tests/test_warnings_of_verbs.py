@@ -17,6 +17,7 @@ from edgeeff import cli, foreign
 from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.cache import Cache
 from edgeeff.errors import EdgeeffWarning, VerificationError
+from edgeeff.foreign import repairing
 from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions
 from edgeeff.harness import verify
@@ -103,7 +104,7 @@ def test_inspect_repeats_those_of_the_build(made):
 @pytest.mark.parametrize(
     ("patch", "says"),
     [
-        ((foreign, "_MOST_VALUES", 1), "the repaired graph was NOT COMPARED with the file"),
+        ((repairing, "_MOST_VALUES", 1), "the repaired graph was NOT COMPARED with the file"),
         ((verify, "GOLDEN_FLOOR_DB", 400.0), "dB from the file, which is typed FP16"),
     ],
 )
