@@ -16,6 +16,7 @@ import numpy as np
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate.absolute import LAUNCHES
 from edgeeff.gate.baseline import Baseline, Correct, Run
+from edgeeff.gate.comparable import input_of
 from edgeeff.gate.latency import refuse_times
 from edgeeff.gate.suite import Case
 from edgeeff.harness import device_class
@@ -76,6 +77,7 @@ def run(case: Case, how: How, record: Record, accuracy: AccuracyReport | None, l
         name=bundle.name,
         model=bundle.manifest.model,
         target=bundle.manifest.target,
+        input=input_of(bundle.manifest),
         bundle=bundle.digest(),
         series=device_class.digest(facts),
         device=facts,

@@ -64,6 +64,7 @@ class _BaselineFile(BaseModel):
     clock: Clock
     comment: str = Field("", max_length=10_000)
     device: dict[str, Any]
+    input: str = Field("", max_length=100)
     metrics: dict[str, _Figure] = {}
     model: str
     name: str
@@ -120,6 +121,7 @@ class Baseline:
         correct: Of the labelled images, where there were any.
         reviewer: Who accepted it.
         comment: Why.
+        input: What its network takes, such as ``224x224, 3 channels``; empty: it was not written down.
         path: Its file, where it was read.
     """
 
@@ -136,6 +138,7 @@ class Baseline:
     correct: Correct | None = None
     reviewer: str = ""
     comment: str = ""
+    input: str = ""
     path: Path | None = None
 
     @property
@@ -168,6 +171,7 @@ class Baseline:
         head = {
             **{name: getattr(self, name) for name in ("bundle", "clock", "comment", "model", "name")},
             **{name: getattr(self, name) for name in ("reviewer", "series", "target", "threads")},
+            **({"input": self.input} if self.input else {}),
         }
         parts = [_HEAD, f"schema = {SCHEMA}\n", *_pairs(head)]
         if self.correct is not None:
@@ -212,6 +216,7 @@ def load(path: Path) -> Baseline:
         correct=correct,
         reviewer=content.reviewer,
         comment=content.comment,
+        input=content.input,
         path=path,
     )
 

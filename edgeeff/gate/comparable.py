@@ -57,9 +57,8 @@ def _always(one: Manifest, other: Manifest) -> list[str]:
             f"{len(unlike)} of {one.classes} classes are others, "
             f"the first is {one.labels[first]!r:.60}, and {other.labels[first]!r:.60}"
         )
-    sizes = [(*manifest.preprocess.size, manifest.preprocess.channels) for manifest in (one, other)]
-    if sizes[0] != sizes[1]:
-        found.append(f"an input of {_size(sizes[0])}, and of {_size(sizes[1])}")
+    if input_of(one) != input_of(other):
+        found.append(f"an input of {input_of(one)}, and of {input_of(other)}")
     shapes = [[output.shape[1:] for output in manifest.outputs] for manifest in (one, other)]
     if all(shapes) and shapes[0] != shapes[1]:  # a bundle of schema 1 does not list them
         found.append(f"outputs of shape {_shapes(shapes[0])}, and {_shapes(shapes[1])}")
@@ -78,8 +77,9 @@ def _by_target(one: Manifest, other: Manifest) -> list[str]:
     return found
 
 
-def _size(size: tuple[int, ...]) -> str:
-    height, width, channels = size
+def input_of(manifest: Manifest) -> str:
+    """Such as ``224x224, 3 channels``: height and width."""
+    (height, width), channels = manifest.preprocess.size, manifest.preprocess.channels
     return f"{height}x{width}, {channels} channel{'s' * (channels > 1)}"
 
 

@@ -9,13 +9,15 @@ from typing import Any
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ReportError
 from edgeeff.gate.baseline import Baseline
+from edgeeff.gate.comparable import input_of
 
 
 def of(bundle: Bundle, baselines: list[Baseline], series: str, facts: Mapping[str, Any]) -> Baseline | None:
     """A bundle's baseline on this device class; None where there is none at all of that name.
 
     Raises:
-        ReportError: There is one, of another target, model or device class: the message names the difference.
+        ReportError: There is one, of another target, model, input or device class: the message names
+            the difference.
     """
     manifest = bundle.manifest
     named = [one for one in baselines if one.name == bundle.name]
@@ -29,6 +31,8 @@ def of(bundle: Bundle, baselines: list[Baseline], series: str, facts: Mapping[st
         raise _other(one, "another device class", "; ".join(_differences(one.device, facts)) or "other facts")
     if exact[0].model != manifest.model:
         raise _other(exact[0], f"model {exact[0].model}", manifest.model)
+    if exact[0].input not in ("", input_of(manifest)):
+        raise _other(exact[0], f"an input of {exact[0].input}", input_of(manifest))
     return exact[0]
 
 

@@ -12,6 +12,7 @@ from edgeeff.gate import baseline, matching
 from edgeeff.gate.baseline import Baseline, Correct, Run
 from edgeeff.harness import device_class
 from edgeeff.history.series import series
+from edgeeff.preprocess import Preprocess
 
 ENVIRONMENT = {
     "architecture": "x86_64",
@@ -39,8 +40,14 @@ ONE = Baseline(
     correct=Correct("b" * 64, np.random.default_rng(0).random(1003) < 0.9),
     reviewer="Kim",
     comment='first\nof "all"',
+    input="224x224, 3 channels",
 )
-BUNDLE = SimpleNamespace(name="b0-cpu-int8", manifest=SimpleNamespace(target="cpu-int8", model="b0"))
+BUNDLE = SimpleNamespace(
+    name="b0-cpu-int8",
+    manifest=SimpleNamespace(
+        target="cpu-int8", model="b0", preprocess=Preprocess((224, 224), (0.0,) * 3, (1.0,) * 3)
+    ),
+)
 
 
 @pytest.fixture
@@ -120,6 +127,11 @@ def test_what_is_stored_keeps_its_class():
     ("changes", "bundle", "said"),
     [
         ({"target": "mobile-int8"}, {}, "is a baseline of target mobile-int8, not of this one: cpu-int8"),
+        (
+            {"input": "240x240, 3 channels"},
+            {},
+            "an input of 240x240, 3 channels, not of this one: 224x224, 3",
+        ),
         ({"model": "b1"}, {}, "is a baseline of model b1, not of this one: b0"),
         (
             {"series": "d" * 64, "device": {**FACTS, "governor": "powersave"}},
@@ -136,7 +148,7 @@ def test_a_baseline_of_something_else_is_refused(changes, bundle, said, written)
 
 def test_the_baseline_of_this_class_is_taken_among_others(written):
     written(replace(ONE, series="d" * 64, device={**FACTS, "governor": "powersave"}))
-    written(ONE)
+    written(replace(ONE, input=""))  # as it was not written down once
     found = baseline.load_all(written(replace(ONE, name="other")).parent)
     assert matching.of(BUNDLE, found, ONE.series, FACTS).series == ONE.series
     assert (

@@ -1,6 +1,7 @@
 """Suites, run: against old bundles and baselines, with trouble that stays with its case."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -83,6 +84,7 @@ def test_a_baseline_is_written_shown_and_held_against(make, load, tmp_path):
     assert report.verdicts == () and written.diff.startswith("--- /dev/null\n")
     found = baseline.load(written.path)
     assert found.metrics["size"] == (1000.0, "bytes") and found.runs == ()
+    assert found.input == "8x8, 3 channels"
     edited = written.path.read_text().replace('reviewer = ""', 'reviewer = "Kim"')
     written.path.write_text(edited)
     (again,), _ = running.update(load())
@@ -199,5 +201,9 @@ def test_latency_against_a_baseline(lite0_like, tmp_path, monkeypatch):
     report = running.run(suite.load(path), method=method)
     assert {v.metric: v.status for v in report.verdicts}["latency"] in ("pass", "inconclusive")
     lite0_like(160)
+    report = running.run(suite.load(path), method=method)
+    assert "an input of 64x64, 3 channels, not of this one: 160x160" in report.verdicts[0].why
+    (written,) = (tmp_path / "baselines").iterdir()
+    written.write_text(re.sub(r"(?m)^input = .*\n", "", written.read_text()))
     report = running.run(suite.load(path), method=method)
     assert {v.metric: v.status for v in report.verdicts}["latency"] == "fail"
