@@ -14,6 +14,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from edgeeff import regular
 from edgeeff.errors import OutputError
 
 #: Files and folders that are not yet what they will be bear this prefix.
@@ -37,8 +38,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Its permissions are those of any new file, 0666 less the umask: other users may be meant to read it.
 
     Raises:
-        OutputError: The disk is full or cannot be written.
+        OutputError: The disk is full or cannot be written; or a device, a pipe or a folder is there.
     """
+    refuse_special(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
@@ -52,6 +54,26 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             staged.unlink(missing_ok=True)
             raise
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse to put a file in the place of what is no regular one: root could replace ``/dev/stdout`` by it.
+
+    Raises:
+        OutputError: A device, a pipe or a folder is there, or no file can have such a name.
+    """
+    try:
+        if regular.is_folder(path):
+            raise OutputError(f"{path} is a folder", mend="name a file")
+        special = regular.exists(path) and not regular.is_file(path)
+        os.lstat(path)
+    except ValueError:
+        raise OutputError("no file can have a name with a NUL byte in it", mend="name another file") from None
+    except OSError:  # nothing is there, or what writing will tell of
+        special = False
+    system = path.parent.resolve().as_posix()  # links such as /dev/stdout lead to regular files, too
+    if special or system == "/dev" or system.startswith("/proc/"):
+        raise OutputError(f"{path} is no regular file, and is not replaced", mend="name a regular file")
 
 
 @contextlib.contextmanager

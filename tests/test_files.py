@@ -83,6 +83,17 @@ def test_refusals_say_how_to_mend_them(number, reason, tmp_path):
     assert "-o" in caught.value.mend
 
 
+@pytest.mark.parametrize("name", ["pipe", "link", "folder", "/dev/null", "/dev/stdout", "nul\0"])
+def test_what_is_no_regular_file_is_not_replaced(name, tmp_path):
+    """As root ``--markdown /dev/stdout`` would put a file in the place of the machine's device."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match=r"no regular file|is a folder|NUL"):
+        write_file(tmp_path / name, b"content")
+    assert entries(tmp_path) == ["folder", "link", "pipe"]
+
+
 def test_a_full_disk(tmp_path):
     """A real one: /dev/full takes nothing."""
     if not Path("/dev/full").exists():

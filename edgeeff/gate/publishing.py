@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from edgeeff.errors import OutputError
-from edgeeff.files import refuse_unwritable, write_file
+from edgeeff.files import refuse_special, refuse_unwritable, write_file
 from edgeeff.gate.formats import github, gitlab, junit, markdown
 from edgeeff.gate.verdict import GateReport
 
@@ -42,6 +42,7 @@ class Outputs:
         for path in files:
             if path.is_dir():
                 raise OutputError(f"{path} is a folder", mend=f"name a file, such as {path / 'gate.xml'}")
+            refuse_special(path)
             refuse_unwritable(path.parent)
         if len({path.resolve() for path in files}) < len(files):
             raise OutputError("two formats are to be written to one file", mend="name a file for each")

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeeff import text
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, ReportError
-from edgeeff.files import write_file
+from edgeeff.files import refuse_unwritable, write_file
 from edgeeff.gate import against, alone, baseline, matching, pair
 from edgeeff.gate.against import Runs
 from edgeeff.gate.baseline import Baseline
@@ -109,6 +109,7 @@ def update(
         OutputError: One cannot be written.
     """
     listener = Recorder.of(progress)
+    refuse_unwritable(suite.baselines)  # before the minutes that measuring takes
     begun = record("gate", [case.bundle for case in suite.cases], [case.name for case in suite.cases])
     at_work = _Run(
         suite,

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from edgeeff import regular
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import ReportError
 from edgeeff.gate import written
@@ -30,11 +31,18 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _a_name(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("no file can have a name with a NUL byte in it")
+    return value
+
+
 def _read_limits(value: dict[str, Any]) -> dict[str, Limit]:
     return {name: read_limit(name, said) for name, said in value.items()}
 
 
 Names = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed), Field(min_length=1)]
+Name = Annotated[str, Field(max_length=4096), AfterValidator(_a_name)]
 Limits = Annotated[dict[str, Any], AfterValidator(_read_limits)]
 
 
@@ -44,9 +52,9 @@ class _Common(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     targets: Names | None = None
     devices: Names | None = None
-    images: str | None = None
-    reference: str | None = None
-    old: str | None = None
+    images: Name | None = None
+    reference: Name | None = None
+    old: Name | None = None
     threads: int | None = Field(None, ge=1, le=1024)
     limits: Limits = {}
 
@@ -58,7 +66,7 @@ class _CaseFile(_Common):
 class _SuiteFile(_Common):
     schema_: int = Field(alias="schema")
     name: str | None = Field(None, min_length=1, max_length=200)
-    baselines: str = "baselines"
+    baselines: Name = "baselines"
     case: list[_CaseFile] = Field(min_length=1, max_length=_MOST)
 
 
@@ -174,7 +182,7 @@ def _cases(
     olds = _old_bundles(where, old) if old is not None else {}
     limits = {**DEFAULTS, **suite.limits, **case.limits, **(by.limits or {})}
     for name, said in (("images", images), ("reference", reference)):
-        if said is not None and not said.exists():
+        if said is not None and not regular.exists(said):
             raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
     if all(limit is None or (name in OF_IMAGES and images is None) for name, limit in limits.items()):
         raise ReportError(f"{where}: no metric is left to measure", mend="limit one, such as latency")
@@ -232,7 +240,7 @@ def _bundles(where: str, folder: Path, patterns: Sequence[str]) -> list[Bundle]:
 
 def _old_bundles(where: str, folder: Path) -> dict[tuple[str, str], Bundle]:
     """The bundles in a folder, by name and target; a bundle itself is its own folder."""
-    if not folder.is_dir():
+    if not regular.is_folder(folder):
         raise ReportError(
             f"{where}: old: there is no folder {folder}",
             mend="name a folder of bundles, or leave it out: the baselines are used",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgeeff import errors, shortage
 from edgeeff.bundle import MANIFEST, Bundle
@@ -17,6 +19,13 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.harness.launch import order
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.watched import Watched
+
+#: Bytes of a process's events, and of the end of what it printed beside them, that are kept.
+_MOST_EVENTS, _TAIL = 64 << 20, 64 << 10
+#: Characters of a line that an error shows.
+_LINE = 400
+#: Seconds that are waited for the rest of what a process printed, once it has ended.
+_LAST_WORDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,14 +85,10 @@ def start(
     command += ["--", *(str(bundle.folder.resolve()) for bundle in loaded)]
     patience = how.patience(len(bundles))
     # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
-    # subprocess.run kills the process on Ctrl-C, and when its time is over.
-    try:
-        finished = subprocess.run(
-            command, cwd=Path(errors.__file__).parent.parent, capture_output=True, timeout=patience
-        )
-    except subprocess.TimeoutExpired as over:
-        raise _hang(loaded, _events(over.stdout), patience, _text(over.stderr)) from None
+    finished = _run(command, Path(errors.__file__).parent.parent, patience)
     events = _events(finished.stdout)
+    if finished.returncode is None:
+        raise _hang(loaded, events, patience, _text(finished.stderr))
     for event in events:
         if event["event"] == "error":
             kind = getattr(errors, event["kind"], EdgeeffError)
@@ -176,13 +181,69 @@ def repeatedly(
     return series.not_run
 
 
-def _text(printed: bytes | None) -> str:
-    return (printed or b"").decode("utf-8", errors="replace")
+@dataclass(frozen=True)
+class _Finished:
+    """A process that ended; ``returncode`` None: it was ended, as it took too long."""
+
+    returncode: int | None
+    stdout: bytes
+    stderr: bytes
 
 
-def _events(printed: bytes | None) -> list[dict[str, Any]]:
-    """The events that were told whole."""
-    return [json.loads(line) for line in _text(printed).splitlines() if line.endswith("}")]
+def _run(command: Sequence[str], folder: Path, seconds: float) -> _Finished:
+    """Run a process, and keep as much of what it prints as can be of use, whatever a runtime prints.
+
+    It is killed on Ctrl-C, and when its time is over.
+    """
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = bytearray(), bytearray()
+
+    def head(pipe: IO[bytes]) -> None:
+        while part := os.read(pipe.fileno(), 1 << 16):
+            out.extend(part[: max(0, _MOST_EVENTS - len(out))])
+
+    def tail(pipe: IO[bytes]) -> None:
+        while part := os.read(pipe.fileno(), 1 << 16):
+            err.extend(part)
+            del err[:-_TAIL]
+
+    assert process.stdout is not None and process.stderr is not None
+    readers = {
+        threading.Thread(target=read, args=(pipe,), daemon=True): pipe
+        for read, pipe in ((head, process.stdout), (tail, process.stderr))
+    }
+    status: int | None = None
+    try:
+        for reader in readers:
+            reader.start()
+        status = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        process.kill()  # nothing where it has ended
+        process.wait()
+        for reader, pipe in readers.items():
+            reader.join(_LAST_WORDS)
+            if not reader.is_alive():  # what the process started may hold its streams for ever
+                pipe.close()
+    return _Finished(status, bytes(out), bytes(err))
+
+
+def _text(printed: bytes) -> str:
+    return printed.decode("utf-8", errors="replace")
+
+
+def _events(printed: bytes) -> list[dict[str, Any]]:
+    """The events that were told whole; what a library printed beside them is none."""
+    found = []
+    for line in _text(printed).splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
+            found.append(event)
+    return found
 
 
 def _where(bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]]) -> str:
@@ -195,7 +256,10 @@ def _where(bundles: Sequence[Bundle], events: Sequence[Mapping[str, Any]]) -> st
 
 
 def _tail(stderr: str) -> str:
-    return "\n".join(stderr.strip().splitlines()[-10:]) or "(it printed nothing)"
+    lines = [
+        line if len(line) <= _LINE else f"…{line[-_LINE:]}" for line in stderr.strip().splitlines()[-10:]
+    ]
+    return "\n".join(lines) or "(it printed nothing)"
 
 
 def _hang(

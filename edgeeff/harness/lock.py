@@ -19,12 +19,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from edgeeff.errors import BusyError, OutputError
+from edgeeff.errors import BusyError, OptionError, OutputError
 from edgeeff.files import write_file
 
 #: Names the lock's file: for machines that several users or containers measure on.
 VARIABLE = "EDGEEFF_LOCK"
 _LARGEST = 4096
+#: Seconds that nobody waits.
+_LONGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,11 @@ def alone(wait: float = 0.0, tell: Callable[[str], None] | None = None) -> Itera
 
     Raises:
         BusyError: Somebody still holds it.
+        OptionError: ``wait`` is no time.
         OutputError: Its file cannot be made or opened.
     """
+    if not 0 <= wait < _LONGEST:
+        raise OptionError(f"wait is {wait}", mend="give seconds, 0 for not at all")
     at = path()
     lock = FileLock(at, mode=0o666)  # other users take the same one
     try:

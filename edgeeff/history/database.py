@@ -74,8 +74,11 @@ def migrate(place: Place) -> str | None:
 
 def _found(place: Place) -> str | None:
     """The revision of a database that is there."""
-    if place.file is not None and not regular.exists(place.file):
-        return None
+    if place.file is not None:
+        if not regular.exists(place.file):
+            return None
+        if not regular.is_file(place.file):
+            raise HistoryError(f"{place} is no regular file", mend="name the file of a database")
     with _engine(place, write=False).connect() as connection:
         return revision(connection, place)
 

@@ -15,11 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeeff import labels, planned, video
+from edgeeff import labels, planned, report, text, video
 from edgeeff.backends.tensorrt import results
 from edgeeff.board import load_board
 from edgeeff.bundle import Bundle
-from edgeeff.errors import BundleError
+from edgeeff.errors import BundleError, ReportError
+from edgeeff.gate import baseline, explain, suite
+from edgeeff.gate.baseline import Baseline, Correct, Run
+from edgeeff.gate.formats import github, gitlab, junit, markdown
+from edgeeff.gate.verdict import GateReport, Settle, Verdict
+from edgeeff.history import importing
 from edgeeff.images import decode, open_images
 from edgeeff.pipeline import variants
 from edgeeff.pipeline.request import config
@@ -129,6 +134,89 @@ RESULT = {
 }
 
 
+SUITE = """schema = 1
+name = "cameras"
+threads = 2
+targets = ["cpu-int8"]
+images = "photos"
+[limits]
+latency = "3 %"
+top_1 = "0.5 points"
+[[case]]
+bundles = ["b*", "b0"]
+reference = "b0"
+[case.limits]
+size = "off"
+"""
+RECORD = {
+    "schema_version": 1,
+    "run_id": "0" * 32,
+    "utc": "2026-11-26T10:00:00Z",
+    "bundles": {"b0": "0" * 64},
+    "environment": {"cpu": "x", "cores": 2, "versions": {"openvino": "1"}},
+    "about": {"b0": {"name": "b0", "target": "cpu-int8", "batch": 1, "artifact_bytes": 9}},
+    "commit": None,
+}
+SHARE = {"value": 0.5, "interval": [0.4, 0.6], "successes": 2, "total": 4}
+TIMING = {
+    **{"wall_ms": TIMES, "wall_ms_per_image": TIMES, "cpu_ms": 1.0, "cpu_ms_per_image": 1.0, "images": 1},
+    **{"wall_launches_ms": [1.0, 1.1], "cpu_launches_ms": [1.0, 1.1], "inferences": 100},
+}
+LATENCY = {
+    "entries": [{"name": "b0", "status": "ok", "timing": TIMING, "cpu_ratio": SHARE, "wall_ratio": None}],
+    **{"baseline": "b0", "launches": 2, "seconds": 0.5, "threads": 1, "seed": 0, "warnings": ["w"]},
+    "record": {**RECORD, "kind": "latency"},
+}
+ACCURACY = {
+    **{"bundle": "b0", "status": "ok", "images": 4, "labelled": 4, "metric": "top_1", "warnings": []},
+    "scores": {"top_1": SHARE, "classes": 2, "confusion": [[1, 1], [0, 2]]},
+    "reference": {"name": "f", "agreement": SHARE, "sqnr_db": 30.0, "sqnr_centred_db": 29.0},
+    "drop_points": 0.1,
+    "record": {**RECORD, "kind": "accuracy"},
+}
+
+
+def _verdicts() -> bytes:
+    alone = {"against": "baseline", "clock": "cpu", "new_ms": [1.0, 1.1], "threads": 1, "printed": "x"}
+    unsure = Verdict(
+        *("b0", "latency", "inconclusive", 1.0, "%", -1.0, 3.5, 3.0),
+        **{"why": "w", "settle": Settle(28, None, 156.0), "measured": alone},
+    )
+    found = GateReport((unsure, Verdict("b0", "top_1", "error", why="w"))).to_json()
+    return json.dumps({**found, "record": {**RECORD, "kind": "gate"}}).encode()
+
+
+def _baseline() -> bytes:
+    run = Run("0" * 64, (1.0, 1.1), "2026-11-26T10:00:00Z")
+    facts = {"cpu": "x", "cores": 2, "runtimes": {"openvino": "1"}}
+    text = Baseline(
+        *("b0", "b0", "cpu-int8", "0" * 64, "1" * 64, facts, 1, "cpu"),
+        **{"metrics": {"size": (9.0, "bytes")}, "runs": (run,)},
+        correct=Correct("2" * 64, np.array([True, False, True])),
+    ).text()
+    return text.encode()
+
+
+def _suite(path: Path) -> object:
+    (path.parent / "b0").mkdir(exist_ok=True)
+    (path.parent / "photos").mkdir(exist_ok=True)
+    (path.parent / "b0" / "manifest.json").write_text(json.dumps(MANIFEST))
+    return suite.load(path)
+
+
+def _gated(path: Path) -> object:
+    """Read, and written in every format."""
+    read = GateReport.from_json(text.read_json(path, ReportError), path.name)
+    written = [form.text(read, "s") for form in (github, junit, markdown)]
+    return [*written, gitlab.text(read, "s", "p"), explain.text(read), json.dumps(read.to_json())]
+
+
+def _kept_and_shown(path: Path) -> object:
+    """Read for the history, and for a page; one may refuse what the other takes."""
+    page, _ = report.of_paths([path])
+    return importing.read([path]), page
+
+
 def _npz() -> bytes:
     held = io.BytesIO()
     np.savez(held, images=np.zeros((3, 4, 4, 3), np.uint8), labels=np.arange(3))
@@ -198,6 +286,12 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "configuration": ("edgeeff.toml", CONFIG.encode(), config.read),
     "tuning": ("tuning.json", json.dumps(TUNING).encode(), variants.read),
     "result": ("verify.json", json.dumps(RESULT).encode(), results.read),
+    "suite": ("suite.toml", SUITE.encode(), _suite),
+    "baseline": ("b.toml", _baseline(), baseline.load),
+    "verdicts": ("gate.json", _verdicts(), _gated),
+    "verdicts kept": ("gate.json", _verdicts(), _kept_and_shown),
+    "latency": ("bench.json", json.dumps(LATENCY).encode(), _kept_and_shown),
+    "accuracy": ("eval.json", json.dumps(ACCURACY).encode(), _kept_and_shown),
     "encodings": ("e.json", json.dumps(AIMET).encode(), foreign.read),
     "calibration cache": ("calib.cache", CACHE, foreign.read),
     "png": ("p.png", _picture("PNG"), _decoded),

@@ -63,6 +63,22 @@ def test_a_hang_and_a_crash_are_pinned_on_the_bundle(ends, says, make_bundle, tm
         start("failing", bundles, [1, 1], How(timeout=3), number=1)  # beta was loaded first
 
 
+def test_what_a_runtime_prints_is_no_event_and_fills_no_memory(make_bundle, tmp_path, monkeypatch):
+    code = """
+import sys
+print('a {runtime}\\n{}\\n[]\\n{"event": 1}\\n{"event": "done"}', flush=True)
+sys.stderr.write("x" * 1_000_000 + "\\nlast words")
+sys.exit(int(sys.argv[1].endswith("=2")))  # of two threads
+"""
+    (tmp_path / "chatty.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    bundles = [make_bundle("alpha")]
+    assert start("chatty", bundles, [1], How()) == [{"event": "done"}]
+    with pytest.raises(EdgeeffError, match=r"exit status 1:\n…x+\nlast words") as caught:
+        start("chatty", bundles, [1], How(threads=2))
+    assert len(str(caught.value)) < 1000
+
+
 def test_patience_is_generous_and_can_be_said():
     assert How(seconds=2.0).patience(3) == 420
     assert How(seconds=2.0, timeout=7.5).patience(3) == 7.5

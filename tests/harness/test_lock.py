@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edgeeff.errors import BusyError, OutputError
+from edgeeff.errors import BusyError, OptionError, OutputError
 from edgeeff.harness import lock
 
 HOLD = """
@@ -38,6 +38,12 @@ def test_the_second_is_refused_with_who_holds_it(held):
         pass
     assert f"process {held.pid} of " in caught.value.what and "-c suite.toml" in caught.value.what
     assert "--wait" in caught.value.mend
+
+
+@pytest.mark.parametrize("wait", [-1.0, float("nan"), float("inf")])
+def test_what_is_no_time_is_not_waited(wait):
+    with pytest.raises(OptionError, match="wait is"), lock.alone(wait=wait):
+        pass
 
 
 def test_the_second_waits_and_then_has_it(held):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -113,8 +114,10 @@ def test_a_database_that_cannot_be_used(make_report, tmp_path, monkeypatch):
             history.remember(make_report(), database=str(file))
         assert len(found(file)) == 1  # who reads does not wait
     (tmp_path / "folder").mkdir()
-    with pytest.raises(HistoryError, match="cannot be opened"):
-        history.remember(make_report(), database=str(tmp_path / "folder"))
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(HistoryError, match="is no regular file"):
+            history.remember(make_report(), database=str(tmp_path / name))
     with pytest.raises(HistoryError, match="cannot be written"):
         history.remember(make_report(), database=str(file / "below"))
     with (
