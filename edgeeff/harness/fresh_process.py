@@ -80,6 +80,7 @@ def start(
     loaded = [bundles[place] for place in places]
     command = [sys.executable, "-m", module]
     command += [f"--threads={how.threads}", f"--seconds={how.seconds}", f"--seed={how.seed}"]
+    command += [f"--parent={os.getpid()}"]
     command += [f"--images={','.join(str(images[place]) for place in places)}"]
     command += [] if how.requests is None else [f"--requests={how.requests}"]
     command += ["--", *(str(bundle.folder.resolve()) for bundle in loaded)]

@@ -8,9 +8,11 @@ one), what loading it cost, and at last the samples. Whatever a runtime prints g
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +32,8 @@ from edgeeff.preprocess import Pixels
 WINDOW = 10
 TOLERANCE = 0.03
 MINIMUM_ROUNDS = 10
+#: Of linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
 
 Inference = Callable[[], object]
 Tell = Callable[..., None]
@@ -220,6 +224,17 @@ def run(
     return 0
 
 
+def end_with(parent: int) -> None:
+    """Have the system end this process when its parent dies: else it would go on beside the next measurement.
+
+    Linux alone can; elsewhere nothing is done.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before
+            os._exit(1)
+
+
 def main(run: Callable[..., int] = run) -> int:
     """Read the arguments, keep standard output for the events, and run."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -229,7 +244,10 @@ def main(run: Callable[..., int] = run) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", default="", help="images in a run of each bundle, with commas between")
     parser.add_argument("--requests", type=int, help="runs at once, where a launch has several")
+    parser.add_argument("--parent", type=int, help="process that this one ends with")
     arguments = parser.parse_args()
+    if arguments.parent is not None and sys.platform == "linux":
+        end_with(arguments.parent)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)  # runtimes print from C++ too
 

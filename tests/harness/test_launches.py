@@ -1,7 +1,12 @@
 """One launch: the order of loading, rounds that fit together, and what becomes of a process that fails."""
 
 import math
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +82,39 @@ sys.exit(int(sys.argv[1].endswith("=2")))  # of two threads
     with pytest.raises(EdgeeffError, match=r"exit status 1:\n…x+\nlast words") as caught:
         start("chatty", bundles, [1], How(threads=2))
     assert len(str(caught.value)) < 1000
+
+
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
+CHILD = """
+import os, time
+from edgeeff.harness.launch import end_with
+end_with(os.getppid())
+print(flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_killed_measurement_leaves_no_process_behind():
+    command = [sys.executable, "-c", PARENT, CHILD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+        assert parent.stdout.read() == ""
+    for _ in range(200):
+        with suppress(FileNotFoundError):
+            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.05)
+                continue
+        break
+    else:
+        pytest.fail("it still runs")
 
 
 def test_patience_is_generous_and_can_be_said():
