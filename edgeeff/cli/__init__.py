@@ -23,7 +23,18 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.installing import missing_module
 
 _HELPERS = frozenset(
-    {"console", "interrupts", "gating", "judgements", "options", "recording", "streams", "tables", "timings"}
+    {
+        "console",
+        "groups",
+        "interrupts",
+        "gating",
+        "judgements",
+        "options",
+        "recording",
+        "streams",
+        "tables",
+        "timings",
+    }
 )
 BAD_INPUT = 2
 INTERRUPTED = 130

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from edgeeff.cli import console, options, recording, tables, timings
+from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 from edgeeff.progress import Recorder
 
@@ -23,19 +25,17 @@ _LENGTH = "How long"
 _WHAT = "What is measured"
 
 
-@recording.stores()
-def command(
-    bundles: Annotated[list[Path], typer.Argument(help="Bundles; measured in turn in the same processes.")],
-    baseline: Annotated[
-        str, typer.Option(help="Ratios are held against this bundle: its name, or its place counted from 0.")
-    ] = "0",
+@dataclass(frozen=True)
+class What:
+    """What is measured."""
+
     threads: Annotated[
         str | None,
         typer.Option(
             help="Threads of each runtime; several as 1,2,4. Default: 1, with --throughput all processors.",
             rich_help_panel=_WHAT,
         ),
-    ] = None,
+    ] = None
     images: Annotated[
         int | None,
         typer.Option(
@@ -43,7 +43,7 @@ def command(
             help="Images in a run of bundles of --batch dynamic; else the most that they take.",
             rich_help_panel=_WHAT,
         ),
-    ] = None,
+    ] = None
     tools: Annotated[
         bool,
         typer.Option(
@@ -51,13 +51,13 @@ def command(
             help="Beside it: OpenVINO's benchmark_app and LiteRT's benchmark on the same artifacts.",
             rich_help_panel=_WHAT,
         ),
-    ] = False,
+    ] = False
     throughput: Annotated[
         bool,
         typer.Option(
             "--throughput", help="Images a second with several runs in flight.", rich_help_panel=_WHAT
         ),
-    ] = False,
+    ] = False
     requests: Annotated[
         int | None,
         typer.Option(
@@ -65,7 +65,7 @@ def command(
             help="With --throughput: runs in flight. Default: one for each thread.",
             rich_help_panel=_WHAT,
         ),
-    ] = None,
+    ] = None
     profile: Annotated[
         bool,
         typer.Option(
@@ -73,7 +73,7 @@ def command(
             help="Tell where the time goes, by kind, kernel and layer. A profile is no latency.",
             rich_help_panel=_WHAT,
         ),
-    ] = False,
+    ] = False
     layers: Annotated[
         int,
         typer.Option(
@@ -81,7 +81,13 @@ def command(
             help="With --profile: so many of the slowest layers, by the first bundle's names.",
             rich_help_panel=_WHAT,
         ),
-    ] = 10,
+    ] = 10
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long it is measured."""
+
     launches: Annotated[
         int | None,
         typer.Option(
@@ -89,25 +95,36 @@ def command(
             help="Processes to start; with --until the most of them. Default: 10, with --until 40.",
             rich_help_panel=_LENGTH,
         ),
-    ] = None,
+    ] = None
     seconds: Annotated[
         float,
         typer.Option(min=0.05, help="Measuring time per bundle and launch.", rich_help_panel=_LENGTH),
-    ] = 0.6,
+    ] = 0.6
     until: Annotated[
         str | None,
         typer.Option(
             help="Go on until each ratio (of one bundle: its time) is known to ± this, such as 1%.",
             rich_help_panel=_LENGTH,
         ),
-    ] = None,
+    ] = None
     timeout: Annotated[
         float | None,
         typer.Option(
             help="Seconds after which a launch is taken to hang. Default: 300, more for long ones.",
             rich_help_panel=_LENGTH,
         ),
-    ] = None,
+    ] = None
+
+
+@recording.stores()
+@grouped
+def command(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles; measured in turn in the same processes.")],
+    what: What,
+    length: Length,
+    baseline: Annotated[
+        str, typer.Option(help="Ratios are held against this bundle: its name, or its place counted from 0.")
+    ] = "0",
     strict: options.Strict = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON; a list of reports for several --threads.")
@@ -122,19 +139,12 @@ def command(
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
     """
-    mode = _mode(throughput=throughput, profile=profile, tools=tools, until=until, requests=requests)
-    counts = _counts((str(_processors()) if throughput else "1") if threads is None else threads)
-    asked: dict[str, Any] = {"seconds": seconds, "images": images, "timeout": timeout}
-    if launches is not None:
-        asked["launches"] = launches
-    if mode != "profile":
-        asked["baseline"] = int(baseline) if baseline.isdigit() else baseline
-    measure, say = _ways(mode, layers)
-    if mode == "throughput":
-        asked["requests"] = requests
-    elif mode == "latency":
-        asked["tools"] = tools
-        asked["until"] = None if until is None else part(until)
+    mode = _mode(what, length)
+    counts = _counts(
+        (str(_processors()) if what.throughput else "1") if what.threads is None else what.threads
+    )
+    measure, say = _ways(mode, what.layers)
+    asked = _asked(mode, what, length, baseline)
     with console.ConsoleProgress(still=True) as progress:
         recorder = Recorder(progress)
         reports = [measure(list(bundles), threads=n, progress=recorder, **asked) for n in counts]
@@ -150,23 +160,38 @@ def command(
     return 1 if strict and (not_stored or any(report.warnings for report in reports)) else 0
 
 
-def _mode(*, throughput: bool, profile: bool, tools: bool, until: str | None, requests: int | None) -> Mode:
+def _mode(what: What, length: Length) -> Mode:
     """What is measured.
 
     Raises:
         OptionError: Options of two kinds of measurement.
     """
-    if throughput and profile:
+    if what.throughput and what.profile:
         raise OptionError("--throughput with --profile", mend="measure one after the other")
-    for option, given in (("--until", until is not None), ("--tools", tools)):
-        if given and (profile or throughput):
+    for option, given in (("--until", length.until is not None), ("--tools", what.tools)):
+        if given and (what.profile or what.throughput):
             raise OptionError(
-                f"{option} with {'--profile' if profile else '--throughput'}",
+                f"{option} with {'--profile' if what.profile else '--throughput'}",
                 mend=f"{option} is of latencies: leave one of the two out",
             )
-    if requests is not None and not throughput:
+    if what.requests is not None and not what.throughput:
         raise OptionError("--requests without --throughput", mend="add --throughput")
-    return "throughput" if throughput else "profile" if profile else "latency"
+    return "throughput" if what.throughput else "profile" if what.profile else "latency"
+
+
+def _asked(mode: Mode, what: What, length: Length, baseline: str) -> dict[str, Any]:
+    """The options that the measurement takes, by its keywords."""
+    asked: dict[str, Any] = {"seconds": length.seconds, "images": what.images, "timeout": length.timeout}
+    if length.launches is not None:
+        asked["launches"] = length.launches
+    if mode != "profile":
+        asked["baseline"] = int(baseline) if baseline.isdigit() else baseline
+    if mode == "throughput":
+        asked["requests"] = what.requests
+    elif mode == "latency":
+        asked["tools"] = what.tools
+        asked["until"] = None if length.until is None else part(length.until)
+    return asked
 
 
 def _ways(mode: Mode, layers: int) -> tuple[Callable[..., Any], Callable[[Any], None]]:

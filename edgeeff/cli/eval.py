@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeeff.cli import console, judgements, options, recording
+from edgeeff.cli.groups import grouped
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
@@ -19,26 +20,28 @@ _FILES = "Files"
 _COMPARING = "Comparing two bundles"
 
 
-@recording.stores()
-def command(
-    bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge, all in one pass over the images.")],
-    images: Annotated[
-        Path,
-        typer.Option("--images", "-i", help="Folder, list file, .npz, recipe .toml, or data set .yaml."),
-    ],
-    reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
-    white: options.White = None,
+@dataclass(frozen=True)
+class How:
+    """How bundles are run."""
+
+    white: options.White = None
     threshold: Annotated[
         float | None, typer.Option(help="Of a label's probability, instead of the bundle's; for multilabel.")
-    ] = None,
+    ] = None
     via: Annotated[
         str | None,
         typer.Option(help="onnxruntime: judge a TensorRT bundle's ONNX graph in it, not its engine."),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    ] = None
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an earlier run was cut off.")
-    ] = False,
+    ] = False
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """What two bundles are held against each other by."""
+
     against: Annotated[
         Path | None,
         typer.Option(
@@ -46,33 +49,54 @@ def command(
             "held against the first without it.",
             rich_help_panel=_COMPARING,
         ),
-    ] = None,
+    ] = None
     margin: Annotated[
         float | None,
         typer.Option(
             help="The loss of accuracy that is to be excluded, percentage points. Default: 0.5.",
             rich_help_panel=_COMPARING,
         ),
-    ] = None,
-    per_class: Annotated[
-        bool, typer.Option("--per-class", help="Show precision, recall and F1 of each class.")
-    ] = False,
+    ] = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is written."""
+
     confusion: Annotated[
         Path | None, typer.Option(help="Write the confusion matrices to this .csv.", rich_help_panel=_FILES)
-    ] = None,
+    ] = None
     disagreements: Annotated[
         Path | None,
         typer.Option(
             help="Write all images on which compared bundles disagree to this .csv.", rich_help_panel=_FILES
         ),
-    ] = None,
+    ] = None
     html: Annotated[
         Path | None,
         typer.Option(
             help="Write an HTML report to this file, with images that are decided differently.",
             rich_help_panel=_FILES,
         ),
-    ] = None,
+    ] = None
+
+
+@recording.stores()
+@grouped
+def command(
+    *,
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge, all in one pass over the images.")],
+    images: Annotated[
+        Path,
+        typer.Option("--images", "-i", help="Folder, list file, .npz, recipe .toml, or data set .yaml."),
+    ],
+    reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
+    how: How,
+    comparing: Comparing,
+    files: Files,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Show precision, recall and F1 of each class.")
+    ] = False,
     strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -88,21 +112,19 @@ def command(
     A run over many images that is cut off goes on where it was when it is started again.
     """
     from edgeeff.bundle import Bundle
-    from edgeeff.files import refuse_unwritable
     from edgeeff.harness import resuming
     from edgeeff.harness.accuracy import evaluate_all
 
     opened = [Bundle.load(path) for path in bundles]
-    pairs = _Pairs(opened, Bundle.load(against) if against else None, margin, asked=disagreements is not None)
-    for path in (confusion, disagreements):
-        if path is not None:
-            refuse_unwritable(path.parent)
-    if html is not None:
-        from edgeeff.report import writing  # what it needs is missed before the work, not after it
-
-        writing.refuse(html)
+    pairs = _Pairs(
+        opened,
+        Bundle.load(comparing.against) if comparing.against else None,
+        comparing.margin,
+        asked=files.disagreements is not None,
+    )
+    _refuse_unwritable(files)
     held = Bundle.load(reference) if reference else None
-    for one in (held, pairs.named if via is None else None):
+    for one in (held, pairs.named if how.via is None else None):
         if one is not None:
             one.session()  # one that is not here is an error of its own, and no bundle's
     with console.ConsoleProgress() as progress:
@@ -110,26 +132,35 @@ def command(
             pairs.bundles,
             images,
             reference=held,
-            white=white,
-            threshold=threshold,
-            threads=threads,
-            via=via,
+            **vars(how),
             progress=progress,
             warn=lambda _: None,
             resume=resuming.folder(),
-            restart=restart,
         )
     reports = pairs.compared(reports)
     shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
-    _write(shown, confusion, disagreements)
-    if html is not None:
-        _page(html, reports, [*pairs.bundles, *([held] if held else [])], images)
+    _write(shown, files.confusion, files.disagreements)
+    if files.html is not None:
+        _page(files.html, reports, [*pairs.bundles, *([held] if held else [])], images)
     warned = _say(reports, as_json=json)
     if not json:
         _show(shown, per_class=per_class)
     if pairs.note:
         console.note(pairs.note)
     return 1 if strict and warned else 0
+
+
+def _refuse_unwritable(files: Files) -> None:
+    """What a file needs is missed before the work, not after it."""
+    from edgeeff.files import refuse_unwritable
+
+    for path in (files.confusion, files.disagreements):
+        if path is not None:
+            refuse_unwritable(path.parent)
+    if files.html is not None:
+        from edgeeff.report import writing
+
+        writing.refuse(files.html)
 
 
 class _Pairs:

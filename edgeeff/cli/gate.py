@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeeff.cli import console, gating, options, recording
+from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,48 +24,47 @@ def _limit(help: str, panel: str, *, default: str) -> Any:
     return typer.Option(help=help, rich_help_panel=panel, metavar="LIMIT", show_default=default)
 
 
-@recording.stores()
-def command(
-    new: Annotated[
-        Path, typer.Argument(help="The bundle that may take the old one's place, or a suite's .toml file.")
-    ],
-    against: Annotated[
-        Path | None, typer.Option(help="The old bundle; of a suite a folder of old bundles.")
-    ] = None,
+@dataclass(frozen=True)
+class Speed:
+    """How latency is compared."""
+
     limit: Annotated[
         str | None, _limit("Slowdown that must not pass; off: not measured.", _LATENCY, default="3%")
-    ] = None,
+    ] = None
     launches: Annotated[
         int,
         typer.Option(help="The most of a series, even; a fail takes two series.", rich_help_panel=_LATENCY),
-    ] = 16,
+    ] = 16
     seconds: Annotated[
         float, typer.Option(help="Measuring time per bundle and launch.", rich_help_panel=_LATENCY)
-    ] = 0.6,
+    ] = 0.6
     clock: Annotated[
         str | None,
         typer.Option(
             help="cpu or wall. Default: cpu; wall where a GPU or several threads compute.",
             rich_help_panel=_LATENCY,
         ),
-    ] = None,
+    ] = None
     threads: Annotated[
         int | None,
         typer.Option(help="Threads of each runtime.", rich_help_panel=_LATENCY, show_default="1"),
-    ] = None,
+    ] = None
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds after which a launch is taken to hang.", rich_help_panel=_LATENCY),
-    ] = None,
+    ] = None
     noise_probe: Annotated[
         bool,
         typer.Option(
             "--noise-probe", help="Measure two equal bundles all the same.", rich_help_panel=_LATENCY
         ),
-    ] = False,
-    other_target: Annotated[
-        bool, typer.Option("--other-target", help="Compare bundles of two targets.")
-    ] = False,
+    ] = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is compared on images."""
+
     images: Annotated[
         Path | None,
         typer.Option(
@@ -72,17 +73,17 @@ def command(
             help="Folder, list file, .npz, recipe .toml, or data set .yaml.",
             rich_help_panel=_IMAGES,
         ),
-    ] = None,
+    ] = None
     margin: Annotated[
         str | None, _limit("Loss of top-1, points, that must not pass; or off.", _IMAGES, default="1 point")
-    ] = None,
+    ] = None
     reference: Annotated[
         Path | None,
         typer.Option(help="Float bundle that both are held against.", rich_help_panel=_IMAGES),
-    ] = None,
+    ] = None
     max_sqnr_loss: Annotated[
         str | None, _limit("Of the centred SQNR to --reference; or off.", _IMAGES, default="1 dB")
-    ] = None,
+    ] = None
     max_disagreement: Annotated[
         str | None,
         _limit(
@@ -90,35 +91,66 @@ def command(
             _IMAGES,
             default="2 points",
         ),
-    ] = None,
-    white: options.White = None,
-    max_size: Annotated[str | None, _limit("How much larger, such as +5%.", _COSTS, default="off")] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What else a bundle costs."""
+
+    max_size: Annotated[str | None, _limit("How much larger, such as +5%.", _COSTS, default="off")] = None
     max_memory: Annotated[
         str | None, _limit("How much more memory, such as +10%.", _COSTS, default="off")
-    ] = None,
+    ] = None
     max_load_time: Annotated[
         str | None, _limit("How much longer loading may take, such as +50%.", _COSTS, default="off")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """Where the verdicts go."""
+
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", rich_help_panel=_CI)] = None
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a table for a pull request.", rich_help_panel=_CI)
+    ] = None
+    gitlab: Annotated[
+        Path | None, typer.Option(help="Write GitLab's code quality report.", rich_help_panel=_CI)
+    ] = None
+    github: Annotated[
+        bool, typer.Option("--github", help="Print GitHub's annotations.", rich_help_panel=_CI)
+    ] = False
+    wait: Annotated[
+        float,
+        typer.Option(help="Seconds to wait for another measurement on this machine.", rich_help_panel=_CI),
+    ] = 0.0
+
+
+@recording.stores()
+@grouped
+def command(
+    *,
+    new: Annotated[
+        Path, typer.Argument(help="The bundle that may take the old one's place, or a suite's .toml file.")
+    ],
+    against: Annotated[
+        Path | None, typer.Option(help="The old bundle; of a suite a folder of old bundles.")
     ] = None,
+    speed: Speed,
+    judged: Judged,
+    costs: Costs,
+    ci: Said,
+    other_target: Annotated[
+        bool, typer.Option("--other-target", help="Compare bundles of two targets.")
+    ] = False,
+    white: options.White = None,
     update_baseline: Annotated[
         bool,
         typer.Option(
             "--update-baseline", help="Of a suite: measure it, write its baselines.", rich_help_panel=_SUITE
         ),
     ] = False,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", rich_help_panel=_CI)] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write a table for a pull request.", rich_help_panel=_CI)
-    ] = None,
-    gitlab: Annotated[
-        Path | None, typer.Option(help="Write GitLab's code quality report.", rich_help_panel=_CI)
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", help="Print GitHub's annotations.", rich_help_panel=_CI)
-    ] = False,
-    wait: Annotated[
-        float,
-        typer.Option(help="Seconds to wait for another measurement on this machine.", rich_help_panel=_CI),
-    ] = 0.0,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say in words what was measured and why the verdict follows.")
     ] = False,
@@ -134,34 +166,22 @@ def command(
     from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.suite import Instead
 
-    written = (
-        ("latency", "--limit", limit, "%"),
-        ("size", "--max-size", max_size, "%"),
-        ("memory", "--max-memory", max_memory, "%"),
-        ("load_time", "--max-load-time", max_load_time, "%"),
-        ("top_1", "--margin", margin, "points"),
-        ("sqnr_centred", "--max-sqnr-loss", max_sqnr_loss, "dB"),
-        ("agreement", "--max-disagreement", max_disagreement, "points"),
-    )
-    said = {metric: _read(option, text, unit) for metric, option, text, unit in written if text is not None}
+    said = _limits(speed, judged, costs)
     method = pair.Method(
-        launches=launches,
-        seconds=seconds,
-        threads=1 if threads is None else threads,
-        clock=clock,  # type: ignore[arg-type]
-        timeout=timeout,
-        noise_probe=noise_probe,
+        launches=speed.launches,
+        seconds=speed.seconds,
+        threads=1 if speed.threads is None else speed.threads,
+        clock=speed.clock,  # type: ignore[arg-type]
+        timeout=speed.timeout,
+        noise_probe=speed.noise_probe,
         other_target=other_target,
         white=white,
     )
-    told = gating.Told(Outputs(junit, markdown, gitlab, github), explain, wait, strict, json)
+    told = gating.Told(Outputs(ci.junit, ci.markdown, ci.gitlab, ci.github), explain, ci.wait, strict, json)
     if new.suffix == ".toml" and not new.is_dir():
-        for option, value in (("--threads", threads), ("--reference", reference)):
-            if value is not None:
-                raise OptionError(
-                    f"{option} with a suite", mend="say it in the suite, for all cases or for one"
-                )
-        return gating.suite(new, Instead(against, images, said), method, told, update=update_baseline)
+        _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
+        instead = Instead(against, judged.images, said)
+        return gating.suite(new, instead, method, told, update=update_baseline)
     if update_baseline:
         raise OptionError("--update-baseline, and no suite", mend="name a suite's .toml file")
     if against is None:
@@ -169,18 +189,43 @@ def command(
             f"{new}: it is not said what the bundle is held against",
             mend="name the old bundle with --against, or name a suite's .toml file",
         )
-    _refuse_idle(
-        {"--margin": margin, "--max-disagreement": max_disagreement, "--white": white}, "--images", images
-    )
-    _refuse_idle({"--max-sqnr-loss": max_sqnr_loss}, "--reference", reference)
-    old, limits = against, {**pair.DEFAULTS, **said}
+    of_images = {"--margin": judged.margin, "--max-disagreement": judged.max_disagreement, "--white": white}
+    _refuse_idle(of_images, "--images", judged.images)
+    _refuse_idle({"--max-sqnr-loss": judged.max_sqnr_loss}, "--reference", judged.reference)
+    old, limits, given = against, {**pair.DEFAULTS, **said}, (judged.images, judged.reference)
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
+        images, reference = given
         return pair.decide(
             new, old, limits, images=images, reference=reference, method=method, progress=progress
         )
 
     return gating.run(measure, new.resolve().name, new, told)
+
+
+def _limits(speed: Speed, judged: Judged, costs: Costs) -> dict[str, float | None]:
+    """The limits that were said, by their metrics; None: off."""
+    written = (
+        ("latency", "--limit", speed.limit, "%"),
+        ("size", "--max-size", costs.max_size, "%"),
+        ("memory", "--max-memory", costs.max_memory, "%"),
+        ("load_time", "--max-load-time", costs.max_load_time, "%"),
+        ("top_1", "--margin", judged.margin, "points"),
+        ("sqnr_centred", "--max-sqnr-loss", judged.max_sqnr_loss, "dB"),
+        ("agreement", "--max-disagreement", judged.max_disagreement, "points"),
+    )
+    return {metric: _read(option, text, unit) for metric, option, text, unit in written if text is not None}
+
+
+def _refuse_with_suite(options: dict[str, Any]) -> None:
+    """Refuse what a suite says for itself.
+
+    Raises:
+        OptionError: One of the options was passed.
+    """
+    for option, value in options.items():
+        if value is not None:
+            raise OptionError(f"{option} with a suite", mend="say it in the suite, for all cases or for one")
 
 
 def _refuse_idle(options: dict[str, Any], without: str, value: Path | None) -> None:
