@@ -112,8 +112,6 @@ def command(
     A run over many images that is cut off goes on where it was when it is started again.
     """
     from edgeeff.bundle import Bundle
-    from edgeeff.harness import resuming
-    from edgeeff.harness.accuracy import evaluate_all
 
     opened = [Bundle.load(path) for path in bundles]
     pairs = _Pairs(
@@ -127,16 +125,7 @@ def command(
     for one in (held, pairs.named if how.via is None else None):
         if one is not None:
             one.session()  # one that is not here is an error of its own, and no bundle's
-    with console.ConsoleProgress() as progress:
-        reports = evaluate_all(
-            pairs.bundles,
-            images,
-            reference=held,
-            **vars(how),
-            progress=progress,
-            warn=lambda _: None,
-            resume=resuming.folder(),
-        )
+    reports = _judged(pairs.bundles, images, held, how)
     reports = pairs.compared(reports)
     shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
     _write(shown, files.confusion, files.disagreements)
@@ -148,6 +137,27 @@ def command(
     if pairs.note:
         console.note(pairs.note)
     return 1 if strict and warned else 0
+
+
+def _judged(
+    bundles: Sequence[Bundle], images: Path, reference: Bundle | None, how: How
+) -> list[AccuracyReport]:
+    from edgeeff.harness import resuming
+    from edgeeff.harness.accuracy import evaluate_all
+
+    with console.ConsoleProgress() as progress:
+        return evaluate_all(
+            bundles,
+            images,
+            reference=reference,
+            white=how.white,
+            threshold=how.threshold,
+            threads=how.threads,
+            via=how.via,
+            progress=progress,
+            warn=lambda _: None,
+            resume=resuming.Resume(resuming.folder(), anew=how.restart),
+        )
 
 
 def _refuse_unwritable(files: Files) -> None:

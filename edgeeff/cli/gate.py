@@ -14,6 +14,7 @@ from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
+    from edgeeff.gate.pair import Method
     from edgeeff.gate.verdict import GateReport
 
 _LATENCY, _IMAGES, _COSTS = "Latency", "With images", "Other costs"
@@ -167,16 +168,7 @@ def command(
     from edgeeff.gate.suite import Instead
 
     said = _limits(speed, judged, costs)
-    method = pair.Method(
-        launches=speed.launches,
-        seconds=speed.seconds,
-        threads=1 if speed.threads is None else speed.threads,
-        clock=speed.clock,  # type: ignore[arg-type]
-        timeout=speed.timeout,
-        noise_probe=speed.noise_probe,
-        other_target=other_target,
-        white=white,
-    )
+    method = _method(speed, white, other_target=other_target)
     told = gating.Told(Outputs(ci.junit, ci.markdown, ci.gitlab, ci.github), explain, ci.wait, strict, json)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
@@ -189,18 +181,31 @@ def command(
             f"{new}: it is not said what the bundle is held against",
             mend="name the old bundle with --against, or name a suite's .toml file",
         )
-    of_images = {"--margin": judged.margin, "--max-disagreement": judged.max_disagreement, "--white": white}
-    _refuse_idle(of_images, "--images", judged.images)
-    _refuse_idle({"--max-sqnr-loss": judged.max_sqnr_loss}, "--reference", judged.reference)
-    old, limits, given = against, {**pair.DEFAULTS, **said}, (judged.images, judged.reference)
+    _refuse_idle(judged, white)
+    old, limits = against, {**pair.DEFAULTS, **said}
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
-        images, reference = given
+        images, reference = judged.images, judged.reference
         return pair.decide(
             new, old, limits, images=images, reference=reference, method=method, progress=progress
         )
 
     return gating.run(measure, new.resolve().name, new, told)
+
+
+def _method(speed: Speed, white: float | None, *, other_target: bool) -> Method:
+    from edgeeff.gate import pair
+
+    return pair.Method(
+        launches=speed.launches,
+        seconds=speed.seconds,
+        threads=1 if speed.threads is None else speed.threads,
+        clock=speed.clock,  # type: ignore[arg-type]
+        timeout=speed.timeout,
+        noise_probe=speed.noise_probe,
+        other_target=other_target,
+        white=white,
+    )
 
 
 def _limits(speed: Speed, judged: Judged, costs: Costs) -> dict[str, float | None]:
@@ -228,15 +233,21 @@ def _refuse_with_suite(options: dict[str, Any]) -> None:
             raise OptionError(f"{option} with a suite", mend="say it in the suite, for all cases or for one")
 
 
-def _refuse_idle(options: dict[str, Any], without: str, value: Path | None) -> None:
+def _refuse_idle(judged: Judged, white: float | None) -> None:
     """Refuse options that say nothing without another one, which is not there; ``off`` says nothing anyway.
 
     Raises:
         OptionError: There is one.
     """
-    idle = [name for name, said in options.items() if said not in (None, "off")]
-    if value is None and idle:
-        raise OptionError(f"{', '.join(idle)}, and no {without}", mend=f"name {without} too")
+    of_images = {"--margin": judged.margin, "--max-disagreement": judged.max_disagreement, "--white": white}
+    of_reference = {"--max-sqnr-loss": judged.max_sqnr_loss}
+    for given, without, value in (
+        (of_images, "--images", judged.images),
+        (of_reference, "--reference", judged.reference),
+    ):
+        idle = [name for name, said in given.items() if said not in (None, "off")]
+        if value is None and idle:
+            raise OptionError(f"{', '.join(idle)}, and no {without}", mend=f"name {without} too")
 
 
 def _read(option: str, said: str, unit: str) -> float | None:

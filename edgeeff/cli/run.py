@@ -72,15 +72,11 @@ def command(
             return [(one.line(top), predict.meaning.to_json(one)) for one in found]
 
         if video.is_video(source):
-            turn = preprocess.exif
             # A frame is answered when it comes, however many images a run of the bundle takes.
-            return _stream(
-                source,
-                lambda name, image: answers([name], preprocess.fit(image)[None])[0],
-                limit,
-                turn=turn,
-                json=json,
-            )
+            def answer(name: str, image: Any) -> tuple[str, dict[str, Any]]:
+                return answers([name], preprocess.fit(image)[None])[0]
+
+            return _stream(source, answer, limit, turn=preprocess.exif, json=json)
         entries = islice(_pixels(source, preprocess, warnings), limit)
         _photos(_in_runs(entries, loaded.manifest.batch.size), answers, warnings, json=json)
         return 0

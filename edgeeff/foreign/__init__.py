@@ -99,9 +99,7 @@ def emit(
     backends.refuse_batch([wanted], batch)
     graph = rules.of_one(graph, path)
     identity = rules.identity_of(graph, path, changed, task)
-    for line in identity.notes:
-        context.progress.tell(line)
-    context.warn_all(foreign_ends.warnings(graph, identity.preprocess, logits=not identity.outputs))
+    _tell(graph, identity, context)
     compared = repairing.compared(given, graph, identity.preprocess, context) if repairs else None
     graph, identity = _in_rgb(graph, identity, order, context)
     classes = preparing.name_classes(request, identity, context)
@@ -126,6 +124,12 @@ def emit(
     context.watched.refuse_changed()
     told = {"repairs": repairs, "repaired": compared}
     return write_bundle(folder, manifest, files, partial(_measure, told, context))
+
+
+def _tell(graph: onnx.ModelProto, identity: Identity, context: Context) -> None:
+    for line in identity.notes:
+        context.progress.tell(line)
+    context.warn_all(foreign_ends.warnings(graph, identity.preprocess, logits=not identity.outputs))
 
 
 def _in_rgb(

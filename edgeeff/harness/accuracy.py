@@ -20,7 +20,7 @@ from edgeeff.harness.accuracy_report import AccuracyReport as AccuracyReport
 from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
 from edgeeff.harness.judging import Group, How, Lane, Reference
 from edgeeff.harness.record import record
-from edgeeff.harness.resuming import Keeper
+from edgeeff.harness.resuming import Keeper, Resume
 from edgeeff.harness.stopping import delayed
 from edgeeff.images import ImageSet
 from edgeeff.images.survey import Survey, survey
@@ -74,7 +74,7 @@ def evaluate(
         ChangedFileError: An image or a bundle changed meanwhile.
     """
     how = How(threshold, threads, via)
-    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn, (resume, False))
+    (report,) = _evaluate([bundle], images, labels, reference, white, how, progress, warn, Resume.of(resume))
     return report
 
 
@@ -91,14 +91,13 @@ def evaluate_all(
     via: str | None = None,
     progress: Progress | Count | None = None,
     warn: Callable[[str], None] | None = None,
-    resume: Path | str | None = None,
-    restart: bool = False,
+    resume: Resume | Path | str | None = None,
 ) -> list[AccuracyReport]:
     """Run several bundles over the same images in one pass: each image is decoded once.
 
     Each report says what :func:`evaluate` of that bundle alone says. A bundle whose runtime is not here is
-    NOT RUN in its report, and the others are judged. Arguments and errors are those of :func:`evaluate`; with
-    ``restart`` the state of an earlier run is thrown away.
+    NOT RUN in its report, and the others are judged. Arguments and errors are those of :func:`evaluate`;
+    ``resume`` may be a :class:`Resume` too, which can throw the state of an earlier run away.
 
     Raises:
         OptionError: There is no bundle.
@@ -107,7 +106,7 @@ def evaluate_all(
     if not bundles:
         raise OptionError("there is no bundle to judge", mend="name one at least")
     how = How(threshold, threads, via)
-    return _evaluate(bundles, images, labels, reference, white, how, progress, warn, (resume, restart))
+    return _evaluate(bundles, images, labels, reference, white, how, progress, warn, Resume.of(resume))
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _evaluate(
     how: How,
     progress: Progress | Count | None,
     warn: Callable[[str], None] | None,
-    resume: tuple[Path | str | None, bool],
+    resume: Resume | None,
 ) -> list[AccuracyReport]:
     bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
     images = open_to_judge(source)
@@ -149,16 +148,14 @@ def _evaluate(
     groups = _groups(asked, lanes)
     troubles: list[str] = []
     keeper, start = None, 0
-    if resume[0] is not None:
+    if resume is not None:
         facts = {"environment": records[0].environment, "pillow": PIL.__version__, "threads": how.threads}
-        keeper = Keeper.of(Path(resume[0]), images, groups, facts, listener.tell, troubles.append)
-        start = keeper.restore(anew=resume[1])
+        keeper = Keeper.of(resume.folder, images, groups, facts, listener.tell, troubles.append)
+        start = keeper.restore(anew=resume.anew)
     keep = keeper.keep if keeper is not None else None
     told_to_stop = delayed(keeper.stop) if keeper is not None else nullcontext()
-    with (
-        watched,
-        told_to_stop,
-    ):  # images are read ahead: one that is written meanwhile may be damaged in any way
+    # Images are read ahead: one that is written meanwhile may be damaged in any way.
+    with watched, told_to_stop:
         judging.run(images, groups, listener.advance, start=start, keep=keep)
     try:
         watched.refuse_changed()

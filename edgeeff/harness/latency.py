@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -107,37 +108,41 @@ def benchmark(
         ChangedFileError: A bundle was replaced meanwhile.
         EdgeeffError: A bundle crashed its process or hung; the message ends with what it printed.
     """
-    recorder = Recorder.of(progress)
     most = (LAUNCHES if until is None else MOST) if launches is None else launches
     loaded = opened(bundles, launches=most, seconds=seconds, threads=threads)
     refuse(until, timeout, most)
-    names = distinct_names(loaded)
-    base = place_of(names, baseline)
-    clock = clock_of(loaded, threads)
-    here = machine.describe()
+    how = How(threads, seconds, seed, timeout)
+    asked = _Asked(most, how, place_of(distinct_names(loaded), baseline), images, until, tools)
+    return _benchmark(loaded, asked, Recorder.of(progress))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What :func:`benchmark` was asked for: the most launches, and the baseline's place, among others."""
+
+    most: int
+    how: How
+    base: int
+    images: int | None
+    until: float | None
+    tools: bool
+
+
+def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> LatencyReport:
+    names, how, here = distinct_names(loaded), asked.how, machine.describe()
+    clock = clock_of(loaded, how.threads)
     begun = record("latency", loaded, names, here)
     with recorder.recording() as warned:
-        batches = in_runs(loaded, images, recorder)
+        batches = in_runs(loaded, asked.images, recorder)
         warn_of_plugins(loaded, recorder)
         warn_of_another(recorder)
-        series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout))
-        unit: Unit = "launches" if until is None else "launches at most"
-        recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", most, unit)
-        taken: list[Launch] = []
-        reached = None if until is None else False
-        while len(taken) < most and not reached and series.runnable:
-            taken.append(from_events(series.launch(), batches, len(taken)))
-            recorder.advance()
-            if until is not None and len(taken) >= LEAST:
-                reached = half_width(taken, base, clock) <= until
-        series.refuse_changed()
-        if until is not None and not reached and taken:
-            recorder.warn(_too_wide(half_width(taken, base, clock), until, len(taken)))
+        series = Series(LAUNCH, loaded, batches, how)
+        taken, reached = _launches(series, batches, asked, clock, recorder)
         around = [launch.around for launch in taken if launch.around is not None]
-        for text in sensors.doubts(around, here.usable_cores, threads):
+        for text in sensors.doubts(around, here.usable_cores, how.threads):
             recorder.warn(text)
-        how, pairs = How(threads, seconds, seed, timeout), min(len(taken), LAUNCHES)
-        beside = compare(loaded, names, batches, how, pairs, recorder) if tools and taken else ()
+        pairs = min(len(taken), LAUNCHES)
+        beside = compare(loaded, names, batches, how, pairs, recorder) if asked.tools and taken else ()
     entries = []
     for place, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
         of, runs = bundle.manifest, [launch.runs[place] for launch in taken if place in launch.runs]
@@ -145,20 +150,39 @@ def benchmark(
         entries.append(Entry(*said, summarise(runs) if runs else None, series.not_run.get(place)))
     return LatencyReport(
         entries=tuple(entries),
-        baseline=names[base],
+        baseline=names[asked.base],
         launches=len(taken),
-        seconds=seconds,
-        threads=threads,
-        seed=seed,
+        seconds=how.seconds,
+        threads=how.threads,
+        seed=how.seed,
         machine=here,
         record=begun,
         clock=clock,
         taken=tuple(taken),
-        until=until,
+        until=asked.until,
         reached=reached,
         warnings=tuple(warned),
         tools=beside,
     )
+
+
+def _launches(
+    series: Series, batches: Sequence[int], asked: _Asked, clock: Clock, recorder: Recorder
+) -> tuple[list[Launch], bool | None]:
+    """All launches, and whether the ratios became known as well as was asked; None: nothing was asked."""
+    until, most, taken = asked.until, asked.most, list[Launch]()
+    unit: Unit = "launches" if until is None else "launches at most"
+    recorder.stage(f"measuring {len(batches)} bundle{'s' * (len(batches) > 1)}", most, unit)
+    reached = None if until is None else False
+    while len(taken) < most and not reached and series.runnable:
+        taken.append(from_events(series.launch(), batches, len(taken)))
+        recorder.advance()
+        if until is not None and len(taken) >= LEAST:
+            reached = half_width(taken, asked.base, clock) <= until
+    series.refuse_changed()
+    if until is not None and not reached and taken:
+        recorder.warn(_too_wide(half_width(taken, asked.base, clock), until, len(taken)))
+    return taken, reached
 
 
 def clock_of(bundles: Sequence[Bundle], threads: int) -> Clock:

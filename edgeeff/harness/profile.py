@@ -237,8 +237,7 @@ def profile(
     """
     recorder = Recorder.of(progress)
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
-    names = distinct_names(loaded)
-    here = machine.describe()
+    names, here = distinct_names(loaded), machine.describe()
     begun = record("profile", loaded, names, here)
     with recorder.recording() as warned:
         batches = in_runs(loaded, images, recorder)
@@ -254,17 +253,21 @@ def profile(
         elif event["event"] == "peak":
             peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
 
-    how = How(threads, seconds, seed, timeout)
+    how, entries = How(threads, seconds, seed, timeout), list[Entry]()
     not_run = repeatedly(LAUNCH, loaded, batches, hear, how, launches, recorder)
-    entries = []
     for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
-        of, times = bundle.manifest, None
-        if i not in not_run:
-            times = LayerTimes(merged(layers[i]), median(wall_ns[i]) / 1e3, len(wall_ns[i]), batches[i])
-        said = (name, of.runtime, of.precision, of.runtime_properties)
-        entries.append(Entry(*said, times, not_run.get(i)))
-    best = {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
-    return ProfileReport(tuple(entries), best, launches, seconds, threads, here, begun, tuple(warned))
+        times = None if i in not_run else _times(layers[i], wall_ns[i], batches[i])
+        of = bundle.manifest
+        entries.append(Entry(name, of.runtime, of.precision, of.runtime_properties, times, not_run.get(i)))
+    return ProfileReport(tuple(entries), _best(peaks), launches, seconds, threads, here, begun, tuple(warned))
+
+
+def _best(peaks: Mapping[str, Sequence[LayerTime]]) -> dict[str, LayerTime]:
+    return {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
+
+
+def _times(layers: Sequence[Sequence[LayerTime]], wall_ns: Sequence[int], images: int) -> LayerTimes:
+    return LayerTimes(merged(layers), median(wall_ns) / 1e3, len(wall_ns), images)
 
 
 def merged(launches: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:

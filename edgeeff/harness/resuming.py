@@ -56,6 +56,24 @@ def folder() -> Path:
     return Path(platformdirs.user_state_dir("edgeeff", appauthor=False)) / "evaluations"
 
 
+@dataclass(frozen=True)
+class Resume:
+    """How an evaluation goes on.
+
+    Args:
+        folder: Where its state lies.
+        anew: Throw the state of an earlier run away.
+    """
+
+    folder: Path
+    anew: bool = False
+
+    @classmethod
+    def of(cls, given: Resume | Path | str | None) -> Resume | None:
+        """A bare folder means that an earlier run is continued."""
+        return given if given is None or isinstance(given, Resume) else cls(Path(given))
+
+
 def key(images: ImageSet, groups: Sequence[Group], facts: Mapping[str, Any]) -> str:
     """The digest of all that a pass depends on.
 

@@ -155,12 +155,7 @@ def throughput(
         subjects.warn_of_plugins(loaded, recorder)
         subjects.warn_of_another(recorder)
         series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout, flight))
-        recorder.stage(f"measuring {len(loaded)} bundle{'s' * (len(loaded) > 1)}", launches, "launches")
-        taken: list[Launch] = []
-        while len(taken) < launches and series.runnable:
-            taken.append(from_events(series.launch(), batches, len(taken)))
-            recorder.advance()
-        series.refuse_changed()
+        taken = _launches(series, batches, launches, recorder)
         around = tuple(launch.around for launch in taken if launch.around is not None)
         for text in sensors.doubts(around, here.usable_cores, threads):
             recorder.warn(text)
@@ -176,6 +171,16 @@ def throughput(
         around=around,
         warnings=tuple(warned),
     )
+
+
+def _launches(series: Series, batches: Sequence[int], launches: int, recorder: Recorder) -> list[Launch]:
+    recorder.stage(f"measuring {len(batches)} bundle{'s' * (len(batches) > 1)}", launches, "launches")
+    taken: list[Launch] = []
+    while len(taken) < launches and series.runnable:
+        taken.append(from_events(series.launch(), batches, len(taken)))
+        recorder.advance()
+    series.refuse_changed()
+    return taken
 
 
 def _entries(
