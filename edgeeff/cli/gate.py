@@ -15,6 +15,7 @@ from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
     from edgeeff.gate.pair import Method
+    from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.verdict import GateReport
 
 _LATENCY, _IMAGES, _COSTS = "Latency", "With images", "Other costs"
@@ -164,12 +165,10 @@ def command(
     1 fail, 3 inconclusive (it says what would settle it), 2 not measured.
     """
     from edgeeff.gate import pair
-    from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.suite import Instead
 
-    said = _limits(speed, judged, costs)
-    method = _method(speed, white, other_target=other_target)
-    told = gating.Told(Outputs(ci.junit, ci.markdown, ci.gitlab, ci.github), explain, ci.wait, strict, json)
+    said, method = _limits(speed, judged, costs), _method(speed, white, other_target=other_target)
+    told = gating.Told(_outputs(ci), explain, ci.wait, strict, json)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
         instead = Instead(against, judged.images, said)
@@ -191,6 +190,12 @@ def command(
         )
 
     return gating.run(measure, new.resolve().name, new, told)
+
+
+def _outputs(ci: Said) -> Outputs:
+    from edgeeff.gate.publishing import Outputs
+
+    return Outputs(ci.junit, ci.markdown, ci.gitlab, ci.github)
 
 
 def _method(speed: Speed, white: float | None, *, other_target: bool) -> Method:
