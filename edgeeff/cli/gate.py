@@ -127,6 +127,9 @@ class Said:
         float,
         typer.Option(help="Seconds to wait for another measurement on this machine.", rich_help_panel=_CI),
     ] = 0.0
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say in words what was measured and why the verdict follows.")
+    ] = False
 
 
 @recording.stores()
@@ -153,9 +156,6 @@ def command(
             "--update-baseline", help="Of a suite: measure it, write its baselines.", rich_help_panel=_SUITE
         ),
     ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say in words what was measured and why the verdict follows.")
-    ] = False,
     strict: options.Strict = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -168,7 +168,7 @@ def command(
     from edgeeff.gate.suite import Instead
 
     said, method = _limits(speed, judged, costs), _method(speed, white, other_target=other_target)
-    told = gating.Told(_outputs(ci), explain, ci.wait, strict, json)
+    told = gating.Told(_outputs(ci), ci.explain, ci.wait, strict, json)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
         instead = Instead(against, judged.images, said)
