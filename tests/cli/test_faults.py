@@ -196,7 +196,7 @@ def test_files_replaced_at_random_moments(site, start, process, tmp_path):
         site.restore()
         checkpoint = site.checkpoints[0].parent / "net" / "best.pt"
         env = {"EDGEEFF_CACHE_DIR": str(place / "cache")}
-        process = start(*site.arguments(checkpoint, site.photos, place / "dist"), env=env)
+        running = start(*site.arguments(checkpoint, site.photos, place / "dist"), env=env)
         time.sleep(rng.uniform(0.2, site.seconds))
         change = rng.choice(CHANGES)
         of_photos = rng.random() < 0.4
@@ -205,11 +205,11 @@ def test_files_replaced_at_random_moments(site, start, process, tmp_path):
             change(one, other.read_bytes())
         else:
             change(checkpoint, site.checkpoints[1].read_bytes())
-        _, err = process.communicate(timeout=300)
+        _, err = running.communicate(timeout=300)
         assert "Traceback" not in err, err
-        assert process.returncode in (0, 2), err
-        refused += process.returncode == 2
-        if process.returncode:
+        assert running.returncode in (0, 2), err
+        refused += running.returncode == 2
+        if running.returncode:
             assert not files(place / "dist"), err
         elif not of_photos:
             assert_right(place / "dist", site.bundles)

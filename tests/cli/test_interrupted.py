@@ -157,11 +157,11 @@ def test_kills_at_any_moment_leave_no_half_bundle_and_no_poisoned_cache(
         if number % 2:  # half of them spend their time where bundles are written
             shutil.copytree(clean.cache, cache)
         seconds = clean.warm if number % 2 else clean.cold
-        process = start(*arguments, f"--output={output}", env={"EDGEEFF_CACHE_DIR": str(cache)})
+        running = start(*arguments, f"--output={output}", env={"EDGEEFF_CACHE_DIR": str(cache)})
         time.sleep(seconds * (number + 1) / (KILLS + 0.5))
-        process.kill()
-        process.communicate()
-        died += process.returncode == -signal.SIGKILL
+        running.kill()
+        running.communicate()
+        died += running.returncode == -signal.SIGKILL
         if output.exists():
             assert_whole(output)
         for name, content in files(cache).items():
@@ -183,12 +183,12 @@ def test_a_kill_while_a_bundle_is_replaced(start, process, arguments, clean, tmp
     output, env = tmp_path / "dist", {"EDGEEFF_CACHE_DIR": str(clean.cache)}
     older = process(*arguments, "--golden=0", f"--output={output}", env=env)
     assert older.status == 0, older.err
-    process = start(*arguments, f"--output={output}", env=env)
-    while not list(output.glob(".edgeeff-*/*/manifest.json")) and process.poll() is None:
+    running = start(*arguments, f"--output={output}", env=env)
+    while not list(output.glob(".edgeeff-*/*/manifest.json")) and running.poll() is None:
         time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    running.kill()
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
     assert assert_whole(output) == len(TARGETS)
     assert list(output.glob(".edgeeff-*"))
     assert process(*arguments, f"--output={output}", env=env).status == 0

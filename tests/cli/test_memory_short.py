@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 
 import pytest
 
@@ -40,8 +41,11 @@ def test_memory_runs_out_at_any_step(verb, limited, lite0_bundles, ten_photos, t
         result = limited(megabytes, *arguments, env=cache)
         ended.add(result.status)
         assert "Traceback" not in result.err + result.out, (megabytes, result.err)
-        assert result.status in (0, 2), (megabytes, result)
-        if result.status:
+        # torch ends the process itself where one of its noexcept functions finds no memory: no error to catch.
+        aborted = result.status == -signal.SIGABRT and "std::bad_alloc" in result.err
+        assert result.status in (0, 2) or (aborted and verb == "build"), (megabytes, result)
+        if result.status == 2:
             assert "memory ran out while" in result.err, (megabytes, result.err)
+        if result.status:
             assert not (tmp_path / "dist" / "lite0-cpu-int8").exists() or verb != "build"
-    assert ended == {0, 2}
+    assert ended >= {0, 2}
