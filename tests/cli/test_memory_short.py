@@ -41,7 +41,7 @@ def test_memory_runs_out_at_any_step(verb, limited, lite0_bundles, ten_photos, t
         result = limited(megabytes, *arguments, env=cache)
         ended.add(result.status)
         assert "Traceback" not in result.err + result.out, (megabytes, result.err)
-        # torch ends the process itself where one of its noexcept functions finds no memory: no error to catch.
+        # torch ends the process itself where one of its noexcept functions finds no memory.
         aborted = result.status == -signal.SIGABRT and "std::bad_alloc" in result.err
         assert result.status in (0, 2) or (aborted and verb == "build"), (megabytes, result)
         if result.status == 2:
