@@ -29,7 +29,7 @@ from edgeeff.toml import tomllib
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FILES = [p for p in (ROOT / "edgeeff/cli").rglob("*.py") if "def command(" in p.read_text("utf-8")]
+FILES = [p for p in (ROOT / "edgeeff/cli").rglob("*.py") if "\ndef command(" in p.read_text("utf-8")]
 VERBS = sorted({p.stem if p.parent.name == "cli" else p.parent.name for p in FILES})
 
 #: Modules whose distribution has another name.
@@ -269,6 +269,7 @@ ARGUMENTS = {
     "doctor": ["--json"],
     "emit": ["graph.onnx", "--target=cpu-int8", "--model=lite0", "--output=out"],
     "eval": ["openvino", "tflite", "tensorrt", "--images=photos"],
+    "gate": ["openvino", "--against=tflite"],
     "history": ["list", "--database=results.sqlite"],
     "import_result": ["tensorrt", "result.json"],
     "inspect": ["openvino"],
@@ -283,13 +284,14 @@ NEEDS = {
     "build": {"build", "openvino"},
     "diagnose": {"build"},
     "emit": {"build", "openvino"},
+    "gate": {"gate"},
     "history": {"history"},
     "lint": {"build"},
     "report": {"report"},
 }
 NEEDS["run"] = {"openvino"}
-#: What an extra brings of another one: torch needs Jinja2.
-BRINGS = {"build": {"report"}}
+#: What an extra brings of another one: torch needs Jinja2, ruptures SciPy.
+BRINGS = {"build": {"report"}, "history": {"gate"}}
 
 _RUN_ALL = """
 import contextlib, importlib.util, io, json, sys, traceback

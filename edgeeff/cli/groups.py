@@ -1,11 +1,7 @@
 """Options of a verb as one value: a frozen dataclass, each field of it an option.
 
-@dataclass(frozen=True)
-class Length:
-    seconds: Annotated[float, typer.Option(help="Measuring time.", rich_help_panel="How long")] = 0.6
-
-@grouped
-def command(bundles: list[Path], length: Length) -> int: ...
+A field is declared as a parameter of a Typer command is: ``seconds: Annotated[float, typer.Option()] = 0.6``.
+A command with the parameter ``length: Length`` and :func:`grouped` above it has the options of ``Length``.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ import torch
         (["--target=gone.toml"], ["'gone.toml'"]),
         (["--checkpoint=gone.pt"], ["gone.pt", "does not exist", ".safetensors"]),
         (["--checkpoint=."], ["folder without a checkpoint", "model.safetensors"]),
-        (["--model=b3"], ["no weights of timm/tf_efficientnet_b3.aa_in1k", "OFFLINE", "--checkpoint FILE"]),
         (["--weights=imagenet", "--checkpoint=gone.pt"], ["both --checkpoint and --weights"]),
         (["--weights=no repository"], ["'no repository'", "owner/name"]),
         (["--checkpoint=gone.onnx"], ["gone.onnx", "does not exist"]),
@@ -57,6 +56,16 @@ def test_options_that_make_no_sense(arguments, says, refused_build):
     error = refused_build(*arguments)
     for words in says:
         assert words in error
+
+
+def test_weights_of_the_hub_without_the_hub(process, ten_photos, tmp_path):
+    """In a process of its own: the hub's library reads its environment once."""
+    build = ("build", "--model=b3", f"--calibration={ten_photos}", "--target=cpu-int8", "--output=out")
+    result = process(*build, cwd=tmp_path)
+    assert result.status == 2
+    for words in ("no weights of timm/tf_efficientnet_b3.aa_in1k", "OFFLINE", "--checkpoint FILE"):
+        assert words in result.err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

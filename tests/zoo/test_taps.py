@@ -94,7 +94,7 @@ def test_what_is_no_feature_is_named_and_what_may_come_before_is_warned_of(weigh
         identified(save({**body, "backbone._blocks.3.attention.weight": torch.ones(4, 4)}), "16")
 
 
-@pytest.mark.parametrize("named", ["7", "embeding", "embedding:l2", "features_8"])
+@pytest.mark.parametrize("named", ["7", "embeding", "features_8", "8:l2"])
 def test_a_tap_that_is_not_there_names_those_that_are(named, weights, save):
     with pytest.raises(OptionError) as refused:
         identified(save(weights), named)
