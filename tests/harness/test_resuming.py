@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_and_gives_the_same(asked, tmp_path):
     assert run(asked, folder)[1] == []
 
 
-@pytest.mark.slow  # its signals go to the process of the tests, and once ended a worker of pytest-xdist with it
+@pytest.mark.slow  # signals go to the process of the tests, and once ended a worker of pytest-xdist with it
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_done_when_it_was_told_to_stop_is_kept(number, asked, tmp_path):
     class StopError(BaseException):
