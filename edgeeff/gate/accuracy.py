@@ -154,46 +154,53 @@ def paired(case: str, metric: str, new: Outcomes, old: Outcomes, margin: float) 
         margin: The loss that must not pass, percentage points.
     """
     right, before = _right(new, old)
-    images, lost, won = len(right), int((before & ~right).sum()), int((right & ~before).sum())
-    chance, bound = mcnemar(lost, won), 100 * loss_bound(lost, won, images, BETA)
-    loss = 100 * (lost - won) / images if images else math.nan
+    verdict = counted(
+        case, metric, int((before & ~right).sum()), int((right & ~before).sum()), len(right), margin
+    )
+    mine, theirs = common(new, old)
+    agreed = int((new.decided[mine] == old.decided[theirs]).sum())
+    measured = {
+        **verdict.measured,
+        "new": 100 * float(right.mean()) if len(right) else None,
+        "old": 100 * float(before.mean()) if len(right) else None,
+        "agreement_of_the_two": Proportion(agreed, len(mine)).to_json(),
+    }
+    return replace(verdict, measured=measured)
+
+
+def counted(case: str, metric: str, lost: int, won: int, images: int, margin: float) -> Verdict:
+    """Decide from the images on which one of the two bundles is right and the other wrong.
+
+    Args:
+        case: What the verdict calls the pair.
+        metric: What it calls the metric.
+        lost: Images that the old bundle has right and the new one wrong.
+        won: The other way round.
+        images: Among so many labelled ones.
+        margin: The loss that must not pass, percentage points.
+    """
+    empty = Verdict(case, metric, "error", unit="points", limit=margin)
+    measured = {"images": images, "lost": lost, "won": won, "p": mcnemar(lost, won)}
+    if not images:
+        return replace(empty, why="no image that both could read bears a label", measured=measured)
+    chance, bound = measured["p"], 100 * loss_bound(lost, won, images, BETA)
+    loss = 100 * (lost - won) / images
     counts = f"{images} images, {lost} lost and {won} won"
     settle = None
     status: Status = "inconclusive"
-    if not images:
-        status, why = "error", "no image that both could read bears a label"
-    elif bound < margin:
+    if bound < margin:
         status, why = "pass", f"{counts}: at most {bound:.2f} points are lost, under {margin:g}"
     elif chance <= ALPHA:
         status = "fail"
         why = f"{counts}: {loss:.2f} points, and chance alone gives that with p = {chance:.2g}"
     else:
         needed = needed_images(lost + won, images, margin)
-        settle = Settle(images=needed)
+        settle = Settle(images=needed) if needed is not None else None
         why = f"{counts}: up to {bound:.2f} points may be lost, and {margin:g} must not"
-    mine, theirs = common(new, old)
-    agreed = int((new.decided[mine] == old.decided[theirs]).sum())
-    measured = {
-        "images": images,
-        "lost": lost,
-        "won": won,
-        "p": chance,
-        "new": 100 * float(right.mean()) if images else None,
-        "old": 100 * float(before.mean()) if images else None,
-        "agreement_of_the_two": Proportion(agreed, len(mine)).to_json(),
-    }
-    low = None
-    high = bound if images else None
-    value = None if math.isnan(loss) else loss
-    return Verdict(
-        *(case, metric, status, value, "points", low, high, margin),
-        why=why,
-        settle=settle,
-        measured=measured,
-    )
+    return replace(empty, status=status, value=loss, high=bound, why=why, settle=settle, measured=measured)
 
 
-def needed_images(discordant: int, images: int, margin: float) -> int:
+def needed_images(discordant: int, images: int, margin: float) -> int | None:
     """How many images would tell a margin, if the two are equally good.
 
     Args:
@@ -202,8 +209,10 @@ def needed_images(discordant: int, images: int, margin: float) -> int:
         margin: Percentage points.
 
     Returns:
-        More than ``images``: these did not do.
+        More than ``images``: these did not do. None: no number of images tells a margin of 0, or of all.
     """
+    if not 0 < margin < 100:
+        return None
     # One more than was seen: of few images none may have been discordant.
     found = images_needed(margin / 100, min(1.0, (discordant + 1) / (images + 1)), alpha=BETA)
     return max(found, math.ceil(1.2 * images))

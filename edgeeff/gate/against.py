@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeeff import paired
 from edgeeff.errors import ReportError
-from edgeeff.gate import absolute
+from edgeeff.gate import absolute, accuracy
 from edgeeff.gate.absolute import ALPHA, BETA, Comparison
 from edgeeff.gate.alone import Alone
 from edgeeff.gate.baseline import Baseline
@@ -168,24 +167,10 @@ def _accuracy(case: Case, limit: float, baseline: Baseline, alone: Alone) -> Ver
     if old is None or old.set != new.set or len(old.right) != len(new.right):
         why = f"{baseline.path} was measured on other images or labels; write it anew with --update-baseline"
         return _error(case, "top_1", limit, "points", why)
-    images = len(new.right)
     lost = int(np.sum(old.right & ~new.right))
     won = int(np.sum(new.right & ~old.right))
-    bound, chance = 100 * paired.loss_bound(lost, won, images, BETA), paired.mcnemar(lost, won)
-    loss = 100 * (lost - won) / images
-    settle = None
-    status: Status = "inconclusive"
-    why = f"of {images} images {lost} are wrong that were right, and {won} the other way round"
-    if bound < limit:
-        status, why = "pass", f"{why}: the loss is {bound:.2f} points at most"
-    elif chance <= ALPHA:
-        status, why = "fail", f"{why}: chance alone gives this with probability {chance:.1g}"
-    else:
-        why = f"{why}: a loss of {limit:g} point{'s' * (limit != 1)} is neither shown nor excluded"
-        settle = Settle(images=paired.images_needed(limit / 100, max(lost + won, 1) / images))
-    measured = {"against": "baseline", "images": images, "lost": lost, "won": won, "p": chance}
-    numbers = (loss, "points", None, bound, limit)
-    return Verdict(case.name, "top_1", status, *numbers, why=why, settle=settle, measured=measured)
+    verdict = accuracy.counted(case.name, "top_1", lost, won, len(new.right), limit)
+    return replace(verdict, measured={"against": "baseline", **verdict.measured})
 
 
 def _fidelity(case: Case, metric: str, limit: float, baseline: Baseline, alone: Alone) -> Verdict:

@@ -8,8 +8,10 @@ import pytest
 
 from edgeeff.errors import ReportError
 from edgeeff.gate import against
+from edgeeff.gate.accuracy import needed_images
 from edgeeff.gate.alone import Alone
 from edgeeff.gate.baseline import Baseline, Correct, Run
+from edgeeff.gate.verdict import Settle
 
 OLD, NEW, OTHER = "a" * 64, "b" * 64, "c" * 64
 RUNS = [(5.0, 5.02), (5.05, 5.03), (4.98, 5.0), (5.02, 5.01), (5.0, 4.97)]
@@ -74,6 +76,14 @@ def test_accuracy_image_by_image():
     assert worse.status == "fail" and worse.value == 5.0 and worse.measured["lost"] == 50
     unclear = decide(alone(right=897), top_1=0.5)["top_1"]
     assert unclear.status == "inconclusive" and unclear.settle.images > 1000
+    # It names more images than there were, as a gate of two bundles does: here 10 lost and 8 won of 1000.
+    measured = alone(right=900)
+    right = measured.baseline.correct.right.copy()
+    right[:10], right[900:908] = False, True
+    few = replace(measured, baseline=replace(measured.baseline, correct=Correct("e" * 64, right)))
+    near = decide(few, top_1=1.0)["top_1"]
+    assert near.status == "inconclusive" and near.settle == Settle(images=needed_images(18, 1000, 1.0))
+    assert near.settle.images > 1000 and "10 lost and 8 won" in near.why
     measured = alone()
     other = Correct("f" * 64, measured.baseline.correct.right)
     moved = replace(measured, baseline=replace(measured.baseline, correct=other))

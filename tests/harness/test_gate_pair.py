@@ -16,7 +16,7 @@ from edgeeff import cli
 from edgeeff.batch import Batch
 from edgeeff.errors import OptionError
 from edgeeff.gate import pair
-from edgeeff.gate.accuracy import needed_images, paired, scored
+from edgeeff.gate.accuracy import counted, needed_images, paired, scored
 from edgeeff.gate.comparable import refuse_unlike
 from edgeeff.gate.fidelity import farther
 from edgeeff.gate.pair import Method, decide
@@ -161,6 +161,9 @@ def test_accuracy_is_compared_image_by_image(lost, won, status):
 def test_more_images_are_asked_for_than_there_were():
     assert needed_images(0, 10, 1.0) > 10
     assert needed_images(40, 1000, 0.5) > needed_images(10, 1000, 0.5) > 1000
+    assert needed_images(1, 1, 0.0) is None and needed_images(1, 1, 100.0) is None
+    found = counted("case", "top_1", 1, 1, 100, 0.0)
+    assert (found.status, found.settle) == ("inconclusive", None)
 
 
 def test_a_network_that_decides_worse_fails_and_an_equal_one_passes(make_bundle, photos):
