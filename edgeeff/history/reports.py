@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -34,10 +35,19 @@ def _plain(text: str) -> str:
     return text
 
 
+def _of_a_calendar(text: str) -> str:
+    datetime.fromisoformat(text.removesuffix("Z"))  # ValueError of a 31st of February
+    return text
+
+
 Text = Annotated[str, Field(max_length=300), AfterValidator(_plain)]
 Short = Annotated[str, Field(max_length=100), AfterValidator(_plain)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Utc = Annotated[str, Field(pattern=r"^(19|20)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
+Utc = Annotated[
+    str,
+    Field(pattern=r"^(19|20)\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$"),
+    AfterValidator(_of_a_calendar),
+]
 
 
 class _About(BaseModel):
@@ -154,8 +164,9 @@ def _sizes(record: _Record) -> Iterator[Figure]:
 
 
 def _refuse_large(environment: Mapping[str, Any]) -> None:
-    text = json.dumps(environment, ensure_ascii=True, allow_nan=False)
-    if len(text) > 1 << 20 or "\\u0000" in text:
+    text = json.dumps(environment, ensure_ascii=False, allow_nan=False)
+    # Half a character, which JSON can write, no database can: the encoding raises ValueError.
+    if len(text.encode()) > 1 << 20 or "\\u0000" in text:
         raise ValueError("its environment is too large, or no text")
 
 
