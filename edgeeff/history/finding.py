@@ -175,17 +175,20 @@ def earliest(text: str | None) -> str | None:
     if found := re.fullmatch(r"([0-9]{1,5})([hdw])", text):
         past = timedelta(**{_UNITS[found[2]]: int(found[1])})
         try:
-            return (datetime.now(timezone.utc) - past).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return _as_stored(datetime.now(timezone.utc) - past)
         except OverflowError:
-            return "1900-01-01T00:00:00Z"
+            return _as_stored(datetime.min)
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:]{5,8}Z?)?", text):
         try:
-            datetime.fromisoformat(text.removesuffix("Z"))
+            return _as_stored(datetime.fromisoformat(text.removesuffix("Z")))
         except ValueError:
             pass
-        else:
-            return text
     raise OptionError(f"{text!r} is no time", mend="give 12h, 90d or 4w, or a date in UTC such as 2026-01-31")
+
+
+def _as_stored(time: datetime) -> str:
+    """With four digits of the year, which ``strftime`` does not write of the year 999: texts are compared."""
+    return f"{time.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def runs(

@@ -154,9 +154,15 @@ def test_imports_are_whole_and_bounded(make_report, tmp_path):
         importing.read([tmp_path / "history"] if (tmp_path / "history").mkdir() is None else [])
 
 
-@pytest.mark.parametrize("text", ["90d", "2026-01-31", "4w", "2026-01-31T10:00:00Z"])
+@pytest.mark.parametrize("text", ["90d", "4w", "90000w", "99999w", "0999-01-01"])
 def test_times(text):
-    assert finding.earliest(text) < "2200"
+    """They are compared as texts with those of runs."""
+    assert "0000" < finding.earliest(text) < "2200" and finding.earliest(text)[4:5] == "-"
+
+
+@pytest.mark.parametrize("text", ["2026-01-31", "2026-01-31T00:00", "2026-01-31T00:00:00Z"])
+def test_dates(text):
+    assert finding.earliest(text) == "2026-01-31T00:00:00Z"
 
 
 @pytest.mark.parametrize("text", ["", "90", "d", "-3d", "2026-13-01", "9999999d", "2026-01-31T99:00"])
