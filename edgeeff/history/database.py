@@ -86,7 +86,7 @@ def _found(place: Place) -> str | None:
 def _bring_up(place: Place, *, asked: bool = False) -> None:
     from edgeeff.history import migrating  # Alembic is not loaded where nothing is to be done
 
-    migrating.bring_up(_engine(place, write=True), place, revision, asked=asked)
+    migrating.bring_up(_engine(place, write=True), place, revision, wait=WAIT_SECONDS, asked=asked)
 
 
 def revision(connection: Connection, place: Place) -> str | None:

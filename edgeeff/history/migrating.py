@@ -17,7 +17,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
 
 from edgeeff.errors import HistoryError
@@ -31,19 +31,23 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 Asks = Callable[[Connection, Place], "str | None"]
 
 
-def bring_up(engine: Engine, place: Place, revision: Asks, *, asked: bool = False) -> str | None:
+def bring_up(
+    engine: Engine, place: Place, revision: Asks, *, wait: float, asked: bool = False
+) -> str | None:
     """Make the tables of an empty database, or migrate those of an older one; returns what it was before.
 
     Args:
         engine: Whose transactions write.
         place: What it is called.
         revision: How the revision of a database is read.
+        wait: Seconds that another process may take that makes or migrates the file.
         asked: Whether somebody asked for a migration.
 
     Raises:
-        HistoryError: It is of a newer schema, or on a server and older, and nobody asked.
+        HistoryError: It is of a newer schema, or on a server and older, and nobody asked; or another process
+            has been at it for ``wait`` seconds.
     """
-    with _alone(place):
+    with _alone(place, wait):
         with engine.connect() as connection:
             found = revision(connection, place)
         if found is None and place.file is not None:
@@ -65,14 +69,21 @@ def bring_up(engine: Engine, place: Place, revision: Asks, *, asked: bool = Fals
 
 
 @contextlib.contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def _alone(place: Place, wait: float) -> Iterator[None]:
     """One process at a time makes or migrates a file; a server has locks of its own."""
     if place.file is None:
         yield
         return
     lock = place.file.with_name(f"{place.file.name}.lock")
     lock.touch()  # where no file can be made this is an error; FileLock alone would try for ever
-    with FileLock(lock):
+    try:
+        held = FileLock(lock).acquire(timeout=wait)
+    except Timeout:
+        raise HistoryError(
+            f"{place} is locked: another process has been making or migrating it for {wait:g} s",
+            mend="try again later",
+        ) from None
+    with held:
         yield
 
 

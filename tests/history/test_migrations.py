@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from contextlib import closing
 
@@ -90,3 +91,13 @@ def test_a_migration_that_fails_leaves_the_older_file(make_report, tmp_path, mon
     with closing(sqlite3.connect(where.file)) as connection:
         assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone() == ("0001",)
         assert connection.execute("SELECT uid FROM run").fetchall() == [("f00d",)]
+
+
+def test_who_makes_or_migrates_a_file_is_not_waited_for_without_end(make_report, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    where = place.named(str(tmp_path / "history.sqlite"))
+    with (tmp_path / "history.sqlite.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(HistoryError, match=r"is locked: another process .* migrating it for 0\.1 s"):
+            history.remember(make_report(), database=str(where))
+    assert history.remember(make_report(), database=str(where)).new == 1
