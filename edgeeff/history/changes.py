@@ -43,7 +43,7 @@ class Change:
         place: Of the first run at the new level, among the track's points.
         before: Median of the level before it, in the track's unit.
         after: Median of the level from it on.
-        step: The change as a part: 0.03 is 3 % more.
+        step: The change as a part of the size of ``before``: 0.03 is 3 % more, of a figure below 0 too.
         last: The last run at the old level.
         first: The first run at the new level. The change came after ``last``'s commit, by ``first``'s.
     """
@@ -74,7 +74,7 @@ def changes(track: Track) -> list[Change]:
     found = []
     for start, place, end in zip(ends, ends[1:-1], ends[2:], strict=False):
         before, after = float(np.median(values[start:place])), float(np.median(values[place:end]))
-        step = after / before - 1 if before else math.inf
+        step = (after - before) / abs(before) if before else math.inf
         last, first = track.points[kept[place - 1]], track.points[kept[place]]
         found.append(Change(kept[place], before, after, step, last, first))
     return found

@@ -31,9 +31,7 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 Asks = Callable[[Connection, Place], "str | None"]
 
 
-def bring_up(
-    engine: Engine, place: Place, revision: Asks, *, wait: float, asked: bool = False
-) -> str | None:
+def bring_up(engine: Engine, place: Place, revision: Asks, *, wait: float, asked: bool = False) -> str | None:
     """Make the tables of an empty database, or migrate those of an older one; returns what it was before.
 
     Args:

@@ -69,6 +69,14 @@ def test_levels():
     assert changes.steps(np.repeat([1.0, 1.005], 20)) == []  # under 1 %
 
 
+def test_a_figure_that_grew_from_below_zero_grew():
+    points = [
+        finding.Point(f"{i}", "", None, "", v, None, None) for i, v in enumerate([-0.2] * 6 + [0.4] * 6)
+    ]
+    (change,) = changes.changes(finding.Track("b", "drop_points", "", "", "", "points", tuple(points)))
+    assert change.step == pytest.approx(3.0)
+
+
 def test_plots_fit_and_hold_no_markup_of_others(stepped):
     track = track_of(stepped)
     found = changes.changes(track)
