@@ -165,7 +165,7 @@ def _panel(track: Track, changes: Sequence[Change]) -> list[str]:
         at = x(change.place - 0.5)
         parts.append(f'<line class="step" x1="{at}" x2="{at}" y1="{_TOP}" y2="{_TOP + _PANEL}"/>')
         parts.append(
-            f'<text class="steptext" x="{at + 4}" y="{_TOP + 10}">{change.step:+.1%}'
+            f'<text class="steptext" x="{at + 4}" y="{_TOP + 10}">{_size(change)}'
             f"<title>{_safe(said(change))}</title></text>"
         )
     for place, value in points:
@@ -183,10 +183,13 @@ def _panel(track: Track, changes: Sequence[Change]) -> list[str]:
     return parts
 
 
+def _size(change: Change) -> str:
+    return f"{change.step:+.1%}" if math.isfinite(change.step) else "from 0"
+
+
 def said(change: Change) -> str:
     """A change in words, with the commits between which it came."""
-    size = f"{change.step:+.1%}" if math.isfinite(change.step) else "from 0"
-    words = f"{size} ({change.before:.4g} to {change.after:.4g}) since run {change.first.uid[:8]}"
+    words = f"{_size(change)} ({change.before:.4g} to {change.after:.4g}) since run {change.first.uid[:8]}"
     return f"{words}, {change.first.placed[:10]}; {between(*change.range)}"
 
 

@@ -77,6 +77,13 @@ def test_a_figure_that_grew_from_below_zero_grew():
     assert change.step == pytest.approx(3.0)
 
 
+def test_a_figure_that_was_zero_has_no_step_in_per_cent():
+    points = [finding.Point(f"{i}", "", None, "", float(i > 5), None, None) for i in range(12)]
+    track = finding.Track("b", "drop_points", "", "", "", "points", tuple(points))
+    assert "from 0" in drawing.said(changes.changes(track)[0])
+    assert "inf" not in drawing.svg([(track, changes.changes(track))])
+
+
 def test_plots_fit_and_hold_no_markup_of_others(stepped):
     track = track_of(stepped)
     found = changes.changes(track)
