@@ -51,10 +51,6 @@ class Part:
     sights: tuple[Sight, ...]
 
 
-#: One image for each preprocessing.
-_Each = Sequence[Pixels | ImageError]
-
-
 @contextmanager
 def decoded(
     pictures: Sequence[Picture], preprocesses: Sequence[Preprocess], size: int, start: int = 0
@@ -71,21 +67,21 @@ def decoded(
     """
     spans = _spans(start, len(pictures), size)
     with _quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
-        waiting: deque[tuple[_Span, Future[list[_Each]]]] = deque()
+        waiting: deque[tuple[_Span, Future[Part]]] = deque()
 
         def submit() -> None:
             if (span := next(spans, None)) is not None:
                 chosen = pictures[span.start : span.stop]
-                waiting.append((span, pool.submit(_decode, chosen, preprocesses)))
+                waiting.append((span, pool.submit(_decode, span.start, chosen, preprocesses)))
 
         def parts() -> Iterator[Part]:
-            found: list[_Each] = []
+            found: list[Part] = []
             while waiting:
                 span, future = waiting.popleft()
-                found += future.result()
+                found.append(future.result())
                 submit()
                 if span.last:
-                    yield _part(span.stop - len(found), found, len(preprocesses))
+                    yield _joined(found)
                     found = []
 
         for _ in range(2 * threads() + 1):
@@ -120,13 +116,10 @@ def _spans(start: int, total: int, size: int) -> Iterator[_Span]:
             yield _Span(first, stop, stop == end)
 
 
-def _decode(pictures: Sequence[Picture], preprocesses: Sequence[Preprocess]) -> list[_Each]:
-    return [try_decode_each(picture, preprocesses) for picture in pictures]
-
-
-def _part(start: int, found: Sequence[_Each], count: int) -> Part:
+def _decode(start: int, pictures: Sequence[Picture], preprocesses: Sequence[Preprocess]) -> Part:
+    found = [try_decode_each(picture, preprocesses) for picture in pictures]
     sights = []
-    for which in range(count):
+    for which in range(len(preprocesses)):
         kept: list[Pixels] = []
         numbers: list[int] = []
         bad: dict[int, str] = {}
@@ -140,6 +133,19 @@ def _part(start: int, found: Sequence[_Each], count: int) -> Part:
         pixels = np.stack(kept) if kept else np.zeros((0, 0, 0, 0), np.uint8)
         sights.append(Sight(pixels, np.array(numbers, np.int64), bad))
     return Part(start, start + len(found), tuple(sights))
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """Parts that follow one another as one; a single one as it is, so that nothing is copied again."""
+    if len(parts) == 1:
+        return parts[0]
+    sights = []
+    for each in zip(*(part.sights for part in parts), strict=True):
+        filled = [sight.pixels for sight in each if len(sight.pixels)]
+        pixels = np.concatenate(filled) if filled else each[0].pixels
+        numbers = np.concatenate([sight.numbers for sight in each])
+        sights.append(Sight(pixels, numbers, {n: why for sight in each for n, why in sight.bad.items()}))
+    return Part(parts[0].start, parts[-1].stop, tuple(sights))
 
 
 @contextmanager
