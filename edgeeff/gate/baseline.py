@@ -152,13 +152,17 @@ class Baseline:
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', self.name)[:100]}@{self.series[:8]}.toml"
 
     def after(self, newer: Baseline) -> Baseline:
-        """What stands once this one is measured anew, or another bundle is accepted in its place."""
+        """What stands once this one is measured anew, or another bundle is accepted in its place.
+
+        Times of other threads or of another clock are no runs of the same series: they are left out.
+        """
         same = newer.bundle == self.bundle
+        alike = (newer.threads, newer.clock) == (self.threads, self.clock)
         return replace(
             newer,
-            runs=(*self.runs, *newer.runs)[-MOST_RUNS:],
+            runs=(*(self.runs if alike else ()), *newer.runs)[-MOST_RUNS:],
             correct=newer.correct or (self.correct if same else None),
-            metrics={**(self.metrics if same else {}), **newer.metrics},
+            metrics={**(self.metrics if same and alike else {}), **newer.metrics},
             reviewer=self.reviewer if same else "",
             comment=self.comment if same else "",
             path=self.path,

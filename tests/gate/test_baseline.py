@@ -99,6 +99,15 @@ def test_another_bundle_has_to_be_reviewed_anew_and_keeps_what_runs_differ_by():
     assert after.own_runs == [(4.0, 4.0)] and len(after.runs) == 2
 
 
+@pytest.mark.parametrize("change", [{"threads": 4, "clock": "wall"}, {"threads": 2}])
+def test_times_of_other_threads_or_another_clock_are_no_runs_of_the_series(change):
+    """Else what four threads gain would count as what days differ by, and as the speed of one."""
+    new = replace(ONE, runs=(Run("a" * 64, (1.3, 1.31), "2026-11-28T20:00:00Z"),), metrics={}, **change)
+    after = ONE.after(new)
+    assert after.own_runs == [(1.3, 1.31)] and after.metrics == {}
+    assert after.reviewer == "Kim" and after.correct is ONE.correct
+
+
 def test_a_reading_or_another_runtime_makes_no_other_class():
     other = {
         **ENVIRONMENT,
