@@ -130,6 +130,7 @@ def suite(path: Path, instead: Instead, method: Method, told: Told, *, update: b
 def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
     """Write baselines, and print what changed in them; a case that cannot be measured is exit status 2."""
     from edgeeff.gate import running
+    from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.suite import load
     from edgeeff.harness import lock
 
@@ -137,20 +138,25 @@ def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
         raise OptionError(
             "--update-baseline measures the new bundles alone", mend="leave --against out, or take it away"
         )
+    if told.outputs != Outputs() or told.explain:
+        raise OptionError(
+            "--update-baseline decides nothing that a file, an annotation or --explain could say",
+            mend="take --junit, --markdown, --gitlab, --github and --explain away",
+        )
     loaded = load(path, instead)
     with lock.alone(told.wait, console.note), console.ConsoleProgress(still=True) as progress:
         written, report = running.update(loaded, method=method, progress=progress)
     if told.json:
         files = [{"path": str(one.path), "diff": one.diff} for one in written]
-        console.as_json({"written": files, **report.to_json(), "exit_status": _status(report)})
-        return _status(report)
+        console.as_json({"written": files, **report.to_json(), "exit_status": _status(report, told)})
+        return _status(report, told)
     for one in written:
         console.plain(one.diff or f"{one.path}: nothing changed")
     for verdict in report.verdicts:
         console.plain(f"{verdict.case}: NOT MEASURED: {verdict.metric}: {verdict.why}")
     console.note(f"{len(written)} of {len(loaded.cases)} baselines written; have them reviewed")
-    return _status(report)
+    return _status(report, told)
 
 
-def _status(report: GateReport) -> int:
-    return 2 if report.verdicts else 0
+def _status(report: GateReport, told: Told) -> int:
+    return 2 if report.verdicts else int(told.strict and bool(report.warnings))

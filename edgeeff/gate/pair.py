@@ -11,7 +11,7 @@ from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import EdgeeffError, OptionError
 from edgeeff.gate import accuracy, costs, latency
 from edgeeff.gate.comparable import refuse_unlike
-from edgeeff.gate.limits import UNITS, Limit
+from edgeeff.gate.limits import OF_IMAGES, UNITS, Limit
 from edgeeff.gate.sequential import Plan
 from edgeeff.gate.verdict import GateReport, Verdict, unmeasured
 from edgeeff.harness import machine
@@ -27,7 +27,6 @@ from edgeeff.watched import Watched
 Limits = Mapping[str, Limit]
 #: Of a pair, where nothing is said: the last three only with images.
 DEFAULTS: Limits = {"latency": 3.0, "top_1": 1.0, "sqnr_centred": 1.0, "agreement": 2.0}
-OF_IMAGES = ("top_1", "sqnr_centred", "agreement")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from edgeeff.files import refuse_unwritable, write_file
 from edgeeff.gate import against, alone, baseline, matching, pair
 from edgeeff.gate.against import Runs
 from edgeeff.gate.baseline import Baseline
-from edgeeff.gate.limits import OF_IMAGES
+from edgeeff.gate.limits import OF_IMAGES, UNITS
 from edgeeff.gate.suite import Case, Suite
 from edgeeff.gate.verdict import GateReport, Verdict
 from edgeeff.harness import device_class, truth
@@ -144,9 +144,8 @@ def _guarded(case: Case, at_work: _Run, work: Callable[[Case, _Run], list[Verdic
         return work(case, at_work)
     except (EdgeeffError, OSError) as error:
         why = f"{error.what} → {error.mend}" if isinstance(error, EdgeeffError) else str(error)
-        units = {"top_1": "points", "agreement": "points", "sqnr_centred": "dB"}
         return [
-            Verdict(case.name, metric, "error", unit=units.get(metric, "%"), limit=limit, why=why)
+            Verdict(case.name, metric, "error", unit=UNITS[metric], limit=limit, why=why)
             for metric, limit in case.limits.items()
             if metric not in OF_IMAGES or case.images is not None
         ]
@@ -176,12 +175,17 @@ def _decided(case: Case, at_work: _Run) -> list[Verdict]:
 
 def _alone(case: Case, at_work: _Run) -> alone.Alone:
     how = How(threads=case.threads, seconds=at_work.method.seconds, timeout=at_work.method.timeout)
-    if "latency" in case.limits and clock_of((case.bundle,), case.threads) == "wall":
+    clock = clock_of((case.bundle,), case.threads)
+    if at_work.method.clock not in (None, clock):
+        at_work.listener.warn(
+            f"{case.name} is measured by itself, by the {clock} clock: another --clock is for two bundles"
+        )
+    if "latency" in case.limits and clock == "wall":
         at_work.listener.warn(
             f"{case.name} is timed by wall time, which wants a quiet machine: other work on it can hide a "
             "slowdown or look like one"
         )
-    accuracy = _accuracy(case, at_work.listener)
+    accuracy = _accuracy(case, at_work.method.white, at_work.listener)
     return alone.run(case, how, at_work.record, accuracy, at_work.listener)
 
 
@@ -203,7 +207,7 @@ def _without_images(limits: pair.Limits) -> pair.Limits:
     return {metric: limit for metric, limit in limits.items() if metric not in OF_IMAGES}
 
 
-def _accuracy(case: Case, listener: Recorder) -> AccuracyReport | None:
+def _accuracy(case: Case, white: float | None, listener: Recorder) -> AccuracyReport | None:
     """What the images say of a bundle by itself; None where they say nothing, or no limit asks them."""
     if case.images is None or not any(metric in case.limits for metric in OF_IMAGES):
         return None
@@ -212,7 +216,12 @@ def _accuracy(case: Case, listener: Recorder) -> AccuracyReport | None:
     found = None
     if labelled or case.reference is not None:
         found = evaluate(
-            case.bundle, images, reference=case.reference, threads=case.threads, progress=listener
+            case.bundle,
+            images,
+            reference=case.reference,
+            white=white,
+            threads=case.threads,
+            progress=listener,
         )
     if found is None or found.outcomes is None or not found.outcomes.exclusive or not labelled:
         why = "decides no single class" if labelled else "images bear no labels"

@@ -73,7 +73,9 @@ def test_a_baseline_is_written_and_the_diff_shown(suite, tmp_path):
     assert done.out.count("--- /dev/null") == 2 and "+name = " in done.out
     (tmp_path / "gate.toml").write_text(SUITE.replace('old = "old"\n', ""), encoding="utf-8")
     assert suite().status == 0
-    assert suite("--update-baseline").out.count("nothing changed") == 2
+    again = suite("--update-baseline", "--strict", "--clock=wall")
+    assert again.out.count("nothing changed") == 2
+    assert again.status == 1 and again.err.count("another --clock is for two bundles") == 2
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,7 @@ def test_a_baseline_is_written_and_the_diff_shown(suite, tmp_path):
         (["--limit=0.03"], "write 3%, or off"),
         (["--against=nowhere"], "there is no folder nowhere"),
         (["--against=old", "--update-baseline"], "leave --against out"),
+        (["--update-baseline", "--junit=gate.xml"], "decides nothing that a file"),
     ],
 )
 def test_what_cannot_be_is_refused(suite, arguments, said):
