@@ -48,7 +48,7 @@ def of_paths(
         HistoryError: The database cannot be read.
     """
     material = reading.read(paths, title)
-    material = replace(material, galleries=tuple(gallery.of_comparisons(material.reports, photos)))
+    material = replace(material, galleries=tuple(gallery.of_comparisons(material, photos)))
     if history is not None:
         found, more = trends.of_history(
             [one.called or one.name for one in material.subjects], history or None

@@ -183,11 +183,12 @@ def times(material: Material) -> dict[str, list[Timed]]:
         for entry in values.rows(report.data, "entries"):
             subject = material.subject(report, values.text(entry, "name"))
             if subject is not None:
-                found.setdefault(subject.key, []).append(_timed(report, entry))
+                baseline = material.shown(report, values.text(report.data, "baseline"))
+                found.setdefault(subject.key, []).append(_timed(report, entry, baseline))
     return found
 
 
-def _timed(report: Report, entry: Any) -> Timed:
+def _timed(report: Report, entry: Any, baseline: str) -> Timed:
     timing = values.at(entry, "timing")
     images = values.whole(timing, "images") or 1
     wall = values.at(timing, "wall_ms_per_image") or values.at(timing, "wall_ms")
@@ -205,7 +206,7 @@ def _timed(report: Report, entry: Any) -> Timed:
         ratio=values.number(entry, f"{clock}_ratio", "value"),
         ratio_interval=values.interval(entry, f"{clock}_ratio", "interval"),
         clock=clock,
-        baseline=values.text(report.data, "baseline"),
+        baseline=baseline,
         launches=tuple(t / images for one in launches if (t := values.number(one)) is not None),
         images=images,
         not_run=values.text(entry, "reason") if values.text(entry, "status") == "NOT RUN" else "",

@@ -14,7 +14,7 @@ from edgeeff.images.decoding import decode
 from edgeeff.images.picture import Picture
 from edgeeff.preprocess import Preprocess
 from edgeeff.report import values
-from edgeeff.report.material import Gallery, Photo, Report
+from edgeeff.report.material import Gallery, Material, Photo, Report
 
 if TYPE_CHECKING:
     from edgeeff.harness.accuracy_report import AccuracyReport
@@ -60,23 +60,23 @@ def of_outcomes(
     return Gallery(tuple(photos), len(found), len(first.images)) if found else None
 
 
-def of_comparisons(reports: Sequence[Report], folder: Path | None) -> list[Gallery]:
+def of_comparisons(material: Material, folder: Path | None) -> list[Gallery]:
     """Of the JSON of evaluations: the images of their comparisons, with pictures from below a folder.
 
     Args:
-        reports: Of any kind.
+        material: Its reports, of any kind.
         folder: A report may name any file: pictures are taken from here alone. None: no pictures.
     """
     if folder is None:
         return []
     made = []
-    for against, group in _by_other(reports).items():
+    for against, group in _by_other(material).items():
         found: dict[str, Photo] = {}
         images, left_out = 0, 0
         for report in group:
             # Of two bundles these may be the same images: it is so many more at least.
             left_out = max(left_out, values.whole(report.data, "comparison", "disagreements_left_out") or 0)
-            new, listed = values.text(report.data, "bundle"), _listed(report)
+            new, listed = material.shown(report, values.text(report.data, "bundle")), _listed(report)
             images = max(images, values.whole(report.data, "images") or len(listed))
             for one in listed:
                 name, said = values.text(one, "image"), {new: values.text(one, "new")}
@@ -96,12 +96,13 @@ def _listed(report: Report) -> list[Any]:
     ]
 
 
-def _by_other(reports: Sequence[Report]) -> dict[str, list[Report]]:
+def _by_other(material: Material) -> dict[str, list[Report]]:
     """Reports with images on which a bundle differs from another one, by that one's name."""
     found: dict[str, list[Report]] = {}
-    for report in reports:
+    for report in material.reports:
         if _listed(report):
-            found.setdefault(values.text(report.data, "comparison", "against"), []).append(report)
+            other = material.shown(report, values.text(report.data, "comparison", "against"))
+            found.setdefault(other, []).append(report)
     return found
 
 

@@ -188,15 +188,16 @@ class Material:
         return (report for report in self.reports if report.kind == kind)
 
     def subject(self, report: Report, name: str) -> Subject | None:
-        """The bundle that a report calls so."""
-        digest = report.digest(name)
-        for one in self.subjects:
-            if digest:
-                if one.digest == digest:
-                    return one
-            elif name in (one.name, one.called):
-                return one
-        return None
+        """The bundle that a report calls so; None: it is not of this page, or two of it have that name."""
+        if digest := report.digest(name):
+            return next((one for one in self.subjects if one.digest == digest), None)
+        named = [one for one in self.subjects if name in (one.name, one.called)]
+        return named[0] if len(named) == 1 else None
+
+    def shown(self, report: Report, name: str) -> str:
+        """What the page calls the bundle that a report calls so: one name through the whole page."""
+        subject = self.subject(report, name)
+        return name if subject is None else subject.name
 
 
 def lettered(subjects: Sequence[Subject]) -> tuple[Subject, ...]:

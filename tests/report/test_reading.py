@@ -327,3 +327,40 @@ def test_large_reports_make_small_pages(saved):
     large["entries"][0]["layers"] = [{**layer, "name": f"layer{n}" + "y" * 900} for n in range(5000)]
     text, _ = report.of_paths([saved("large.json", large)])
     assert len(text) < 2_000_000 and "… and 4520 more rows" in text
+
+
+def test_two_builds_of_one_name_have_one_name_each_through_the_page(make_bundle, saved):
+    """Reports call them by their folders, which nobody finds again in the tables."""
+    old, new = make_bundle("x", weights=b"1"), make_bundle("x", weights=b"2")
+    called = {"x (dist/old)": old.digest(), "x (dist/new)": new.digest()}
+    timed = saved("bench.json", latency({"x (dist/old)": 10.0, "x (dist/new)": 11.0}, called))
+    text, material = report.of_paths([old.folder, new.folder, timed])
+    first = material.subjects[0].name
+    assert first == f"x ({old.digest()[:8]})" and "dist/" not in text
+    assert f"Ratios are against {first}, by CPU time" in text
+    ratios = text.partition("Ratios to")[2].partition("</svg>")[0]
+    assert ratios.count('class="name"') == 1  # the baseline's own ratio is no news
+    unknown = reading.from_json(latency({"x": 1.0}, {}), "no record of it")[0]
+    assert material.subject(unknown, "x") is None  # it could be either
+
+
+def test_a_gate_names_its_bundles_though_one_alone_has_a_row(make_bundle, saved):
+    """The old one's letter beside a fail would say that the old one failed."""
+    old, data = make_bundle("x"), gate("x")
+    data["record"]["bundles"] = {"x": "f" * 64, "x (old)": old.digest()}
+    section = report.of_paths([old.folder, saved("gate.json", data)])[0].partition('id="gate"')[2]
+    legend = section.partition("</ul>")[0].split("<li>")[1:]
+    assert "ffffffff" in legend[0] and "badge" not in legend[0]
+    assert old.digest()[:8] in legend[1] and "badge" in legend[1]
+    assert "badge" not in section.partition("<tbody>")[2].partition("</tbody>")[0]
+
+
+def test_a_lone_bundle_has_no_ratio(saved):
+    """`bench --throughput` names a baseline all the same: the bundle itself."""
+    entry = {"name": "x", "status": "ok", "images_per_second": {"value": 90.0, "interval": [80.0, 99.0]}}
+    other = {**entry, "name": "y", "ratio": {"value": 1.2, "interval": [1.1, 1.3]}}
+    for entries, shown in (([entry], False), ([entry, other], True)):
+        data = {**latency({"x": 1.0}, {}), "entries": entries}
+        data["record"]["kind"] = "throughput"
+        text, _ = report.of_paths([saved("throughput.json", data)])
+        assert ("ratios are against x" in text) == shown

@@ -30,13 +30,13 @@ def content(material: Material) -> Mapping[str, Any] | None:
         return None
     details: list[dict[str, Any]] = []
     for report in reports:
-        name = values.text(report.data, "bundle")
-        subject = material.subject(report, name)
+        subject = material.subject(report, values.text(report.data, "bundle"))
+        name = material.shown(report, values.text(report.data, "bundle"))
         details.append(
             {
                 "subject": subject,
                 "name": name,
-                "different": _different(report, name),
+                "different": _different(material, report, name),
                 "classes": _classes(report, name),
                 "reliability": _reliability(report, name) if len(details) < _DIAGRAMS else None,
             }
@@ -80,7 +80,7 @@ def _table(material: Material, reports: list[Report]) -> Table:
         agreed = values.interval(against, "agreement", "interval")
         rows.append(
             [
-                Cell(name, subject=material.subject(report, name), under=via),
+                Cell(material.shown(report, name), subject=material.subject(report, name), under=via),
                 Cell(str(images), images, "" if labelled == images else f"{labelled} labelled")
                 if ran
                 else table.not_run(values.text(data, "reason")),
@@ -135,7 +135,7 @@ def _comparisons(material: Material, reports: list[Report]) -> Table:
         found = values.at(report.data, "comparison")
         if isinstance(found, Mapping):
             name, margin = values.text(report.data, "bundle"), values.number(found, "margin_points")
-            against = values.text(found, "against")
+            against = material.shown(report, values.text(found, "against"))
             numbers = [
                 Cell() if value is None else Cell(table.signed(value, digits), value)
                 for key, digits in (
@@ -146,7 +146,7 @@ def _comparisons(material: Material, reports: list[Report]) -> Table:
             ]
             rows.append(
                 [
-                    Cell(name, subject=material.subject(report, name)),
+                    Cell(material.shown(report, name), subject=material.subject(report, name)),
                     Cell(against, under="" if margin is None else f"margin {margin:g} points"),
                     Cell(values.sentence(found, "conclusion"), style="wide"),
                     *numbers,
@@ -155,12 +155,12 @@ def _comparisons(material: Material, reports: list[Report]) -> Table:
     return Table.of("Bundles compared image by image", _COMPARED, rows)
 
 
-def _different(report: Report, name: str) -> Table | None:
+def _different(material: Material, report: Report, name: str) -> Table | None:
     listed = [
         [Cell(values.text(one, key)) for key in ("image", "truth", "old", "new")]
         for one in values.rows(report.data, "comparison", "disagreements")
     ]
-    against = values.text(report.data, "comparison", "against")
+    against = material.shown(report, values.text(report.data, "comparison", "against"))
     columns = (Column("image"), Column("label"), Column(against), Column(name))
     left_out = values.whole(report.data, "comparison", "disagreements_left_out") or 0
     part = f", {len(listed)} of {len(listed) + left_out}" if left_out else ""

@@ -22,14 +22,15 @@ def content(material: Material) -> Mapping[str, Any] | None:
     for report in material.of("accuracy"):
         cells = _cells(report)
         if cells and len(shown) < _MATRICES:
-            name = values.text(report.data, "bundle")
+            called = values.text(report.data, "bundle")
+            name = material.shown(report, called)
             labels = _labels(report)
             matrix, classes, all_of_them = _matrix(cells, labels)
             most = max((count for (a, b), count in cells.items() if a != b), default=0)
             tells = all_of_them or most > 1  # else one image here and there: the list says it better
             shown.append(
                 {
-                    "subject": material.subject(report, name),
+                    "subject": material.subject(report, called),
                     "name": name,
                     "matrix": matrix if tells else [],
                     "classes": [labels.get(one, str(one)) for one in classes],

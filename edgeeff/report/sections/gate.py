@@ -54,7 +54,9 @@ def content(material: Material) -> Mapping[str, Any] | None:
             value, limit = values.level(one, "value"), values.level(one, "limit")
             rows.append(
                 (
-                    Cell(values.text(one, "case")),
+                    Cell(
+                        values.text(one, "case"), subject=material.subject(report, values.text(one, "case"))
+                    ),
                     Cell(values.text(one, "metric").replace("_", " ")),
                     Cell(sign, style=style),
                     Cell("" if value is None else f"{_short(value)} {unit}".strip(), value, under),
@@ -71,8 +73,10 @@ def content(material: Material) -> Mapping[str, Any] | None:
             for one in values.rows(report.data, "verdicts")
             if (said := values.sentence(one, "measured", "printed"))
         ][:_PRINTED]
-        named = [material.subject(report, name) for name, _ in values.items(report.data, "record", "bundles")]
-        bundles = [one for one in named if one is not None]
+        bundles = [
+            (material.subject(report, name), name, report.digest(name)[:8])
+            for name, _ in values.items(report.data, "record", "bundles")
+        ]
         head = {"status": sign, "style": style, "source": report.source, "bundles": bundles}
         figures = _figures(values.rows(report.data, "verdicts"))
         shown.append({**head, "table": made, "printed": printed, "figures": figures})

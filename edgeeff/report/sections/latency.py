@@ -37,7 +37,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     "head": conditions(report),
                     "times": _times(ran) if ran else None,
                     "ratios": _ratios(ran) if len(ran) > 1 else None,
-                    "baseline": values.text(report.data, "baseline"),
+                    "baseline": material.shown(report, values.text(report.data, "baseline")),
                     "clock": "CPU time" if not ran or ran[0][1].clock == "cpu" else "wall time",
                     "loading": _loading(ran),
                     "tools": _tools(material, report),
@@ -110,7 +110,7 @@ def _tools(material: Material, report: Report) -> Table:
         under = f"{ends[0]:.3f}…{ends[1]:.3f}" if ends else ""
         rows.append(
             (
-                Cell(name, subject=material.subject(report, name)),
+                Cell(material.shown(report, name), subject=material.subject(report, name)),
                 Cell(values.text(one, "tool")),
                 *(table.milliseconds(values.number(one, key, "value")) for key in ("ours_ms", "theirs_ms")),
                 Cell() if ratio is None else Cell(f"{ratio:.3f}", ratio, under),

@@ -34,7 +34,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
             under = [f"{table.three(end[0])}…{table.three(end[1])}" if end else "" for end in ends]
             rows.append(
                 (
-                    Cell(name, subject=material.subject(report, name)),
+                    Cell(material.shown(report, name), subject=material.subject(report, name)),
                     table.not_run(values.text(one, "reason"))
                     if rate is None
                     else Cell(table.three(rate), rate, under[0]),
@@ -45,7 +45,8 @@ def content(material: Material) -> Mapping[str, Any] | None:
             )
         requests = values.whole(report.data, "requests")
         flight = f"{requests} run{'s' if requests != 1 else ''} in flight, " if requests else ""
-        baseline = values.text(report.data, "baseline")
-        head = f"{flight}{conditions(report)}" + (f"; ratios are against {baseline}" if baseline else "")
+        baseline = material.shown(report, values.text(report.data, "baseline"))
+        compared = baseline and any(row[2].shown for row in rows)  # a lone bundle has no ratio
+        head = f"{flight}{conditions(report)}" + (f"; ratios are against {baseline}" if compared else "")
         shown.append({"head": head, "table": Table.of("Images a second", _COLUMNS, rows)})
     return {"reports": shown} if shown else None
