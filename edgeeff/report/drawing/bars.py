@@ -116,10 +116,12 @@ def spans(
     marks, tall = list[Markup](), 44
     height = 4.0 + tall * len(rows)
     marks += _grid(axis, written, unit, height)
-    if mark is not None and axis.low <= mark <= axis.high:
-        marks.append(line(across(axis.share(mark)), 0, across(axis.share(mark)), height, "zero"))
     for number, row in enumerate(rows):
         y = 4.0 + tall * number
+        if (
+            mark is not None and axis.low <= mark <= axis.high
+        ):  # beside the bars alone: words stand above them
+            marks.append(line(across(axis.share(mark)), y + 17, across(axis.share(mark)), y + 37, "zero"))
         middle, low, high = (axis.share(v) for v in (row.middle, *row.box))
         marks.append(text(f"{row.letter}  {row.name}", "0", y + 12, class_="name"))
         marks.append(text(row.words, "100%", y + 12, anchor="end"))

@@ -102,26 +102,19 @@ def _names(
     for number, point in enumerate(points):
         left, length = x.share(point.x) * _WIDTH, _LETTER * len(point.name)
         others = taken[:number] + taken[number + 1 :]
-        best = None
+        tried = []
         for shift in (0, -_LINE, _LINE, -2 * _LINE, 2 * _LINE, -3 * _LINE, 3 * _LINE):
             for anchor in ("start", "end"):
                 begin = left + 16 if anchor == "start" else left - 16 - length
                 height = down(point.y) + shift
                 fits = begin >= 0 and begin + length <= _WIDTH and 0 <= height <= _HEIGHT
-                free = all(
-                    begin + length < a or begin > b or abs(height - h) >= _LINE for a, b, h in others
-                ) and not any(
+                free = all(begin + length < a or begin > b or abs(height - h) >= _LINE for a, b, h in others)
+                clear = not any(
                     begin < place < begin + length and top < height < foot for place, (top, foot) in bars
                 )
-                if best is None or (fits and free):
-                    best = (height, begin, length, anchor)
-                if fits and free:
-                    break
-            else:
-                continue
-            break
-        assert best is not None
-        height, begin, length, anchor = best
+                tried.append(((fits, free, clear), height, begin, anchor))
+        # Where no place has it all: on a bar a name is still read, beyond the page's edge it is not.
+        _, height, begin, anchor = max(tried, key=lambda one: one[0])  # of equals the first
         taken.append((begin, begin + length, height))
         found.append((height + 4, 16.0 if anchor == "start" else -16.0, anchor))
     return found

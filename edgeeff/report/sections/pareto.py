@@ -55,7 +55,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
         up,
         labels=("median time of an image, ms → less is better", f"{named} ↑ more is better"),
         written=(axis.plain(across.ticks), axis.plain(up.ticks)),
-        label=f"{len(points)} bundles by latency and {named}; not beaten in both: {', '.join(best)}",
+        label=f"{len(points)} bundles by latency and {named}; not beaten: {', '.join(best)}",
     )
     shown = [(s, p.name in best) for s, _, _ in both for p in points if p.letter == s.letter]
     left_out = [s.name for s in material.subjects if s.letter not in {p.letter for p in points}]
