@@ -33,6 +33,12 @@ def count(done, total):
 evaluate_all(bundles, images, reference=reference, progress=count, warn=lambda _: None, resume=folder)
 """
 
+#: The same, told to stop by a signal, and writing its state only then.
+SIGNALS = SCRIPT.replace("resuming.EVERY = resuming.TIMES = 0.0\n", "").replace(
+    "    if done >= int(last):\n        os.kill(os.getpid(), signal.SIGKILL)\n",
+    "    for _ in range({times} * (done == int(last))):\n        signal.raise_signal({number})\n",
+)
+
 
 class Told(Silent):
     def __init__(self):
@@ -106,32 +112,33 @@ def test_a_killed_run_goes_on_and_gives_the_same(asked, tmp_path):
     assert run(asked, folder)[1] == []
 
 
-@pytest.mark.slow  # signals go to the process of the tests, and once ended a worker of pytest-xdist with it
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_was_done_when_it_was_told_to_stop_is_kept(number, asked, tmp_path):
-    class StopError(BaseException):
-        pass
+@pytest.mark.parametrize(
+    ("number", "moments"),
+    [
+        (signal.SIGTERM, [(24, False)]),
+        (signal.SIGINT, [(24, False), (60, True), (60, False)]),
+    ],
+)
+def test_what_was_done_when_it_was_told_to_stop_is_kept(number, moments, asked, tmp_path):
+    """After so many images, once or twice (then at once); with the last image nothing is left to keep.
 
-    def follow(number, frame):
-        raise StopError(number)
-
-    def at(last, twice=False):
-        def count(done, total):
-            for _ in range((1 + twice) * (done == last)):
-                signal.raise_signal(number)
-
-        return count
-
-    before, whole = signal.signal(number, follow), run(asked, None)[0]
-    try:
-        for last, twice in ((24, False), (60, True), (60, False)):
-            with pytest.raises(StopError):
-                evaluate_all(**asked, progress=at(last, twice), warn=lambda _: None, resume=tmp_path)
-            assert signal.getsignal(number) is follow
-    finally:
-        signal.signal(number, before)
-    found, told, _ = run(asked, tmp_path)  # twice: at once; with the last image: nothing is left to keep
-    assert found == whole and told == ["an earlier run was cut off: goes on from image 48 of 60"]
+    In processes of their own, as a user's is: there a signal does what it does to a process.
+    """
+    folder = tmp_path / "states"
+    paths = [folder, asked["images"], asked["reference"].folder, *(b.folder for b in asked["bundles"])]
+    for last, twice in moments:
+        told = SIGNALS.format(times=1 + twice, number=int(number))
+        ended = subprocess.run(
+            [sys.executable, "-c", told, str(last), *map(str, paths)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == -number, ended.stderr
+        assert ("KeyboardInterrupt" in ended.stderr) == (number == signal.SIGINT)
+    found, told, _ = run(asked, folder)
+    assert found == run(asked, None)[0]
+    assert told == ["an earlier run was cut off: goes on from image 48 of 60"]
 
 
 def test_a_state_that_cannot_be_used_is_said_and_not_used(asked, tmp_path, monkeypatch):
