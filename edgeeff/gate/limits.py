@@ -32,6 +32,8 @@ DEFAULTS: Mapping[str, Limit] = {
 #: Metrics that images are needed for.
 OF_IMAGES = ("top_1", "sqnr_centred", "agreement")
 OFF = "off"
+#: More is a slip of the pen: no machine that runs these bundles has so many processors.
+MOST_THREADS = 1024
 
 
 def read_limit(metric: str, said: Any) -> Limit:

@@ -11,7 +11,7 @@ from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import EdgeeffError, OptionError
 from edgeeff.gate import accuracy, costs, latency
 from edgeeff.gate.comparable import refuse_unlike
-from edgeeff.gate.limits import OF_IMAGES, UNITS, Limit
+from edgeeff.gate.limits import MOST_THREADS, OF_IMAGES, UNITS, Limit
 from edgeeff.gate.sequential import Plan
 from edgeeff.gate.verdict import GateReport, Verdict, unmeasured
 from edgeeff.harness import machine
@@ -56,8 +56,8 @@ class Method:
     images_in_a_run: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise OptionError(f"threads is {self.threads}", mend="give at least 1")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise OptionError(f"threads is {self.threads}", mend=f"give 1 to {MOST_THREADS}")
         for name, value in (("seconds", self.seconds), ("timeout", self.timeout)):
             if value is not None and not 0 < value < float("inf"):
                 raise OptionError(f"{name} is {value}", mend="give a positive number of seconds")

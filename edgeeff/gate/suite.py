@@ -18,7 +18,7 @@ from edgeeff import regular
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import ReportError
 from edgeeff.gate import written
-from edgeeff.gate.limits import DEFAULTS, OF_IMAGES, Limit, read_limit
+from edgeeff.gate.limits import DEFAULTS, MOST_THREADS, OF_IMAGES, Limit, read_limit
 
 SCHEMA = 1
 #: Where bundles can be measured.
@@ -55,7 +55,7 @@ class _Common(BaseModel):
     images: Name | None = None
     reference: Name | None = None
     old: Name | None = None
-    threads: int | None = Field(None, ge=1, le=1024)
+    threads: int | None = Field(None, ge=1, le=MOST_THREADS)
     limits: Limits = {}
 
 

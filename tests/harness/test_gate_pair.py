@@ -15,7 +15,7 @@ from PIL import Image
 from edgeeff import cli
 from edgeeff.batch import Batch
 from edgeeff.errors import OptionError
-from edgeeff.gate import pair
+from edgeeff.gate import pair, running, suite
 from edgeeff.gate.accuracy import counted, needed_images, paired, scored
 from edgeeff.gate.comparable import refuse_unlike
 from edgeeff.gate.fidelity import farther
@@ -281,6 +281,22 @@ def test_images_that_cannot_be_read_are_an_error_of_every_metric(make_bundle, tm
     assert [v.metric for v in decide(new, old, limits, **options).verdicts] == ["size", "top_1"]
 
 
+def test_what_is_white_holds_for_baselines_too(make_bundle, tmp_path):
+    bundle = make_bundle()
+    for number in range(3):
+        (tmp_path / "deep" / str(number)).mkdir(parents=True)
+        grey = np.full((8, 8), 4000 - number, np.uint16)  # 12 of 16 bits
+        Image.fromarray(grey).save(tmp_path / "deep" / str(number) / "1.png")
+    off = "".join(f'{name} = "off"\n' for name in ("latency", "memory", "load_time"))
+    path = tmp_path / "gate.toml"
+    said = f'bundles = "{bundle.folder.name}"\nimages = "deep"\n'
+    path.write_text(f"schema = 1\n[limits]\n{off}[[case]]\n{said}")
+    for white, guessed in ((None, True), (4095.0, False)):
+        written, report = running.update(suite.load(path), method=Method(white=white), progress=Silent())
+        assert len(written) == 1 and report.verdicts == ()
+        assert any("16-bit" in text for text in report.warnings) == guessed
+
+
 def test_what_makes_no_sense_is_refused(make_bundle, tmp_path):
     new, old = make_bundle("new"), make_bundle("old")
     for limits in ({}, {"latency": None}, {"speed": 3.0}, {"latency": -1.0}, {"latency": 0.0}):
@@ -290,7 +306,13 @@ def test_what_makes_no_sense_is_refused(make_bundle, tmp_path):
         decide(new, old, reference=old)
     with pytest.raises(OptionError, match="no limit on what they say"):
         decide(new, old, {"latency": 3.0}, images=tmp_path)
-    for wrong in ({"threads": 0}, {"seconds": 0.0}, {"clock": "sun"}, {"timeout": 0.0}):
+    for wrong in (
+        {"threads": 0},
+        {"threads": 99_999_999},
+        {"seconds": 0.0},
+        {"clock": "sun"},
+        {"timeout": 0.0},
+    ):
         with pytest.raises(OptionError):
             Method(**wrong)
 
