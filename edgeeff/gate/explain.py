@@ -148,6 +148,13 @@ def _images(verdict: Verdict) -> list[str]:
         return [
             _lines(f"Measured: the outputs of both bundles on {count}, which do not vary from run to run.")
         ]
+    if verdict.measured and "lost" not in verdict.measured:
+        return [
+            _lines(
+                f"Measured: the {verdict.metric} of both bundles on {count}. It passes where no more than "
+                "the limit is lost, and fails where more is, unless chance explains it."
+            )
+        ]
     return [
         _lines(
             f"Measured: what both bundles decide about {count}. Only those count that one has right and the "

@@ -141,8 +141,12 @@ def load(path: Path, instead: Instead | None = None) -> Suite:
         cases += _cases(path, folder, content, case, number, by)
     if len(cases) > _MOST:
         raise ReportError(f"{path} has {len(cases)} cases", mend=f"{_MOST} at most: split it")
-    if all(case.images is None for case in cases):
-        _refuse_imageless(f"{path}: limits", content.limits)
+    _refuse_idle(
+        f"{path}: ",
+        content.model_copy(update={"limits": {**content.limits, **(by.limits or {})}}),
+        images=any(case.images is not None for case in cases),
+        reference=any(case.reference is not None for case in cases),
+    )
     seen: dict[str, Path] = {}
     for one in cases:
         if one.name in seen:
@@ -186,8 +190,7 @@ def _cases(
             raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
     if all(limit is None or (name in OF_IMAGES and images is None) for name, limit in limits.items()):
         raise ReportError(f"{where}: no metric is left to measure", mend="limit one, such as latency")
-    if images is None:
-        _refuse_imageless(f"{where}: limits", case.limits)
+    _refuse_idle(f"{where}: ", case, images=images is not None, reference=reference is not None)
     one = Case(
         name="",
         bundle=bundles[0],
@@ -208,11 +211,21 @@ def _cases(
     return [replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target))) for b in bundles]
 
 
-def _refuse_imageless(where: str, limits: Mapping[str, Limit]) -> None:
-    """Refuse limits that somebody wrote and that nothing would be held against."""
-    for metric in OF_IMAGES:
-        if limits.get(metric) is not None:
-            raise ReportError(f"{where}.{metric}: there are no images to measure it on", mend="name images")
+def _refuse_idle(where: str, said: _Common, *, images: bool, reference: bool) -> None:
+    """Refuse limits and a reference that somebody wrote and that nothing would be held against."""
+    if not images:
+        if said.reference is not None:
+            raise ReportError(f"{where}reference: there are no images to compare on", mend="name images")
+        for metric in OF_IMAGES:
+            if said.limits.get(metric) is not None:
+                raise ReportError(
+                    f"{where}limits.{metric}: there are no images to measure it on", mend="name images"
+                )
+    if not reference and said.limits.get("sqnr_centred") is not None:
+        raise ReportError(
+            f"{where}limits.sqnr_centred: there is no float bundle to measure it against",
+            mend='name it as reference, or write "off"',
+        )
 
 
 def _beside(folder: Path, said: str | None) -> Path | None:

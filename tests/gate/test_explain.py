@@ -47,10 +47,12 @@ def test_every_look_at_a_pair_is_shown(mean, deviation, status, last):
 def test_every_kind_of_verdict_is_explained():
     against = {"against": "baseline", "clock": "cpu", "launches": 8, "new_ms": [4.1, 4.2]}
     against |= {"old_runs_ms": [[4.0, 4.1]] * 5, "between_runs_percent": 0.9}
+    counted = {"images": 500, "lost": 12, "won": 2, "p": 0.006}
     verdicts = (
         Verdict("a" * 90, "latency", "inconclusive", 2.0, "%", -1.0, 5.0, 3.0, why="x", measured=against),
         Verdict("b", "size", "pass", 0.0, "%", limit=1.0, why="within"),
-        Verdict("b", "top_1", "fail", 2.0, "points", None, 3.0, 1.0, why="lost", measured={"images": 500}),
+        Verdict("b", "top_1", "fail", 2.0, "points", None, 3.0, 1.0, why="lost", measured=counted),
+        Verdict("b", "recall_1", "pass", 0.1, "points", limit=1.0, why="within", measured={"images": 70}),
         Verdict("b", "agreement", "pass", 0.1, "points", limit=1.0, why="within"),
         Verdict("c", "memory", "pass", 2.0, "%", -1.0, 7.0, 10.0, why="within"),
         Verdict("b", "memory", "error", why="the process ended with signal 11\nSegmentation fault"),
@@ -59,6 +61,7 @@ def test_every_kind_of_verdict_is_explained():
     assert max(map(len, told.splitlines()[1:])) <= 80
     for part in ("Welch's t-test", "500 images", "McNemar", "Segmentation fault", "NOT MEASURED", "0.90 %"):
         assert part in told
+    assert told.count("McNemar") == 1 and "the recall_1 of both bundles on 70 images" in told
     assert "a better bundle, or a limit above +3.00 points" in " ".join(told.split())
     assert "a limit below +2.00 % instead of 10 %" in told  # memory is within by its figure alone
 

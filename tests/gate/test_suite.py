@@ -68,6 +68,17 @@ def test_the_command_line_is_over_the_file(write, tmp_path, bundle):
     assert all(case.images == tmp_path / "photos" and case.limits["size"] == 2.0 for case in read.cases)
 
 
+def test_a_limit_of_the_command_line_wants_what_it_is_held_against(write, tmp_path):
+    path = write('schema = 1\n[[case]]\nbundles = "dist/*"\n')
+    for limits, images, said in (
+        ({"top_1": 1.0}, None, "limits.top_1: there are no images"),
+        ({"sqnr_centred": 1.0}, tmp_path / "photos", "limits.sqnr_centred: there is no float bundle"),
+    ):
+        with pytest.raises(ReportError, match=said):
+            suite.load(path, suite.Instead(images=images, limits=limits))
+    assert suite.load(path, suite.Instead(limits={"top_1": None, "sqnr_centred": None})).cases
+
+
 CASE = '[[case]]\nbundles = "dist/*"\n'
 
 
@@ -107,6 +118,16 @@ CASE = '[[case]]\nbundles = "dist/*"\n'
         (f"schema = 1\nold = 'dist'\n{CASE}", "dist/b0-cpu-int8 would be held against itself"),
         (f"schema = 1\n{CASE}limits.top_1 = '1 points'", "case 1: limits.top_1: there are no images"),
         (f"schema = 1\n[limits]\nagreement = '1 points'\n{CASE}", "limits.agreement: there are no images"),
+        (f"schema = 1\nreference = 'dist/b0-cpu-int8'\n{CASE}", "reference: there are no images"),
+        (f"schema = 1\n{CASE}reference = 'dist/b0-cpu-int8'\n", "case 1: reference: there are no images"),
+        (
+            f"schema = 1\nimages = 'photos'\n[limits]\nsqnr_centred = '1 dB'\n{CASE}",
+            "gate.toml: limits.sqnr_centred: there is no float bundle",
+        ),
+        (
+            f"schema = 1\nimages = 'photos'\n{CASE}limits.sqnr_centred = '1 dB'\n",
+            "case 1: limits.sqnr_centred: there is no float bundle",
+        ),
         (
             f"schema = 1\n{CASE}[case.limits]\n"
             + "".join(f"{name} = 'off'\n" for name in ("latency", "size", "memory", "load_time")),
