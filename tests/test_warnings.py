@@ -169,6 +169,7 @@ ELSEWHERE = {
     "cli/history/changes.py command": "tests/history/test_verbs_of_history.py",
     "cli/history/export.py command": "tests/history/test_verbs_of_history.py",
     "cli/history/import_.py command": "tests/history/test_verbs_of_history.py",
+    "cli/history/plot.py command": "tests/history/test_verbs_of_history.py",
     "cli/recording.py keep": "tests/harness/test_stored.py",
     "bundle.py Bundle.plugin_warnings": "tests/test_plugins.py",
     "cli/targets.py command": "tests/test_plugins.py",

@@ -84,3 +84,17 @@ def test_rows_that_are_too_noisy_for_the_promise_are_told(make_report, tmp_path,
         assert (status, err.count("WARNING runs differ by more than 0.7%")) == (0, told), err
         assert len(data("changes", "--metric=cpu_ms")["warnings"]) == told
     assert data("changes", "--metric=artifact_bytes")["warnings"] == []
+
+
+def test_plots_that_are_left_out_are_told(make_report, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "history.sqlite"))
+    others = [make_report(environment={"cpu": f"board {i}"}) for i in range(9)]
+    (tmp_path / "r.json").write_text(json.dumps(others))
+    assert run("import", tmp_path / "r.json")[0] == 0
+    warning = "1 of 9 plots are left out: say which with --bundle or --series"
+    status, _, err = run("plot", "--svg", tmp_path / "p.svg")
+    assert status == 0 and f"WARNING {warning}" in " ".join(err.split())
+    shown = data("plot", "--svg", tmp_path / "p.svg")
+    assert len(shown["tracks"]) == 9 and shown["warnings"] == [warning]
+    assert (tmp_path / "p.svg").read_text().count("<g ") == 8
+    assert data("plot")["warnings"] == []  # JSON has all of them

@@ -44,9 +44,13 @@ def command(
     found = [(track, changes(track)) for track in tracks]
     if svg is not None:
         write_file(svg, drawing.svg(found[:_MOST]).encode())
+    warnings = _left_out(len(found)) if svg is not None or not json else []
+    for text in warnings:
+        console.warn(text)
     if json:
         tracks_json = [{**track.to_json(), "changes": [c.to_json() for c in steps]} for track, steps in found]
-        console.as_json({"database": str(where), "tracks": tracks_json, "svg": str(svg) if svg else None})
+        about = {"database": str(where), "svg": str(svg) if svg else None, "warnings": warnings}
+        console.as_json({**about, "tracks": tracks_json})
         return
     _show(found, metric or "")
     if svg is not None:
@@ -68,5 +72,10 @@ def _show(found: Sequence[tuple[Track, Sequence[Change]]], metric: str) -> None:
             console.plain(line)
         for step in steps:
             console.plain(f"step {drawing.said(step)}")
-    if len(found) > _MOST:
-        console.note(f"{len(found) - _MOST} more plots are left out: say which with --bundle or --series")
+
+
+def _left_out(plots: int) -> list[str]:
+    """The warning that there are more plots than are drawn, if there are."""
+    if plots <= _MOST:
+        return []
+    return [f"{plots - _MOST} of {plots} plots are left out: say which with --bundle or --series"]
