@@ -15,7 +15,9 @@ from edgeeff.errors import HistoryError, MissingRuntimeError, OptionError
 from edgeeff.installing import install_line
 
 VARIABLE = "EDGEEFF_HISTORY"
-OFF = ("off", "none", "0", "no")
+OFF = ("off", "none", "0", "no", "false")
+#: Words that are meant as a switch, and would be a file of that name in the current folder.
+_NO_FILE = ("on", "yes", "1", "true")
 FILE = "history.sqlite"
 _FORMS = "/path/to/history.sqlite, sqlite:////path/to/history.sqlite or postgresql://user@host/database"
 
@@ -110,6 +112,11 @@ def configured() -> Place | None:
     said = os.environ.get(VARIABLE, "").strip()
     if said.lower() in OFF:
         return None
+    if said.lower() in _NO_FILE:
+        raise OptionError(
+            f"{VARIABLE}={said} names no database",
+            mend=f"unset it for {default_file()}, or give {_FORMS}",
+        )
     return named(said) if said else of_file(default_file())
 
 

@@ -148,6 +148,12 @@ def test_where_reports_go(make_report, tmp_path, monkeypatch):
     assert history.remember(make_report()).place == str(tmp_path / "edgeeff" / "history.sqlite")
     monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "own.sqlite"))
     assert history.remember(make_report()).place == str(tmp_path / "own.sqlite")
+    monkeypatch.setenv("EDGEEFF_HISTORY", "False")
+    assert history.remember(make_report()) is None
+    monkeypatch.setenv("EDGEEFF_HISTORY", "1")  # no file of that name in the current folder
+    with pytest.raises(OptionError, match="EDGEEFF_HISTORY=1 names no database"):
+        history.remember(make_report())
+    monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "own.sqlite"))
     monkeypatch.setattr(place, "find_spec", lambda name: None)
     with pytest.raises(MissingRuntimeError, match=r"needs sqlalchemy, alembic") as refusal:
         history.remember(make_report())
