@@ -74,7 +74,7 @@ def _said(commit: str | None, no_history: bool) -> Iterator[None]:
     from edgeeff.harness.commit import PATTERN, VARIABLES
     from edgeeff.history.place import OFF, VARIABLE
 
-    if commit is not None and not re.match(PATTERN, commit):
+    if commit is not None and not re.fullmatch(PATTERN, commit):
         raise OptionError(
             f"--commit {commit[:60]!r} names no commit", mend="give its hash, or a name without spaces"
         )

@@ -41,6 +41,8 @@ def test_the_verbs(make_report, tmp_path, monkeypatch):
     status, _, err = run("import", tmp_path / "r.json")
     assert status == 0 and "WARNING the run" in err and "still to come" in err
     assert data("import", tmp_path / "r.json")["new"] == 0
+    assert run("import", "--commit", "c0\n", tmp_path / "r.json")[0] == 2
+    assert run("list", "--kind", "latncy")[0] == 2 and len(data("list", "--kind", "latency")["runs"]) == 13
     assert run("prune", "--run", later["record"]["run_id"][:8])[0] == 0
 
     (change,) = data("changes", "--target=cpu-int8")["changes"]

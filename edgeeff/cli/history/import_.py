@@ -28,7 +28,7 @@ def command(
     from edgeeff.harness.commit import PATTERN
     from edgeeff.history import importing, place, storing
 
-    if commit is not None and not re.match(PATTERN, commit):
+    if commit is not None and not re.fullmatch(PATTERN, commit):
         raise OptionError(f"--commit {commit[:60]!r} names no commit", mend="give its hash")
     where = place.to_read(database)
     stored = storing.store(where, importing.read(reports, commit), live=False)

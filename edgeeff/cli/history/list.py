@@ -39,9 +39,14 @@ def command(
     json: asked.Json = False,
 ) -> None:
     """List runs, the newest first, with what each bundle was measured to be."""
-    from edgeeff.history import finding, place
+    from edgeeff.errors import OptionError
+    from edgeeff.history import finding, place, reports
     from edgeeff.history.database import reading
 
+    if kind is not None and kind not in reports.kinds():
+        raise OptionError(
+            f"--kind {kind[:40]!r}: no report is of this kind", mend=f"give {', '.join(reports.kinds())}"
+        )
     where = place.to_read(database)
     wanted = replace(asked.wanted(None, model, target, metric, device, series, since), kind=kind)
     with reading(where) as connection:
