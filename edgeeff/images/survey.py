@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from edgeeff.preprocess import Preprocess
 
 #: Deep images whose values are looked at, spread over the set.
 SAMPLE = 32
+#: Files that a thread looks at before it hands over what it saw: to hand over each costs as much as to look.
+_TOGETHER = 64
 #: Where Pillow finds the orientation of a PNG.
 _EXIF = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 #: As wide as sensors' data are, in a container of 16 bits.
@@ -60,7 +63,8 @@ def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
     files = list(dict.fromkeys(picture.path for picture in pictures if picture.index is None))
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         warnings.simplefilter("ignore")
-        headers = dict(zip(files, pool.map(_header, files), strict=True))
+        parts = [files[start : start + _TOGETHER] for start in range(0, len(files), _TOGETHER)]
+        headers = dict(zip(files, chain.from_iterable(pool.map(_headers, parts)), strict=True))
         lines, guesses = _colours(headers, preprocess), _made_up(headers, preprocess)
         for kind in dict.fromkeys(header.depth for header in headers.values() if header.depth):
             found = {path: header for path, header in headers.items() if header.depth == kind}
@@ -68,6 +72,10 @@ def survey(pictures: Sequence[Picture], preprocess: Preprocess) -> Survey:
             lines += told
             guesses += warned
     return Survey(preprocess, tuple(lines), tuple(guesses))
+
+
+def _headers(paths: Sequence[Path]) -> list[_Header]:
+    return [_header(path) for path in paths]
 
 
 def _header(path: Path) -> _Header:
