@@ -74,7 +74,8 @@ def start(
         What the process told; ``bundle`` of an event is a place in ``bundles``.
 
     Raises:
-        EdgeeffError: It told of an error, it crashed, or it took longer than a launch may.
+        EdgeeffError: It told of an error, it crashed, it took longer than a launch may, or it ended without
+            a result of one of the bundles.
     """
     places = order(len(bundles), number)
     loaded = [bundles[place] for place in places]
@@ -96,6 +97,9 @@ def start(
             raise kind(event["what"], mend=event["mend"])
     if finished.returncode or not events or events[-1]["event"] != "done":
         raise _crash(loaded, events, finished.returncode, _text(finished.stderr))
+    found = {event.get("bundle") for event in events if event["event"] not in ("loading", "loaded")}
+    if silent := [bundle.name for place, bundle in enumerate(loaded) if place not in found]:
+        raise _silence(silent, _text(finished.stderr))
     return [{**event, "bundle": places[event["bundle"]]} if "bundle" in event else event for event in events]
 
 
@@ -270,6 +274,14 @@ def _hang(
     return EdgeeffError(
         f"{_where(bundles, events)} did not end within {seconds:g} s:\n{_tail(stderr)}",
         mend="give a launch more --timeout if it is only slow, or measure the bundles one by one",
+    )
+
+
+def _silence(names: Sequence[str], stderr: str) -> EdgeeffError:
+    """A process that ended as if all were well."""
+    return EdgeeffError(
+        f"a measurement ended without a result of {', '.join(names)}:\n{_tail(stderr)}",
+        mend="measure the bundles one by one, and report what was printed",
     )
 
 

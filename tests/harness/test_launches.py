@@ -71,17 +71,31 @@ def test_a_hang_and_a_crash_are_pinned_on_the_bundle(ends, says, make_bundle, tm
 def test_what_a_runtime_prints_is_no_event_and_fills_no_memory(make_bundle, tmp_path, monkeypatch):
     code = """
 import sys
-print('a {runtime}\\n{}\\n[]\\n{"event": 1}\\n{"event": "done"}', flush=True)
+print('a {runtime}\\n{}\\n[]\\n{"event": 1}')
+print('{"event": "not run", "bundle": 0}\\n{"event": "done"}', flush=True)
 sys.stderr.write("x" * 1_000_000 + "\\nlast words")
 sys.exit(int(sys.argv[1].endswith("=2")))  # of two threads
 """
     (tmp_path / "chatty.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     bundles = [make_bundle("alpha")]
-    assert start("chatty", bundles, [1], How()) == [{"event": "done"}]
+    assert start("chatty", bundles, [1], How()) == [{"event": "not run", "bundle": 0}, {"event": "done"}]
     with pytest.raises(EdgeeffError, match=r"exit status 1:\n…x+\nlast words") as caught:
         start("chatty", bundles, [1], How(threads=2))
     assert len(str(caught.value)) < 1000
+
+
+def test_a_bundle_without_a_result_is_an_error_and_not_left_out(make_bundle, tmp_path, monkeypatch):
+    code = """
+import json
+for event in ({"event": "samples", "bundle": 0}, {"event": "loaded", "bundle": 1}, {"event": "done"}):
+    print(json.dumps(event))
+"""
+    (tmp_path / "silent.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    bundles = [make_bundle("alpha"), make_bundle("beta")]
+    with pytest.raises(EdgeeffError, match="without a result of beta"):
+        start("silent", bundles, [1, 1], How())
 
 
 PARENT = """
