@@ -125,6 +125,10 @@ def loading_table(report: LatencyReport) -> Table | None:
     return made if made.row_count else None
 
 
+#: From here on a half width says nothing: launches are too few, or differ too much.
+_TOO_WIDE = 1.0
+
+
 def notes(report: LatencyReport) -> list[str]:
     """Why bundles were not run, and what the figures are too few for."""
     from edgeeff.harness import energy
@@ -138,6 +142,11 @@ def notes(report: LatencyReport) -> list[str]:
         f"{one.bundle}: {one.tool or 'tool'}: {NOT_RUN}: {one.reason}" for one in report.tools if one.reason
     ]
     timed = [entry.timing for entry in report.entries if entry.timing]
+    sure = [made for timing in timed for made in (timing.wall, timing.cpu)]
+    if any(made and (made.half_width or 0.0) >= _TOO_WIDE for made in sure):
+        found.append(
+            f"± > 100%: {report.launches} launches are too few, or differ too much, for an interval."
+        )
     if few := [timing.inferences for timing in timed if timing.wall_ms.p99_9 is None]:
         found.append(f"p99.9 needs {P99_9_NEEDS} inferences; {min(few)} were timed.")
     if meters := dict.fromkeys(timing.energy_meter for timing in timed if timing.energy_meter):
@@ -176,7 +185,9 @@ def conditions(report: LatencyReport | ProfileReport | ThroughputReport) -> str:
 
 def _width(made: Estimate | None) -> str:
     width = made.half_width if made else None
-    return "" if width is None else f"\n± {width:.1%}"
+    if width is None:
+        return ""
+    return f"\n± {width:.1%}" if width < _TOO_WIDE else f"\n± > {_TOO_WIDE:.0%}"
 
 
 def _ratio(ratio: Ratio | Estimate | None) -> str:

@@ -128,6 +128,16 @@ def test_times_with_their_tails_are_not_cut():
     assert absent == "b0-jetson-int8: NOT RUN: no engine here" and "CPU time, to b0-cpu-int8" in ratios
 
 
+def test_an_interval_that_says_nothing_is_no_number():
+    report = timed(1)
+    wild = replace(report.entries[0].timing, wall=Estimate(5.0, Interval(0.016, 1585.0)))
+    report = replace(report, entries=(replace(report.entries[0], timing=wild), report.entries[1]))
+    words = " ".join(printed(tables_of_times.latency_table(report)))
+    assert "± > 100%" in words and "31600" not in words
+    assert any("2 launches are too few" in note for note in tables_of_times.notes(report))
+    assert not any("too few" in note for note in tables_of_times.notes(timed(1)))
+
+
 def test_names_give_way_and_not_numbers():
     report = timed(1, 1)
     long = "a-very-long-name-of-a-bundle (/home/somebody/some/where/dist/b0-mobile-int8)"
