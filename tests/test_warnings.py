@@ -163,6 +163,7 @@ ELSEWHERE = {
     "harness/subjects.py in_runs": "tests/harness/test_batches.py",
     "harness/latency.py _benchmark": "tests/harness/test_benchmark.py",
     "harness/latency.py _launches": "tests/harness/test_benchmark.py",
+    "harness/profile.py profile": "tests/harness/test_profile.py",
     "harness/throughput.py throughput": "tests/harness/test_sensors.py",
     "harness/tools.py compare": "tests/harness/test_tools.py",
     "cli/doctor.py _history": "tests/harness/test_stored.py",

@@ -259,7 +259,21 @@ def profile(
         times = None if i in not_run else _times(layers[i], wall_ns[i], batches[i])
         of = bundle.manifest
         entries.append(Entry(name, of.runtime, of.precision, of.runtime_properties, times, not_run.get(i)))
-    return ProfileReport(tuple(entries), _best(peaks), launches, seconds, threads, here, begun, tuple(warned))
+    report = ProfileReport(tuple(entries), _best(peaks), launches, seconds, threads, here, begun)
+    with recorder.recording() as doubted:
+        for text in doubts(report):
+            recorder.warn(text)
+    return replace(report, warnings=(*warned, *doubted))
+
+
+def doubts(report: ProfileReport) -> list[str]:
+    """Warnings of bundles that reach more than the peak: a figure of theirs or of the peak is wrong."""
+    return [
+        f"{entry.name} is at {fraction:.1%} of the INT8 peak, so the peak is measured too low: "
+        "measure again on a quiet machine, with more launches"
+        for entry in report.entries
+        if (fraction := report.peak_fraction(entry)) is not None and fraction > 1
+    ]
 
 
 def _best(peaks: Mapping[str, Sequence[LayerTime]]) -> dict[str, LayerTime]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from edgeeff import backends
 from edgeeff.backends import LayerTime
-from edgeeff.errors import BundleError, MissingRuntimeError, OptionError
+from edgeeff.errors import BundleError, EdgeeffWarning, MissingRuntimeError, OptionError
+from edgeeff.harness import profile as measuring
 from edgeeff.harness.profile import LayerTimes, kernel, merged, profile, side_by_side, sort
 
 TRIFLE = {"launches": 2, "seconds": 0.02}
@@ -54,6 +56,18 @@ def test_bundles_are_profiled_side_by_side(make_bundle):
 def test_nothing_that_can_be_profiled_is_a_report_all_the_same(make_bundle):
     report = profile([make_bundle("phone")], **TRIFLE)
     assert [entry.times for entry in report.entries] == [None] and not report.peaks
+
+
+def test_more_than_the_peak_is_warned_of(make_bundle, monkeypatch):
+    best = measuring._best
+    slow = {"precision": "int8", "microseconds": 1e15}
+    monkeypatch.setattr(
+        measuring, "_best", lambda peaks: {k: replace(v, **slow) for k, v in best(peaks).items()}
+    )
+    with pytest.warns(EdgeeffWarning, match="a is at .* of the INT8 peak") as caught:
+        report = profile([make_bundle("a", "cpu-fp32")], launches=1, seconds=0.02)
+    assert report.warnings == (str(caught[0].message),)
+    assert not measuring.doubts(replace(report, peaks={}))
 
 
 def test_an_altered_bundle_keeps_its_kind_of_error(make_bundle):
