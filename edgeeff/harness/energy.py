@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgeeff.backends.tensorrt.device.onboard import sensors as jetson
+from edgeeff.harness.sensors import number, text
 
 #: Seconds between two readings of a monitor of power: its own average is as long.
 _PAUSE = 0.05
@@ -93,7 +94,7 @@ class _Rapl:
         zones = sorted((root / "sys/class/powercap").glob("intel-rapl:*"))  # AMD's are called so too
         # The zones below a package are parts of it; intel-rapl-mmio counts the same package once more.
         named = [zone for zone in zones if re.fullmatch(r"intel-rapl:\d+", zone.name)]
-        self._zones = [zone for zone in named if (_text(zone / "name") or "").startswith("package")]
+        self._zones = [zone for zone in named if (text(zone / "name") or "").startswith("package")]
         self._last: list[float] = []
         self._total = 0.0
 
@@ -114,7 +115,7 @@ class _Rapl:
         if now is None:
             return None
         for zone, before, after in zip(self._zones, self._last, now, strict=True):
-            turn = 0.0 if after >= before else _number(zone / "max_energy_range_uj")
+            turn = 0.0 if after >= before else number(zone / "max_energy_range_uj")
             if turn is None:
                 return None
             self._total += (after - before + turn) / 1e6
@@ -122,7 +123,7 @@ class _Rapl:
         return self._total
 
     def _read(self) -> list[float] | None:
-        found = [_number(zone / "energy_uj") for zone in self._zones]
+        found = [number(zone / "energy_uj") for zone in self._zones]
         whole = [value for value in found if value is not None]
         return whole if whole and len(whole) == len(found) else None
 
@@ -151,17 +152,3 @@ class _Rail:
 
     def joules(self, seconds: float) -> float | None:
         return sum(self._watts) / len(self._watts) * seconds if self._watts else None
-
-
-def _number(path: Path) -> float | None:
-    try:
-        return float(_text(path) or "")
-    except ValueError:
-        return None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
-    except OSError:
-        return None

@@ -77,8 +77,8 @@ def read(root: Path = Path("/")) -> Conditions:
         root: Where ``sys`` lies.
     """
     cpus = root / "sys/devices/system/cpu"
-    clocks = [value for path in _each(cpus, "cpu[0-9]*/cpufreq/scaling_cur_freq") if (value := _number(path))]
-    limits = [value for path in _each(cpus, "cpu[0-9]*/cpufreq/scaling_max_freq") if (value := _number(path))]
+    clocks = [value for path in _each(cpus, "cpu[0-9]*/cpufreq/scaling_cur_freq") if (value := number(path))]
+    limits = [value for path in _each(cpus, "cpu[0-9]*/cpufreq/scaling_max_freq") if (value := number(path))]
     gpu = jetson.gpu_clock(root)
     throttled, states = _throttled(root), _cooling(root)
     pi = _pi(root)
@@ -101,11 +101,11 @@ def _throttled(root: Path) -> dict[str, int]:
     found = {}
     for name, together in (("core_throttle_count", sum), ("package_throttle_count", max)):
         paths = _each(root / "sys/devices/system/cpu", f"cpu[0-9]*/thermal_throttle/{name}")
-        counts = [int(value) for path in paths if (value := _number(path)) is not None]
+        counts = [int(value) for path in paths if (value := number(path)) is not None]
         if counts:
             found[name] = together(counts)
     for path in _each(root / "sys/class/hwmon", "hwmon*/oc*_event_cnt"):
-        if (value := _number(path)) is not None:
+        if (value := number(path)) is not None:
             found[path.name] = found.get(path.name, 0) + int(value)
     return found
 
@@ -114,7 +114,7 @@ def _cooling(root: Path) -> dict[str, float]:
     """The state of each cooling device that takes away speed; 0 does nothing."""
     found: dict[str, float] = {}
     for folder in _each(root / "sys/class/thermal", "cooling_device*"):
-        kind, state = _text(folder / "type"), _number(folder / "cur_state")
+        kind, state = text(folder / "type"), number(folder / "cur_state")
         if kind and state is not None and _SLOWING.search(kind):
             found[kind] = max(state, found.get(kind, 0.0))
     return found
@@ -122,8 +122,8 @@ def _cooling(root: Path) -> dict[str, float]:
 
 def _pi(root: Path) -> int | None:
     for path in _each(root / "sys/devices/platform", "*/*firmware*/get_throttled"):
-        if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", text := _text(path) or ""):
-            return int(text, 16)
+        if re.fullmatch(r"(0x)?[0-9a-fA-F]{1,8}", shown := text(path) or ""):
+            return int(shown, 16)
     return None
 
 
@@ -131,10 +131,10 @@ def _processor_sensors(root: Path) -> dict[str, float]:
     """The hottest reading of each processor's own sensors (Intel: coretemp, AMD: k10temp), °C."""
     found: dict[str, float] = {}
     for folder in _each(root / "sys/class/hwmon", "hwmon*"):
-        name = _text(folder / "name")
+        name = text(folder / "name")
         if name not in ("coretemp", "k10temp", "zenpower"):
             continue
-        values = [value for path in _each(folder, "temp*_input") if (value := _number(path)) is not None]
+        values = [value for path in _each(folder, "temp*_input") if (value := number(path)) is not None]
         if values:
             found[name] = max(found.get(name, -273.0), max(values) / 1e3)
     return found
@@ -151,7 +151,7 @@ class Busy:
     @classmethod
     def now(cls, root: Path = Path("/")) -> Busy:
         """At this moment; time that a hypervisor gave to others is spent too."""
-        first = (_text(root / "proc/stat") or "").splitlines()[:1]
+        first = (text(root / "proc/stat") or "").splitlines()[:1]
         fields = first[0].split() if first else []
         spent = None
         if len(fields) >= 9 and fields[0] == "cpu" and all(f.isdecimal() for f in fields[1:9]):
@@ -265,14 +265,16 @@ def _each(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.glob(pattern)) if folder.is_dir() else []
 
 
-def _number(path: Path) -> float | None:
+def number(path: Path) -> float | None:
+    """What a file below ``/sys`` holds; None where it is no number, or cannot be read."""
     try:
-        return float(_text(path) or "")
+        return float(text(path) or "")
     except ValueError:
         return None
 
 
-def _text(path: Path) -> str | None:
+def text(path: Path) -> str | None:
+    """What a file below ``/proc`` or ``/sys`` holds; None where that is nothing, or it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
     except OSError:
