@@ -15,7 +15,7 @@ import PIL
 from edgeeff import shortage, tasks
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import MissingRuntimeError, OptionError
-from edgeeff.harness import judging, reporting, truth
+from edgeeff.harness import judging, machine, reporting, truth
 from edgeeff.harness.accuracy_report import AccuracyReport as AccuracyReport
 from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
 from edgeeff.harness.judging import Group, How, Lane, Reference
@@ -143,7 +143,8 @@ def _evaluate(
     watched.add(picture.path for picture in images.pictures)
     surveys = _surveys(images, [bundle.manifest.preprocess.with_white(white) for bundle in bundles])
     asked = [_Asked(b, *k, looked) for b, k, looked in zip(bundles, known, surveys, strict=True)]
-    records = [record("accuracy", [b, floating] if floating else [b]) for b in bundles]
+    here = machine.describe()
+    records = [record("accuracy", [b, floating] if floating else [b], here=here) for b in bundles]
     lanes = _open(asked, floating, how)
     groups = _groups(asked, lanes)
     troubles: list[str] = []
