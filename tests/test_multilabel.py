@@ -36,7 +36,7 @@ class Notes(Silent):
 
 
 #: Seven blocks of a few channels.
-TINY = "lite:width=0.25,depth=0.2,size=64"
+TINY = "lite:width=0.35,depth=0.2,size=64"
 FLOATS, INTEGERS = ["cpu-fp32", "mobile-fp32"], ["cpu-int8"]
 
 
@@ -106,7 +106,7 @@ def test_one_logit_is_multilabel(one, reference):
     for target in FLOATS:
         assert sqnr(expected, one[target].bundle.predict(images)) > 80
     for target in INTEGERS:
-        assert sqnr(expected, one[target].bundle.predict(images)) > 6
+        assert sqnr(expected, one[target].bundle.predict(images)) > 10
         assert one[target].verification.agreement.total == one[target].verification.images
 
 
