@@ -71,7 +71,8 @@ def refuse_special(path: Path) -> None:
         raise OutputError("no file can have a name with a NUL byte in it", mend="name another file") from None
     except OSError:  # nothing is there, or what writing will tell of
         special = False
-    system = path.parent.resolve().as_posix()  # links such as /dev/stdout lead to regular files, too
+    # Links such as /dev/stdout lead to regular files, too.
+    system = os.path.realpath(path.parent)  # Path's own raises where links go in a circle
     if special or system == "/dev" or system.startswith("/proc/"):
         raise OutputError(f"{path} is no regular file, and is not replaced", mend="name a regular file")
 

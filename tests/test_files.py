@@ -94,6 +94,12 @@ def test_what_is_no_regular_file_is_not_replaced(name, tmp_path):
     assert entries(tmp_path) == ["folder", "link", "pipe"]
 
 
+def test_links_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OutputError):
+        write_file(tmp_path / "circle" / "report.html", b"content")
+
+
 def test_a_full_disk(tmp_path):
     """A real one: /dev/full takes nothing."""
     if not Path("/dev/full").exists():
