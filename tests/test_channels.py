@@ -14,7 +14,7 @@ from edgeeff.backends.tflite import metadata
 from edgeeff.cache import Cache
 from edgeeff.errors import CheckpointError, GraphError, OptionError
 from edgeeff.graph.model import expand_functions
-from edgeeff.graph.order import turn_around
+from edgeeff.graph.order import turn_around, turn_around_quantised
 from edgeeff.images import decode
 from edgeeff.metrics import sqnr
 from edgeeff.pipeline.resolve.preprocessing import order_warning
@@ -124,6 +124,29 @@ def test_turning_around_is_exact_and_undoes_itself(lite0, run_onnx, x):
     assert np.abs(run_onnx(turned, images) - expected).max() > 0.01
     turn_around(turned)
     assert np.array_equal(run_onnx(turned, images), expected)
+
+
+@pytest.mark.parametrize("scales", [1, 3])
+def test_colours_that_have_a_scale_each_are_not_turned_around(scales):
+    """Of a Q/DQ graph: the scale of blue would be that of red."""
+    graph = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["": 17]> net (float[1,3,4,4] x) => (float[1,2,4,4] y)
+        <float[{scales}] s = {{{", ".join(["0.1", "0.2", "0.4"][:scales])}}}, float w_s = {{0.1}},
+        int8[{scales}] z = {{{", ".join("0" * scales)}}}, int8 w_z = {{0}},
+        int8[2,3,1,1] w = {{1, 2, 3, 4, 5, 6}}>
+        {{
+            q = QuantizeLinear <axis = 1> (x, s, z)
+            d = DequantizeLinear <axis = 1> (q, s, z)
+            weight = DequantizeLinear (w, w_s, w_z)
+            y = Conv (d, weight)
+        }}"""
+    )
+    if scales == 3:
+        with pytest.raises(GraphError, match="order of its colours cannot be changed"):
+            turn_around_quantised(graph)
+        return
+    turned = {tensor.name: tensor for tensor in turn_around_quantised(graph).graph.initializer}
+    assert numpy_helper.to_array(turned["w.turned_around"]).ravel().tolist() == [3, 2, 1, 6, 5, 4]
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -44,14 +44,14 @@ def turn_around_quantised(graph: onnx.ModelProto) -> onnx.ModelProto:
     """The same of a Q/DQ graph: a copy whose first convolution's codes are turned around.
 
     Raises:
-        GraphError: As above, or its weights have a scale for each input channel.
+        GraphError: As above, or its input or its weights have a scale for each input channel.
     """
     turned = onnx.ModelProto()
     turned.CopyFrom(graph)
     nodes, stored = turned.graph.node, {tensor.name: tensor for tensor in turned.graph.initializer}
     name = next(value.name for value in turned.graph.input if value.name not in stored)
     readers = _readers(nodes, name)
-    while len(readers) == 1 and readers[0].op_type in _ROUNDING:
+    while len(readers) == 1 and readers[0].op_type in _ROUNDING and _axis_of(readers[0], stored) == 0:
         readers = _readers(nodes, readers[0].output[0])
     found = None
     if len(readers) == 1 and readers[0].op_type == "Conv":
