@@ -11,6 +11,7 @@ import openvino as ov
 import pytest
 
 from edgeeff.backends import Emission
+from edgeeff.backends.openvino import lengths
 from edgeeff.backends.openvino.check import check
 from edgeeff.backends.openvino.emit import emit
 from edgeeff.backends.openvino.run import compile_model, load
@@ -265,3 +266,16 @@ def test_a_short_vector_is_divided_by_its_own_length(length, networks):
     found = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(x)[0]
     expected = x.reshape(1, -1) / length if length else np.zeros((1, 48))
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_each_vector_of_a_run_is_divided_by_its_own_length(opset):
+    """From opset 18 on the axes of ReduceL2 are an input; without them it takes the length of a whole run."""
+    graph = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": {opset}]> net (float[2,4] x) => (float[2,4] y)'
+        "{ y = LpNormalization <axis = 1> (x) }"
+    )
+    x = np.array([[3, 4, 0, 0], [300, 400, 0, 0]], np.float32)
+    written = lengths.written_out(graph).SerializeToString()
+    found = ov.Core().compile_model(ov.Core().read_model(written), "CPU")(x)[0]
+    np.testing.assert_allclose(found, [[0.6, 0.8, 0, 0]] * 2, atol=1e-2)
