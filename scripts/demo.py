@@ -14,7 +14,9 @@ from edgeeff.bundle import Bundle
 from edgeeff.cli import console, tables
 from edgeeff.harness.accuracy import AccuracyReport
 from edgeeff.harness.latency import LatencyReport
+from edgeeff.harness.verify import Verification
 from edgeeff.recipes import bundled_recipe
+from edgeeff.tasks.classification import LabelScores
 
 QUANTISED = ("cpu-int8", "mobile-int8", "jetson-int8")
 CONTROLS = {"openvino": ("cpu-fp32", "cpu-bf16"), "tflite": ("mobile-fp32",), "tensorrt": ()}
@@ -50,7 +52,7 @@ def main() -> int:
             fidelity[bundle.name] = edgeeff.evaluate(bundle, others, reference=reference, warn=progress.warn)
         progress.stage("measuring latency, the bundles in turn")
         latency = edgeeff.benchmark(
-            list(bundles.values()), launches=options.launches, seconds=options.seconds
+            list(bundles.values()), launches=options.launches, seconds=options.seconds, progress=progress
         )
     _print(list(bundles.values()), {b.bundle.name: b.hub for b in built}, accuracy, fidelity, latency)
     return 0
@@ -58,7 +60,7 @@ def main() -> int:
 
 def _print(
     bundles: list[Bundle],
-    hubs: dict[str, dict | None],
+    hubs: dict[str, Verification | None],
     accuracy: dict[str, AccuracyReport],
     fidelity: dict[str, AccuracyReport],
     latency: LatencyReport,
@@ -74,12 +76,13 @@ def _print(
         if bundle.name not in accuracy:
             hub = hubs[bundle.name]
             made.add_row(bundle.name, size, *[tables.NOT_RUN] * 6)
-            if hub is not None:
-                share = f"{hub['agreement']['value']:.1%}"
-                made.add_row("  its graph in onnxruntime", "", "", share, tables.decibels(hub["sqnr_db"]))
+            if hub is not None and hub.agreement is not None:
+                share = f"{hub.agreement.value:.1%}"
+                made.add_row("  its graph in onnxruntime", "", "", share, tables.decibels(hub.sqnr))
             continue
         scores, reference = accuracy[bundle.name].scores, fidelity[bundle.name].reference
-        assert scores is not None and reference is not None
+        assert isinstance(scores, LabelScores) and reference is not None
+        assert reference.agreement is not None
         ratios = [latency.ratio(bundle.name, by_target[name]) for name in CONTROLS[bundle.manifest.runtime]]
         made.add_row(
             bundle.name,
