@@ -13,8 +13,8 @@ from edgeeff.graph.lowering import attribute
 
 #: Vectors shorter than this, zeros among them, are divided by this.
 _LEAST = 1e-12
-#: The opset from which on ReduceL2 has its axes as an input. As an attribute OpenVINO does not see them there,
-#: and takes one length of all images of a run.
+#: From this opset on ReduceL2 has its axes as an input. As an attribute OpenVINO would not see them, and take
+#: one length of all images of a run.
 _AXES_ARE_AN_INPUT = 18
 
 
