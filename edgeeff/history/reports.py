@@ -239,7 +239,8 @@ def _joined(first: Read, other: Read) -> Read:
         tuple(both.values()),
         (*first.said.decisions, *other.said.decisions),
         first.said.status if first.said.status == "ok" else other.said.status,
-        first.said.facts,
+        # what is of one bundle alone, as the runtime that it ran through, is no fact of the run
+        {name: fact for name, fact in first.said.facts.items() if other.said.facts.get(name) == fact},
         first.said.warned + other.said.warned,
     )
     digest = hashlib.sha256((first.digest + other.digest).encode()).hexdigest()

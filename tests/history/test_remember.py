@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from edgeeff import history
+from edgeeff import digests, history
 from edgeeff.errors import HistoryError, MissingRuntimeError, OptionError, ReportError
 from edgeeff.history import database, finding, place
 from edgeeff.history.finding import Filter
@@ -203,3 +203,14 @@ def test_what_an_older_report_did_not_say_of_a_bundle_is_filled_in(make_report, 
     assert found(file, model="b0") == [] and found(file)[0].results[0].bundle == "b0-cpu-int8"
     history.remember(make_report(1.1), database=str(file))
     assert len(found(file, model="b0", target="cpu-int8")) == 2
+
+
+def test_what_is_of_one_bundle_is_no_fact_of_the_run(make_report, tmp_path):
+    file, both = tmp_path / "history.sqlite", []
+    for name, via in (("int8", None), ("plan", "onnxruntime")):
+        record = {**make_report(run_id="f" * 32)["record"], "kind": "accuracy", "about": {}}
+        record["bundles"] = {name: digests.of_bytes(name.encode())}
+        about = {"bundle": name, "images": 3, "labelled": 0, "scores": None, "reference": None, "via": via}
+        both.append({**about, "record": record})
+    history.remember(*both, database=str(file))
+    assert {k: v for k, v in found(file)[0].facts.items() if v is not None} == {"images": 3, "labelled": 0}
