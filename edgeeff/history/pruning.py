@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, delete, func, select
 
-from edgeeff.history.schema import Baseline, Bundle, Environment, Result, Run, Verdict
+from edgeeff.history.schema import Bundle, Environment, Result, Run, Verdict
 
 #: The newest runs of each bundle's name and series: what runs of one series differ by wants five at least.
 KEPT_OF_A_SERIES = 5
@@ -49,17 +49,15 @@ def prune(
     Args:
         connection: A transaction that writes.
         before: The time that the oldest run may have.
-        baselines: SHA-256 of bundles that are baselines, beside those that the database knows.
+        baselines: SHA-256 of bundles that are baselines.
         one: Remove the run of this number instead, whatever needs it.
         dry_run: Remove nothing.
     """
     if one is not None:
         before, baselines = "", ()
     old = connection.execute(select(Run.id, Run.uid).where(Run.placed < before)).all()
-    known = select(Bundle.digest).join(Baseline)
-    needed = {*baselines, *connection.execute(known).scalars()}
-    asked = select(Result.run_id).join(Bundle).where(Bundle.digest.in_(needed)).distinct()
-    for_baselines = set(connection.execute(asked).scalars()) if needed else set()
+    asked = select(Result.run_id).join(Bundle).where(Bundle.digest.in_(baselines)).distinct()
+    for_baselines = set(connection.execute(asked).scalars()) if baselines else set()
     for_series = _newest(connection)
     gone = [(key, uid) for key, uid in old if key not in for_baselines and key not in for_series]
     if one is not None:
@@ -85,8 +83,7 @@ def remove(connection: Connection, keys: Collection[int]) -> None:
             connection.execute(delete(kind).where(kind.run_id.in_(some)))
         connection.execute(delete(Run).where(Run.id.in_(some)))
     used = select(Result.id).where(Result.bundle_id == Bundle.id).exists()
-    held = select(Baseline.id).where(Baseline.bundle_id == Bundle.id).exists()
-    connection.execute(delete(Bundle).where(~or_(used, held)))
+    connection.execute(delete(Bundle).where(~used))
     lives = select(Run.id).where(Run.environment_id == Environment.id).exists()
     connection.execute(delete(Environment).where(~lives))
 

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, Stri
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 #: The newest revision of ``migrations/versions``, which these tables are.
-HEAD = "0002"
+HEAD = "0003"
 #: The table in which the database's own revision stands; it also marks a database as one of ours.
 VERSION_TABLE = "edgeeff_history_version"
 #: The same in the header of an SQLite file ("edge" in ASCII).
@@ -108,29 +108,6 @@ class Result(Table):
     high: Mapped[float | None]
     n: Mapped[int | None] = mapped_column(BigInteger)
     samples: Mapped[list[float]]
-
-
-class Suite(Table):
-    """A suite of the gate, by its name."""
-
-    __tablename__ = "suite"
-
-    id: Mapped[int] = mapped_column(_Key, primary_key=True)
-    name: Mapped[str] = mapped_column(String(300), unique=True)
-    facts: Mapped[dict[str, Any]]
-
-
-class Baseline(Table):
-    """A bundle that a suite holds others against, from a reviewer's decision on; ``prune`` keeps its runs."""
-
-    __tablename__ = "baseline"
-    __table_args__ = (UniqueConstraint("suite_id", "bundle_id", name="baseline_once"),)
-
-    id: Mapped[int] = mapped_column(_Key, primary_key=True)
-    suite_id: Mapped[int] = mapped_column(ForeignKey("suite.id", ondelete="CASCADE"))
-    bundle_id: Mapped[int] = mapped_column(ForeignKey("bundle.id"))
-    reviewer: Mapped[str] = mapped_column(String(300))
-    utc: Mapped[str] = mapped_column(String(20))
 
 
 class Verdict(Table):

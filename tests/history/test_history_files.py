@@ -123,15 +123,10 @@ def test_exports(make_report, tmp_path):
 
 
 def test_pruning_keeps_what_baselines_and_trends_need(stepped):
-    with closing(sqlite3.connect(stepped.file)) as connection, connection:
-        connection.execute("INSERT INTO suite VALUES (1, 'nightly', '{}')")
-        connection.execute(
-            "INSERT INTO baseline SELECT 1, 1, id, 'me', '2026-03-02T00:00:00Z' FROM bundle WHERE digest = ?",
-            (f"{1:064x}",),
-        )
+    baselines = {f"{1:064x}", f"{2:064x}"}
     with database.writing(stepped) as connection:
-        planned = pruning.prune(connection, "2026-03-23T00:00:00Z", {f"{2:064x}"}, dry_run=True)
-        done = pruning.prune(connection, "2026-03-23T00:00:00Z", {f"{2:064x}"})
+        planned = pruning.prune(connection, "2026-03-23T00:00:00Z", baselines, dry_run=True)
+        done = pruning.prune(connection, "2026-03-23T00:00:00Z", baselines)
     assert planned == done
     assert (len(done.runs), done.kept_for_baselines, done.kept_for_series, done.left) == (17, 2, 3, 7)
     assert [point.commit for point in track_of(stepped).points] == [
