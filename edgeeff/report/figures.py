@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeeff.report import values
@@ -150,9 +150,13 @@ def accuracy(material: Material, subject: Subject) -> Scored:
     scored = [one for one in own if not one.not_run]
     if scored:
         return scored[-1]
-    found = values.at(subject.verification, "artifact")
-    not_run = values.text(subject.verification, "not_run") or (own[-1].not_run if own else "")
-    via = ""
+    found = built(subject)
+    return found if found.not_run or not own else replace(found, not_run=own[-1].not_run)
+
+
+def built(subject: Subject) -> Scored:
+    """What a bundle's build found: how close it is to the float network, on a few images."""
+    found, via = values.at(subject.verification, "artifact"), ""
     if not isinstance(found, Mapping) and isinstance(hub := values.at(subject.verification, "hub"), Mapping):
         found, via = hub, "its graph in onnxruntime"
     return Scored(
@@ -162,7 +166,7 @@ def accuracy(material: Material, subject: Subject) -> Scored:
         images=values.whole(found, "images"),
         source=BUILD if found else "",
         via=via,
-        not_run=not_run,
+        not_run=values.text(subject.verification, "not_run"),
     )
 
 

@@ -364,3 +364,15 @@ def test_a_lone_bundle_has_no_ratio(saved):
         data["record"]["kind"] = "throughput"
         text, _ = report.of_paths([saved("throughput.json", data)])
         assert ("ratios are against x" in text) == shown
+
+
+def test_an_evaluation_without_a_reference_takes_nothing_away(make_bundle, saved):
+    """It has a score alone: how close the float network is stands in the build, on other images."""
+    found = {"images": 100, "agreement": share(0.97, 100), "sqnr_db": 22.0, "warnings": []}
+    bundle = make_bundle("x", artifact=found)
+    data = {**accuracy("x", 0.88, {"x": bundle.digest()}, "float"), "reference": None, "drop_points": None}
+    text, _ = report.of_paths([bundle.folder, saved("eval.json", data)])
+    overview = text.partition('id="overview"')[2].partition("</section>")[0]
+    assert "88.0\N{NO-BREAK SPACE}%<" in overview and "97.0\N{NO-BREAK SPACE}% §" in overview
+    assert "22.0\N{NO-BREAK SPACE}dB §" in overview and "found by the build on 100 images" in overview
+    assert "top-1 on 500 images" in text.partition('id="summary"')[2].partition("</section>")[0]

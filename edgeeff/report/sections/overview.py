@@ -38,14 +38,16 @@ def content(material: Material) -> Mapping[str, Any] | None:
     for subject in material.subjects:
         scored, timed = figures.accuracy(material, subject), figures.latency(material, subject)
         elsewhere = timed is not None and timed.p50 is not None and figures.conditions(timed) != main
-        other = scored.known and scored.basis != basis
-        rows.append([*_facts(subject), *_accuracy(scored, other), *_latency(timed, elsewhere)])
+        alone = scored.agreement is None and scored.sqnr is None and not subject.floating
+        close = figures.built(subject) if alone else scored
+        rows.append([*_facts(subject), *_accuracy(scored, close, basis), *_latency(timed, elsewhere)])
         if elsewhere and timed is not None:
             notes[f"† not comparable: timed with {_differs(timed, main)} ({timed.report.source})."] = None
-        if scored.via:
-            notes[f"‡ Accuracy is that of {scored.via}, not of the bundle's own runtime."] = None
-        if other:
-            notes[f"§ Not comparable: found by {_judge(scored.basis)}."] = None
+        for one in (scored, close):
+            if one.via:
+                notes[f"‡ Accuracy is that of {one.via}, not of the bundle's own runtime."] = None
+            if one.known and one.basis != basis:
+                notes[f"§ Not comparable: found by {_judge(one.basis)}."] = None
     said = [] if basis is None else [f"Accuracy was found by {_judge(basis)}."]
     for subject in material.subjects:
         if (timed := figures.latency(material, subject)) and timed.ratio is not None:
@@ -72,18 +74,20 @@ def _facts(subject: Subject) -> list[Cell]:
     ]
 
 
-def _accuracy(scored: Scored, other: bool) -> list[Cell]:
+def _accuracy(scored: Scored, close: Scored, basis: figures.Basis | None) -> list[Cell]:
+    """Of an evaluation that had no reference the build says how close the float network is (``close``)."""
     if scored.not_run and not scored.known:
         return [table.not_run(scored.not_run), Cell(), table.not_run(scored.not_run), Cell()]
-    mark = (" ‡" if scored.via else "") + (" §" if other else "")
     lost = Cell() if scored.lost is None else Cell(table.signed(scored.lost), scored.lost)
     shown = [
-        table.percent(scored.score, scored.interval),
-        lost,
-        table.percent(scored.agreement, scored.agreed),
-        table.decibels(scored.sqnr),
+        (scored, table.percent(scored.score, scored.interval)),
+        (scored, lost),
+        (close, table.percent(close.agreement, close.agreed)),
+        (close, table.decibels(close.sqnr)),
     ]
-    return [_marked(cell, mark) for cell in shown]
+    return [
+        _marked(cell, (" ‡" if one.via else "") + (" §" if one.basis != basis else "")) for one, cell in shown
+    ]
 
 
 def _latency(timed: Timed | None, elsewhere: bool) -> list[Cell]:

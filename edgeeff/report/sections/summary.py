@@ -10,6 +10,7 @@ from typing import Any
 from edgeeff.report import figures, table
 from edgeeff.report.figures import Scored, Timed
 from edgeeff.report.material import Material, Subject
+from edgeeff.report.sections.accuracy import spoken
 
 ORDER = 25
 TITLE = "At a glance"
@@ -94,6 +95,9 @@ def _cost(scored: Scored) -> list[Fact]:
         words = f"points of accuracy {'lost' if scored.lost >= 0 else 'gained'}"
         chance = "; no more than chance may make" if _by_chance(scored) else ""
         return [Fact(f"{abs(scored.lost):.2f}", f"{words} on {scored.images} images{chance}")]
+    if scored.score is not None and scored.agreement is None:
+        right = f"{100 * scored.score:.1f}\N{NO-BREAK SPACE}%"
+        return [Fact(right, f"{spoken(scored.metric)} on {scored.images} images")]
     if scored.agreement is not None:
         agreed = f"{100 * scored.agreement:.1f}\N{NO-BREAK SPACE}%"
         return [Fact(agreed, f"decided as the float network does ({scored.images} images)")]
