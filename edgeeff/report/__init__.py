@@ -48,7 +48,9 @@ def of_paths(
         HistoryError: The database cannot be read.
     """
     material = reading.read(paths, title)
-    material = replace(material, galleries=tuple(gallery.of_comparisons(material, photos)))
+    shown = tuple(gallery.of_comparisons(material, photos))
+    missed = gallery.missed(shown, photos) if photos is not None else ()
+    material = replace(material, galleries=shown, warnings=(*material.warnings, *missed))
     if history is not None:
         found, more = trends.of_history(
             [one.called or one.name for one in material.subjects], history or None

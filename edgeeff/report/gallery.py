@@ -90,6 +90,17 @@ def of_comparisons(material: Material, folder: Path | None) -> list[Gallery]:
     return made
 
 
+def missed(galleries: Sequence[Gallery], folder: Path) -> list[str]:
+    """What to warn of where a folder of images was named and not all that should be shown were read."""
+    photos = [one for shown in galleries for one in shown.photos]
+    without = sum(1 for one in photos if not one.picture)
+    if not photos:
+        return [f"{folder}: no report names images that bundles decide otherwise, so none are shown"]
+    if without:
+        return [f"{folder}: {without} of {len(photos)} images have no picture: not below it, or not readable"]
+    return []
+
+
 def _listed(report: Report) -> list[Any]:
     return [
         one for one in values.rows(report.data, "comparison", "disagreements") if values.text(one, "image")

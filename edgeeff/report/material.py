@@ -191,6 +191,10 @@ class Material:
         """The bundle that a report calls so; None: it is not of this page, or two of it have that name."""
         if digest := report.digest(name):
             return next((one for one in self.subjects if one.digest == digest), None)
+        return self.named(name)
+
+    def named(self, name: str) -> Subject | None:
+        """The bundle of that name; None: it is not of this page, or two of it have that name."""
         named = [one for one in self.subjects if name in (one.name, one.called)]
         return named[0] if len(named) == 1 else None
 

@@ -174,6 +174,9 @@ def test_pictures_are_taken_from_the_folder_that_was_named_alone(saved, tmp_path
     red, green, _ = shown["photos/a.png"].getpixel((9, 9))
     assert green > 100 > red and max(shown["photos/a.png"].size) <= 200
     assert text.count('src="data:image/jpeg;base64,') == 2 and only.count == 8
+    assert "6 of 8 images have no picture" in material.warnings[0]
+    without = saved("bench.json", latency({"x-a": 1.0}, digests))
+    assert "no report names images" in report.of_paths([without], photos=folder)[1].warnings[0]
 
 
 def test_the_history_is_drawn_with_its_changes(make_bundle, tmp_path):
@@ -215,6 +218,11 @@ def test_a_plot_of_the_history_is_read(saved):
     (series,) = material.series
     assert [point.value for point in series.points] == [1.0, 3.0] and [c.place for c in series.changes] == [1]
     assert "+200.0 % (1 to 3); the commits are not known" in text and "&lt;b&gt;x" in text
+    size = {**track, "metric": "artifact_bytes", "unit": "bytes", "changes": []}
+    size["points"] = [{**one, "value": 5400.0} for one in points]
+    text, _ = report.of_paths([saved("both.json", {"database": "h", "tracks": [track, size]})])
+    section = text.partition('id="trend"')[2].partition("</section>")[0]
+    assert section.count("<svg") == 1 and "artifact_bytes 5400 bytes in 5 runs" in section
 
 
 def judged(decided, images=("1.png", "2.png", "3.png")):
@@ -268,7 +276,7 @@ def test_newer_broken_and_absent_files_are_refused(saved, tmp_path):
         reading.read([tmp_path / "none.json"])
 
 
-def test_nothing_that_a_file_says_becomes_markup(make_bundle, saved):
+def test_nothing_that_a_file_says_becomes_markup(make_bundle, saved, tmp_path):
     paths = []
     for number, words in enumerate(HOSTILE):
         bundle = make_bundle(words, artifact=None, not_run=words, warnings=[words], weights=bytes([number]))
@@ -278,7 +286,19 @@ def test_nothing_that_a_file_says_becomes_markup(make_bundle, saved):
         layers = profile(words, digests)
         for layer in layers["entries"][0]["layers"]:
             layer.update(name=words + layer["name"], kind=words, kernel=words)
+        against = compared(words, digests, words, [words])
+        against["comparison"].update(conclusion=words)
+        for one in against["comparison"]["disagreements"]:
+            one.update(truth=words, old=words, new=words + "!")
+        for one in against["per_class"]:
+            one["label"] = words
+        point = {"uid": words, "placed": words, "commit": words, "value": 1.0 + number}
+        step = {"commit_range": [words, words], "first": point, "step": 1.0}
+        points = [point, {**point, "value": 9.0}]
+        track = {"bundle": words, "metric": words, "unit": words, "device": words, "points": points}
         files = {
+            "c": against,
+            "t": {"tracks": [{**track, "changes": [step]}]},
             "l": latency({words: 1.0 + number}, digests),
             "a": accuracy(words, 0.8, digests, words),
             "p": layers,
@@ -286,7 +306,8 @@ def test_nothing_that_a_file_says_becomes_markup(make_bundle, saved):
             "d": {**found, "model": words, "advice": [words], "definitions": {words: words}},
         }
         paths += [bundle.folder, *(saved(f"{name}{number}.json", data) for name, data in files.items())]
-    text, _ = report.of_paths(paths, title=HOSTILE[0])
+    text, _ = report.of_paths(paths, title=HOSTILE[0], photos=tmp_path)
+    assert all(f'id="{name}"' in text for name in ("confusion", "gallery", "trend", "losses"))
     found = Elements(text).found
     assert [tag for tag, _ in found].count("script") == 1 and [tag for tag, _ in found].count("style") == 1
     assert not [tag for tag, _ in found if tag in ("img", "iframe", "object", "link", "base", "form")]

@@ -22,7 +22,7 @@ class Bin:
     images: int
 
 
-def reliability(bins: Sequence[Bin], written: Callable[[float], str], label: str) -> Markup:
+def reliability(bins: Sequence[Bin], written: Callable[[float], str], label: str, colour: str) -> Markup:
     """A mark for each bin, larger for more images; on the line probabilities are right."""
 
     def down(value: float) -> float:
@@ -39,7 +39,9 @@ def reliability(bins: Sequence[Bin], written: Callable[[float], str], label: str
         title = f"probability {one.sure:.2f}, right {one.right:.2f}, {one.images} images"
         size = 3 + 7 * sqrt(one.images / most)
         at = across(one.sure)
-        marks.append(element("circle", title=title, cx=at, cy=down(one.right), r=size, class_="mark c0"))
+        marks.append(
+            element("circle", title=title, cx=at, cy=down(one.right), r=size, class_=f"mark {colour}")
+        )
     marks.append(text("probability of what is decided", "100%", _HEIGHT + 38, anchor="end", class_="axis"))
     marks.append(text("share that is right", "0", -14, class_="axis", dx=-40))
     return figure(marks, _HEIGHT, label, "plot axes")

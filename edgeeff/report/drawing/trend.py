@@ -22,6 +22,7 @@ def trend(
     ends: tuple[str, str],
     unit: str,
     label: str,
+    colour: str = "c0",
 ) -> Markup:
     """Runs in their order, each with its interval; levels between changes, and a line at each change.
 
@@ -33,6 +34,7 @@ def trend(
         ends: What stands under the first and the last run.
         unit: Of the values.
         label: What the figure shows.
+        colour: The class of the page's style that the bundle has.
     """
 
     def x(number: float) -> str:
@@ -52,8 +54,10 @@ def trend(
             marks.append(line(x(first - 0.4), level, x(end - 0.6), level, "level"))
     for number, (value, low, high, title) in enumerate(points):
         if low is not None and high is not None:
-            marks.append(line(x(number), down(low), x(number), down(high), "whisker c0"))
-        marks.append(element("circle", title=title, cx=x(number), cy=down(value), r=3.5, class_="mark c0"))
+            marks.append(line(x(number), down(low), x(number), down(high), f"whisker {colour}"))
+        marks.append(
+            element("circle", title=title, cx=x(number), cy=down(value), r=3.5, class_=f"mark {colour}")
+        )
     for number, words in changes:
         marks.append(line(x(number - 0.5), 0, x(number - 0.5), _HEIGHT, "change"))
         left = number < len(points) / 2

@@ -9,7 +9,7 @@ from typing import Any
 from edgeeff.report import table, values
 from edgeeff.report.drawing import axis, reliability
 from edgeeff.report.drawing.reliability import Bin
-from edgeeff.report.material import Material, Report
+from edgeeff.report.material import Material, Report, Subject
 from edgeeff.report.table import Cell, Column, Table
 
 ORDER = 45
@@ -38,7 +38,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
                 "name": name,
                 "different": _different(material, report, name),
                 "classes": _classes(report, name),
-                "reliability": _reliability(report, name) if len(details) < _DIAGRAMS else None,
+                "reliability": _reliability(report, name, subject) if len(details) < _DIAGRAMS else None,
             }
         )
     skipped = [
@@ -189,7 +189,7 @@ def _classes(report: Report, name: str) -> Table | None:
     return Table.of(f"Classes of {name}, the worst first", columns, rows, _MOST) if rows else None
 
 
-def _reliability(report: Report, name: str) -> Any:
+def _reliability(report: Report, name: str, subject: Subject | None) -> Any:
     bins = []
     for one in values.rows(report.data, "scores", "calibration", "bins")[:64]:
         images = values.whole(one, "images")
@@ -199,4 +199,5 @@ def _reliability(report: Report, name: str) -> Any:
     if len(bins) < 2:
         return None
     written = axis.plain((0.0, 0.2))
-    return reliability.reliability(bins, written, f"How sure and how right {name} is, in {len(bins)} bins")
+    label = f"How sure and how right {name} is, in {len(bins)} bins"
+    return reliability.reliability(bins, written, label, f"c{subject.colour if subject else 0}")
