@@ -18,7 +18,7 @@ from edgeeff.harness.record import artifact_bytes
 
 #: Probability that what costs the same seems to cost more.
 ALPHA = 0.01
-#: Launches that say how much memory and time loading takes, where latency needs none.
+#: Launches that say how much memory and time loading takes, where latency needs none or too few.
 LAUNCHES = 6
 
 

@@ -12,11 +12,11 @@ from edgeeff.errors import EdgeeffError, OptionError
 from edgeeff.gate import accuracy, costs, latency
 from edgeeff.gate.comparable import refuse_unlike
 from edgeeff.gate.limits import MOST_THREADS, OF_IMAGES, UNITS, Limit
-from edgeeff.gate.sequential import Plan
+from edgeeff.gate.sequential import FEWEST, Plan
 from edgeeff.gate.verdict import GateReport, Verdict, unmeasured
 from edgeeff.harness import machine
 from edgeeff.harness.latency import clock_of, in_a_run
-from edgeeff.harness.launches import Clock, How, Launch
+from edgeeff.harness.launches import Clock, How
 from edgeeff.harness.record import record
 from edgeeff.images import ImageSet
 from edgeeff.progress import Progress, Recorder, recorded
@@ -132,8 +132,7 @@ def decide(
     if one.digest() == other.digest() and not method.noise_probe:
         pair.verdicts += _equal(pair, with_images=images is not None)
     else:
-        launches = _latency(pair, plan) if plan is not None else []
-        _costs(pair, launches)
+        _costs(pair, _latency(pair, plan) if plan is not None else None)
         if images is not None:
             wanted = {metric: limits.get(metric) for metric in OF_IMAGES}
             asked = accuracy.Asked(pair.case, one, other, floating, images, method.threads, method.white)
@@ -177,8 +176,8 @@ def _equal(pair: _Pair, *, with_images: bool) -> list[Verdict]:
     return verdicts
 
 
-def _latency(pair: _Pair, plan: Plan) -> list[Launch]:
-    """Decide about latency; the launches that were made."""
+def _latency(pair: _Pair, plan: Plan) -> latency.Measured:
+    """Decide about latency; what was measured."""
     measured = _measured(pair)
     if measured.clock == "wall":
         pair.listener.warn(
@@ -186,7 +185,7 @@ def _latency(pair: _Pair, plan: Plan) -> list[Launch]:
             "slowdown or look like one"
         )
     pair.verdicts.append(latency.gate(pair.case, measured, plan, pair.listener))
-    return measured.launches
+    return measured
 
 
 def _measured(pair: _Pair) -> latency.Measured:
@@ -197,31 +196,50 @@ def _measured(pair: _Pair) -> latency.Measured:
     return latency.Measured((pair.new, pair.old), (batches[0], batches[1]), how, clock)
 
 
-def _costs(pair: _Pair, launches: Sequence[Launch]) -> None:
-    """Size, and what the launches say of memory and of loading."""
+def _costs(pair: _Pair, measured: latency.Measured | None) -> None:
+    """Size, and what the launches say of memory and of loading.
+
+    Args:
+        pair: What is decided about.
+        measured: The launches that decided about latency; None: it has no limit, and these need their own.
+    """
     limits = {metric: pair.limit(metric) for metric in ("size", "memory", "load_time")}
     if limits["size"] is not None:
         pair.verdicts.append(costs.size(pair.case, pair.new, pair.old, limits["size"]))
-    wanted = [(name, limits[name]) for name in ("memory", "load_time") if limits[name] is not None]
+    wanted = [(name, limit) for name, limit in limits.items() if name != "size" and limit is not None]
     if not wanted:
         return
-    made = list(launches)
-    trouble = EdgeeffError("latency was not measured either", mend="see what is said of latency")
-    if pair.limit("latency") is None:
-        measured = _measured(pair)
-        try:
-            pair.listener.stage(f"loading {pair.case}", costs.LAUNCHES, "launches")
-            while len(measured.launches) < costs.LAUNCHES:
-                measured.more()
-                pair.listener.advance()
-            made = measured.launches
-        except EdgeeffError as error:
-            trouble = error
-    for name, limit in wanted:
-        assert limit is not None
-        of = costs.memory if name == "memory" else costs.load_time
-        if made:
-            pair.verdicts.append(of(pair.case, made, limit))
-        else:
-            empty = Verdict(pair.case, name, "error", unit="%", limit=limit)
-            pair.verdicts.append(unmeasured(empty, trouble))
+    stopped = any(one.metric == "latency" and one.status == "error" for one in pair.verdicts)
+    try:
+        if stopped and measured is not None and len(measured.launches) < FEWEST:
+            raise EdgeeffError("latency was not measured either", mend="see what is said of latency")
+        if measured is None:
+            measured = _measured(pair)
+            _fill_up(pair, measured)
+        found = _of_launches(pair, measured, wanted)
+        # What latency needed may be too few for these.
+        if not stopped and any(one.status == "inconclusive" for one in found):
+            _fill_up(pair, measured)
+            found = _of_launches(pair, measured, wanted)
+    except EdgeeffError as error:
+        empty = [Verdict(pair.case, name, "error", unit="%", limit=limit) for name, limit in wanted]
+        found = [unmeasured(one, error) for one in empty]
+    pair.verdicts += found
+
+
+def _fill_up(pair: _Pair, measured: latency.Measured) -> None:
+    """Make launches until there are those that memory and loading want."""
+    missing = costs.LAUNCHES - len(measured.launches)
+    if missing > 0:
+        pair.listener.stage(f"loading {pair.case}", missing, "launches")
+    for _ in range(missing):
+        measured.more()
+        pair.listener.advance()
+
+
+def _of_launches(
+    pair: _Pair, measured: latency.Measured, wanted: Sequence[tuple[str, float]]
+) -> list[Verdict]:
+    """Memory and loading, as far as they are wanted."""
+    of = {"memory": costs.memory, "load_time": costs.load_time}
+    return [of[name](pair.case, measured.launches, limit) for name, limit in wanted]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeeff.errors import EdgeeffError
-from edgeeff.gate import costs, latency
+from edgeeff.gate import costs, latency, pair
 from edgeeff.gate.formats import junit, words
 from edgeeff.gate.sequential import Plan
 from edgeeff.gate.verdict import GateReport
@@ -173,3 +173,27 @@ def test_loading_that_chance_may_have_slowed_is_inconclusive():
     passed = costs.load_time("case", made(disturbed, old, "load"), 20.0)
     assert (passed.status, passed.low, passed.high) == ("pass", None, None)  # the interval of a mean far off
     assert costs.load_time("case", made(2 * old, old, "load"), 20.0).status == "fail"
+
+
+@pytest.mark.parametrize(("broken", "status"), [(None, "fail"), (1, "error")])
+def test_memory_takes_more_launches_where_those_of_latency_are_too_few(make_bundle, broken, status):
+    """Of four launches two pairs count: a third as much again, and they could not say so."""
+    new, old = make_bundle("new"), make_bundle("old")
+    quick = launches(0.0, noise=0.001)
+
+    def launch(bundles, batches, how, number):
+        if number == broken:
+            raise EdgeeffError("the new one crashed", mend="see what it printed")
+        made = quick(bundles, batches, how, number)
+        peaks = (13.0 if number != 2 else 13.4, 10.0)
+        return replace(made, runs={i: replace(one, peak_memory_mb=peaks[i]) for i, one in made.runs.items()})
+
+    measured = latency.Measured((new, old), (1, 1), How(seconds=0.1), "cpu", launch)
+    both = pair._Pair("case", new, old, {"memory": 10.0}, pair.Method(), Recorder(Silent()))
+    both.verdicts.append(latency.gate("case", measured, Plan(), both.listener))
+    at_first = len(measured.launches)
+    assert costs.memory("case", measured.launches, 10.0).status == ("error" if broken else "inconclusive")
+    pair._costs(both, measured)
+    _, memory = both.verdicts
+    assert (memory.status, at_first, len(measured.launches)) == (status, broken or 4, broken or 6)
+    assert ("latency was not measured either" in memory.why) == bool(broken)
