@@ -63,6 +63,7 @@ class Said:
         status: ``ok``, ``NOT RUN``, or a gate's.
         facts: How it was measured, as plain data.
         warned: How many warnings there were.
+        not_run: Names of bundles that did not run, where others may have.
     """
 
     figures: tuple[Figure, ...] = ()
@@ -70,6 +71,7 @@ class Said:
     status: str = "ok"
     facts: Mapping[str, Any] = field(default_factory=dict)
     warned: int = 0
+    not_run: tuple[str, ...] = ()
 
 
 def number(value: object) -> float | None:

@@ -106,6 +106,11 @@ class FoundRun:
     results: tuple[FoundResult, ...] = ()
     verdicts: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """Names of the bundles that did not run."""
+        return tuple(self.facts.get("bundles_not_run", ()))
+
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         data = {

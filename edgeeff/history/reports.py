@@ -192,6 +192,8 @@ def _refuse_wrong(said: Said, bundles: Iterable[str]) -> None:
         if isinstance(fact, float) and not math.isfinite(fact):
             raise ValueError(f"a fact of how it was measured that is {fact}")
         _plain(str(fact))
+    for name in said.not_run:
+        _plain(name)
     for decision in said.decisions:
         for text in (decision.name, decision.metric, decision.status, decision.unit, decision.why):
             _plain(text)
@@ -242,6 +244,7 @@ def _joined(first: Read, other: Read) -> Read:
         # what is of one bundle alone, as the runtime that it ran through, is no fact of the run
         {name: fact for name, fact in first.said.facts.items() if other.said.facts.get(name) == fact},
         first.said.warned + other.said.warned,
+        (*first.said.not_run, *other.said.not_run),
     )
     digest = hashlib.sha256((first.digest + other.digest).encode()).hexdigest()
     bundles, about = {**first.bundles, **other.bundles}, {**first.about, **other.about}

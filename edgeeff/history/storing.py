@@ -94,7 +94,7 @@ def _one(connection: Connection, place: Place, report: Read, *, live: bool) -> t
         "status": said.status,
         "commit": report.commit,
         "environment_id": environment,
-        "facts": dict(said.facts),
+        "facts": {**said.facts, **({"bundles_not_run": [*said.not_run]} if said.not_run else {})},
         "warnings": said.warned,
     }
     made = connection.execute(

@@ -88,6 +88,19 @@ def test_rows_that_are_too_noisy_for_the_promise_are_told(make_report, tmp_path,
     assert data("changes", "--metric=artifact_bytes")["warnings"] == []
 
 
+def test_a_bundle_that_did_not_run_is_named(make_report, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "history.sqlite"))
+    report = make_report()
+    report["record"]["bundles"]["lite"] = "b" * 64
+    report["record"]["about"]["lite"] = {"name": "lite", "artifact_bytes": 7}
+    report["entries"].append({"name": "lite", "timing": None})
+    (tmp_path / "r.json").write_text(json.dumps(report))
+    assert run("import", tmp_path / "r.json")[0] == 0
+    listed = run("list")[1].splitlines()
+    assert len(listed) == 3 and listed[2].split() == ["lite", "NOT", "RUN"]
+    assert "NOT RUN: lite" in run("show", report["record"]["run_id"])[1]
+
+
 def test_plots_that_are_left_out_are_told(make_report, tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEEFF_HISTORY", str(tmp_path / "history.sqlite"))
     others = [make_report(environment={"cpu": f"board {i}"}) for i in range(9)]

@@ -74,6 +74,9 @@ def _lines(run: FoundRun, metric: str | None) -> list[tuple[str, str]]:
     if not found:
         found = [(name, _figures(results, metric)) for name, results in of_bundles.items()]
         found = [one for one in found if one[1]] or found  # of a reference nothing but its size may be there
+        if metric is None:
+            found = [one for one in found if one[0] not in run.not_run]
+            found += [(name, "NOT RUN") for name in run.not_run]
     return [(name, text or run.status) for name, text in found] or [("", run.status)]
 
 

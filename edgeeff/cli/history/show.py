@@ -29,9 +29,15 @@ def command(
     if found.placed != found.utc:
         console.plain(f"put at {found.placed}: the machine's clock had gone backwards")
     console.plain(f"commit {found.commit or 'not known'}; on {found.device}, series {found.series[:12]}")
-    facts = ", ".join(f"{name} {value}" for name, value in found.facts.items() if value not in (None, ""))
+    facts = ", ".join(
+        f"{name} {value}"
+        for name, value in found.facts.items()
+        if value not in (None, "") and not isinstance(value, list)
+    )
     if facts:
         console.plain(facts)
+    if found.not_run:
+        console.plain(f"NOT RUN: {', '.join(found.not_run)}")
     if found.warnings:
         console.plain(f"it had {found.warnings} warning{'s' * (found.warnings > 1)}")
     if found.results:

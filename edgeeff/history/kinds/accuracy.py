@@ -19,7 +19,7 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
         (name,) = bundles
     facts = {key: data.get(key) for key in ("images", "labelled", "metric", "via", "images_sha256")}
     if data.get("status") == "NOT RUN":
-        return Said(status="NOT RUN", facts=facts, warned=warned(data))
+        return Said(status="NOT RUN", facts=facts, warned=warned(data), not_run=(name,))
     how = f"images={int(data['images'])} labelled={int(data['labelled'])}"
     if data.get("images_sha256"):
         how += f" set={str(data['images_sha256'])[:12]}"

@@ -18,9 +18,10 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     del bundles
     how = f"threads={int(data['threads'])}"
     figures = [figure for entry in data["entries"] for figure in _entry(entry, how, str(data["baseline"]))]
-    ran = any(entry["timing"] is not None for entry in data["entries"])
+    missing = tuple(str(entry["name"]) for entry in data["entries"] if entry["timing"] is None)
+    status = "ok" if len(missing) < len(data["entries"]) else "NOT RUN"
     facts = {name: data.get(name) for name in ("baseline", "launches", "seconds", "threads", "clock", "seed")}
-    return Said(tuple(figures), status="ok" if ran else "NOT RUN", facts=facts, warned=warned(data))
+    return Said(tuple(figures), status=status, facts=facts, warned=warned(data), not_run=missing)
 
 
 def _entry(entry: Mapping[str, Any], how: str, baseline: str) -> Iterator[Figure]:

@@ -17,7 +17,8 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     figures = [figure for entry in data["entries"] for figure in _entry(entry, how)]
     facts = {name: data.get(name) for name in ("launches", "seconds", "threads")}
     status = "ok" if figures else "NOT RUN"
-    return Said(tuple(figures), status=status, facts=facts, warned=warned(data))
+    missing = tuple(str(entry["name"]) for entry in data["entries"] if "inference_us" not in entry)
+    return Said(tuple(figures), status=status, facts=facts, warned=warned(data), not_run=missing)
 
 
 def _entry(entry: Mapping[str, Any], how: str) -> Iterator[Figure]:

@@ -12,10 +12,11 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
     """What is kept of a report."""
     del bundles
     how = f"threads={int(data['threads'])} requests={int(data['requests'])}"
-    figures = []
+    figures, missing = [], []
     for entry in data["entries"]:
         rate, name = entry["images_per_second"], str(entry["name"])
         if rate is None:
+            missing.append(name)
             continue
         where = f"{how} images={int(entry['images'])}"
         low, high = (number(end) for end in rate["interval"] or (None, None))
@@ -29,4 +30,5 @@ def said(data: Mapping[str, Any], bundles: Sequence[str]) -> Said:
         status="ok" if figures else "NOT RUN",
         facts={name: data.get(name) for name in names},
         warned=warned(data),
+        not_run=tuple(missing),
     )
