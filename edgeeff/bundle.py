@@ -129,9 +129,12 @@ class Bundle:
             MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
             BundleError: The artifact cannot be loaded.
         """
-        if getattr(self.runtime.part("run"), "load_queue", None) is None:
-            return None
-        return self._load("run", threads, "load_queue", requests=requests)
+        return self._load("run", threads, "load_queue", requests=requests) if self.queues else None
+
+    @property
+    def queues(self) -> bool:
+        """Whether its runtime, which must be installed, keeps several runs in flight itself."""
+        return getattr(self.runtime.part("run"), "load_queue", None) is not None
 
     def open(
         self,

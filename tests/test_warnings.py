@@ -164,6 +164,7 @@ ELSEWHERE = {
     "harness/latency.py _benchmark": "tests/harness/test_benchmark.py",
     "harness/latency.py _launches": "tests/harness/test_benchmark.py",
     "harness/profile.py profile": "tests/harness/test_profile.py",
+    "harness/throughput.py _warn_of_shares": "tests/harness/test_throughput.py",
     "harness/throughput.py throughput": "tests/harness/test_sensors.py",
     "harness/tools.py compare": "tests/harness/test_tools.py",
     "cli/doctor.py _history": "tests/harness/test_stored.py",

@@ -21,6 +21,7 @@ from edgeeff.harness.fresh_process import How, Series
 from edgeeff.harness.latency import LAUNCHES, SECONDS
 from edgeeff.harness.launches import Launch, from_events
 from edgeeff.harness.record import Record, record
+from edgeeff.harness.throughput_launch import shared_runs
 from edgeeff.progress import Count, Progress, Recorder, recorded
 
 LAUNCH = "edgeeff.harness.throughput_launch"
@@ -156,6 +157,8 @@ def throughput(
         subjects.warn_of_another(recorder)
         series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout, flight))
         taken = _launches(series, batches, launches, recorder)
+        ran = sorted({place for launch in taken for place in launch.runs})
+        _warn_of_shares([(names[place], loaded[place]) for place in ran], flight, threads, recorder)
         around = tuple(launch.around for launch in taken if launch.around is not None)
         for text in sensors.doubts(around, here.usable_cores, threads):
             recorder.warn(text)
@@ -181,6 +184,33 @@ def _launches(series: Series, batches: Sequence[int], launches: int, recorder: R
         recorder.advance()
     series.refuse_changed()
     return taken
+
+
+def _warn_of_shares(
+    ran: Sequence[tuple[str, Bundle]], requests: int, threads: int, recorder: Recorder
+) -> None:
+    """Warn of bundles that had fewer runs in flight than asked for, or threads that nothing ran in.
+
+    Args:
+        ran: Bundles that were measured, with their names.
+        requests: Asked for.
+        threads: That the runs of a bundle share, where its runtime keeps no queue of them itself.
+        recorder: Hears the warnings.
+    """
+    busy = shared_runs(requests, threads)
+    for name, bundle in ran:
+        if bundle.queues:
+            continue
+        if busy < requests:
+            recorder.warn(
+                f"{name}: {busy} runs in flight, not {requests}: each has a thread of its own, of {threads}; "
+                f"give --threads {requests}, or --requests {threads}"
+            )
+        elif threads % busy:
+            recorder.warn(
+                f"{name}: {threads % busy} of {threads} threads run nothing, as {busy} runs in flight share "
+                f"them equally; give --threads {threads - threads % busy}, or --requests {threads}"
+            )
 
 
 def _entries(

@@ -112,6 +112,11 @@ def of_threads(inferences: Sequence[Inference]) -> Flood:
     return Flood(window)
 
 
+def shared_runs(requests: int, threads: int) -> int:
+    """How many runs share the threads, where each has one: more than there are threads would only wait."""
+    return min(requests, threads)
+
+
 def prepare(bundle: Bundle, images: int, threads: int, requests: int, seed: int) -> tuple[Flood, Loading]:
     """Load a bundle for so many runs in flight, and run each once; what that cost is of all together.
 
@@ -129,7 +134,7 @@ def prepare(bundle: Bundle, images: int, threads: int, requests: int, seed: int)
             prepared = queue.session.prepare(pixels)
             made = of_queue(lambda runs: queue.flood(prepared, runs), requests)
         else:
-            busy = min(requests, threads)  # more than there are threads would only wait
+            busy = shared_runs(requests, threads)
             sessions = [bundle.session(threads=threads // busy, checked=True) for _ in range(busy)]
             loaded = time.perf_counter_ns()
             made = of_threads([inference(session, pixels) for session in sessions])

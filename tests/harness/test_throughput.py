@@ -10,6 +10,7 @@ from edgeeff.batch import Batch
 from edgeeff.errors import OptionError
 from edgeeff.harness.throughput import throughput
 from edgeeff.harness.throughput_launch import of_queue, of_threads, prepare
+from edgeeff.progress import Recorder
 
 TRIFLE = {"launches": 1, "seconds": 0.01}
 
@@ -30,6 +31,18 @@ def test_images_a_second_are_counted_for_each_bundle(make_bundle):
     for wrong in ({"requests": 0}, {"threads": 0}, {"baseline": "other"}, {"timeout": -1.0}):
         with pytest.raises(OptionError):
             throughput(bundles, **(TRIFLE | wrong))
+
+
+@pytest.mark.parametrize(
+    ("requests", "threads", "says"),
+    [(3, 2, "lite: 2 runs in flight, not 3"), (2, 3, "lite: 1 of 3 threads run nothing")],
+)
+def test_fewer_runs_or_threads_than_asked_for_are_warned_of(make_bundle, requests, threads, says):
+    bundles = [make_bundle("ir", "cpu-fp32"), make_bundle("lite")]
+    heard = Recorder()
+    report = throughput(bundles, requests=requests, threads=threads, progress=heard, **TRIFLE)
+    (told,) = (text for text in report.warnings if "runs in flight" in text)
+    assert told.startswith(says) and told in heard.warnings
 
 
 def test_a_queue_is_timed_while_all_requests_are_busy():
