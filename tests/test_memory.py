@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -77,3 +79,19 @@ def test_a_process_that_has_not_grown_is_not_searched(monkeypatch):
     finally:
         gc.enable()
         monkeypatch.setattr(memory, "_left", 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_addresses_that_a_limit_leaves():
+    code = """
+import resource
+from edgeeff import memory
+before = memory.addresses_left()
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))
+left = memory.addresses_left()
+held = bytearray(512 << 20)
+print(before, left, left - memory.addresses_left())
+"""
+    before, left, taken = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert before == "None" and 1 << 30 < int(left) < 2 << 30
+    assert 512 << 20 <= int(taken) <= 520 << 20

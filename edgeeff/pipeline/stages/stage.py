@@ -8,13 +8,15 @@ of again whenever the result is taken as it is.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
+from edgeeff import shortage
 from edgeeff.cache import key_of, versions
-from edgeeff.memory import give_back
+from edgeeff.memory import TORCH, addresses_left, give_back
 from edgeeff.pipeline.context import Context
 
 Result = TypeVar("Result")
@@ -57,6 +59,7 @@ def run(stage: Stage[Result], context: Context) -> Result:
     found = lookup(stage, context)
     if found is not None:
         return found
+    _refuse_without_room()
     with context.progress.recording() as raised:
         made = stage.make()
     if stage.encode is None:
@@ -67,6 +70,18 @@ def run(stage: Stage[Result], context: Context) -> Result:
         del parts
     give_back()  # a stage leaves its result and nothing else
     return made
+
+
+def _refuse_without_room() -> None:
+    """Refuse where torch cannot be loaded: there its libraries end the process, with no error to catch.
+
+    Raises:
+        OutOfMemoryError: So few addresses are left.
+    """
+    left = None if "torch" in sys.modules else addresses_left()
+    if left is not None and left < TORCH:
+        limit = f"the limit of addresses (ulimit -v) leaves {left >> 20} MB, and torch takes {TORCH >> 20}"
+        raise shortage.refusal(f"torch was loaded: {limit}", shortage.BUILDING)
 
 
 def lookup(stage: Stage[Result], context: Context) -> Result | None:
