@@ -90,7 +90,7 @@ class ImageSet:
             LabelsError: A subfolder, a name or a number is no class of the network, or may be two.
         """
         if any(p.row is not None for p in self.pictures):
-            return self._with_one_label_each().classes_named(labels)
+            return self._with_one_label_each(len(labels)).classes_named(labels)
         unnamed = [p for p in self.pictures if p.class_name is None and p.label != UNLABELLED]
         for picture in unnamed:
             if not 0 <= picture.label < len(labels):
@@ -119,14 +119,20 @@ class ImageSet:
         warnings = (*self.warnings, *counted, *below, *found.warnings)
         return ImageSet(pictures, self.bad, warnings=warnings, notes=self.notes)
 
-    def _with_one_label_each(self) -> ImageSet:
+    def _with_one_label_each(self, classes: int) -> ImageSet:
         """The same, the class of an image being the one label that its row says it has.
 
         Raises:
-            LabelsError: A row has none, or several.
+            LabelsError: A row has none, or several; or columns without names are not one for each class.
         """
         pictures, columns = [], self.labelling.columns
         for picture in self.pictures:
+            count = len(picture.row or ())
+            if count not in (0, classes) and not columns:
+                raise LabelsError(
+                    f"{picture.place or picture} has {count} columns of labels, for {classes} classes",
+                    mend="save the classes' numbers, labels [N], or a column for each class",
+                )
             there = [i for i, value in enumerate(picture.row or ()) if value == 1]
             known = any(value >= 0 for value in picture.row or ())
             if known and len(there) != 1:

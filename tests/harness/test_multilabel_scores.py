@@ -184,10 +184,14 @@ def test_columns_that_are_not_the_labels_are_refused(content, says, colour, fold
         edgeeff.evaluate(colour, written(folder, *content))
 
 
-def test_one_label_in_each_row_is_a_class(make_bundle, folder):
+def test_one_label_in_each_row_is_a_class(make_bundle, folder, colours):
     rows = [f"{n}.png,{int(n % 3 == 2)},{int(n % 3 == 0)},{int(n % 3 == 1)}" for n in range(6)]
     table = written(folder, "path,blue,red,green", *rows)
     bundle = make_bundle("exclusive")
     assert edgeeff.evaluate(bundle, table, warn=lambda _: None).scores.top_1.successes == 6
     with pytest.raises(LabelsError, match=r"list.csv, line 7 has 2 labels, and the network names one class"):
         edgeeff.evaluate(bundle, written(folder, "path,blue,red,green", *rows[:5], "5.png,1,1,0"))
+    # Classes [N, 1], all of them 1, are no columns: each image would be of class 0.
+    np.savez(folder / "rows.npz", images=colours[0][:6], labels=np.ones((6, 1), np.int64))
+    with pytest.raises(LabelsError, match="1 columns of labels, for 3 classes"):
+        edgeeff.evaluate(bundle, folder / "rows.npz")
