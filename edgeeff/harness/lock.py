@@ -85,6 +85,8 @@ def alone(wait: float = 0.0, tell: Callable[[str], None] | None = None) -> Itera
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if not os.path.lexists(at):  # somebody who held it would have made it
+                raise OSError("no file can be made there") from None
             if wait <= 0:
                 raise _busy(at, wait) from None
             if tell is not None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from edgeeff.harness import lock
 
 HOLD = """
 import sys
+from pathlib import Path
 from edgeeff.harness import lock
 with lock.alone():
     print("held", flush=True)
@@ -71,6 +73,13 @@ def test_a_lock_that_cannot_be_made_is_an_error(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(lock.VARIABLE, str(tmp_path / "file" / "measuring.lock"))
     with pytest.raises(OutputError, match="EDGEEFF_LOCK"), lock.alone():
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc, in which nothing can be made")
+def test_where_no_file_can_be_made_nobody_measures(monkeypatch):
+    monkeypatch.setenv(lock.VARIABLE, "/proc/edgeeff-measuring.lock")
+    with pytest.raises(OutputError, match="no file can be made there"), lock.alone():
         pass
 
 
