@@ -70,6 +70,8 @@ def test_markdown_says_what_was_decided():
     content = markdown.text(REPORT, "camera")
     assert "1 pass, 1 FAIL, 1 inconclusive, 1 NOT MEASURED." in content
     assert "| ✅ pass | b0-cpu-int8 | latency | +0.40 % | -0.20…+1.10 % | 3 % | slower by" in content
+    lost = Verdict("lite0", "top_1", "pass", 0.2, "points", None, 0.93, 1.0)  # the end that decides, alone
+    assert "| +0.20 points | ≤ +0.93 points | 1 point |" in markdown.text(GateReport((lost,)), "camera")
 
 
 def _unescaped(text):

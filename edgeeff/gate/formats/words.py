@@ -43,14 +43,14 @@ def limit(verdict: Verdict) -> str:
 
 
 def interval(verdict: Verdict) -> str:
-    """Such as ``+0.31…+1.90 %``; nothing where there is none."""
-    if verdict.low is None or verdict.high is None:
+    """Such as ``+0.31…+1.90 %``, ``≤ +0.93 points`` of an upper end alone; nothing where there is none."""
+    if verdict.high is None:
         return ""
     low, high = (
         figure(value, verdict.unit).removesuffix(verdict.unit).strip()
         for value in (verdict.low, verdict.high)
     )
-    return f"{low}…{high} {verdict.unit}".rstrip()
+    return f"{f'{low}…' if low else '≤ '}{high} {verdict.unit}".rstrip()
 
 
 def settle(found: Settle | None) -> str:
