@@ -177,3 +177,10 @@ def test_the_recipe_gates_a_product(kind, product):
     else:
         issues = json.loads((folder / "gate-codequality.json").read_text(encoding="utf-8"))
         assert len(issues) == sum(verdict["status"] != "pass" for verdict in data["verdicts"])
+
+    # A gate that is stopped as a whole is exit status 2, and what was built has its report all the same.
+    (folder / "gate.toml").write_text("schema = 99\n", encoding="utf-8")
+    (folder / "report.html").unlink()
+    status, said = job(kind, folder, "stopped")
+    assert status == 2 and "schema 99" in said
+    assert (folder / "report.html").stat().st_size > 1000, said
