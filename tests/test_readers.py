@@ -79,7 +79,6 @@ ALLOWED = {
     "harness/sensors.py": "the same",
     "harness/lock.py": "our own lock, and the note beside it: bounded, and checked by name",
     "gate/written.py": "text that text.py read, and typed",
-    "harness/energy.py": "the same",
     "harness/resuming.py": "the state of our own run: arrays without objects, and its key and types checked",
     "backends/openvino/tool.py": "what OpenVINO's benchmark wrote a moment ago",
     "backends/tflite/tool.py": "what LiteRT's benchmark wrote a moment ago",

@@ -200,6 +200,26 @@ def side_by_side(profiles: Sequence[LayerTimes]) -> list[dict[str, LayerTime]]:
     return made
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What the launches told: of each bundle its layers by launch and the time of each inference; the peaks."""
+
+    layers: list[list[list[LayerTime]]]
+    wall_ns: list[list[int]]
+    peaks: dict[str, list[LayerTime]]
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "layers":
+            self.layers[event["bundle"]].append([_layer(data) for data in event["layers"]])
+            self.wall_ns[event["bundle"]].extend(event["wall_ns"])
+        elif event["event"] == "peak":
+            self.peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
+
+    def times(self, i: int, images: int) -> LayerTimes:
+        wall_ns = self.wall_ns[i]
+        return LayerTimes(merged(self.layers[i]), median(wall_ns) / 1e3, len(wall_ns), images)
+
+
 @recorded
 def profile(
     bundles: Sequence[Bundle | Path | str],
@@ -242,24 +262,14 @@ def profile(
     with recorder.recording() as warned:
         batches = in_runs(loaded, images, recorder)
         warn_of_plugins(loaded, recorder)
-    layers: list[list[list[LayerTime]]] = [[] for _ in loaded]
-    wall_ns: list[list[int]] = [[] for _ in loaded]
-    peaks: dict[str, list[LayerTime]] = {}
-
-    def hear(event: Mapping[str, Any]) -> None:
-        if event["event"] == "layers":
-            layers[event["bundle"]].append([_layer(data) for data in event["layers"]])
-            wall_ns[event["bundle"]].extend(event["wall_ns"])
-        elif event["event"] == "peak":
-            peaks.setdefault(event["runtime"], []).append(_layer(event["layer"]))
-
-    how, entries = How(threads, seconds, seed, timeout), list[Entry]()
-    not_run = repeatedly(LAUNCH, loaded, batches, hear, how, launches, recorder)
-    for i, (name, bundle) in enumerate(zip(names, loaded, strict=True)):
-        times = None if i in not_run else _times(layers[i], wall_ns[i], batches[i])
-        of = bundle.manifest
-        entries.append(Entry(name, of.runtime, of.precision, of.runtime_properties, times, not_run.get(i)))
-    report = ProfileReport(tuple(entries), _best(peaks), launches, seconds, threads, here, begun)
+    heard = _Heard([[] for _ in loaded], [[] for _ in loaded], {})
+    how = How(threads, seconds, seed, timeout)
+    not_run = repeatedly(LAUNCH, loaded, batches, heard.event, how, launches, recorder)
+    entries = tuple(
+        _entry(name, bundle, None if i in not_run else heard.times(i, batches[i]), not_run.get(i))
+        for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
+    )
+    report = ProfileReport(entries, _best(heard.peaks), launches, seconds, threads, here, begun)
     with recorder.recording() as doubted:
         for text in doubts(report):
             recorder.warn(text)
@@ -276,12 +286,13 @@ def doubts(report: ProfileReport) -> list[str]:
     ]
 
 
+def _entry(name: str, bundle: Bundle, times: LayerTimes | None, not_run: str | None) -> Entry:
+    of = bundle.manifest
+    return Entry(name, of.runtime, of.precision, of.runtime_properties, times, not_run)
+
+
 def _best(peaks: Mapping[str, Sequence[LayerTime]]) -> dict[str, LayerTime]:
     return {runtime: merged([[layer] for layer in found])[0] for runtime, found in peaks.items()}
-
-
-def _times(layers: Sequence[Sequence[LayerTime]], wall_ns: Sequence[int], images: int) -> LayerTimes:
-    return LayerTimes(merged(layers), median(wall_ns) / 1e3, len(wall_ns), images)
 
 
 def merged(launches: Sequence[Sequence[LayerTime]]) -> tuple[LayerTime, ...]:
