@@ -202,7 +202,7 @@ def side_by_side(profiles: Sequence[LayerTimes]) -> list[dict[str, LayerTime]]:
 
 @dataclass(frozen=True)
 class _Heard:
-    """What the launches told: of each bundle its layers by launch and the time of each inference; the peaks."""
+    """What launches told: of each bundle its layers by launch and the time of each inference; the peaks."""
 
     layers: list[list[list[LayerTime]]]
     wall_ns: list[list[int]]

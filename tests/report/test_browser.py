@@ -134,3 +134,19 @@ def test_it_prints_light_and_whole(opened):
     assert shot.convert("L").getpixel((3, 3)) > 240
     assert not window.locator("nav").is_visible() and not window.locator("#theme").is_visible()
     assert window.pdf(format="A4").startswith(b"%PDF")
+    at_page = opened(width=703)  # A4 less its margins: tables are tables on paper, not a telephone's cards
+    at_page.emulate_media(media="print")
+    assert at_page.locator("#overview thead").is_visible()
+    beyond = (
+        "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 704).length"
+    )
+    assert at_page.evaluate(beyond) == 0
+
+
+def test_tables_fit_the_page_and_words_are_whole(opened):
+    """At 1200 pixels nothing is scrolled sideways; on a telephone no word is cut into letters."""
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert opened().evaluate(wide) == 0
+    window = opened(width=390)
+    cell = window.locator("#gate tbody td", has_text="latency").first
+    assert cell.bounding_box()["height"] < 60
