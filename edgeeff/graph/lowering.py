@@ -179,6 +179,9 @@ class Builder(Protocol):
     def store_codes(self, value: str, codes: Codes) -> None:
         """Note the integers behind a dequantised constant."""
 
+    def absorb(self, *nodes: onnx.NodeProto) -> None:
+        """Mark nodes as part of an operator that stands already."""
+
     def tensor(
         self,
         name: str,

@@ -25,15 +25,26 @@ def write(model: Model, metadata: Mapping[str, bytes]) -> bytes:
     """Write ``model`` with its named metadata buffers. The same model gives the same bytes."""
     buffers = [_buffer(b"")]  # the first stands for "no data", by convention
 
+    shared: dict[bytes, int] = {}
+
     def buffer(data: bytes) -> int:
         buffers.append(_buffer(data))
         return len(buffers) - 1
+
+    def weights(data: bytes) -> int:
+        """Those that several layers share, as a detector's heads do for each level, are written once."""
+        if data not in shared:
+            shared[data] = buffer(data)
+        return shared[data]
 
     index = {name: position for position, name in enumerate(model.tensors)}
     versions = [(op.code, op.version) for op in model.operators]
     opcodes = list(dict.fromkeys(versions))
     subgraph = schema.SubGraphT(
-        tensors=[_tensor(tensor, buffer, model.any_batch) for tensor in model.tensors.values()],
+        tensors=[
+            _tensor(tensor, weights if _is_weights(tensor) else buffer, model.any_batch)
+            for tensor in model.tensors.values()
+        ],
         inputs=[index[name] for name in model.inputs.values()],
         outputs=[index[name] for name in model.outputs.values()],
         operators=[
@@ -86,6 +97,10 @@ def _tensor(tensor: Tensor, buffer: Callable[[bytes], int], any_batch: bool) -> 
         shapeSignature=[-1, *tensor.shape[1:]] if any_batch and tensor.data is None else None,
         hasRank=True,
     )
+
+
+def _is_weights(tensor: Tensor) -> bool:
+    return tensor.data is not None and tensor.type in ("int8", "float32") and tensor.data.ndim > 1
 
 
 def _little_endian(data: npt.NDArray[Any]) -> bytes:

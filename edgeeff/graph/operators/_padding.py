@@ -55,6 +55,39 @@ def around(source: Tensor, pads: list[int], builder: Builder, *, value: float = 
     return builder.add("PADV2", operands, target, Options("PadV2Options"))
 
 
+def repeated(source: Tensor, pads: list[int], builder: Builder) -> Tensor:
+    """The rows and columns at the border once more for each pixel of padding: top, left, bottom, right.
+
+    To the largest of a window, which holds a pixel of the image besides, this is padding of no value. XNNPACK
+    takes the SLICE and the CONCATENATION that it is written with, and no PADV2.
+    """
+    for axis, before, after in ((1, pads[0], pads[2]), (2, pads[1], pads[3])):
+        if not before + after:
+            continue
+        last = source.shape[axis] - 1
+        parts = [source]
+        if before:
+            parts = [_border(source, axis, 0, builder)] * before + parts
+        if after:
+            parts = parts + [_border(source, axis, last, builder)] * after
+        shape = tuple(n + before + after if i == axis else n for i, n in enumerate(source.shape))
+        target = builder.tensor(f"{source.name}/padded", shape, source.type, source.quantization)
+        fields = {"axis": axis, "fusedActivationFunction": 0}
+        source = builder.add("CONCATENATION", parts, target, Options("ConcatenationOptions", fields))
+    return source
+
+
+def _border(source: Tensor, axis: int, at: int, builder: Builder) -> Tensor:
+    """One row (axis 1) or column (axis 2)."""
+    shape = tuple(1 if i == axis else n for i, n in enumerate(source.shape))
+    border = builder.tensor(f"{source.name}/border", shape, source.type, source.quantization)
+    starts = builder.integers(f"{border.name}/starts", [at if i == axis else 0 for i in range(4)])
+    sizes = builder.integers(
+        f"{border.name}/sizes", [-1 if builder.any_batch else shape[0], *shape[1:]]
+    )  # −1: to the end
+    return builder.add("SLICE", [source, starts, sizes], border, Options("SliceOptions"))
+
+
 def filling(source: Tensor, value: float, name: str, builder: Builder) -> Tensor:
     """A constant of one value, in a tensor's arithmetic: what its codes do not reach becomes their end."""
     if source.quantization is None:

@@ -70,6 +70,23 @@ def reshape(node: onnx.NodeProto, builder: Builder) -> None:
     )
 
 
+def reshape_as_it_lies(last: onnx.NodeProto, node: onnx.NodeProto, builder: Builder) -> None:
+    """RESHAPE of what a Transpose reads that puts channels last: those of TFLite's tensors lie so.
+
+    Args:
+        last: The Transpose, of four axes.
+        node: A Reshape of what it makes, to another number of axes.
+        builder: What is written.
+    """
+    source = builder.stored(last.input[0])
+    builder.store(last.output[0], source)
+    kept = builder.keeping(node, selects=True)
+    sizes = _sizes(kept.shape, builder)
+    operands = [kept.source, builder.integers(f"{kept.name}/shape", sizes)]
+    builder.keep(kept, "RESHAPE", operands, Options("ReshapeOptions", {"newShape": sizes}), version=1)
+    builder.absorb(node)
+
+
 def reshaped(source: Tensor, shape: Sequence[int], name: str, builder: Builder) -> Tensor:
     """A tensor of TFLite in another shape of as many values."""
     sizes = _sizes(shape, builder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import onnx
@@ -9,6 +10,7 @@ import onnx_ir as ir
 
 from edgeeff.errors import GraphError
 from edgeeff.graph.lowering import Builder, Options, attribute
+from edgeeff.graph.lowering import Tensor as Lowered
 from edgeeff.graph.operators import (
     Operator,
     Traits,
@@ -24,6 +26,10 @@ from edgeeff.graph.writer import Step
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+#: Tensors that XNNPACK puts together in one operator, at most.
+_AT_ONCE = 5
 
 
 def translate(step: Step) -> View:
@@ -69,7 +75,10 @@ def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
 
 
 def lower(node: onnx.NodeProto, builder: Builder) -> None:
-    """CONCATENATION, at the scale of its result: what has another is brought to it by a QUANTIZE before."""
+    """CONCATENATION, at the scale of its result: what has another is brought to it by a QUANTIZE before.
+
+    Of more tensors than XNNPACK takes at once the last ones, a detector's smallest, are put together first.
+    """
     if attribute(node, "axis", 1) % len(builder.shapes[node.output[0]]) == 0:
         raise GraphError(f"Concat {node.name!r} puts images together", mend="concatenate another axis")
     result = builder.result(node, node.input, clamps=False)
@@ -80,8 +89,20 @@ def lower(node: onnx.NodeProto, builder: Builder) -> None:
             operand = builder.requantized(operand, result.quantization)
         operands.append(operand)
     axis = _rearranging.axis_of(attribute(node, "axis", 1), len(result.shape))
+    while len(operands) > _AT_ONCE:
+        count = min(_AT_ONCE, len(operands) - _AT_ONCE + 1)
+        operands[-count:] = [_together(operands[-count:], axis, result.name, builder)]
     fields = {"axis": axis, "fusedActivationFunction": result.activation}
     builder.add("CONCATENATION", operands, builder.produce(result), Options("ConcatenationOptions", fields))
+
+
+def _together(operands: Sequence[Lowered], axis: int, name: str, builder: Builder) -> Lowered:
+    first = operands[0]
+    size = sum(operand.shape[axis] for operand in operands)
+    shape = tuple(size if i == axis else n for i, n in enumerate(first.shape))
+    target = builder.tensor(f"{name}/last", shape, first.type, first.quantization)
+    fields = {"axis": axis, "fusedActivationFunction": 0}
+    return builder.add("CONCATENATION", operands, target, Options("ConcatenationOptions", fields))
 
 
 OPERATORS = (

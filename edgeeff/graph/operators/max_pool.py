@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: Rows or columns, at most, that are written once more each: of more XNNPACK takes no CONCATENATION.
+_REPEATED = 4
+
+
 def translate(step: Step) -> View:
     """With explicit padding, of no value: the largest of a window is of the image."""
     x = _padding.whole(step, 0)
@@ -36,7 +40,10 @@ def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
 
 
 def lower(node: onnx.NodeProto, builder: Builder) -> None:
-    """MAX_POOL_2D; other padding than SAME is a PADV2 of the smallest value."""
+    """MAX_POOL_2D; for other padding than SAME the pixels at the border are repeated before it.
+
+    Where 0 is the smallest value that there is it is a PAD, and where much is padded a PADV2 of the smallest.
+    """
     if attribute(node, "ceil_mode", 0) or list(attribute(node, "dilations", [1, 1])) != [1, 1]:
         raise GraphError(
             f"MaxPool {node.name!r} has dilations or rounds its size up",
@@ -46,7 +53,11 @@ def lower(node: onnx.NodeProto, builder: Builder) -> None:
     options, pads = _pooling.options(node, kept.source)
     source = kept.source
     if pads is not None:
-        source = _padding.around(source, pads, builder, value=float("-inf"))
+        lowest = source.quantization is not None and int(source.quantization.zero_point[0]) == -128
+        if lowest or max(pads[0] + pads[2], pads[1] + pads[3]) > _REPEATED:
+            source = _padding.around(source, pads, builder, value=float("-inf"))
+        else:
+            source = _padding.repeated(source, pads, builder)
     builder.keep(kept, "MAX_POOL_2D", [source], options)
 
 

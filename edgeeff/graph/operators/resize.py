@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import onnx_ir as ir
 from edgeeff.errors import GraphError
 from edgeeff.graph.lowering import Builder, Kept, Options, attribute
 from edgeeff.graph.model import constant, node_label
-from edgeeff.graph.operators import Operator, Traits, _axes, _padding, as_first
+from edgeeff.graph.operators import Operator, Traits, _axes, _padding, _rearranging, as_first
 from edgeeff.graph.views import View
 from edgeeff.graph.writer import Step
 
@@ -184,13 +184,19 @@ def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
 
 
 def lower(node: onnx.NodeProto, builder: Builder) -> None:
-    """RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR, in that of their ways that takes the same pixels.
+    """Pixels that are repeated, else RESIZE_NEAREST_NEIGHBOR or RESIZE_BILINEAR.
 
-    Nearest pixels that none of them takes are gathered, row by row and column by column.
+    Each pixel twice, or four times, along both axes is written as copies of the channels that DEPTH_TO_SPACE
+    puts beside each other: XNNPACK takes that, and no RESIZE_NEAREST_NEIGHBOR. Of the other two that of
+    their ways is written that takes the same pixels. Nearest pixels that none of them takes are gathered,
+    row by row and column by column.
     """
     mode = attribute(node, "mode", b"nearest").decode()
     kept = builder.keeping(node, selects=mode == "nearest")
     matrices = _matrices(node, mode, kept, builder)
+    if mode == "nearest" and (times := _repetitions(matrices)):
+        _repeated(kept, times, builder)
+        return
     sizes = builder.integers(f"{kept.name}/size", kept.shape[1:3])
     code = "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR"
     table = "ResizeNearestNeighborOptions" if mode == "nearest" else "ResizeBilinearOptions"
@@ -237,6 +243,40 @@ def _tflite(kept: Kept, axis: int, mode: str, *, align: bool, half: bool) -> F32
         return Sampling(mode, "align_corners", "round_prefer_ceil").matrix(size, made, made / size)
     nearest = "tf_half_pixel_for_nn" if mode == "nearest" else "half_pixel"
     return Sampling(mode, nearest if half else "asymmetric", "floor").matrix(size, made, made / size)
+
+
+def _repetitions(matrices: list[F32]) -> int:
+    """How often each pixel stands along both axes: 2 or 4, where the last may stand fewer times; else 0.
+
+    The fewer are those of a size that was halved and rounded up: 3 pixels become 5.
+    """
+    for times in (2, 4):
+        if all(np.array_equal(m.argmax(1), np.arange(len(m)) // times) for m in matrices):
+            return times
+    return 0
+
+
+def _repeated(kept: Kept, times: int, builder: Builder) -> None:
+    """CONCATENATION of a tensor with itself and DEPTH_TO_SPACE for each doubling, then SLICE to the size."""
+    source, wanted = kept.source, kept.shape
+    while times > 1:
+        times //= 2
+        n, height, width, channels = source.shape
+        copies = builder.tensor(
+            f"{kept.name}/copies", (n, height, width, 4 * channels), source.type, source.quantization
+        )
+        fields = {"axis": 3, "fusedActivationFunction": 0}
+        builder.add("CONCATENATION", [source] * 4, copies, Options("ConcatenationOptions", fields))
+        options, doubled = (
+            Options("DepthToSpaceOptions", {"blockSize": 2}),
+            (n, 2 * height, 2 * width, channels),
+        )
+        if times == 1 and doubled == wanted:
+            builder.keep(kept, "DEPTH_TO_SPACE", [copies], options, version=1)
+            return
+        source = builder.tensor(f"{kept.name}/doubled", doubled, source.type, source.quantization)
+        builder.add("DEPTH_TO_SPACE", [copies], source, options, version=1)
+    _rearranging.sliced(replace(kept, source=source), [range(size) for size in wanted], builder)
 
 
 def _gathered(kept: Kept, matrices: list[F32], builder: Builder) -> None:

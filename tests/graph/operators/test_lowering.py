@@ -9,6 +9,7 @@ from onnx import numpy_helper, parser
 
 from edgeeff.graph.operators import discover
 
+DOUBLED = "CONCATENATION DEPTH_TO_SPACE"
 I = "pads = [1, 1, 1, 1]"  # noqa: E741
 #: Operator → bodies from ``x`` [1, 4, 8, 6] to ``y``, and the TFLite operators that its integers become.
 BODIES = {
@@ -23,7 +24,10 @@ BODIES = {
         (f"y = AveragePool <kernel_shape = [3, 3], strides = [2, 2], {I}> (x)", "PAD AVERAGE_POOL_2D MUL"),
     ],
     "Clip": [("y = Clip (x, low, six)", "RELU6")],
-    "Concat": [("b = Relu (x) y = Concat <axis = 1> (x, b)", None)],
+    "Concat": [
+        ("b = Relu (x) y = Concat <axis = 1> (x, b)", None),
+        ("y = Concat <axis = 1> (x, x, x, x, x, x, x)", "CONCATENATION CONCATENATION"),
+    ],
     "Div": [("y = Div (x, k)", None), ("b = Sigmoid (x) y = Div (x, b)", None)],
     "GlobalAveragePool": [("y = GlobalAveragePool (x)", "MEAN")],
     "HardSigmoid": [("y = HardSigmoid <alpha = 0.1666667, beta = 0.5> (x)", None)],
@@ -33,7 +37,11 @@ BODIES = {
     "MaxPool": [
         ("y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)", "MAX_POOL_2D"),
         (f"y = MaxPool <kernel_shape = [3, 3], {I}> (x)", "MAX_POOL_2D"),
-        (f"y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], {I}> (x)", "PADV2 MAX_POOL_2D"),
+        (
+            f"y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], {I}> (x)",
+            "SLICE SLICE CONCATENATION SLICE SLICE CONCATENATION MAX_POOL_2D",
+        ),
+        ("y = MaxPool <kernel_shape = [5, 3], pads = [4, 0, 1, 2]> (x)", "PADV2 MAX_POOL_2D"),
     ],
     "Mul": [("y = Mul (x, k)", "MUL")],
     "Pad": [
@@ -51,12 +59,23 @@ BODIES = {
     "Resize": [
         (f'y = Resize <mode = "{mode}", coordinate_transformation_mode = "{how}"{more}> (x, , {by})', made)
         for mode, how, more, by, made in (
-            ("nearest", "asymmetric", ', nearest_mode = "floor"', "double", "RESIZE_NEAREST_NEIGHBOR"),
-            ("nearest", "half_pixel", "", "double", "RESIZE_NEAREST_NEIGHBOR"),
+            ("nearest", "asymmetric", ', nearest_mode = "floor"', "double", DOUBLED),
+            ("nearest", "half_pixel", "", "double", DOUBLED),
+            ("nearest", "asymmetric", ', nearest_mode = "floor"', "fourfold", f"{DOUBLED} {DOUBLED}"),
+            ("nearest", "asymmetric", ', nearest_mode = "floor"', "threefold", "RESIZE_NEAREST_NEIGHBOR"),
             ("nearest", "asymmetric", ', nearest_mode = "ceil"', "more", "GATHER GATHER"),
             ("linear", "half_pixel", "", "double", "RESIZE_BILINEAR"),
             ("linear", "align_corners", "", "double", "RESIZE_BILINEAR"),
             ("linear", "asymmetric", "", "half", "RESIZE_BILINEAR"),
+        )
+    ]
+    + [
+        # Halved and rounded up by the level below, 5 × 3 becomes 9 × 5.
+        (
+            "b = Slice (x, zero, five, two_axis) c = Slice (b, zero, three, last) "
+            'y = Resize <mode = "nearest", nearest_mode = "floor", '
+            'coordinate_transformation_mode = "asymmetric"> (c, , , odd)',
+            f"SLICE SLICE {DOUBLED} SLICE",
         )
     ],
     "Sigmoid": [("y = Sigmoid (x)", "LOGISTIC")],
@@ -72,7 +91,10 @@ BODIES = {
     "Squeeze": [("b = ReduceMean <axes = [2]> (x) y = Squeeze (b, two_axis)", None)],
     "Sub": [("y = Sub (x, k)", "SUB")],
     "Tanh": [("y = Tanh (x)", "TANH")],
-    "Transpose": [("y = Transpose <perm = [0, 2, 3, 1]> (x)", "TRANSPOSE")],
+    "Transpose": [
+        ("y = Transpose <perm = [0, 2, 3, 1]> (x)", "TRANSPOSE"),
+        ("b = Transpose <perm = [0, 2, 3, 1]> (x) y = Reshape (b, anchors)", "RESHAPE"),
+    ],
     "Unsqueeze": [("f = Flatten (x) y = Unsqueeze (f, one)", None)],
 }
 #: What tests of the emitter are of: layers, and Q/DQ themselves.
@@ -90,6 +112,11 @@ CONSTANTS = {
     **{"zero": ints(0), "many": ints(2**31 - 1), "two_step": ints(2), "back": ints(-1)},
     **{"last": ints(-1), "before": ints(-(2**31)), "wide": ints(1, 4, 48), "square": ints(1, 8, 6, 4)},
     "double": np.array([1, 1, 2, 2], np.float32),
+    "anchors": ints(1, 96, 2),
+    "five": ints(5),
+    "odd": ints(1, 4, 9, 5),
+    "fourfold": np.array([1, 1, 4, 4], np.float32),
+    "threefold": np.array([1, 1, 3, 3], np.float32),
     "more": np.array([1, 1, 1.5, 1.5], np.float32),
     "half": np.array([1, 1, 0.5, 0.5], np.float32),
 }
