@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgeeff import regular, tasks
 from edgeeff.batch import ONE, Batch
+from edgeeff.detection import Detection
 from edgeeff.errors import BundleError, OptionError
 from edgeeff.plugins import not_installed
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import InputType, Precision
-from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning, Output
+from edgeeff.tasks import CLASSIFICATION, DETECTION, THRESHOLD, Meaning, Output
 
 SCHEMA = 2
 #: Read as well. Its only output has no name: ``golden/hub.npy``, and whatever the artifact calls it.
@@ -37,7 +38,7 @@ class _OutputFile(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
     name: Annotated[str, Field(min_length=1, max_length=1000)]
     shape: Annotated[list[Annotated[int, Field(ge=1, le=1 << 30)]], Field(min_length=2, max_length=8)]
-    meaning: Literal["scores", "features", "embedding"]
+    meaning: Literal["scores", "features", "embedding", "boxes", "detections"]
     divided: bool = False
 
 
@@ -67,10 +68,13 @@ class _ManifestFile(BaseModel):
     batch: int | Annotated[str, Field(max_length=20)] = 1
     thresholded: bool | None = None
     plugins: dict[str, Annotated[str, Field(pattern=r"^[\w.-]{1,100} [\w.+!-]{1,100}$")]] = {}
+    detection: dict[str, Any] | None = None
 
 
 #: Fields of a manifest's file that are read by themselves, or for scripts on a device alone.
-_READ_APART = ("schema_version", "preprocess", "labels", "outputs", "batch", "thresholded")
+_READ_APART = ("schema_version", "preprocess", "labels", "outputs", "batch", "thresholded", "detection")
+#: Fields that are written in another form, or only where there is something to say.
+_WRITTEN_APART = ("preprocess", "outputs", "batch", "detection")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Manifest:
             as in a bundle of schema 1.
         batch: Images of one run.
         plugins: What of it other distributions brought, such as ``runtime``: distribution and version.
+        detection: A detector's anchors, which boxes are kept and who makes them; of another network None.
     """
 
     name: str
@@ -126,10 +131,13 @@ class Manifest:
     outputs: tuple[Output, ...] = ()
     batch: Batch = ONE
     plugins: Mapping[str, str] = field(default_factory=dict)
+    detection: Detection | None = None
 
     @property
     def absent(self) -> str:
         """What an image is called that has none of the labels."""
+        if self.detection is not None:
+            return "no box"
         if len(self.labels) != 1:
             return "no label"
         return self.negative or f"not {self.labels[0]}"
@@ -137,19 +145,21 @@ class Manifest:
     @property
     def meaning(self) -> Meaning:
         """What the artifact's outputs mean."""
-        return Meaning(self.task, self.threshold, self.softmax)
+        return Meaning(self.task, self.threshold, self.softmax, self.detection)
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""
         data = {
             "schema_version": SCHEMA,
-            **{k: v for k, v in vars(self).items() if k not in ("preprocess", "outputs", "batch")},
+            **{k: v for k, v in vars(self).items() if k not in _WRITTEN_APART},
             "preprocess": self.preprocess.to_json(),
             "outputs": [{k: v for k, v in vars(o).items() if k != "divided" or v} for o in self.outputs],
             "batch": self.batch.to_json(),
             # Scripts on a device know no tasks, which may be a plug-in's: whether each score has a threshold.
             "thresholded": self.meaning.decides and not self.meaning.exclusive,
         }
+        if self.detection is not None:
+            data["detection"] = self.detection.to_json()
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -189,6 +199,7 @@ def read_manifest(folder: Path) -> Manifest:
         batch = Batch.read(content.batch)
         if content.classes != len(content.labels):
             raise ValueError(f"{content.classes} classes and {len(content.labels)} labels")
+        detection = _detection(content, preprocess)
     except (
         ValueError,
         KeyError,
@@ -204,8 +215,30 @@ def read_manifest(folder: Path) -> Manifest:
     fields = content.model_dump(exclude={*_READ_APART})
     outputs = tuple(Output(o.name, tuple(o.shape), o.meaning, o.divided) for o in content.outputs)
     return Manifest(
-        **fields, preprocess=preprocess, labels=tuple(content.labels), outputs=outputs, batch=batch
+        **fields,
+        preprocess=preprocess,
+        labels=tuple(content.labels),
+        outputs=outputs,
+        batch=batch,
+        detection=detection,
     )
+
+
+def _detection(content: _ManifestFile, preprocess: Preprocess) -> Detection | None:
+    """The detector's facts, held against the rest; None of another network.
+
+    Raises:
+        ValueError: There are none, or they contradict the rest.
+    """
+    if (content.task == DETECTION) != (content.detection is not None):
+        raise ValueError(f"task {content.task!r} {'with' if content.detection else 'without'} detection")
+    if content.detection is None:
+        return None
+    if content.softmax:
+        raise ValueError("softmax of a detector, whose scores are sigmoids")
+    found = Detection.from_json(content.detection)
+    found.refuse(preprocess.size, content.classes, {o.name: tuple(o.shape) for o in content.outputs})
+    return found
 
 
 def _inside(name: str) -> bool:

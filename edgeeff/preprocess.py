@@ -7,6 +7,7 @@ same :class:`Preprocess`, because a mean or a resize that differs between traini
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -40,11 +41,14 @@ class Fit:
 
     Args:
         size: Height and width of the input, pixels.
-        box: What of the photo it shows: left, top, right and bottom, in the photo's pixels.
+        box: What of the photo it shows: left, top, right and bottom, in the photo's pixels. Of a letterbox it
+            reaches beyond the photo.
+        photo: The photo's width and height, pixels; None: those of the box.
     """
 
     size: tuple[int, int]
     box: tuple[float, float, float, float]
+    photo: tuple[int, int] | None = None
 
     def to_photo(self, points: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Points [N, 2] (x, y) of the input as points of the photo."""
@@ -55,6 +59,16 @@ class Fit:
         """Points [N, 2] (x, y) of the photo as points of the input; those outside of the box lie outside."""
         scale, origin = self._scale()
         return (np.asarray(points, np.float64) - origin) / scale
+
+    def corners_to_photo(self, corners: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Boxes [K, 4] (left, top, right, bottom) of the input as boxes of the photo, clipped to it."""
+        points = self.to_photo(np.asarray(corners, np.float64).reshape(-1, 2))
+        low = (0.0, 0.0) if self.photo is not None else self.box[:2]
+        return np.clip(points, low, self.photo or self.box[2:]).reshape(-1, 4).astype(np.float32)
+
+    def corners_to_input(self, corners: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Boxes [K, 4] of the photo as boxes of the input; they may reach out of it."""
+        return self.to_input(np.asarray(corners, np.float64).reshape(-1, 2)).reshape(-1, 4)
 
     def _scale(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         left, top, right, bottom = self.box
@@ -68,8 +82,9 @@ class Preprocess:
 
     The photo is resized to cover ``size / crop`` (or, with ``squash``, to be just that, whatever its ratio of
     sides), the centre ``size`` is cut out, and each channel becomes ``(x - mean) / std``. An image that
-    already has the network's size is taken whole. Channels are R, G, B; grey for a network of one; R, G, B
-    and transparency for one of four.
+    already has the network's size is taken whole. With ``letterbox`` nothing is cut off and the ratio of
+    sides is kept: the photo is resized until it just fits, put at the top left, and the rest is filled with
+    a colour. Channels are R, G, B; grey for a network of one; R, G, B and transparency for one of four.
 
     Args:
         size: Height and width of the network's input, pixels.
@@ -80,6 +95,8 @@ class Preprocess:
         squash: The sides are resized each on its own, so that nothing but ``crop`` is cut off.
         exif: Photos are turned as their EXIF orientation says. timm, torchvision and Keras do not.
         white: The value that is white in images of more than 8 bits which do not say it (:mod:`depth`).
+        letterbox: The colour that fills what the photo leaves free, a value of 0…255 for each channel; None:
+            no letterbox. With one, ``crop`` is 1 and nothing is squashed.
     """
 
     size: tuple[int, int]
@@ -90,6 +107,7 @@ class Preprocess:
     squash: bool = False
     exif: bool = False
     white: float | None = None
+    letterbox: Channels | None = None
 
     @property
     def channels(self) -> int:
@@ -118,11 +136,28 @@ class Preprocess:
         loaded = type(image) is Image.Image and self.channels != 4 and image.mode == MODES[self.channels]
         if not loaded and (image.mode != FOUR or self.channels != 4):
             image = self.coloured(image)
-        if image.size != (width, height):
+        if self.letterbox is not None and image.size != (width, height):
+            image = self._boxed(image, self.letterbox)
+        elif image.size != (width, height):
             # The crop is taken from the source in one resampling step, so no pixel is filtered twice.
             method = getattr(Image.Resampling, self.interpolation.upper())
             image = image.resize((width, height), method, self.place(image.size).box)
         return np.asarray(image, dtype=np.uint8).reshape(height, width, self.channels)
+
+    def _boxed(self, image: Image.Image, colour: Channels) -> Image.Image:
+        """A photo in its letterbox."""
+        resized = image.resize(self._inner(image.size), getattr(Image.Resampling, self.interpolation.upper()))
+        values = tuple(round(value) for value in colour)
+        boxed = Image.new(image.mode, self.size[::-1], values[0] if len(values) == 1 else values)
+        boxed.paste(resized)
+        return boxed
+
+    def _inner(self, photo: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the photo in its letterbox; rounded down as effdet and automl do."""
+        scale = min(self.size[1] / photo[0], self.size[0] / photo[1])
+        # A side that fits exactly must not be a pixel short because of the quotient's rounding.
+        width, height = (max(math.floor(side * scale + 1e-6), 1) for side in photo)
+        return width, height
 
     def place(self, photo: tuple[int, int]) -> Fit:
         """Which part of a photo becomes the input, and where its pixels come to lie.
@@ -132,7 +167,12 @@ class Preprocess:
         """
         (height, width), (photo_width, photo_height) = self.size, photo
         if photo == (width, height):
-            return Fit(self.size, (0.0, 0.0, float(width), float(height)))
+            return Fit(self.size, (0.0, 0.0, float(width), float(height)), photo)
+        if self.letterbox is not None:
+            inner_width, inner_height = self._inner(photo)
+            # What shows in one pixel of the input, across and down, and so all of it.
+            shown = width * photo_width / inner_width, height * photo_height / inner_height
+            return Fit(self.size, (0.0, 0.0, *shown), photo)
         across, down = width / self.crop / photo_width, height / self.crop / photo_height
         if not self.squash:
             across = down = max(across, down)
@@ -140,7 +180,7 @@ class Preprocess:
         # Where nothing is cut off, rounding must not put the box a hair outside: Pillow refuses.
         left, top = max((photo_width - box_width) / 2, 0.0), max((photo_height - box_height) / 2, 0.0)
         right, bottom = min(left + box_width, photo_width), min(top + box_height, photo_height)
-        return Fit(self.size, (left, top, right, bottom))
+        return Fit(self.size, (left, top, right, bottom), photo)
 
     def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Raw pixels uint8 [N, H, W, C] to the float input [N, C, H, W]."""
@@ -211,7 +251,7 @@ class Preprocess:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for a manifest."""
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k != "letterbox" or v is not None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocess:
@@ -231,7 +271,9 @@ class Preprocess:
             raise ValueError(f"crop {crop}")
         if data["interpolation"] not in get_args(Interpolation):
             raise ValueError(f"interpolation {data['interpolation']!r}")
-        white = data.get("white")
+        white, letterbox = data.get("white"), _colour(data.get("letterbox"), len(mean))
+        if letterbox is not None and (crop != 1 or data.get("squash", False)):
+            raise ValueError(f"letterbox {letterbox} with crop {crop} and squash {data.get('squash')!r:.20}")
         return cls(
             size=(height, width),
             mean=mean,
@@ -241,6 +283,7 @@ class Preprocess:
             squash=bool(data.get("squash", False)),
             exif=bool(data.get("exif", False)),
             white=None if white is None else _positive(white),
+            letterbox=letterbox,
         )
 
 
@@ -258,6 +301,18 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         raise ValueError(f"{value!r:.80} is no number that pixels can have")
     return float(value)
+
+
+def _colour(value: object, channels: int) -> Channels | None:
+    """The colour of a letterbox."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != channels:
+        raise ValueError(f"letterbox {value!r:.80} for {channels} channels")
+    found = tuple(map(_number, value))
+    if not all(0 <= each <= 255 for each in found):
+        raise ValueError(f"letterbox {found}; its values are 0 to 255")
+    return found
 
 
 def _positive(value: object) -> float:

@@ -130,3 +130,35 @@ def test_points_of_the_input_are_found_in_the_photo(photo, squash):
     place = preprocess.place(photo)
     np.testing.assert_allclose(place.to_input(spot)[0], found, atol=0.5)
     np.testing.assert_allclose(place.to_photo(place.to_input(spot)), spot)
+
+
+LETTERBOX = Preprocess((48, 64), (0.0,) * 3, (1.0,) * 3, 1.0, letterbox=(124, 116, 104))
+
+
+@given(st.integers(1, 700), st.integers(1, 700))
+def test_a_letterbox_shows_all_of_a_photo_and_leads_back(width, height):
+    photo, fit = Image.new("RGB", (width, height), (255, 255, 255)), LETTERBOX.place((width, height))
+    found = LETTERBOX.fit(photo)
+    shown = fit.corners_to_input(np.array([[0, 0, width, height]]))[0]
+    if (width, height) != (64, 48):
+        inner = [round(side) for side in shown]
+        assert inner[:2] == [0, 0] and np.abs(shown - inner).max() < 1e-9
+        assert inner[2] == 64 or inner[3] == 48
+        assert (found[: inner[3], : inner[2]] == 255).all()
+        assert (found[inner[3] :] == LETTERBOX.letterbox).all()
+        assert (found[:, inner[2] :] == LETTERBOX.letterbox).all()
+    np.testing.assert_allclose(fit.to_photo(fit.to_input(np.array([[3.0, 5.0]]))), [[3.0, 5.0]])
+    beyond = fit.corners_to_photo(np.array([[-9.0, -9.0, 99.0, 99.0]]))
+    np.testing.assert_array_equal(beyond, [[0, 0, width, height]])
+
+
+def test_a_letterbox_stands_in_a_manifest_and_no_other_does():
+    assert Preprocess.from_json(json.loads(json.dumps(LETTERBOX.to_json()))) == LETTERBOX
+    assert "letterbox" not in PREPROCESS.to_json()
+    grey = replace(LETTERBOX, mean=(0.0,), std=(1.0,), letterbox=(7,))
+    assert grey.fit(Image.new("L", (64, 24), 200))[:, 0, 0].tolist() == [200] * 24 + [7] * 24
+    for wrong in ([1, 2], [1, 2, 300], [1, 2, None], "grey", [1, 2, True]):
+        with pytest.raises(ValueError, match=r"letterbox|number"):
+            Preprocess.from_json(LETTERBOX.to_json() | {"letterbox": wrong})
+    with pytest.raises(ValueError, match="letterbox"):
+        Preprocess.from_json(LETTERBOX.to_json() | {"crop": 0.9})

@@ -20,6 +20,13 @@ A task's file holds
 - ``decode(outputs, meaning, naming)``: what is said of each image;
 - ``to_json(prediction, meaning)``: that as plain data.
 
+Where outputs cannot be understood without more of what the artifact says of itself than a threshold, as a
+detector's anchors, the file holds also
+
+- ``fidelity_with(reference, test, meaning)``: instead of ``fidelity``;
+- ``artifact_outputs(network, meaning, names)``: what the artifact gives where the network gives this, where
+  that is more than probabilities of logits.
+
 What several tasks share is in the files whose names begin with an underscore.
 
 numpy alone is needed here: a device reads its bundles with it.
@@ -35,6 +42,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff.detection import Detection
+from edgeeff.detection.boxes import Placed
 from edgeeff.errors import OptionError
 from edgeeff.plugins import Finder, Guarded
 from edgeeff.tasks._fidelity import Fidelity as Fidelity
@@ -56,12 +65,15 @@ Probabilities = npt.NDArray[np.float32]
 Outputs = Mapping[str, Array]
 
 CLASSIFICATION, MULTILABEL, FEATURES_TASK = "classification", "multilabel", "features"
+DETECTION = "detection"
 #: Of a probability, where nobody says another one.
 THRESHOLD = 0.5
 
 
 #: What an output means; errors in it are compared with what is usual for that.
 SCORES, FEATURES, EMBEDDING = "scores", "features", "embedding"
+#: Of a detector: numbers that move and scale anchors; boxes with scores and classes.
+BOXES, DETECTIONS = "boxes", "detections"
 #: A classifier's only output, with or without probabilities.
 LOGITS = "logits"
 
@@ -71,9 +83,10 @@ class Output:
     """One output of a network, as the hub graph has it.
 
     Args:
-        name: Its name in the graph and in the artifact: ``logits``, ``features_8``, ``embedding``.
-        shape: For one image, batch first: (1, classes), (1, channels, height, width).
-        meaning: ``scores``, ``features`` or ``embedding``.
+        name: Its name in the graph and in the artifact: ``logits``, ``features_8``, ``embedding``,
+            ``class_logits``, ``box_codes``, ``detections``.
+        shape: For one image, batch first: (1, classes), (1, channels, height, width), (1, anchors, classes).
+        meaning: ``scores``, ``features``, ``embedding``, ``boxes`` or ``detections``.
         divided: Whether the graph divides it by its length (L2 norm).
     """
 
@@ -186,11 +199,13 @@ class Meaning:
         task: The file of this folder that says it.
         threshold: Of a label's probability, where labels do not exclude each other, 0…1.
         probable: Whether the outputs are probabilities already, not logits.
+        detection: A detector's anchors, which boxes are kept, and who makes them; of another network None.
     """
 
     task: str = CLASSIFICATION
     threshold: float = THRESHOLD
     probable: bool = False
+    detection: Detection | None = None
 
     @property
     def exclusive(self) -> bool:
@@ -231,6 +246,8 @@ class Meaning:
             named: The artifact's outputs, where their names are others: in the order of the network's.
         """
         names = [output.name for output in named] or list(network)
+        if (own := getattr(room(self.task), "artifact_outputs", None)) is not None:
+            return cast(Outputs, own(network, self, names))
         values = [self.probabilities_of(x) for x in network.values()] if self.probable else network.values()
         return dict(zip(names, values, strict=True))
 
@@ -253,6 +270,8 @@ class Meaning:
 
     def fidelity(self, reference: Outputs, test: Outputs) -> Fidelity:
         """How near a batch of the artifact's outputs is to a reference's."""
+        if (own := getattr(room(self.task), "fidelity_with", None)) is not None:
+            return cast(Fidelity, own(reference, test, self))
         return room(self.task).fidelity(reference, test, self.cut)
 
     def scorer(self, classes: int, name: str) -> Scorer:
@@ -262,9 +281,16 @@ class Meaning:
             return scorer
         return cast(Scorer, Guarded(plugin, scorer))
 
-    def decode(self, outputs: Outputs, naming: Naming) -> list[Prediction]:
-        """What the artifact says of each of N images."""
-        return room(self.task).decode(outputs, self, naming)
+    def decode(self, outputs: Outputs, naming: Naming, fits: Sequence[Placed] = ()) -> list[Prediction]:
+        """What the artifact says of each of N images.
+
+        Args:
+            outputs: [N, …] each.
+            naming: How classes are called.
+            fits: Where the photo of each image lies in the input; none: boxes stay in pixels of the input.
+        """
+        found = room(self.task).decode(outputs, self, naming)
+        return [one.placed(fit) for one, fit in zip(found, fits, strict=True)] if fits else found
 
     def to_json(self, prediction: Prediction) -> dict[str, Any]:
         """What it says of an image, as plain data."""

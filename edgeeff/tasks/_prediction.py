@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from edgeeff.detection import Boxes
+from edgeeff.detection.boxes import Placed
 
 Array = npt.NDArray[Any]
 
@@ -40,13 +43,16 @@ class Prediction:
         named: The likeliest classes, best first; of a multilabel network the labels that are there; of
             features none.
         likeliest: The likeliest classes, whether they are there or not, best first.
-        absent: What the image is called where no label is there; else empty.
+        absent: What the image is called where no label is there; else empty. Of a detector always,
+            since boxes may turn out to lie outside of the photo.
+        boxes: Of a detector what is there, the best first, in pixels of the photo; of another network None.
     """
 
     outputs: Mapping[str, Array]
     named: tuple[Named, ...] = field(default_factory=tuple)
     likeliest: tuple[Named, ...] = field(default_factory=tuple)
     absent: str = field(default_factory=str)
+    boxes: Boxes | None = None
 
     @classmethod
     def later(
@@ -86,14 +92,30 @@ class Prediction:
         """Whether both say the same, number by number."""
         if not isinstance(other, Prediction):
             return NotImplemented
-        said = (self.named, self.likeliest, self.absent, self.outputs.keys())
-        return said == (other.named, other.likeliest, other.absent, other.outputs.keys()) and all(
+        said = (self.named, self.likeliest, self.absent, self.boxes, self.outputs.keys())
+        others = (other.named, other.likeliest, other.absent, other.boxes, other.outputs.keys())
+        return said == others and all(
             np.array_equal(values, other.outputs[name]) for name, values in self.outputs.items()
         )
 
+    def placed(self, fit: Placed) -> Prediction:
+        """The same with boxes of the input as boxes of the photo, clipped to it; without boxes itself.
+
+        Args:
+            fit: Where the photo lies in the input.
+        """
+        if self.boxes is None:
+            return self
+        boxes = self.boxes.placed(fit)
+        if len(boxes) == len(self.boxes):
+            return replace(self, boxes=boxes)
+        # A box that lies outside of the photo, as in a letterbox's border, is none of the photo's.
+        named = tuple(Named(box.index, box.label, box.score) for box in boxes)
+        return replace(self, boxes=boxes, named=named, likeliest=named or self.likeliest)
+
     @property
     def label(self) -> str:
-        """The likeliest class or label that is there; else what its absence is called."""
+        """The likeliest class or label that is there, of boxes the best one's; else its absence."""
         own = vars(self)
         if "named" not in own and (first := own.get("_first")) is not None and (label := first()) is not None:
             return str(label)
@@ -113,6 +135,8 @@ class Prediction:
         Args:
             top: Names at most; None: all that there are.
         """
+        if self.boxes is not None and not self.boxes:
+            return self.absent
         if self.named:
             return ", ".join(f"{found.label} {found.probability:.1%}" for found in self.named[:top])
         if self.likeliest:

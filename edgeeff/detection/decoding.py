@@ -1,0 +1,140 @@
+"""From what a detector computes to boxes: decoding and hard non-maximum suppression, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeeff.detection.boxes import Boxes
+from edgeeff.detection.candidates import largest
+from edgeeff.detection.geometry import Geometry
+from edgeeff.detection.settings import CANDIDATES, Nms
+
+Array = npt.NDArray[Any]
+#: Codes of a larger amount are taken for this: an anchor is not stretched beyond e¹⁶, nor moved by more than
+#: 10⁶ of its sides, so that areas stay finite. No trained network comes near.
+_STRETCH, _SHIFT = 16.0, 1e6
+
+
+def decode(logits: Array, codes: Array, geometry: Geometry, nms: Nms) -> Boxes:
+    """Boxes of one image, in pixels of the input and not clipped to it.
+
+    The best :data:`CANDIDATES` pairs of an anchor and a class are decoded, as effdet and automl do. A NaN
+    gives no box and is counted.
+
+    Args:
+        logits: float32 [A, C].
+        codes: float32 [A, 4]: ty, tx, th, tw.
+        geometry: The anchors, A of them.
+        nms: Which boxes are kept.
+
+    Raises:
+        ValueError: The shapes are not those of the geometry.
+    """
+    count = geometry.count
+    if logits.ndim != 2 or len(logits) != count or codes.shape != (count, 4):
+        raise ValueError(
+            f"class_logits {list(logits.shape)} and box_codes {list(codes.shape)}; the anchors are {count}"
+        )
+    places, invalid = largest(logits, nms.floor, CANDIDATES)
+    if not len(places):
+        return Boxes.none(invalid)
+    anchors, classes = np.divmod(places, logits.shape[1])
+    values = np.asarray(codes[anchors], np.float32)
+    wrong = np.isnan(values).any(axis=1)
+    if wrong.any():
+        invalid += int(np.isnan(values).sum())
+        places, anchors, classes, values = (each[~wrong] for each in (places, anchors, classes, values))
+    corners = corners_of(values, geometry.centres()[anchors])
+    kept = suppressed(corners, classes, nms)
+    scores = sigmoid(np.asarray(logits, np.float32).reshape(-1)[places[kept]])
+    return Boxes(corners[kept], scores, classes[kept].astype(np.int64), invalid)
+
+
+def corners_of(codes: Array, centres: Array) -> npt.NDArray[np.float32]:
+    """Left, top, right and bottom, float32 [K, 4].
+
+    Args:
+        codes: float32 [K, 4]: ty, tx, th, tw, relative to the anchor; th and tw are logarithms.
+        centres: The anchors, float32 [K, 4]: centre y and x, height and width.
+    """
+    shift = np.clip(codes[:, :2], -_SHIFT, _SHIFT)
+    middle = shift * centres[:, 2:] + centres[:, :2]
+    half = np.exp(np.clip(codes[:, 2:], -_STRETCH, _STRETCH)) * centres[:, 2:] / np.float32(2)
+    found = np.empty((len(codes), 4), np.float32)
+    found[:, :2] = (middle - half)[:, ::-1]
+    found[:, 2:] = (middle + half)[:, ::-1]
+    return found
+
+
+def suppressed(corners: Array, classes: Array, nms: Nms) -> npt.NDArray[np.int64]:
+    """Which boxes stay, int64 [K], the best first: a box goes where a better one that stays overlaps it.
+
+    Args:
+        corners: float32 [M, 4]: left, top, right and bottom, the best box first.
+        classes: [M].
+        nms: Which boxes are kept; the scores have been looked at.
+    """
+    areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    groups = np.zeros(len(corners), np.int64) if nms.across else classes
+    left: dict[int, Array] = {}
+    gone = np.zeros(len(corners), np.bool_)
+    kept: list[int] = []
+    for number in range(len(corners)):
+        if gone[number]:
+            continue
+        kept.append(number)
+        if len(kept) == nms.max_boxes:
+            break
+        group = int(groups[number])
+        rest = left[group] if group in left else np.flatnonzero(groups == group)
+        rest = rest[np.searchsorted(rest, number, "right") :]
+        if len(rest):
+            over = _overlapping(corners, areas, number, rest, nms.iou)
+            gone[rest[over]] = True
+            rest = rest[~over]
+        left[group] = rest
+    return np.array(kept, np.int64)
+
+
+def _overlapping(corners: Array, areas: Array, number: int, rest: Array, iou: float) -> Array:
+    """Which of the rest overlap a box by more than the IoU, bool [len(rest)]."""
+    own, others = corners[number], corners[rest]
+    wide = np.minimum(own[2], others[:, 2]) - np.maximum(own[0], others[:, 0])
+    high = np.minimum(own[3], others[:, 3]) - np.maximum(own[1], others[:, 1])
+    common = np.maximum(wide, 0) * np.maximum(high, 0)
+    return np.asarray(common > np.float32(iou) * (areas[number] + areas[rest] - common))
+
+
+def sigmoid(logits: Array) -> npt.NDArray[np.float32]:
+    """Scores of logits, without overflow on either side."""
+    power = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1, power) / (1 + power), np.float32)
+
+
+def rows_of(boxes: Boxes, count: int) -> npt.NDArray[np.float32]:
+    """Boxes as the canonical output of an artifact that makes them, float32 [count, 6]."""
+    found = np.zeros((count, 6), np.float32)
+    found[:, 5] = -1
+    number = min(len(boxes), count)
+    found[:number, :4] = boxes.corners[:number]
+    found[:number, 4] = boxes.scores[:number]
+    found[:number, 5] = boxes.classes[:number]
+    return found
+
+
+def of_rows(rows: Array, floor: float) -> Boxes:
+    """The reverse: the boxes in such an output [M, 6] whose score is at the floor or over it.
+
+    What is no number, and a class that is no whole number, gives no box and is counted.
+    """
+    rows = np.asarray(rows, np.float32)
+    rows = rows[~(rows[:, 5] < 0)]
+    finite = np.isfinite(rows).all(axis=1)
+    right = finite & (rows[:, 5] == np.floor(rows[:, 5]))
+    good = rows[right]
+    good = good[good[:, 4] >= floor]
+    good = good[np.argsort(-good[:, 4], kind="stable")]
+    return Boxes(good[:, :4].copy(), good[:, 4].copy(), good[:, 5].astype(np.int64), int((~right).sum()))
