@@ -104,7 +104,8 @@ def recipe_photos(path: Path) -> tuple[Recipe, ImageSet]:
             warnings += passed
         else:
             opened = open_images(folder)
-            found = list(opened.pictures)
+            # Boxes of several sets would have several sets of classes; a recipe is for photos.
+            found = [replace(picture, boxes=None) for picture in opened.pictures]
             labelling = labelling.with_other(opened.labelling)
             warnings += opened.warnings
             notes += opened.notes
@@ -132,6 +133,7 @@ def open_source(
     count: int | None = None,
     seed: int | None = None,
     splits: Sequence[str] = (),
+    root: Path | None = None,
 ) -> ImageSet:
     """Images of a recipe, or of anything that :func:`edgeeff.images.open_images` opens.
 
@@ -140,11 +142,14 @@ def open_source(
         count: How many; a recipe has its own. More than there are: all of them, unless crops fill up.
         seed: Of the choice and the crops.
         splits: Which of a data set's are meant, where a .yaml describes it, by preference.
+        root: The folder of the photos that a set with boxes names; None: where such sets usually have them.
 
     Raises:
         OptionError: A .yaml, where nobody says which split is meant.
     """
     path = Path(source)
+    if root is not None and path.suffix.lower() in (*datasets.SUFFIXES, ".toml"):
+        raise OptionError(f"{path} says itself where its photos lie", mend="leave out --root")
     if path.suffix.lower() in datasets.SUFFIXES:
         if not splits:
             raise OptionError(
@@ -158,16 +163,16 @@ def open_source(
         wanted = recipe.count if count is None else count
         chosen = choose(photos.pictures, wanted, recipe.seed if seed is None else seed, recipe.crops)
     else:
-        photos = open_images(path)
+        photos = open_images(path, root)
         chosen = choose(photos.pictures, count, seed or 0)
     return replace(photos, pictures=tuple(chosen))
 
 
-def open_to_judge(source: ImageSet | Path | str) -> ImageSet:
+def open_to_judge(source: ImageSet | Path | str, root: Path | None = None) -> ImageSet:
     """Images that bundles are judged by, of what :func:`open_source` opens; of a data set those of its split
     ``val``, else ``test``.
     """
-    return source if isinstance(source, ImageSet) else open_source(source, splits=_JUDGING)
+    return source if isinstance(source, ImageSet) else open_source(source, splits=_JUDGING, root=root)
 
 
 def choose(

@@ -111,6 +111,7 @@ PASSING = {
     ),
     *("cli/report.py command", "report/sections/warnings.py _warnings"),
     *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
+    *("images/opening.py of_boxes", "images/datasets.py _of_boxes"),
     *(
         "zoo/checkpoints.py _origin",
         "zoo/sources/tensors.py identify",
@@ -180,6 +181,10 @@ ELSEWHERE = {
     "cli/import_result.py command": "tests/cli/test_import_result_verb.py",
     "diagnosis/__init__.py _held_out": "tests/cli/test_diagnose.py",
     "calibration/selection.py _only_judged": "tests/test_pipeline.py",
+    "images/annotations/coco.py read": "tests/images/test_annotations.py",
+    "images/annotations/voc.py _annotated": "tests/images/test_annotations.py",
+    "images/annotations/yolo.py read": "tests/images/test_annotations.py",
+    "images/annotations/classes.py placed": "tests/images/test_annotations.py",
     "harness/reporting.py not_run": "tests/harness/test_evaluate.py",
     "harness/resuming.py Keeper.keep": "tests/harness/test_resuming.py",
     "harness/resuming.py Keeper.restore": "tests/harness/test_resuming.py",

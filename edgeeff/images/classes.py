@@ -33,6 +33,8 @@ class Labelling:
         undecided: Whether a list gave numbers without saying that they are no names.
         order: All classes of the data set by their numbers, where a file says them.
         columns: The label of each column of the images' rows; none where these are in the network's order.
+        boxes: The classes of the images' boxes, by their places, where these have names.
+        box_numbers: The file's own numbers of them, where it has numbers.
     """
 
     names: tuple[str, ...] = ()
@@ -41,6 +43,8 @@ class Labelling:
     undecided: bool = False
     order: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    boxes: tuple[str, ...] = ()
+    box_numbers: tuple[int, ...] = ()
 
     def with_other(self, other: Labelling) -> Labelling:
         """That of the images of both."""

@@ -5,7 +5,7 @@
     val: images/val         # a folder with a subfolder for each class, or a list file
     names: [daisy, rose]    # or {0: daisy, 1: rose}
 
-Classes alone: sets of boxes, masks and keypoints, whose labels lie in files beside the images, are refused.
+Sets of boxes have their labels in files beside the images (:mod:`edgeeff.images.annotations.yolo`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any
 
 from edgeeff import regular, text
 from edgeeff.errors import LabelsError, MissingFileError, OptionError
+from edgeeff.images.annotations import yolo
 from edgeeff.images.image_set import ImageSet
-from edgeeff.images.opening import open_images
+from edgeeff.images.opening import of_boxes, open_images
+from edgeeff.images.picture import UNLABELLED
 
 SUFFIXES = (".yaml", ".yml")
 #: Bytes of the largest such file: one with the names of 100 000 classes is smaller.
@@ -37,7 +39,7 @@ def read(path: Path, splits: Sequence[str]) -> ImageSet:
 
     Raises:
         MissingFileError: It is no such file, or a split's images are not there.
-        LabelsError: The images bear no classes, or names are not the classes of their folders.
+        LabelsError: The images bear neither classes nor boxes, or names are not the classes of their folders.
         OptionError: No YAML can be read here, or the file names none of the splits.
     """
     said = _parsed(path)
@@ -46,15 +48,19 @@ def read(path: Path, splits: Sequence[str]) -> ImageSet:
         raise OptionError(
             f"{path} names no images for {' or '.join(splits)}", mend="name the split, or pass its folder"
         )
-    place = said[split]
-    if not isinstance(place, str) or not isinstance(said.get("path", ""), str) or "://" in place:
-        raise MissingFileError(f"{path}: {split} is {place!r:.80}, and not one folder or list", mend=_MEND)
-    folder = path.parent / said.get("path", "")
-    images = open_images(folder / place)
+    places = _places(said, split, path)
+    sets = [open_images(place) for place in places]
     names = _names(said, path)
-    if not images.labelling.names and images.labels is None:
-        boxes = " (its labels/ are of boxes or masks)" if _has_label_files(folder / place) else ""
-        raise LabelsError(f"{path}: no image of {split} has a class{boxes}", mend=_MEND)
+    bear = any(one.labelling.names or one.labels is not None for one in sets)
+    if not bear or any(_has_label_files(place) for place in places):
+        boxes = _of_boxes(sets, names, path, split)
+        if boxes is not None:
+            return boxes
+    if not bear:
+        raise LabelsError(f"{path}: no image of {split} has a class or a file of boxes", mend=_MEND)
+    if len(sets) > 1:
+        raise MissingFileError(f"{path}: {split} names several folders of classes", mend=_MEND)
+    (images,) = sets
     unnamed = [name for name in images.labelling.names if names and name not in names]
     if unnamed and not all(name.isascii() and name.isdigit() for name in images.labelling.names):
         raise LabelsError(
@@ -63,6 +69,40 @@ def read(path: Path, splits: Sequence[str]) -> ImageSet:
         )
     labelling = replace(images.labelling, order=tuple(names))
     return replace(images, labelling=labelling, notes=(*images.notes, f"{path}: images of {split}"))
+
+
+def _places(said: Mapping[str, Any], split: str, path: Path) -> list[Path]:
+    """The folders or lists of a split.
+
+    Raises:
+        MissingFileError: They are none.
+    """
+    listed = said[split] if isinstance(said[split], list) else [said[split]]
+    base = said.get("path", "")
+    if not listed or not isinstance(base, str) or any(not isinstance(p, str) or "://" in p for p in listed):
+        raise MissingFileError(f"{path}: {split} is {said[split]!r:.80}, and no folder or list", mend=_MEND)
+    folder = path.parent / base
+    # Roboflow writes ../train/images for what lies in train/images beside the file; Ultralytics reads it so.
+    return [
+        folder / place.removeprefix("../")
+        if place.startswith("../") and not regular.exists(folder / place)
+        else folder / place
+        for place in listed
+    ]
+
+
+def _of_boxes(sets: Sequence[ImageSet], names: Sequence[str], path: Path, split: str) -> ImageSet | None:
+    """Images with the boxes of the files beside them; None where they have none."""
+    pictures = [
+        replace(picture, label=UNLABELLED, class_name=None) for one in sets for picture in one.pictures
+    ]
+    found = yolo.read(pictures, path, names)
+    if found is None:
+        return None
+    images = of_boxes(found)
+    warnings = (*(text for one in sets for text in one.warnings), *images.warnings)
+    notes = (*(text for one in sets for text in one.notes), *images.notes, f"{path}: images of {split}")
+    return replace(images, warnings=warnings, notes=notes)
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

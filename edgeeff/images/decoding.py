@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
@@ -115,6 +116,29 @@ def orientation(image: Image.Image) -> int:
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error):
         return 1
     return found if found in _TURNS else 1
+
+
+def sizes(pictures: Sequence[Picture], preprocess: Preprocess) -> list[tuple[int, int] | None]:
+    """Width and height of each photo as :func:`decode` gives it; None of a file that is no image."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
+        warnings.simplefilter("ignore")
+        return list(pool.map(lambda picture: _size(picture, preprocess), pictures, chunksize=64))
+
+
+def _size(picture: Picture, preprocess: Preprocess) -> tuple[int, int] | None:
+    try:
+        if picture.index is not None:
+            height, width = arrays.row(picture).shape[:2]
+            return width, height
+        if not regular.is_file(picture.path):
+            return None
+        with Image.open(picture.path) as file:
+            tiff = file.format == "TIFF"  # which Pillow turns itself
+            said = file.getexif().get(ORIENTATION, 1) if tiff else orientation(file)
+            sideways = said in (5, 6, 7, 8) and (tiff or preprocess.exif)
+            return file.size[::-1] if sideways else file.size
+    except (ImageError, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return None
 
 
 def _array(picture: Picture, preprocess: Preprocess) -> Image.Image:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeeff import regular
-from edgeeff.errors import MissingFileError
+from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.images import arrays, folders, lists
+from edgeeff.images.annotations import coco, voc
+from edgeeff.images.annotations.annotated import Annotated
 from edgeeff.images.classes import Labelling
 from edgeeff.images.image_set import ImageSet
 from edgeeff.images.picture import Picture
@@ -15,17 +17,31 @@ from edgeeff.images.suffixes import is_readable, readable
 LISTS = (".txt", ".lst", ".list", ".csv", ".tsv")
 
 
-def open_images(source: Path | str) -> ImageSet:
-    """The images of a file, a folder, a list file or an .npz.
+def open_images(source: Path | str, root: Path | str | None = None) -> ImageSet:
+    """The images of a file, a folder, a list file or an .npz, or of a set with boxes (COCO's, VOC's).
+
+    Args:
+        source: What holds them.
+        root: The folder of the photos that a set with boxes names; None: where such sets usually have them.
 
     Raises:
         MissingFileError: There is nothing there, or no image in it.
+        LabelsError: A set with boxes contradicts itself.
+        OptionError: A root for what names no photos.
     """
     if source == "":  # a variable that is not set, and no wish for the current folder
         raise MissingFileError(
             "an empty path names no images", mend="pass an image, a folder or a list; . is here"
         )
     path = Path(source)
+    annotated = _annotated(path, None if root is None else Path(root))
+    if annotated is not None:
+        return of_boxes(annotated)
+    if root is not None:
+        raise OptionError(
+            f"--root says where the photos of COCO's or VOC's annotations lie, and {path} is neither",
+            mend="leave it out",
+        )
     if regular.is_folder(path):
         folder = folders.read(path)
         found = ImageSet(
@@ -36,7 +52,8 @@ def open_images(source: Path | str) -> ImageSet:
         )
     elif not regular.is_file(path):
         raise MissingFileError(
-            f"no file or folder {path}", mend="pass an image, a folder of images, a list file or an .npz"
+            f"no file or folder {path}",
+            mend="pass an image, a folder of images, a list file, an .npz or COCO's .json",
         )
     elif path.suffix.lower() == ".npz":
         found = ImageSet(tuple(arrays.read(path)))
@@ -51,12 +68,28 @@ def open_images(source: Path | str) -> ImageSet:
     else:
         raise MissingFileError(
             f"{path} is neither an image that is read here nor a list of images",
-            mend=f"images end in {_suffixes()}; lists end in {', '.join(LISTS)}, arrays in .npz",
+            mend=f"images end in {_suffixes()}; lists end in {', '.join(LISTS)}, arrays in .npz, "
+            "COCO's annotations in .json",
         )
     if not found.pictures:
         why = "".join(f"; {text}" for text in (*found.warnings, *found.notes))
         raise MissingFileError(f"{path} holds no image{why}", mend=f"put images there ({_suffixes()})")
     return found
+
+
+def of_boxes(found: Annotated) -> ImageSet:
+    """Photos with boxes as a set; to whatever wants no boxes they are photos without a label."""
+    labelling = Labelling(boxes=found.names, box_numbers=found.numbers)
+    return ImageSet(tuple(found.pictures), labelling=labelling, warnings=found.warnings, notes=found.notes)
+
+
+def _annotated(path: Path, root: Path | None) -> Annotated | None:
+    """A set with boxes; None: it is none."""
+    if regular.is_file(path):
+        if path.suffix.lower() in coco.SUFFIXES:
+            return coco.read(path, root)
+        return voc.read_split(path, root) if voc.is_split(path) else None
+    return voc.read(path, root) if voc.is_one(path) else None
 
 
 def _suffixes() -> str:

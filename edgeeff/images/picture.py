@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeeff import digests
 from edgeeff.watched import Stamp
+
+if TYPE_CHECKING:
+    from edgeeff.images.annotations.truth import Truth
 
 UNLABELLED = -1
 
@@ -28,6 +32,7 @@ class Picture:
         class_name: The name of its class, where a subfolder or a list gives one.
         place: Where its label stands, for messages.
         row: Which labels it has, where a column tells each: 1, 0, or −1 where that is not known.
+        boxes: What is drawn around what it shows, as its file says; None: nothing is known.
     """
 
     path: Path
@@ -37,6 +42,7 @@ class Picture:
     class_name: str | None = None
     place: str = field(default="", compare=False)
     row: tuple[int, ...] | None = None
+    boxes: Truth | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
@@ -54,7 +60,14 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
         left, top = generator.uniform(0, 1 - extent, 2)
         crop = (float(left), float(top), float(extent), float(extent))
         crops.append(
-            replace(pictures[i % len(pictures)], crop=crop, label=UNLABELLED, class_name=None, row=None)
+            replace(
+                pictures[i % len(pictures)],
+                crop=crop,
+                label=UNLABELLED,
+                class_name=None,
+                row=None,
+                boxes=None,
+            )
         )
     return crops
 

@@ -53,8 +53,9 @@ def test_another_split_and_a_list(described):
     ("content", "error", "says"),
     [
         ("path: set\ntrain: train\n", OptionError, "names no images for val or test"),
-        ("path: set\nval: [val, flat]\n", MissingFileError, "not one folder or list"),
-        ("val: https://example.org/val.zip\n", MissingFileError, "not one folder or list"),
+        ("path: set\nval: [val, val]\n", MissingFileError, "several folders of classes"),
+        ("val: https://example.org/val.zip\n", MissingFileError, "no folder or list"),
+        ("val: [7]\n", MissingFileError, "no folder or list"),
         ("path: set\nval: nowhere\n", MissingFileError, "no file or folder"),
         ("path: set\nval: flat\nnames: [a]\n", LabelsError, "no image of val has a class"),
         ("path: set\nval: val\nnames: [rose, tulip]\n", LabelsError, "'daisy', which is none of its names"),
@@ -70,15 +71,6 @@ def test_another_split_and_a_list(described):
 def test_what_is_no_such_data_set_is_refused(content, error, says, described):
     with pytest.raises(error, match=says):
         described(content)
-
-
-def test_boxes_are_not_taken_for_classes(described, tmp_path):
-    for place in ("images/a.png", "labels/a.txt"):
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-    Image.new("RGB", (4, 4)).save(tmp_path / "images" / "a.png")
-    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 1 1\n")
-    with pytest.raises(LabelsError, match="labels/ are of boxes or masks"):
-        described("val: images\nnames: [a]\n")
 
 
 def test_a_data_set_is_opened_for_a_split_alone(described, tmp_path, monkeypatch):
