@@ -23,11 +23,12 @@ from edgeeff.backends.runtime import Part as Part
 from edgeeff.backends.runtime import Runtime as Runtime
 from edgeeff.backends.runtime import problem
 from edgeeff.batch import ONE, Batch
+from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import BundleError, OptionError, UnknownTargetError
 from edgeeff.plugins import Finder
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
-from edgeeff.tasks import CLASSIFICATION, THRESHOLD, Meaning, Output, Outputs
+from edgeeff.tasks import CLASSIFICATION, DETECTIONS, THRESHOLD, Meaning, Output, Outputs
 
 if TYPE_CHECKING:
     import onnx
@@ -62,7 +63,8 @@ class Emission:
     ``outputs`` are the graph's.
     ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
     None where there is none, as for a graph that somebody else quantised. ``batch`` says how many images the
-    artifact takes in one run; the graphs say so already.
+    artifact takes in one run; the graphs say so already. ``detection`` holds a detector's anchors and says
+    whether the artifact is to make boxes itself.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Emission:
     ends_in_probabilities: bool = False
     batch: Batch = ONE
     outputs: tuple[Output, ...] = ()
+    detection: Detection | None = None
 
     @property
     def added(self) -> str | None:
@@ -85,7 +88,7 @@ class Emission:
     @property
     def meaning(self) -> Meaning:
         """What the artifact's outputs mean."""
-        return Meaning(self.task, self.threshold, self.softmax)
+        return Meaning(self.task, self.threshold, self.softmax, self.detection)
 
 
 def output_places(held: Sequence[Collection[str]], wanted: Sequence[str], artifact: Path) -> dict[str, int]:
@@ -117,7 +120,8 @@ class Session(Protocol):
     def infer(self, pixels: Pixels) -> Outputs:
         """Raw pixels uint8 [N, H, W, C], whatever input type the artifact has, to its outputs.
 
-        Each is float32 [N, …] in a layout of channels first, by its name in the artifact.
+        Each is float32 [N, …] in a layout of channels first, by its name in the artifact. Boxes that the
+        runtime makes are ``detections`` [N, max_boxes, 6] (:mod:`edgeeff.detection.facts`).
         """
 
     def prepare(self, pixels: Pixels) -> Any:
@@ -311,7 +315,12 @@ def input_preprocess(target: Target, preprocess: Preprocess) -> Preprocess:
 def artifact_outputs(emission: Emission) -> tuple[Output, ...]:
     """The artifact's outputs, by the names that it has for them: the graph's own.
 
-    Where ``emit`` makes probabilities of logits, a runtime may call them otherwise.
+    Where ``emit`` makes probabilities of logits, a runtime may call them otherwise. Boxes that the runtime
+    makes are one output, whatever the artifact itself has (see ``Session``).
     """
+    detection = emission.detection
+    if detection is not None and detection.where == RUNTIME:
+        ((name, shape),) = detection.outputs(len(emission.labels)).items()
+        return (Output(name, shape, DETECTIONS),)
     renamed = runtime(emission.target.runtime).probabilities if emission.added else ""
     return tuple(replace(output, name=renamed or output.name) for output in emission.outputs)
