@@ -98,15 +98,22 @@ class Architecture:
 
     def multiply_adds(self, size: tuple[int, int], classes: int) -> int:
         """Multiply-adds of one image of ``size`` (height, width), in convolutions and classifier."""
+        return classes * self.head + sum(cost for _, cost in self._costs(size))
+
+    def multiply_adds_until(self, taps: Collection[str], size: tuple[int, int]) -> int:
+        """The same, of the convolutions that some taps depend on."""
+        needed = self.tensors_until(taps)
+        return sum(cost for layer, cost in self._costs(size) if f"{layer.name}.weight" in needed)
+
+    def _costs(self, size: tuple[int, int]) -> Iterator[tuple[_Layer, int]]:
+        """Each convolution with its multiply-adds."""
         height, width = size
-        total = classes * self.head
         for layer in self._layers():
             if layer.pooled:
-                total += prod(layer.weight)
+                yield layer, prod(layer.weight)
             else:
                 height, width = ceil(height / layer.stride), ceil(width / layer.stride)
-                total += prod(layer.weight) * height * width
-        return total
+                yield layer, prod(layer.weight) * height * width
 
     def same_pads(self, size: tuple[int, int]) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
         """SAME's zeros of each k×k convolution, for images of ``size`` (height, width).

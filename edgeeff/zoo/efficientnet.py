@@ -25,7 +25,7 @@ from edgeeff.zoo.conventions import TENSORFLOW, Conventions
 from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.spec import ModelSpec
 
-_ACTIVATIONS: dict[HiddenActivation, ActivationFunction] = {
+ACTIVATIONS: dict[HiddenActivation, ActivationFunction] = {
     "swish": swish,
     "relu6": relu6,
     "relu": relu,
@@ -80,7 +80,7 @@ class EfficientNet(nn.Module):
             return
         widths = [architecture.head, *(features for features, _ in hidden)]
         self.hidden = nn.Sequential(*(nn.Linear(*pair) for pair in pairwise(widths)))
-        self._between = [_ACTIVATIONS[activation] for _, activation in hidden]
+        self._between = [ACTIVATIONS[activation] for _, activation in hidden]
         self.classifier = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -129,7 +129,7 @@ def build(
     taps: Sequence[str] = (),
 ) -> EfficientNet:
     """The untrained network of ``spec``, in eval mode, for images of ``size`` (height, width)."""
-    activation = _ACTIVATIONS[spec.activation]
+    activation = ACTIVATIONS[spec.activation]
     architecture = replace(spec.architecture, inputs=channels)
     return EfficientNet(architecture, activation, classes, size, conventions, hidden, taps).eval()
 
