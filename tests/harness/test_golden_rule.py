@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -67,16 +66,18 @@ def test_the_rule(case):
 
 def test_the_copy_in_a_bundle_says_the_same(tmp_path):
     """The file as it is shipped, beside none of ours."""
-    source = Path(device.__file__).parent / "onboard" / "rule.py"
-    assert "onboard/rule.py" in device.FILES
-    (tmp_path / "rule.py").write_bytes(source.read_bytes())
+    (tmp_path / "onboard").mkdir()
+    for name in ("onboard/__init__.py", "onboard/boxes.py", "onboard/rule.py"):
+        assert name in device.FILES
+        (tmp_path / name).write_bytes((Path(device.__file__).parent / name).read_bytes())
     arrays = {}
     for i, (quantised, other, _) in enumerate(CASES.values()):
         arrays |= {f"hub{i}": LOGITS + quantised, f"out{i}": LOGITS + quantised + other}
     np.savez(tmp_path / "cases.npz", **arrays)
     np.save(tmp_path / "float.npy", LOGITS)
     script = (
-        "import json, numpy as np, rule\n"
+        "import json, sys, numpy as np; from onboard import rule\n"
+        "assert not {'edgeeff', 'onnx', 'torch'} & set(sys.modules)\n"
         "z, f = np.load('cases.npz'), np.load('float.npy')\n"
         f"n = range({len(CASES)})\n"
         "print(json.dumps([rule.compare('int8', z['out%d' % i], z['hub%d' % i], f)['passed'] for i in n]))"
@@ -123,9 +124,92 @@ def test_scripts_before_it_are_still_understood():
         assert rule.passes("int8", figures, hub, LOGITS) == passes
 
 
-def test_it_needs_numpy_alone():
-    spec = importlib.util.spec_from_file_location("alone", rule.__file__)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.FLOOR == rule.FLOOR
+def boxes(seed, jitter=0.0, scores=0.0, images=4, count=6):
+    """``detections`` [images, 8, 6] of the same objects, moved by so many pixels and with other scores."""
+    objects, noise = np.random.default_rng(11), np.random.default_rng(seed)
+    found = np.zeros((images, 8, 6), np.float32)
+    found[..., 5] = -1
+    corners = objects.uniform(0, 80, (images, count, 2))
+    found[:, :count, :2], found[:, :count, 2:4] = corners, corners + objects.uniform(20, 60, corners.shape)
+    found[:, :count, :4] += noise.normal(size=(images, count, 4)) * jitter
+    found[:, :count, 4] = (
+        objects.uniform(0.2, 0.9, (images, count)) + noise.normal(size=(images, count)) * scores
+    )
+    found[:, :count, 5] = objects.integers(0, 3, (images, count))
+    return found
+
+
+def changed(found, change):
+    found = found.copy()
+    change(found)
+    return found
+
+
+def _swap_sides(found):
+    found[..., :4] = found[..., [1, 0, 3, 2]]
+
+
+def _shift_classes(found):
+    found[..., 5] += found[..., 5] >= 0
+
+
+def _order(found):
+    found[:] = found[:, ::-1].copy()
+
+
+def _drop(found):
+    found[:, :3, 4:] = 0, -1
+
+
+def _halve(found):
+    found[..., :4] /= 2
+
+
+def _nothing(found):
+    found[..., 4:] = 0, -1
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        (_order, True),
+        (_swap_sides, False),
+        (_shift_classes, False),
+        (_drop, False),
+        (_halve, False),
+        (_nothing, False),
+    ],
+)
+def test_boxes_are_judged_as_boxes(change, passes):
+    reference, hub = boxes(0), boxes(1, 0.5, 0.01)
+    own = boxes(2, 0.5, 0.01)
+    assert rule.compare("int8", own, hub, reference, 0.3, "detections")["passed"]
+    found = rule.compare("int8", changed(own, change), hub, reference, 0.3, "detections")
+    assert found["passed"] == passes
+    assert (found["agreement_hub"] == 1) == passes
+
+
+def test_no_boxes_where_none_are_expected_is_right():
+    nothing = changed(boxes(0), _nothing)
+    assert rule.compare("int8", nothing, nothing, nothing, 0.3, "detections")["passed"]
+    assert not rule.compare("int8", boxes(0), nothing, nothing, 0.3, "detections")["passed"]
+
+
+def test_background_does_not_hide_what_a_detector_finds():
+    """A thousand anchors of background, of which one finds something; an artifact that loses it fails."""
+    logits = np.full((2, 1000, 3), -9, np.float32) + random.normal(size=(2, 1000, 3)).astype(np.float32) / 9
+    codes = random.normal(size=(2, 1000, 4)).astype(np.float32)
+    logits[:, 7, 1] = 2
+    reference = {"class_logits": logits, "box_codes": codes}
+    hub = {"class_logits": logits + 0.01, "box_codes": codes + 0.001}
+    lost = {"class_logits": np.where(logits > 0, -9, logits), "box_codes": codes}
+    moved = {
+        "class_logits": logits,
+        "box_codes": codes + np.float32([0.9, 0, 0, 0]) * (np.arange(1000) == 7)[:, None],
+    }
+    elsewhere = {"class_logits": logits, "box_codes": codes + 0.5 * (np.arange(1000) != 7)[:, None]}
+    results = {
+        name: rule.compare_all("int8", found, hub, reference, {})["passed"]
+        for name, found in {"same": hub, "lost": lost, "moved": moved, "elsewhere": elsewhere}.items()
+    }
+    assert results == {"same": True, "lost": False, "moved": False, "elsewhere": True}

@@ -99,8 +99,11 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
         if set(each) != set(hub):
             yield f"{precision} has the outputs {', '.join(each) or 'none'}, the bundle {', '.join(hub)}"
             continue
+        meanings = golden.meanings(manifest)
+        held = rule.weighed(held[0], held[0]), rule.weighed(held[1], held[0])
         for name, found in each.items():
-            yield from _wrong(precision, name, found, held[0][name], held[1][name])
+            meaning = rule.meaning_of(name, meanings)
+            yield from _wrong(precision, name, found, held[0][name], held[1][name], meaning)
         if whole.passed != all(found.passed for found in each.values()):
             yield f"{precision} is said to have {_verdict(whole.passed)}, against its own outputs"
         if not any(_same(whole, found) for found in each.values()):
@@ -110,16 +113,18 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
         yield f"it is said to have {'passed' if result.passed else 'failed'}, against its own figures"
 
 
-def _wrong(precision: str, name: str, found: GoldenOutput, hub: Any, reference: Any) -> Iterator[str]:
+def _wrong(
+    precision: str, name: str, found: GoldenOutput, hub: Any, reference: Any, meaning: str
+) -> Iterator[str]:
     """What cannot be in one output's figures."""
     called = f"{precision}{' ' if name else ''}{name}"
-    least = rule.tolerance(precision, hub, reference)
+    least = rule.tolerance(precision, hub, reference, meaning)
     reached = found.sqnr_hub_db if precision == "int8" else found.sqnr_float_db
     if found.images != len(hub):
         yield f"{found.images} golden images, of which the bundle has {len(hub)}"
     if not np.isclose(found.tolerance_db, least, atol=0.011):
         yield f"{called} was held against {found.tolerance_db} dB, which is {least} dB here"
-    if found.passed != rule.passes(precision, found.model_dump(), hub, reference):
+    if found.passed != rule.passes(precision, found.model_dump(), hub, reference, meaning):
         yield f"{called} at {reached} dB is said to have {_verdict(found.passed)}"
 
 

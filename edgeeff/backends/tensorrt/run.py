@@ -85,7 +85,7 @@ def load(
         manifest = sealed.read_bundle(folder)
         path, _ = engines.find_engine(folder, hardware.identify(trt, cudart), artifact(manifest))
         engine = Engine(trt, cudart, path, input_type)
-        places = output_places([{name} for name in engine.output_shapes], outputs, path)
+        places = output_places([{name} for name in engine.names], outputs, path)
         return EngineSession(engine, preprocess, input_type, tuple(places))
     except sealed.RefusedError as refusal:
         raise MissingRuntimeError(

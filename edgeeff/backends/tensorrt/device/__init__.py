@@ -5,6 +5,7 @@ FILES = (
     "build_engine.py",
     "verify.py",
     "onboard/__init__.py",
+    "onboard/boxes.py",
     "onboard/built_here.py",
     "onboard/engines.py",
     "onboard/golden.py",

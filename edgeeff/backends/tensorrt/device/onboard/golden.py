@@ -85,7 +85,7 @@ def run(engine: Engine, inputs: Any, manifest: dict[str, Any]) -> dict[str, Any]
         engine.upload(native_input(inputs[numbers], manifest["preprocess"], manifest["input"]))
         engine.execute()
         rows.append(engine.download())
-    held = list(engine.output_shapes)
+    held = engine.names
     if not names and len(held) == 1:  # a bundle of schema 1
         return {"": np.concatenate([row[held[0]] for row in rows])}
     if not names or set(names) - set(held):
@@ -100,8 +100,12 @@ def compare(
     precision: str, manifest: dict[str, Any], outputs: Any, hub: Any, reference: Any
 ) -> dict[str, Any]:
     """All outputs of an engine against the golden ones; see :func:`rule.compare_all`."""
-    meanings = {output["name"]: output["meaning"] for output in manifest.get("outputs") or ()}
-    return rule.compare_all(precision, outputs, hub, reference, meanings, rule.cut_of(manifest))
+    return rule.compare_all(precision, outputs, hub, reference, meanings(manifest), rule.cut_of(manifest))
+
+
+def meanings(manifest: dict[str, Any]) -> dict[str, str]:
+    """What each output means, by name."""
+    return {output["name"]: output["meaning"] for output in manifest.get("outputs") or ()}
 
 
 def artifact(manifest: dict[str, Any]) -> str:

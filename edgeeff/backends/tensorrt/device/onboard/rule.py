@@ -13,6 +13,10 @@ further from the hub than independent errors do, or if the artifact lies as near
 hub does. Measured on a B0 at another size than it was trained at, of random groups of eight of 120 photos: a
 sound artifact failed in 5 of 1000 by the bound alone and in 1 by this rule; with channels in the wrong order
 or a layer without its bias all failed by both; with one layer's scale 10 % off 996, and 993 by this rule.
+
+A detector's scores and codes are mostly of background, which would hide what it finds: they are judged by
+their probabilities, and codes by how probable their anchor is (:func:`weighed`). Boxes are judged as vectors
+of the scores of the same boxes (``boxes.paired``).
 """
 
 from __future__ import annotations
@@ -24,9 +28,17 @@ from urllib.parse import quote
 
 import numpy as np
 
+from . import boxes
+
+LOGITS, CODES = "class_logits", "box_codes"
+"""A detector's outputs [N, anchors, classes] and [N, anchors, 4]."""
+
 FLOOR = {"int8": 19.0, "fp16": 25.0}
 """dB: the least that INT8 kernels of another make keep of the hub graph's outputs, and that FP16 keeps of the
 float graph's (onnxruntime's FP16 of a B0 keeps 52)."""
+
+BOXES = {"int8": 12.0, "fp16": 15.0}
+"""dB, of boxes: one that NMS drops in one of the two and not in the other counts its whole score."""
 
 INDEPENDENT = 3.0
 """dB: how much further apart two independent errors of one size are than each is from what has none."""
@@ -36,6 +48,9 @@ UNLUCKY = 3.0
 
 LOUDEST = 200.0
 """dB: what equal outputs are said to have, JSON having no infinity."""
+
+THRESHOLD = 0.3
+"""Of a detector's scores, where a bundle says none."""
 
 
 def compare_all(
@@ -53,21 +68,48 @@ def compare_all(
         outputs: By name, [N, …].
         hub: By name.
         reference: By name.
-        meanings: ``scores``, ``features`` or ``embedding``, by name; scores where nothing is said.
+        meanings: ``scores``, ``boxes``, ``features`` …, by name; scores where nothing is said.
         cut: Of scores.
 
     Returns:
         The figures of the output that is furthest under its bound, or least above it; and ``outputs``, the
         figures of each.
     """
+    weights = hub
+    outputs, hub, reference = (weighed(each, weights) for each in (outputs, hub, reference))
     found = {
-        name: compare(precision, outputs[name], hub[name], reference[name], cut, meanings.get(name, "scores"))
+        name: compare(precision, outputs[name], hub[name], reference[name], cut, meaning_of(name, meanings))
         for name in hub
     }
     decisive = "sqnr_float_db" if precision == "fp16" else "sqnr_hub_db"
     worst = min(found.values(), key=lambda f: (f["passed"], f[decisive] - f["tolerance_db"]))
     # A bundle of schema 1 does not name its only output.
     return {**worst, "outputs": found} if "" not in found else worst
+
+
+def weighed(outputs: Mapping[str, Any], hub: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs as they are judged: of a detector probabilities, and codes times those; else as they are.
+
+    Args:
+        outputs: By name, [N, …].
+        hub: The hub graph's outputs of the same images, whose probabilities are the weights of codes.
+    """
+    if set(outputs) != {LOGITS, CODES}:
+        return dict(outputs)
+    weights = _sigmoid(hub[LOGITS].max(axis=2, keepdims=True))
+    return {LOGITS: _sigmoid(outputs[LOGITS]), CODES: outputs[CODES] * weights}
+
+
+def _sigmoid(logits: Any) -> Any:
+    power = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1, power) / (1 + power)
+
+
+def meaning_of(name: str, meanings: Mapping[str, str]) -> str:
+    """What an output is judged as: ``detections``, ``scores``, or what decides nothing by itself."""
+    if name in (boxes.DETECTIONS, LOGITS, CODES):
+        return boxes.DETECTIONS if name == boxes.DETECTIONS else "boxes"
+    return meanings.get(name, "scores")
 
 
 def compare(
@@ -87,15 +129,16 @@ def compare(
         reference: The float graph's.
         cut: Of scores, where labels do not exclude each other (see :func:`cut_of`): images agree where all
             labels lie on the same side of it. None: where the largest score is the same.
-        meaning: What decides nothing by itself (``features``, ``embedding``) has no agreement: None.
+        meaning: Of :func:`meaning_of`. What decides nothing by itself has no agreement: None. ``detections``
+            agree on an image where both show the same boxes from the threshold on.
     """
     found: dict[str, Any] = {"images": len(outputs)}
     for name, expected in (("hub", hub), ("float", reference)):
-        found[f"sqnr_{name}_db"] = round(sqnr(expected, outputs), 2)
-        found[f"agreement_{name}"] = _agreement(expected, outputs, cut) if meaning == "scores" else None
-    found["typical_db"] = round(typical(outputs, hub, reference), 2)
-    found["tolerance_db"] = tolerance(precision, hub, reference)
-    found["passed"] = passes(precision, found, hub, reference)
+        found[f"sqnr_{name}_db"] = round(sqnr(expected, outputs, meaning), 2)
+        found[f"agreement_{name}"] = _agreement(expected, outputs, cut, meaning)
+    found["typical_db"] = round(typical(outputs, hub, reference, meaning), 2)
+    found["tolerance_db"] = tolerance(precision, hub, reference, meaning)
+    found["passed"] = passes(precision, found, hub, reference, meaning)
     return found
 
 
@@ -104,8 +147,12 @@ def file_of(name: str) -> str:
     return f"{quote(name, safe='')}.npy"
 
 
-def _agreement(expected: Any, outputs: Any, cut: float | None) -> float:
-    """The share of the images on which both decide the same."""
+def _agreement(expected: Any, outputs: Any, cut: float | None, meaning: str) -> float | None:
+    """The share of the images on which both decide the same; None where nothing is decided."""
+    if meaning == boxes.DETECTIONS:
+        return boxes.agreement(expected, outputs, THRESHOLD if cut is None else cut)
+    if meaning != "scores":
+        return None
     if cut is None:
         same = outputs.argmax(axis=1) == expected.argmax(axis=1)
     else:
@@ -115,25 +162,30 @@ def _agreement(expected: Any, outputs: Any, cut: float | None) -> float:
 
 def cut_of(manifest: dict[str, Any]) -> float | None:
     """The threshold in the unit of a bundle's outputs, where its labels do not exclude each other."""
+    if manifest.get("task") == "detection":  # its boxes have probabilities
+        return float(manifest.get("threshold", THRESHOLD))
     if not manifest.get("thresholded", manifest.get("task") == "multilabel"):  # older bundles do not say it
         return None
     threshold = float(manifest.get("threshold", 0.5))
     return threshold if manifest.get("softmax") else math.log(threshold / (1 - threshold))
 
 
-def tolerance(precision: str, hub: Any, reference: Any) -> float:
+def tolerance(precision: str, hub: Any, reference: Any, meaning: str = "scores") -> float:
     """dB that are asked for; of a hub far from the float graph no more than independent errors leave."""
+    floor = (BOXES if meaning == boxes.DETECTIONS else FLOOR)[precision]
     if precision == "fp16":
-        return FLOOR["fp16"]
-    return round(min(FLOOR["int8"], sqnr(reference, hub) - INDEPENDENT), 2)
+        return floor
+    return round(min(floor, sqnr(reference, hub, meaning) - INDEPENDENT), 2)
 
 
-def passes(precision: str, figures: dict[str, Any], hub: Any, reference: Any) -> bool:
+def passes(
+    precision: str, figures: dict[str, Any], hub: Any, reference: Any, meaning: str = "scores"
+) -> bool:
     """The verdict, from an artifact's figures and the golden outputs alone.
 
     ``typical_db`` may be None, of scripts that did not measure it.
     """
-    least = tolerance(precision, hub, reference)
+    least = tolerance(precision, hub, reference, meaning)
     if precision == "fp16":
         return bool(figures["sqnr_float_db"] >= least)
     if figures["sqnr_hub_db"] < least - UNLUCKY:
@@ -142,15 +194,15 @@ def passes(precision: str, figures: dict[str, Any], hub: Any, reference: Any) ->
     return bool(
         figures["sqnr_hub_db"] >= least
         or (usual is not None and usual >= -INDEPENDENT)
-        or figures["sqnr_float_db"] >= sqnr(reference, hub) - INDEPENDENT
+        or figures["sqnr_float_db"] >= sqnr(reference, hub, meaning) - INDEPENDENT
     )
 
 
-def typical(outputs: Any, hub: Any, reference: Any) -> float:
+def typical(outputs: Any, hub: Any, reference: Any, meaning: str = "scores") -> float:
     """By how many dB the artifact is nearer to the hub than the hub is to the float graph: images' median."""
     if not np.isfinite(outputs).all():
         return -LOUDEST
-    own, quantised = _noise(hub, outputs), _noise(reference, hub)
+    own, quantised = _noise(hub, outputs, meaning), _noise(reference, hub, meaning)
     ratios = [
         LOUDEST if mine == 0 else 10 * np.log10(max(theirs / mine, 10 ** (-LOUDEST / 10)))
         for mine, theirs in zip(own, quantised)  # noqa: B905 (Python 3.8)
@@ -158,18 +210,22 @@ def typical(outputs: Any, hub: Any, reference: Any) -> float:
     return float(np.median(np.clip(ratios, -LOUDEST, LOUDEST)))
 
 
-def sqnr(reference: Any, outputs: Any) -> float:
+def sqnr(reference: Any, outputs: Any, meaning: str = "scores") -> float:
     """10·log10(Σ reference² / Σ error²) over everything, dB; -LOUDEST if an output is not a number."""
-    reference, outputs = reference.astype(np.float64), outputs.astype(np.float64)
     if not np.isfinite(outputs).all():
         return -LOUDEST
+    if meaning == boxes.DETECTIONS:
+        reference, outputs = boxes.paired(reference, outputs)
+    reference, outputs = reference.astype(np.float64), outputs.astype(np.float64)
     signal, noise = float((reference**2).sum()), float(((outputs - reference) ** 2).sum())
     if noise == 0:
         return LOUDEST
     return 10 * float(np.log10(max(signal / noise, 10 ** (-LOUDEST / 10))))
 
 
-def _noise(expected: Any, found: Any) -> Any:
+def _noise(expected: Any, found: Any, meaning: str) -> Any:
     """Of each image, float64 [N]."""
+    if meaning == boxes.DETECTIONS:
+        expected, found = boxes.paired(expected, found)
     errors = (found.astype(np.float64) - expected.astype(np.float64)) ** 2
     return errors.reshape(len(errors), -1).sum(axis=1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .boxes import DETECTIONS, PLUGIN, canonical
 from .sealed import RefusedError
 
 _TO_DEVICE, _FROM_DEVICE = 1, 2  # cudaMemcpyKind
@@ -54,9 +55,7 @@ class Engine:
         self.profile: tuple[int, int, int] = (declared,) * 3 if declared != -1 else self._profile()
         self.input_dtype = np.dtype(input_type)
         self._outputs = {name: tuple(self._engine.get_tensor_shape(name))[1:] for name in outputs}
-        for name in outputs:
-            if self._engine.get_tensor_dtype(name) != trt.float32:
-                raise RefusedError(f"{path.name} gives {name} in another type than float32")
+        self._types = {name: self._type(trt, path, name) for name in outputs}
         most = self.profile[2]
         self._input_bytes = int(np.prod((most, *self._image))) * self.input_dtype.itemsize
         self._source, self._stream = ctypes.c_void_p(), ctypes.c_void_p()
@@ -64,7 +63,7 @@ class Engine:
         self._graph: ctypes.c_void_p | None = None
         self._call("cudaMalloc", ctypes.byref(self._source), ctypes.c_size_t(self._input_bytes))
         for name, result in self._results.items():
-            size = int(np.prod((most, *self._outputs[name]))) * np.dtype(np.float32).itemsize
+            size = int(np.prod((most, *self._outputs[name]))) * self._types[name].itemsize
             self._call("cudaMalloc", ctypes.byref(result), ctypes.c_size_t(size))
         self._call("cudaStreamCreate", ctypes.byref(self._stream))
         self._start, self._end = (ctypes.c_void_p() for _ in range(2))
@@ -89,6 +88,11 @@ class Engine:
         """Of the next run, by name."""
         return {name: (self.images, *shape) for name, shape in self._outputs.items()}
 
+    @property
+    def names(self) -> list[str]:
+        """Of what :meth:`download` gives."""
+        return [DETECTIONS] if set(self._outputs) == set(PLUGIN) else list(self._outputs)
+
     def set_images(self, images: int) -> None:
         """Have the next runs take so many images; a CUDA graph of another number is given up."""
         if images == self.images:
@@ -99,6 +103,15 @@ class Engine:
         if not self._context.set_input_shape(self._input, (images, *self._image)):
             raise RefusedError(f"the engine takes no run of {images} images; TensorRT's message says why")
         self.images, self._graph = images, None
+
+    def _type(self, trt: Any, path: Path, name: str) -> Any:
+        """Of an output: float32, or int32 of what counts boxes and names their classes."""
+        found = self._engine.get_tensor_dtype(name)
+        if found == trt.float32:
+            return np.dtype(np.float32)
+        if name in PLUGIN and found == trt.int32:
+            return np.dtype(np.int32)
+        raise RefusedError(f"{path.name} gives {name} in another type than float32")
 
     def _profile(self) -> tuple[int, int, int]:
         """The least, best and greatest number of images that the engine was built for."""
@@ -142,13 +155,13 @@ class Engine:
         return float(elapsed.value)
 
     def download(self) -> dict[str, Any]:
-        """The outputs of the last run, float32 [N, …] each, by name."""
+        """The outputs of the last run, float32 [N, …] each, by name; boxes in their one form."""
         found = {}
         for name, result in self._results.items():
-            values = np.empty(self.output_shapes[name], np.float32)
+            values = np.empty(self.output_shapes[name], self._types[name])
             self._copy(values.ctypes.data_as(ctypes.c_void_p), result, values.nbytes, _FROM_DEVICE)
             found[name] = values
-        return found
+        return canonical(found)
 
     def capture(self) -> str:
         """From now on run as one CUDA graph; returns why that cannot be, and nothing where it can.
