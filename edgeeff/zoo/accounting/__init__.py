@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo import namings
-from edgeeff.zoo.accounting import head_layers, headless, ignorable
+from edgeeff.zoo.accounting import head_layers, headless, ignorable, other_detectors
 from edgeeff.zoo.accounting.copies import UNCOUNTED, is_head, network, place_of
 from edgeeff.zoo.accounting.head_layers import Place
 from edgeeff.zoo.accounting.normalisation import Normalisation, normalisation
@@ -77,11 +77,13 @@ def account(
 
     Raises:
         CheckpointError: No network in a known naming, or several; a head that its names do not say; a state
-            of other than plain weights.
+            of other than plain weights; a detector.
     """
     chosen = chosen or Chosen()
     notes: list[str] = []
     tensors, left = _chosen(tensors, chosen.prefix, path)
+    if not chosen.taps:  # a detector's backbone has features as any other
+        other_detectors.refuse(tensors, path)
     if left:
         notes.append(f"left out, as --prefix says: {_some(left)}")
     naming, prefix, trunk, aside = network(tensors, path)

@@ -19,6 +19,7 @@ import torch
 
 from edgeeff import regular
 from edgeeff.errors import CheckpointError
+from edgeeff.zoo.accounting import other_detectors
 from edgeeff.zoo.formats import BRING
 
 SAVE_STATE_DICT = (
@@ -126,6 +127,9 @@ def _refusal(path: Path, error: str) -> CheckpointError:
                 "read",
                 mend="pass the float checkpoint from before, and let edgeeff quantise it",
             )
+        detector = next((what for module, what in other_detectors.MODULES if _holds(path, module)), None)
+        if detector is not None:
+            return other_detectors.refusal(path, detector, name)
         if _holds(path, b"_parameters") and _holds(path, b"_modules"):
             return CheckpointError(
                 f"{path} is refused: it is a whole pickled module, it holds {name}, and loading that would "
