@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edgeeff.calibration.statistics import BINS, TensorStatistics
 from edgeeff.graph.execute import Program, outputs_of, prepare
+from edgeeff.graph.execute import rows as by_channel
 from edgeeff.graph.operators import traits
 from edgeeff.memory import give_back, hold_little
 from edgeeff.preprocess import Pixels, Preprocess
@@ -136,9 +137,9 @@ def _measure(
 
 
 def _summarise(value: Tensor) -> TensorStatistics:
-    """The statistics of one batch of a tensor, [N, C, H, W] or [N, C]."""
-    images, channels = value.shape[:2]
-    rows = value.reshape(images, channels, -1)
+    """The statistics of one batch of a tensor, [N, C, H, W], [N, C] or [N, anchors, C]."""
+    rows = by_channel(value)
+    images, channels = rows.shape[:2]
     # One axis at a time: four times as fast as both at once, or as aminmax.
     minimum, maximum = rows.amin(2).amin(0), rows.amax(2).amax(0)
     size = images * rows.shape[2]

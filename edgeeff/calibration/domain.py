@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,10 +49,12 @@ class Expected:
     Args:
         tensors: By name; of the clamped tensor where a clamp follows.
         clamped: Whether clamps follow: such networks forgive more.
+        places: How many values of a channel each of them has for one image, where the graph says it.
     """
 
     tensors: Mapping[str, Expectation]
     clamped: bool
+    places: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,18 +124,22 @@ class DomainReport:
 def expected(model: ir.Model) -> Expected:
     """What the base graph's batch normalisation expects of the tensors that calibration observes."""
     known = expectations.read(model)
-    tensors, clamps = {}, 0
+    tensors, places, clamps = {}, {}, 0
     for node in model.graph:
         name = str(node.outputs[0].name)
         if name not in known:
             continue
+        value = node.outputs[0]
         readers = list(node.outputs[0].consumers())
         if len(readers) == 1 and readers[0].op_type in ("Clip", "Relu"):
             clamps += 1
-            tensors[str(readers[0].outputs[0].name)] = _clamped(known[name], *_bounds(readers[0]))
+            value = readers[0].outputs[0]
+            tensors[str(value.name)] = _clamped(known[name], *_bounds(readers[0]))
         else:
             tensors[name] = known[name]
-    return Expected(tensors, clamps > 0)
+        if value.shape is not None and value.shape.is_static():
+            places[str(value.name)] = math.prod(value.shape.numpy()[2:])
+    return Expected(tensors, clamps > 0, places)
 
 
 def judge(wanted: Expected, statistics: Statistics) -> DomainReport:
@@ -150,8 +156,9 @@ def judge(wanted: Expected, statistics: Statistics) -> DomainReport:
             layers[name] = float(np.median(distances))
     if not layers:
         return DomainReport(None, most, {}, "the network came with its batch normalisation folded in")
-    # The logits are [N, classes], so that the smallest count is the number of images.
-    images = min(tensor.count for tensor in statistics.values())
+    # Else by the logits: they are [N, classes], so that theirs is the smallest count.
+    known = [statistics[name].count / wanted.places[name] for name in layers if wanted.places.get(name)]
+    images = max(1.0, known[0]) if known else min(tensor.count for tensor in statistics.values())
     square = float(np.median(list(layers.values()))) ** 2 - CHANCE / images
     limit = math.sqrt(most**2 + CHANCE_VARIES / images)
     return DomainReport(math.sqrt(max(square, 0.0)), limit, layers)

@@ -161,15 +161,34 @@ def _resizes(graph: onnx.GraphProto, moving: set[str], before: Mapping[str, list
 def _scales(
     node: onnx.NodeProto, given: Sequence[int | str], to: Sequence[int | str]
 ) -> npt.NDArray[np.float32]:
-    pairs = [(of, size) for of, size in zip(given, to, strict=True) if not isinstance(of, str)]
-    scales = np.array([1.0, *(float(size) / of for of, size in pairs)], np.float32)
+    sizes = zip(given, to, strict=True)
+    pairs = [(of, size) for of, size in sizes if isinstance(of, int) and isinstance(size, int)]
+    scales = np.array([1.0, *(_scale(of, size) for of, size in pairs)], np.float32)
     exact = [floor(of * float(scale)) == size for (of, size), scale in zip(pairs, scales[1:], strict=True)]
+    exact += [_same_pixels(node, *pair, float(scale)) for pair, scale in zip(pairs, scales[1:], strict=True)]
     if len(pairs) != len(given) or not all(exact):
         raise GraphError(
             f"Resize {_called(node)} from {list(given)} to {list(to)} has no scales that say the same",
             mend="build it with --batch 1, or export it with scales",
         )
     return scales
+
+
+def _scale(of: int, size: int) -> np.float32:
+    """A scale that makes ``size`` of ``of``, rounded down: 3 · 1.6666666 is a hair less than 5."""
+    scale = np.float32(size / of)
+    return scale if floor(of * float(scale)) == size else np.nextafter(scale, np.float32(np.inf))
+
+
+def _same_pixels(node: onnx.NodeProto, of: int, size: int, scale: float) -> bool:
+    """Whether the scale chooses the same nearest pixels as the size, where those are counted from 0 on."""
+    said = {attribute.name: attribute for attribute in node.attribute}
+    at = np.arange(size)
+    if "coordinate_transformation_mode" not in said or size / of == scale:
+        return True
+    if said["coordinate_transformation_mode"].s != b"asymmetric":
+        return True
+    return bool((np.floor(at / np.float32(scale)) == at * of // size).all())
 
 
 def _drop_unread(graph: onnx.GraphProto, before: onnx.GraphProto) -> None:

@@ -76,6 +76,16 @@ def _tensor(array: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))
 
 
+def rows(value: Tensor) -> Tensor:
+    """A tensor by its channels, [N, C, positions].
+
+    Channels are the second axis; of three axes, as a detector's outputs [N, anchors, C] have, the last.
+    """
+    if value.dim() == 3:
+        return value.transpose(1, 2)
+    return value.reshape(*value.shape[:2], -1)
+
+
 @torch.inference_mode()
 def execute(
     program: Program, images: Tensor, observe: Observer | None = None, read: Reader | None = None

@@ -24,16 +24,28 @@ INPUT, OUTPUT = "input", "logits"
 
 
 def onnx_from_torch(
-    module: torch.nn.Module, size: tuple[int, int], outputs: Sequence[str] = (OUTPUT,)
+    module: torch.nn.Module, size: tuple[int, int], outputs: Sequence[str] = (OUTPUT,), *, coarsest: int = 0
 ) -> ir.Model:
     """Export a network with a static input ``input`` float32 [1, C, H, W] and outputs of these names.
+
+    Args:
+        module: Padding fixed for images of ``size``.
+        size: Height and width of the input.
+        outputs: Their names, in the order of the network's.
+        coarsest: Of a detector, which resizes its maps to one another: the stride of the coarsest one. Where
+            ``size`` is a multiple of it, each map is half of the one before, as in the trace.
 
     Raises:
         GraphError: The exporter wrote another opset than was asked for.
     """
     # Without the weights, which the exporter would copy half a dozen times: they are put in afterwards.
+    traced = (2 * coarsest, 2 * coarsest) if coarsest else (TRACED_SIDE, TRACED_SIDE)
+    if coarsest and any(side % coarsest for side in size):
+        traced = size
     proto = _export(
-        module.eval(), (TRACED_SIDE, TRACED_SIDE), input_channels(module), outputs, export_params=False
+        *(module.eval(), traced, input_channels(module), outputs),
+        export_params=False,
+        open_size=coarsest > 0,
     )
     _resize(proto, size)
     proto.ir_version = IR_VERSION
@@ -136,6 +148,7 @@ def _export(
     outputs: Sequence[str] = (OUTPUT,),
     *,
     export_params: bool = True,
+    open_size: bool = False,
 ) -> onnx.ModelProto:
     buffer = io.BytesIO()
     example = torch.zeros(1, channels, *size)
@@ -151,6 +164,7 @@ def _export(
             output_names=list(outputs),
             dynamo=False,
             export_params=export_params,
+            dynamic_axes={INPUT: {2: "height", 3: "width"}} if open_size else None,
             # The exporter would fold batch normalisation on its own; the pass does it in double precision.
             training=torch.onnx.TrainingMode.PRESERVE,
         )
@@ -171,12 +185,14 @@ def base_graph(
     size: tuple[int, int],
     outputs: Sequence[str] = (OUTPUT,),
     divided: Sequence[str] = (),
+    *,
+    coarsest: int = 0,
 ) -> ir.Model:
     """The float graph after all exact passes: what statistics are keyed on and every target starts from.
 
-    The outputs ``divided`` are brought to the length 1.
+    The outputs ``divided`` are brought to the length 1; ``coarsest`` as of :func:`onnx_from_torch`.
     """
-    model = onnx_from_torch(module, size, outputs)
+    model = onnx_from_torch(module, size, outputs, coarsest=coarsest)
     unit.add(model.graph, divided)
     passes.run(model)
     return model

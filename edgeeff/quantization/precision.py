@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from edgeeff.errors import OptionError
-from edgeeff.graph.execute import Program, outputs_of, prepare
+from edgeeff.graph.execute import Program, outputs_of, prepare, rows
 from edgeeff.graph.model import constant
 from edgeeff.quantization import sensitivity, simulate
 from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, read_by
@@ -184,7 +184,7 @@ def _noise(draft: Draft, program: Program, images: int) -> dict[str, F64]:
     def observe(name: str, value: Tensor) -> None:
         quantization = draft.activations.get(name)
         if quantization is not None:
-            e = (simulate.fake_quantise(value, quantization) - value).reshape(*value.shape[:2], -1)
+            e = rows(simulate.fake_quantise(value, quantization) - value)
             sums[name] = sums.get(name, torch.zeros(1)) + e.double().square().mean(2).sum(0)
 
     for batch in draft.images(images):
@@ -201,8 +201,8 @@ def _weight_noise(draft: Draft, node: ir.Node, gain: Mapping[str, F64]) -> float
     change = change.reshape(*change.shape[:2], -1).sum(2)  # [C, inputs of a group]
     source = draft.evidence.statistics[read_by(node)]
     variance = np.maximum(source.second_moment - np.square(source.mean), 0.0)
-    rows = variance.reshape(groups_of(node), -1).repeat(len(change) // groups_of(node), axis=0)
-    return float(gain[str(node.outputs[0].name)] @ (change * rows).sum(1))
+    read = variance.reshape(groups_of(node), -1).repeat(len(change) // groups_of(node), axis=0)
+    return float(gain[str(node.outputs[0].name)] @ (change * read).sum(1))
 
 
 def _elements(value: ir.Value) -> int:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edgeeff.graph.execute import Program, trace
+from edgeeff.graph.execute import Program, rows, trace
 from edgeeff.graph.side_by_side import MOST, side_by_side
 from edgeeff.quantization.centring import Deciding
 
@@ -97,8 +97,8 @@ def _gradients(
 
     def observe(name: str, value: Tensor) -> None:
         def keep(gradient: Tensor) -> None:
-            rows = gradient.detach().reshape(*gradient.shape[:2], -1)
-            found[name] = torch.linalg.vector_norm(rows, dim=(0, 2)).double().square()
+            energy = torch.linalg.vector_norm(rows(gradient.detach()), dim=(0, 2))
+            found[name] = energy.double().square()
 
         value.register_hook(keep)  # type: ignore[no-untyped-call]
 

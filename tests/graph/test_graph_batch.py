@@ -50,6 +50,14 @@ def test_each_image_gives_what_it_gave(networks, name, batch, run_onnx):
     np.testing.assert_array_equal(run_onnx(back, images), expected)
 
 
+#: Five rows of three, which the nearest scale in float32 makes four of; and seven columns of four.
+UPWARD = """
+    none = Constant<value = float[0] {}>()
+    small = MaxPool<kernel_shape = [6, 5], strides = [1, 1]>(x)
+    sizes = Constant<value = int64[4] {1, 4, 5, 7}>()
+    y = Resize<mode = "nearest", nearest_mode = "floor", coordinate_transformation_mode = "asymmetric">(
+        small, none, none, sizes)
+"""
 POOLED = """
     small = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(x)
     halves = Constant<value = int64[2] {1, 3}>()
@@ -70,7 +78,7 @@ POOLED = """
 """
 
 
-@pytest.mark.parametrize("body", [RESHAPED, RESIZED, POOLED])
+@pytest.mark.parametrize("body", [RESHAPED, RESIZED, UPWARD, POOLED])
 @pytest.mark.parametrize("batch", [Batch(2), Batch(4, True)])
 def test_sizes_that_name_the_batch_follow_it(body, batch, graph_of):
     graph = ir.to_proto(graph_of(body))

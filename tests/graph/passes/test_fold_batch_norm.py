@@ -112,3 +112,24 @@ def test_a_convolution_without_batch_normalisation_expects_nothing(graph_of, wei
     model = graph_of("y = Conv (x, w)", w=weights(4, 4, 1, 1))
     fold_batch_norm.rewrite(model)
     assert expectations.read(model) == {}
+
+
+def test_a_convolution_shared_by_levels_is_folded_for_each_on_its_own(graph_of, weights, norm, x, run_onnx):
+    body = """
+        a = Conv (x, w)
+        c = Conv (a, k, o)
+        d = BatchNormalization <epsilon = 0.001> (c, g, b, m, v)
+        small = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)
+        e = Conv (small, w)
+        f = Conv (e, k, o)
+        h = BatchNormalization <epsilon = 0.001> (f, b, g, m, v)
+        i = GlobalAveragePool (h)
+        y = Mul (d, i)
+    """
+    model = graph_of(body, w=weights(4, 4, 3, 3), k=weights(4, 4, 1, 1), o=weights(4), **norm)
+    before = run_onnx(model, x)
+    assert fold_batch_norm.rewrite(model)
+    convolutions = [node for node in model.graph if node.op_type == "Conv"]
+    kernels = [node.inputs[1].name for node in convolutions]
+    assert kernels[0] == kernels[2] == "w" and len({*kernels}) == 3, "one is shared, two are scaled"
+    np.testing.assert_allclose(run_onnx(model, x), before, rtol=1e-4, atol=1e-4 * np.abs(before).max())

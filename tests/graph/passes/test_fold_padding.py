@@ -45,6 +45,29 @@ def test_padding_shared_by_two_convolutions(graph_of, weights, x, run_onnx):
 
 
 CONV = "y = Conv (p, w)"
+POOL = "y = MaxPool <kernel_shape = [3, 3], strides = [2, 2]> (p)"
+
+
+def test_a_maximum_takes_padding_of_no_value(graph_of, x, run_onnx):
+    model = graph_of(f"p = Pad (x, a, low) {POOL}", a=SAME, low=np.float32("-inf"))
+    below_zero = -np.abs(x) - 1
+    before = run_onnx(model, below_zero)
+    assert fold_padding.rewrite(model)
+    assert operators(model) == ["MaxPool"]
+    np.testing.assert_array_equal(run_onnx(model, below_zero), before)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"p = Pad (x, a) {POOL}",  # zeros are values, and may be the largest
+        f"p = Pad (x, a, low) {CONV}",
+        "p = Pad (x, a, low) y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1> (p)",
+    ],
+)
+def test_leaves_padding_that_its_reader_does_not_pad_with(body, graph_of, weights):
+    model = graph_of(body, w=weights(4, 4, 3, 3), a=SAME, low=np.float32("-inf"))
+    assert not fold_padding.rewrite(model)
 
 
 @pytest.mark.parametrize(
