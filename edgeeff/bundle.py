@@ -304,7 +304,7 @@ class Bundle:
         with self._loaded.lock:
             session = self._loaded.sessions.get(threads) or self.session(threads)
             self._loaded.sessions[threads] = session
-            return np.concatenate([only(session.infer(pixels)) for pixels in chain([first], batches)])
+            return np.concatenate([only(session.infer(pixels)) for pixels, _ in chain([first], batches)])
 
     def read_measured(self, name: str) -> dict[str, Any] | None:
         """A file of ``measured/`` as JSON; None where there is none, or it is no JSON object."""

@@ -6,7 +6,7 @@ probabilities are computed when one of them is first read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -19,7 +19,7 @@ from PIL import Image
 from edgeeff.errors import BundleError
 from edgeeff.images import held
 from edgeeff.images.held import Held
-from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.preprocess import Fit, Pixels, Preprocess
 from edgeeff.tasks import Meaning, Naming, Outputs, Prediction
 
 _BYTES = np.dtype(np.uint8)
@@ -65,7 +65,8 @@ class Predictor:
         self._warn = warn
         self._at_a_time = held.whole_runs(run)
         self._frame = (*preprocess.size, preprocess.channels)
-        self._scores = (len(naming.labels),)
+        self._shapes = _shapes(meaning, len(naming.labels))
+        self._whole = preprocess.whole
         self._warned: set[str] = set()
         self._lock = Lock()
 
@@ -100,12 +101,12 @@ class Predictor:
         """
         if isinstance(image, np.ndarray):
             if image.shape == self._frame and image.dtype == _BYTES:
-                return self.of_pixels(image[None])[0]
+                return self._told(image[None], ())[0]
             pixels = held.pixels(image, self.preprocess)
-            found = self.of_pixels(pixels)
+            found = self._told(pixels, ())
             return found if image.ndim == 4 else found[0]
         if isinstance(image, str | Path | Image.Image):
-            return self.of_pixels(held.one(image, self.preprocess, self._once))[0]
+            return self._told(*held.one(image, self.preprocess, self._once))[0]
         return self.each(image)
 
     def each(self, images: Held) -> list[Prediction]:
@@ -116,22 +117,34 @@ class Predictor:
         """
         self._open()
         batches = held.batches(images, self.preprocess, self._once, self._at_a_time)
-        return [found for pixels in batches for found in self.of_pixels(pixels)]
+        return [found for pixels, fits in batches for found in self._told(pixels, fits)]
 
-    def of_pixels(self, pixels: Pixels) -> list[Prediction]:
+    def of_pixels(self, pixels: Pixels, fits: Sequence[Fit] = ()) -> list[Prediction]:
         """Of raw pixels uint8 [N, H, W, C] of the network's size, which are not checked.
+
+        Args:
+            pixels: As :meth:`edgeeff.preprocess.Preprocess.fit` gives them.
+            fits: Where the photo of each image lies in them, so that boxes are in its pixels; none: images
+                are taken whole.
 
         Raises:
             BundleError: The artifact does not give a value for each of the bundle's classes.
         """
         found = self.outputs(pixels)
         labels = len(self.naming.labels)
-        if labels and any(values.shape[1:] != self._scores for values in found.values()):
+        if labels and any(v.shape[1:] != self._shapes.get(k, self._shapes.get("")) for k, v in found.items()):
             shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())
             raise BundleError(
                 f"{self._name} gives {shapes}, its manifest names {labels} classes", mend="build it again"
             )
-        return self.meaning.decode(found, self.naming)
+        return self.meaning.decode(found, self.naming, fits or [self._whole] * len(pixels))
+
+    def _told(self, pixels: Pixels, fits: Sequence[Fit]) -> list[Prediction]:
+        """The same, with a warning where values of a detector are no numbers."""
+        found = self.of_pixels(pixels, fits)
+        if self.meaning.detection is not None and (text := not_numbers(self._name, found)):
+            self._once(text)
+        return found
 
     def outputs(self, pixels: Pixels) -> Outputs:
         """The artifact's outputs of such pixels, [N, …] by name."""
@@ -153,3 +166,22 @@ class Predictor:
         if text not in self._warned:
             self._warned.add(text)
             self._warn(text)
+
+
+def _shapes(meaning: Meaning, labels: int) -> Mapping[str, tuple[int, ...]]:
+    """What each output has for one image, by its name; by an empty name what any has."""
+    if meaning.detection is None:
+        return {"": (labels,)}
+    return {name: shape[1:] for name, shape in meaning.detection.outputs(labels).items()}
+
+
+def not_numbers(name: str, predictions: Sequence[Prediction]) -> str | None:
+    """A warning where a detector gave values that are no numbers, the same each time; else None.
+
+    Args:
+        name: The bundle's.
+        predictions: Of some images.
+    """
+    if any(one.boxes is not None and one.boxes.invalid for one in predictions):
+        return f"{name} gives values that are no numbers (NaN): they make no boxes, and some may be missing"
+    return None

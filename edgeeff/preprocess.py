@@ -144,6 +144,19 @@ class Preprocess:
             image = image.resize((width, height), method, self.place(image.size).box)
         return np.asarray(image, dtype=np.uint8).reshape(height, width, self.channels)
 
+    def fitted(self, image: Image.Image) -> tuple[Pixels, Fit]:
+        """The same, and where the photo lies in it.
+
+        Raises:
+            ImageError: As :meth:`coloured`.
+        """
+        return self.fit(image), self.place(image.size)
+
+    @property
+    def whole(self) -> Fit:
+        """Where an image of the network's size lies."""
+        return self.place((self.size[1], self.size[0]))
+
     def _boxed(self, image: Image.Image, colour: Channels) -> Image.Image:
         """A photo in its letterbox."""
         resized = image.resize(self._inner(image.size), getattr(Image.Resampling, self.interpolation.upper()))

@@ -110,7 +110,7 @@ PASSING = {
         "cli/eval.py _say",
     ),
     *("cli/report.py command", "report/sections/warnings.py _warnings"),
-    *("cli/inspect.py command", "cli/run.py _pixels", "images/held.py batches", "images/held.py _fitted"),
+    *("cli/inspect.py command", "cli/run.py _entries", "images/held.py batches", "images/held.py _fitted"),
     *("images/opening.py of_boxes", "images/datasets.py _of_boxes"),
     *(
         "zoo/checkpoints.py _origin",
@@ -211,6 +211,7 @@ ELSEWHERE = {
     "gate/remembered.py known.ask": "tests/history/test_known_to_the_gate.py",
     "predictor.py Predictor._once": "tests/harness/test_predictor.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",
+    "cli/run.py _answers": "tests/detection/test_run.py",
     "video.py Tally.warnings": "tests/test_video.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
     "pipeline/stages/doubts.py settle": "tests/test_doubts.py",

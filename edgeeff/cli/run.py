@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from edgeeff.cli import console, options, streams
+from edgeeff.cli import _boxes, console, options, streams
 from edgeeff.errors import EdgeeffError
 
 if TYPE_CHECKING:
-    from edgeeff.preprocess import Preprocess
+    from PIL.Image import Image
+
+    from edgeeff.images import Picture
+    from edgeeff.predictor import Predictor
+    from edgeeff.preprocess import Fit, Preprocess
+    from edgeeff.tasks import Meaning, Prediction
     from edgeeff.video import Tally
 
-#: From an image, with its name, to its line and its JSON.
-_Answer: TypeAlias = Callable[[str, Any], tuple[str, dict[str, Any]]]
-#: The same of several images' names and their pixels [N, H, W, C].
-_Answers: TypeAlias = Callable[[list[str], Any], list[tuple[str, dict[str, Any]]]]
+
+@dataclass(frozen=True)
+class _Entry:
+    """An image to be answered.
+
+    Args:
+        name: For messages.
+        pixels: uint8 [H, W, C], as the network takes them.
+        fit: Where the photo lies in them.
+        picture: Its file; None: a frame of a video.
+        image: The photo, where boxes are drawn on it.
+        seconds: Of a frame, from the video's start.
+    """
+
+    name: str
+    pixels: Any
+    fit: Fit
+    picture: Picture | None = None
+    image: Image | None = None
+    seconds: float | None = None
+
+
+#: From images to their lines and their JSON.
+_Answers: TypeAlias = Callable[[list[_Entry]], list[tuple[str, dict[str, Any]]]]
 
 
 def command(
@@ -28,31 +55,34 @@ def command(
     source: Annotated[str, typer.Argument(help="Image, folder, list file, .npz, video, or /dev/video0.")],
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Classes to show. Default: 3; of a multilabel network all labels there."),
+        typer.Option(min=1, help="Classes to show. Default: 3; all labels, or boxes, that are there."),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Of a label's probability, instead of the bundle's; for multilabel.")
+        float | None, typer.Option(help="Of a label's or box's score, instead of the bundle's.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Images or frames to run at most.")] = None,
     white: options.White = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     save: Annotated[
         Path | None,
-        typer.Option(help="An .npz for the outputs: each by its name [N, …], and the images' names."),
+        typer.Option(
+            help="An .npz for the outputs: each by its name [N, …], and the images' names. Of a detector "
+            "also a folder for photos, or the video, with boxes drawn."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Classify images, or the frames of a video or camera; results are printed as they come.
+    """Classify images, or the frames of a video or camera, or find what is in them; results come one by one.
 
     Damaged parts of a video are skipped, and counted at the end. With --json, images are one list, and
     frames one JSON object a line; the last line says what was skipped. Exit status 1: the video ended early.
 
-    A multilabel network names the labels whose sigmoid is at the threshold or over it. With --save, what was
-    answered until an interruption is kept, and nothing where an image cannot be read.
+    A multilabel network names the labels whose sigmoid is at the threshold or over it; a detector tells each
+    box, in pixels of the photo. With --save, what was answered until an interruption is kept, and no .npz and
+    no video is written where an image cannot be read.
     """
     from edgeeff import video
     from edgeeff.bundle import Bundle
-    from edgeeff.saved import Saved
 
     loaded = Bundle.load(bundle)
     warnings = loaded.plugin_warnings()
@@ -60,41 +90,81 @@ def command(
         console.warn(warning)
     with (
         loaded.open(threads=threads, top=top, threshold=threshold, white=white) as predict,
-        nullcontext() if save is None else Saved(save) as saved,
+        _Kept(save, predict.meaning, source) as kept,
     ):
-        preprocess = predict.preprocess
-
-        def answers(names: list[str], pixels: Any) -> list[tuple[str, dict[str, Any]]]:
-            found = predict.of_pixels(pixels)
-            if saved is not None:
-                for name, one in zip(names, found, strict=True):
-                    saved.add(name, one.outputs)
-            return [(one.line(top), predict.meaning.to_json(one)) for one in found]
-
+        answers = partial(_answers, predict, kept, top, warnings)
         if video.is_video(source):
-            # A frame is answered when it comes, however many images a run of the bundle takes.
-            def answer(name: str, image: Any) -> tuple[str, dict[str, Any]]:
-                return answers([name], preprocess.fit(image)[None])[0]
-
-            return _stream(source, answer, limit, turn=preprocess.exif, json=json)
-        entries = islice(_pixels(source, preprocess, warnings), limit)
+            return _stream(source, predict.preprocess, answers, limit, warnings, json=json)
+        entries = islice(_entries(source, predict.preprocess, warnings, whole=kept.draws), limit)
         _photos(_in_runs(entries, loaded.manifest.batch.size), answers, warnings, json=json)
         return 0
 
 
-def _photos(
-    runs: Iterator[list[tuple[str, Any]]], answers: _Answers, warnings: list[str], *, json: bool
-) -> None:
-    """Results of images; as JSON one list, which is closed however the verb ends."""
+def _answers(
+    predict: Predictor, kept: _Kept, top: int | None, warnings: list[str], entries: list[_Entry]
+) -> list[tuple[str, dict[str, Any]]]:
+    """What the network says of some images; each is kept where that was asked for."""
     import numpy as np
 
+    from edgeeff.predictor import not_numbers
+
+    pixels = np.stack([entry.pixels for entry in entries])
+    found = predict.of_pixels(pixels, [entry.fit for entry in entries])
+    if (text := not_numbers("the bundle", found)) and text not in warnings:
+        console.warn(text)
+        warnings.append(text)
+    for entry, one in zip(entries, found, strict=True):
+        kept.add(entry, one)
+    lines = [one.line(top) if one.boxes is None else _boxes.shown(one) for one in found]
+    return [(line, predict.meaning.to_json(one)) for line, one in zip(lines, found, strict=True)]
+
+
+class _Kept(ExitStack):
+    """Where answers go beside the terminal: an .npz of outputs, or drawn boxes.
+
+    Args:
+        save: An .npz, of a detector also a folder; None: nowhere.
+        meaning: What the outputs mean.
+        source: What is answered.
+    """
+
+    def __init__(self, save: Path | None, meaning: Meaning, source: str) -> None:
+        from edgeeff import video
+        from edgeeff.saved import Saved
+
+        super().__init__()
+        self._saved = self._drawings = self._film = None
+        if save is None:
+            return
+        if meaning.detection is None or save.suffix == ".npz":
+            self._saved = self.enter_context(Saved(save))
+            return
+        from edgeeff.drawings import Drawings
+
+        self._drawings = Drawings(save)
+        if video.is_video(source):
+            self._film = self.enter_context(self._drawings.video(source))
+
+    @property
+    def draws(self) -> bool:
+        """Whether photos are drawn on."""
+        return self._drawings is not None
+
+    def add(self, entry: _Entry, found: Prediction) -> None:
+        """Of one image."""
+        if self._saved is not None:
+            self._saved.add(entry.name, found.outputs)
+        if self._film is not None and entry.image is not None and found.boxes is not None:
+            self._film.add(entry.image, found.boxes, entry.seconds)
+        elif self._drawings is not None and entry.picture and entry.image and found.boxes is not None:
+            self._drawings.photo(entry.picture, entry.image, found.boxes)
+
+
+def _photos(runs: Iterator[list[_Entry]], answers: _Answers, warnings: list[str], *, json: bool) -> None:
+    """Results of images; as JSON one list, which is closed however the verb ends."""
     shown = 0
     answered = (
-        (name, *answer)
-        for run in runs
-        for (name, _), answer in zip(
-            run, answers([name for name, _ in run], np.stack([pixels for _, pixels in run])), strict=True
-        )
+        (entry.name, *answer) for run in runs for entry, answer in zip(run, answers(run), strict=True)
     )
     try:
         for name, line, data in answered:
@@ -113,9 +183,9 @@ def _photos(
         console.json_end(empty=shown == 0)
 
 
-def _in_runs(entries: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tuple[str, Any]]]:
+def _in_runs(entries: Iterator[_Entry], size: int) -> Iterator[list[_Entry]]:
     """So many at a time; those before an image that is broken still come."""
-    run: list[tuple[str, Any]] = []
+    run: list[_Entry] = []
     try:
         for entry in entries:
             run.append(entry)
@@ -130,8 +200,18 @@ def _in_runs(entries: Iterator[tuple[str, Any]], size: int) -> Iterator[list[tup
         yield run
 
 
-def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json: bool) -> int:
+def _stream(
+    source: str,
+    preprocess: Preprocess,
+    answers: _Answers,
+    limit: int | None,
+    said: list[str],
+    *,
+    json: bool,
+) -> int:
     """Results of a video's or camera's frames; as JSON one line for each, and one that ends them.
+
+    A frame is answered when it comes, however many images a run of the bundle takes.
 
     Returns:
         1 where the source ended before the frames that it says it has, else 0.
@@ -141,9 +221,10 @@ def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json
     tally = video.Tally()
     interrupted = False
     try:
-        for frame in islice(video.frames(source, tally, turn=turn), limit):
+        for frame in islice(video.frames(source, tally, turn=preprocess.exif), limit):
             name = f"{source} frame {frame.number}"
-            line, data = answer(name, frame.image)
+            entry = _Entry(name, *preprocess.fitted(frame.image), image=frame.image, seconds=frame.seconds)
+            ((line, data),) = answers([entry])
             if json:
                 place = {"image": name, "frame": frame.number, "seconds": frame.seconds}
                 console.json_line({**place, "missing": frame.missing, "damaged": frame.damaged, **data})
@@ -159,7 +240,7 @@ def _stream(source: str, answer: _Answer, limit: int | None, *, turn: bool, json
         for warning in warnings:
             console.warn(warning)
         if json and tally.frames:
-            console.json_line(_end(source, tally, warnings, interrupted))
+            console.json_line(_end(source, tally, [*said, *warnings], interrupted))
     return int(tally.ended_early)
 
 
@@ -177,10 +258,10 @@ def _end(source: str, tally: Tally, warnings: list[str], interrupted: bool) -> d
     }
 
 
-def _pixels(source: str, preprocess: Preprocess, warnings: list[str]) -> Iterator[tuple[str, Any]]:
-    """Names and pixels of what is to be classified; a broken image is an error, since it was asked for.
+def _entries(source: str, preprocess: Preprocess, warnings: list[str], *, whole: bool) -> Iterator[_Entry]:
+    """What is to be answered; a broken image is an error, since it was asked for.
 
-    ``warnings`` is given what holds for all of them before the first.
+    ``warnings`` is given what holds for all of them before the first; ``whole``: with the photos themselves.
     """
     from edgeeff import images
     from edgeeff.images.survey import survey
@@ -195,4 +276,5 @@ def _pixels(source: str, preprocess: Preprocess, warnings: list[str]) -> Iterato
         console.warn(warning)
     preprocess = looked.preprocess
     for picture in opened.pictures:
-        yield str(picture), preprocess.fit(images.decode(picture, preprocess))
+        image = images.decode(picture, preprocess)
+        yield _Entry(str(picture), *preprocess.fitted(image), picture, image if whole else None)

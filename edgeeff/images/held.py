@@ -17,7 +17,7 @@ from edgeeff.images.decoding import decode, orientation, turned
 from edgeeff.images.opening import open_images
 from edgeeff.images.picture import Picture
 from edgeeff.images.survey import survey
-from edgeeff.preprocess import Pixels, Preprocess
+from edgeeff.preprocess import Fit, Pixels, Preprocess
 
 #: What :meth:`edgeeff.bundle.Bundle.predict` takes.
 Held: TypeAlias = (
@@ -29,10 +29,14 @@ BATCH = 8
 _FIT = "pass Pillow's images or files, or fit the pixels with manifest.preprocess.fit(Image.fromarray(…))"
 
 
+#: Raw pixels uint8 [n, H, W, C], and where the photo of each of them lies.
+Fitted: TypeAlias = tuple[Pixels, list[Fit]]
+
+
 def batches(
     images: Held, preprocess: Preprocess, warn: Callable[[str], None], size: int = BATCH
-) -> Iterator[Pixels]:
-    """Raw pixels uint8 [n, H, W, C], as the network takes them, in the order given.
+) -> Iterator[Fitted]:
+    """Raw pixels uint8 [n, H, W, C], as the network takes them, in the order given; and where photos lie.
 
     Args:
         images: Arrays are uint8 [H, W, C] or [N, H, W, C], RGB and of the network's size: they are taken as
@@ -46,7 +50,7 @@ def batches(
         MissingFileError: No such file or folder, or no image in it.
     """
     if isinstance(images, np.ndarray):
-        yield pixels(images, preprocess)
+        yield _as_they_are(images, preprocess)
         return
     items = [images] if isinstance(images, (str, Path, Image.Image)) else _items(images)
     opened = {i: open_images(item) for i, item in enumerate(items) if isinstance(item, (str, Path))}
@@ -54,18 +58,18 @@ def batches(
     for text in dict.fromkeys((*(w for one in opened.values() for w in one.warnings), *looked.warnings)):
         warn(text)
 
-    def each() -> Iterator[Pixels]:
+    def each() -> Iterator[Fitted]:
         for i, item in enumerate(items):
             pictures = opened[i].pictures if i in opened else ()
-            yield from (_decoded(picture, looked.preprocess)[None] for picture in pictures)
+            yield from (_one(_decoded(picture, looked.preprocess)) for picture in pictures)
             if isinstance(item, Image.Image):
-                yield _fitted(item, preprocess, warn)[None]
+                yield _one(_fitted(item, preprocess, warn))
             elif isinstance(item, np.ndarray):
-                yield pixels(item, preprocess)
+                yield _as_they_are(item, preprocess)
 
     found = each()
     while part := list(islice(found, size)):
-        yield np.concatenate(part)
+        yield np.concatenate([held for held, _ in part]), [fit for _, fits in part for fit in fits]
 
 
 def whole_runs(size: int) -> int:
@@ -73,18 +77,19 @@ def whole_runs(size: int) -> int:
     return -(-BATCH // size) * size
 
 
-def one(image: Path | str | Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Pixels:
-    """Raw pixels uint8 [1, H, W, C] of one image; arguments and errors as of :func:`batches`.
+def one(image: Path | str | Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Fitted:
+    """Raw pixels uint8 [1, H, W, C] of one image and its place; arguments and errors as of :func:`batches`.
 
     Raises:
         ImageError: Also where a path stands for several images, or for none.
     """
-    found = list(islice((each for part in batches(image, preprocess, warn) for each in part), 2))
+    parts = batches(image, preprocess, warn)
+    found = list(islice((each for part in parts for each in zip(*part, strict=True)), 2))
     if len(found) != 1:
         raise ImageError(
             f"{image} stands for several images", mend="ask for each of them: predict.each(path)"
         )
-    return np.asarray(found[0][None], np.uint8)
+    return _one(found[0])
 
 
 def _items(images: Iterable[Any]) -> list[Any]:
@@ -105,11 +110,20 @@ def _items(images: Iterable[Any]) -> list[Any]:
     return items
 
 
-def _decoded(picture: Picture, preprocess: Preprocess) -> Pixels:
-    return preprocess.fit(decode(picture, preprocess))
+def _one(fitted: tuple[Pixels, Fit]) -> Fitted:
+    return fitted[0][None], [fitted[1]]
 
 
-def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> Pixels:
+def _as_they_are(array: npt.NDArray[Any], preprocess: Preprocess) -> Fitted:
+    found = pixels(array, preprocess)
+    return found, [preprocess.whole] * len(found)
+
+
+def _decoded(picture: Picture, preprocess: Preprocess) -> tuple[Pixels, Fit]:
+    return preprocess.fitted(decode(picture, preprocess))
+
+
+def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], None]) -> tuple[Pixels, Fit]:
     try:
         # Once: what Pillow leaves out of 16-bit colours is there only before the image is loaded.
         shallow, found = depth.eight_bits(image, preprocess.white)
@@ -118,7 +132,7 @@ def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], No
                 f"an image of mode {image.mode} does not declare its range; 0…{found.white:g} is taken "
                 "for it, which is a guess: pass an image of 8 bits"
             )
-        return preprocess.fit(turned(shallow, orientation(image), preprocess))
+        return preprocess.fitted(turned(shallow, orientation(image), preprocess))
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow reads a file when it must
         raise ImageError(f"an image cannot be decoded: {error}", mend="replace it") from None
 

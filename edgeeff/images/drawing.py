@@ -1,0 +1,103 @@
+"""Boxes drawn on a photo, to be looked at."""
+
+from __future__ import annotations
+
+import colorsys
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from edgeeff.detection import Boxes
+from edgeeff.preprocess import FOUR
+from edgeeff.text import clean
+
+#: Sides of the smallest picture that labels can be read on: a smaller photo is drawn enlarged.
+_READABLE = 320
+#: Characters of a label that are drawn; the rest is an ellipsis.
+_LETTERS = 32
+#: Turns of the colour wheel from a class to the next: far apart for neighbours, and never twice the same.
+_GOLDEN = 0.618033988749895
+
+
+def drawn(image: Image.Image, boxes: Boxes) -> Image.Image:
+    """A photo, RGB, with its boxes, each with label and score, the best on top.
+
+    Args:
+        image: As the boxes' pixels count it: turned or not as the network saw it.
+        boxes: In its pixels.
+
+    Returns:
+        A new picture of the photo's size; where that is too small for labels, a whole multiple of it.
+    """
+    picture = _rgb(image)
+    scale = max(1, -(-_READABLE // max(picture.size))) if max(picture.size) < _READABLE else 1
+    if scale > 1:
+        width, height = picture.size
+        picture = picture.resize((width * scale, height * scale), Image.Resampling.NEAREST)
+    pen = ImageDraw.Draw(picture)
+    # By area, not by the shorter side: a panorama's lines would be as thin as its height is small.
+    unit = (picture.width * picture.height) ** 0.5
+    line = max(2, round(unit / 300))
+    font = _font(max(11, round(unit / 45)))
+    for box in reversed(list(boxes)):
+        colour = _colour(box.index)
+        left, top, right, bottom = (value * scale for value in (box.left, box.top, box.right, box.bottom))
+        left, top = min(left, picture.width - 1), min(top, picture.height - 1)
+        right, bottom = max(right - 1, left), max(bottom - 1, top)
+        edge = max(1, line // 2)  # dark, so that the line shows on things of its own colour
+        around = (left - edge, top - edge, right + edge, bottom + edge)
+        pen.rectangle(around, outline=(0, 0, 0), width=line + 2 * edge)
+        pen.rectangle((left, top, right, bottom), outline=colour, width=line)
+    for box in reversed(list(boxes)):
+        text = f"{_label(box.label, font) or f'class {box.index}'} {box.score:.0%}"
+        _write(pen, (box.left * scale, box.top * scale), text, font, _colour(box.index))
+    return picture
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == FOUR:  # four channels that are no colours: the first three are shown
+        return Image.merge("RGB", image.split()[:3])
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+
+
+def _write(pen: Any, corner: tuple[float, float], text: str, font: Any, colour: tuple[int, int, int]) -> None:
+    """A label above its box, or inside where there is no place above; never out of the picture."""
+    width, height = pen.im.size
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    pad = max(2, (bottom - top) // 5)
+    wide, high = right - left + 2 * pad, bottom - top + 2 * pad
+    x = max(0, min(corner[0], width - wide))
+    y = corner[1] - high if corner[1] >= high else corner[1]
+    y = max(0, min(y, height - high))
+    pen.rectangle((x, y, x + wide, y + high), fill=colour)
+    pen.text((x + pad - left, y + pad - top), text, font=font, fill=_ink(colour))
+
+
+def _label(label: str, font: Any) -> str:
+    """What of a label can be drawn; empty where the font has not its letters."""
+    text = unicodedata.normalize("NFC", " ".join(clean(label).split()))
+    if len(text) > _LETTERS:
+        text = text[: _LETTERS - 1].rstrip() + "…"
+    unknown = bytes(font.getmask("\uffff"))
+    drawable = (
+        c.isspace() or (not unicodedata.combining(c) and bytes(font.getmask(c)) != unknown) for c in text
+    )
+    return text if all(drawable) else ""
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _colour(index: int) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb((index * _GOLDEN) % 1, 0.85 - 0.3 * (index // 7 % 2), 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _ink(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Black on light colours, white on dark ones: by the luma of BT.601."""
+    light = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
+    return (0, 0, 0) if light else (255, 255, 255)
