@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgeeff.backends import CheckReport, Layer
+from edgeeff.backends.tflite.boxes import POSTPROCESS
 from edgeeff.backends.tflite.run import make_interpreter
 
 _CASTS = ("QUANTIZE", "DEQUANTIZE")
-_EDGES = ("QUANTIZE", "SOFTMAX", "L2_NORMALIZATION")  # what may stand outside, at the network's ends
+#: What may stand outside, at the network's ends.
+_EDGES = ("QUANTIZE", "SOFTMAX", "L2_NORMALIZATION", POSTPROCESS)
 
 
 def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
@@ -20,8 +22,8 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
 
     Counts: ``operators``, ``int8_operators`` and ``float32_operators`` (without QUANTIZE and
     DEQUANTIZE), ``delegate_nodes`` (pieces that XNNPACK took), ``delegated`` and ``outside`` (operators).
-    QUANTIZE to or from uint8, an int8 SOFTMAX and L2_NORMALIZATION are outside by their nature
-    (XNNPACK has none of them): they are counted, and no fallback.
+    QUANTIZE to or from uint8, an int8 SOFTMAX, L2_NORMALIZATION and what makes boxes are outside by their
+    nature (XNNPACK has none of them): they are counted, and no fallback.
 
     Args:
         folder: The bundle.

@@ -24,7 +24,14 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     Raises:
         GraphError: An operator or a quantisation that TFLite does not have, named with its node.
     """
-    model = lower(graph, emission.name, emission.target.input, emission.preprocess, activation=emission.added)
+    model = lower(
+        graph,
+        emission.name,
+        emission.target.input,
+        emission.preprocess,
+        activation=emission.added,
+        detection=emission.detection,
+    )
     (source,) = (model.tensors[name] for name in model.inputs.values())
     mean, std = metadata.normalization(source, input_preprocess(emission.target, emission.preprocess))
     described = metadata.build(
@@ -35,6 +42,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         channels=emission.preprocess.channels,
         probabilities=emission.softmax,
         features=() if emission.meaning.decides else list(model.outputs),
+        detection=emission.detection,
     )
     content = flatbuffer.write(model, {metadata.BUFFER: described})
     files = {FILE: metadata.append_labels(content, emission.labels)}

@@ -38,7 +38,7 @@ def write(model: Model, metadata: Mapping[str, bytes]) -> bytes:
         return shared[data]
 
     index = {name: position for position, name in enumerate(model.tensors)}
-    versions = [(op.code, op.version) for op in model.operators]
+    versions = [(op.code, op.version, op.custom is not None) for op in model.operators]
     opcodes = list(dict.fromkeys(versions))
     subgraph = schema.SubGraphT(
         tensors=[
@@ -55,7 +55,7 @@ def write(model: Model, metadata: Mapping[str, bytes]) -> bytes:
     )
     packed = schema.ModelT(
         version=3,
-        operatorCodes=[_opcode(code, version) for code, version in opcodes],
+        operatorCodes=[_opcode(*opcode) for opcode in opcodes],
         subgraphs=[subgraph],
         description=model.name,
         metadata=[schema.MetadataT(name, buffer(data)) for name, data in metadata.items()],
@@ -117,10 +117,15 @@ def _quantization(quantization: Quantization | None) -> Any:
     )
 
 
-def _opcode(code: str, version: int) -> Any:
-    builtin = getattr(schema.BuiltinOperator, code)
+def _opcode(code: str, version: int, custom: bool) -> Any:
+    builtin = schema.BuiltinOperator.CUSTOM if custom else getattr(schema.BuiltinOperator, code)
     # Codes over 127 do not fit the field of older readers, which then holds 127.
-    return schema.OperatorCodeT(deprecatedBuiltinCode=min(builtin, 127), builtinCode=builtin, version=version)
+    return schema.OperatorCodeT(
+        deprecatedBuiltinCode=min(builtin, 127),
+        builtinCode=builtin,
+        version=version,
+        customCode=code if custom else None,
+    )
 
 
 def _operator(operator: Operator, opcode: int, index: Mapping[str, int]) -> Any:
@@ -129,6 +134,8 @@ def _operator(operator: Operator, opcode: int, index: Mapping[str, int]) -> Any:
         inputs=[index[name] for name in operator.inputs],
         outputs=[index[name] for name in operator.outputs],
     )
+    if operator.custom is not None:
+        packed.customOptions = operator.custom
     if options := operator.options:
         packed.builtinOptionsType = getattr(schema.BuiltinOptions, options.table)
         packed.builtinOptions = getattr(schema, f"{options.table}T")(**options.fields)

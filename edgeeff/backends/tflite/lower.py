@@ -13,8 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from edgeeff.backends.tflite import postprocess
 from edgeeff.backends.tflite.model import Model
 from edgeeff.backends.tflite.network import Network
+from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import GraphError
 from edgeeff.graph import operators
 from edgeeff.graph.lowering import PROBABILITY, VALID, Options, Quantization, Tensor
@@ -35,6 +37,7 @@ def lower(
     preprocess: Preprocess,
     *,
     activation: str | None = None,
+    detection: Detection | None = None,
 ) -> Model:
     """Lower a hub graph, or a float graph, to TFLite operators.
 
@@ -45,8 +48,10 @@ def lower(
         input_type: Type of the model's input; an integer input comes with an output of its type.
         preprocess: What the graph's input is normalised with.
         activation: ``Softmax`` or ``Sigmoid`` to end in probabilities, where the graph itself does not.
+        detection: Of a detector, which ends in boxes where its runtime is to make them: float32 always.
 
     Raises:
+        OptionError: The file cannot make boxes as it is asked to.
         GraphError: An operator or a quantisation that TFLite does not have, named with its node.
     """
     network, table = Network(graph), operators.discover()
@@ -72,7 +77,11 @@ def lower(
         operator.lower(node, network)
     if any(n.op_type == activation and outputs[0] in n.output for n in network.nodes):
         activation = None
-    last = {output: _output(network, output, input_type, activation).name for output in outputs}
+    boxes = detection if detection is not None and detection.where == RUNTIME else None
+    output_type: InputType = "float32" if boxes else input_type
+    last = {output: _output(network, output, output_type, activation).name for output in outputs}
+    if boxes:
+        last = postprocess.append(network, last, boxes)
     return network.model(name, {inputs[0]: first.name}, last)
 
 

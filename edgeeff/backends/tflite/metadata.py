@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers.number_types import Float32Flags
 from flatbuffers.table import Table
 
+from edgeeff.backends.tflite import detector_metadata, tables
+from edgeeff.detection import Detection
 from edgeeff.errors import BundleError
 from edgeeff.graph.lowering import Tensor
 from edgeeff.preprocess import CHANNELS, Preprocess
@@ -72,6 +72,7 @@ def build(
     channels: int = 3,
     probabilities: bool = False,
     features: Sequence[str] = (),
+    detection: Detection | None = None,
 ) -> bytes:
     """The metadata flatbuffer.
 
@@ -83,6 +84,7 @@ def build(
         channels: Of the image.
         probabilities: Whether the output is a softmax.
         features: Names of the outputs where they are features and no scores.
+        detection: Of a detector.
     """
     normalize = ([*map(float, mean)], [*map(float, std)])
     image = (
@@ -105,11 +107,16 @@ def build(
     outputs: list[Any] = [
         (name, "Features", None, (_FEATURE_PROPERTIES, ()), None, None, None) for name in features
     ]
-    subgraph = (None, None, [image], outputs or [scores])
-    builder = flatbuffers.Builder(1024)
-    root = _table(builder, (name, None, None, [subgraph], None, None, None, _SCHEMA_VERSION))
-    builder.Finish(root, b"M001")
-    return bytes(builder.Output())
+    more: tuple[Any, ...] = ()
+    if detection is not None:
+        outputs = detector_metadata.outputs(detection, labels, LABELS_FILE)
+        groups, custom = (
+            detector_metadata.groups(detection),
+            detector_metadata.section(detection, len(labels)),
+        )
+        more = (None, None, None, None, groups, custom)
+    subgraph = (None, None, [image], outputs or [scores], *more)
+    return tables.written((name, None, None, [subgraph], None, None, None, _SCHEMA_VERSION), b"M001")
 
 
 def append_labels(model: bytes, labels: Sequence[str]) -> bytes:
@@ -145,12 +152,12 @@ def read(content: bytes) -> Metadata:
         )
         root = Table(data, struct.unpack_from("<I", data)[0])
         subgraph = _tables(root, 3)[0]
-        image, scores = _tables(subgraph, 2)[0], _tables(subgraph, 3)[0]
+        image, outputs = _tables(subgraph, 2)[0], _tables(subgraph, 3)
         normalize = _child(_tables(image, 4)[0], 1)
         labels: tuple[str, ...] = ()
-        if scores.Offset(_slot(6)):
+        for named in (output for output in outputs if output.Offset(_slot(6))):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                name = _text(_tables(scores, 6)[0], 0)
+                name = _text(_tables(named, 6)[0], 0)
                 labels = tuple(archive.read(name).decode().removesuffix("\n").split("\n"))
         return Metadata(_text(root, 0), _floats(normalize, 0), _floats(normalize, 1), labels)
     except (
@@ -166,35 +173,6 @@ def read(content: bytes) -> Metadata:
             f"the .tflite file's metadata cannot be read ({type(error).__name__})",
             mend="build the bundle again",
         ) from None
-
-
-def _table(builder: flatbuffers.Builder, fields: tuple[Any, ...]) -> int:
-    """Write a table by its fields in the schema's order: None for an absent one, an int for an enum."""
-    written = [
-        field if field is None or isinstance(field, int) else _reference(builder, field) for field in fields
-    ]
-    builder.StartObject(len(fields))
-    for slot, (field, value) in enumerate(zip(fields, written, strict=True)):
-        if isinstance(field, int):
-            builder.PrependInt8Slot(slot, value, 0)
-        elif field is not None:
-            builder.PrependUOffsetTRelativeSlot(slot, value, 0)
-    return int(builder.EndObject())
-
-
-def _reference(builder: flatbuffers.Builder, value: Any) -> int:
-    """Write what a field refers to: a string, a table, or a vector of tables or floats."""
-    if isinstance(value, str):
-        return int(builder.CreateString(value))
-    if isinstance(value, tuple):
-        return _table(builder, value)
-    if isinstance(value[0], float):
-        return int(builder.CreateNumpyVector(np.asarray(value, np.float32)))
-    tables = [_table(builder, item) for item in value]
-    builder.StartVector(4, len(tables), 4)
-    for table in reversed(tables):
-        builder.PrependUOffsetTRelative(table)
-    return int(builder.EndVector())
 
 
 def _slot(field: int) -> int:

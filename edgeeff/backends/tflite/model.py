@@ -21,6 +21,7 @@ class Operator:
         outputs: Names of tensors.
         options: None where it has none.
         version: The lowest that can run it.
+        custom: The options of one that is not of the schema, whose name ``code`` then is.
     """
 
     code: str
@@ -28,6 +29,7 @@ class Operator:
     outputs: tuple[str, ...]
     options: Options | None
     version: int
+    custom: bytes | None = None
 
 
 @dataclass(frozen=True)

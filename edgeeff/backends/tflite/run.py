@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.backends import output_places
+from edgeeff.backends.tflite import boxes
 from edgeeff.batch import ONE, Batch, in_runs, of_shape
+from edgeeff.detection.facts import DETECTIONS
 from edgeeff.errors import BundleError, MissingRuntimeError, OptionError
 from edgeeff.installing import install_line
 from edgeeff.preprocess import Pixels, Preprocess
@@ -48,11 +50,13 @@ class TfliteSession:
     source: int  # index of the input tensor
     outputs: Mapping[str, OutputTensor]
     batch: Batch = ONE
+    makes_boxes: bool = False  # the outputs are then those of :mod:`edgeeff.backends.tflite.boxes`
 
     def infer(self, pixels: Pixels) -> Outputs:
         """Run raw pixels uint8 [N, H, W, C]; integer outputs come back as the reals they mean.
 
-        Feature maps, which TFLite has as [N, H, W, C], come back as [N, C, H, W], as everywhere.
+        Feature maps, which TFLite has as [N, H, W, C], come back as [N, C, H, W], as everywhere; boxes that
+        the file makes as ``detections``.
         """
         return in_runs(pixels, self.batch, self._run)
 
@@ -64,6 +68,8 @@ class TfliteSession:
             found = self._invoke()
         else:
             found = self.execute(self.prepare(pixels))
+        if self.makes_boxes:
+            return {DETECTIONS: boxes.rows(found, self.preprocess.size)}
         pairs = zip(self.outputs.items(), found, strict=True)
         return {name: tensor.reals(stored) for (name, tensor), stored in pairs}
 
@@ -125,11 +131,17 @@ def load(
             f"the bundle says {input_type} {['N', *expected]}",
             mend="build the bundle again",
         )
+    # Of a file that fixes all shapes the signature is empty or says them once more.
+    batch = of_shape([*source["shape_signature"], *source["shape"]])
+    made = boxes.outputs(interpreter)
+    if made is not None and (not outputs or list(outputs) == [DETECTIONS]):
+        four = {
+            name: OutputTensor(index, np.float32(0), 0) for name, index in zip(boxes.NAMES, made, strict=True)
+        }
+        return TfliteSession(interpreter, preprocess, input_type, source["index"], four, batch, True)
     held = _outputs(interpreter)
     places = output_places([{name} for name in held], outputs, folder / FILE)
     tensors = {name: list(held.values())[place] for name, place in places.items()}
-    # Of a file that fixes all shapes the signature is empty or says them once more.
-    batch = of_shape([*source["shape_signature"], *source["shape"]])
     return TfliteSession(interpreter, preprocess, input_type, source["index"], tensors, batch)
 
 

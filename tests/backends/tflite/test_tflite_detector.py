@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -11,14 +11,24 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeeff.backends.tflite import flatbuffer
+from edgeeff.backends import Emission, artifact_outputs
 from edgeeff.backends.tflite.check import check
-from edgeeff.backends.tflite.lower import lower
+from edgeeff.backends.tflite.emit import emit
+from edgeeff.backends.tflite.metadata import read
 from edgeeff.backends.tflite.run import load
+from edgeeff.batch import Batch
+from edgeeff.detection import HOST, RUNTIME, Detection, Geometry, Nms, matched
+from edgeeff.detection.decoding import rows_of
+from edgeeff.errors import OptionError
+from edgeeff.graph.batch import with_batch
 from edgeeff.preprocess import Preprocess
+from edgeeff.target import load_target
+from edgeeff.tasks.detection import boxes_of
 
 SIZE, CHANNELS, ANCHORS, CLASSES = 40, 8, 3, 2
 PREPROCESS = Preprocess(size=(SIZE, SIZE), mean=(127.0,) * 3, std=(128.0,) * 3)
+GEOMETRY = Geometry((SIZE, SIZE), (1, 4), 3, ((1.0, 1.0),), 2.0)
+LABELS = ("cat", "dog")
 STEP = 8 / 255  # of every activation but the heads', which lie in −4…4
 
 
@@ -134,10 +144,28 @@ def reference(graph, pixels):
     return {name: np.concatenate(parts) for name, parts in zip(names, zip(*found, strict=True), strict=True)}
 
 
-def written(graph, folder):
-    content = flatbuffer.write(lower(graph, "detector", "float32", PREPROCESS), {})
-    (folder / "model.tflite").write_bytes(content)
-    return content
+def emission(where=HOST, input_type="float32", **nms):
+    target = replace(load_target("mobile-int8"), input=input_type)
+    facts = Detection(GEOMETRY, Nms(**nms), where)
+    return Emission("detector", target, PREPROCESS, LABELS, task="detection", detection=facts)
+
+
+def written(graph, folder, asked=None):
+    """The file's content, which is written into the folder."""
+    for name, content in emit(graph, asked or emission()).items():
+        (folder / name).write_bytes(content)
+    return (folder / "model.tflite").read_bytes()
+
+
+def opened(folder, asked, **properties):
+    names = list(asked.detection.outputs(CLASSES))
+    return load(
+        folder,
+        preprocess=PREPROCESS,
+        input_type=asked.target.input,
+        properties=properties,
+        outputs=names,
+    )
 
 
 @pytest.mark.parametrize("integers", [True, False])
@@ -145,14 +173,7 @@ def written(graph, folder):
 def test_it_computes_what_the_graph_says(tmp_path, pixels, integers, delegate):
     graph = drawn(integers=integers)
     written(graph, tmp_path)
-    session = load(
-        tmp_path,
-        preprocess=PREPROCESS,
-        input_type="float32",
-        properties={"delegate": delegate},
-        outputs=["class_logits", "box_codes"],
-    )
-    found = session.infer(pixels)
+    found = opened(tmp_path, emission(), delegate=delegate).infer(pixels)
     for name, expected in reference(graph, pixels).items():
         assert expected.shape == (2, (400 + 100 + 25 + 9) * ANCHORS, CLASSES if name == "class_logits" else 4)
         assert expected.std() > 0.2
@@ -174,3 +195,91 @@ def test_shared_weights_are_written_once(tmp_path):
     weights = [t for t in graph.tensors if t.buffer and list(t.shape) == [ANCHORS * 4, 1, 1, CHANNELS]]
     assert len(weights) == 4 and len({t.buffer for t in weights}) == 1
     assert len({float(t.quantization.scale[0]) for t in weights}) == 4
+
+
+@pytest.mark.parametrize("input_type", ["float32", "uint8", "int8"])
+@pytest.mark.parametrize("nms", [{}, {"across": True}, {"score": 0.4, "iou": 0.3}, {"max_boxes": 7}], ids=str)
+def test_boxes_that_the_file_makes_are_those_of_numpy(tmp_path, pixels, nms, input_type):
+    graph = drawn(integers=input_type != "float32")
+    written(graph, tmp_path)
+    raw = opened(tmp_path, emission()).infer(pixels)
+    asked = emission(RUNTIME, input_type, **nms)
+    written(graph, tmp_path, asked)
+    found = opened(tmp_path, asked).infer(pixels)
+    (output,) = artifact_outputs(asked)
+    assert found["detections"].shape == (2, *output.shape[1:])
+    pairs = zip(boxes_of(found, asked.meaning), boxes_of(raw, asked.meaning), strict=True)
+    for ours, numpys in pairs:
+        assert len(numpys) > 5
+        np.testing.assert_allclose(ours.scores, numpys.scores, atol=1e-6)
+        # Of boxes with one score, as codes have them, either may drop the other.
+        assert (matched(ours, numpys, 0.999) >= 0).mean() >= (1 if input_type == "float32" else 0.8)
+
+
+def test_places_without_a_box_are_empty_after_a_run_that_filled_them(tmp_path, pixels):
+    asked = emission(RUNTIME, score=0.62, max_boxes=30)
+    written(drawn(), tmp_path, asked)
+    session = opened(tmp_path, asked)
+    alone = session.infer(np.zeros_like(pixels[:1]))["detections"]
+    assert len(boxes_of(session.infer(pixels), asked.meaning)[0]) == 30
+    np.testing.assert_array_equal(session.infer(np.zeros_like(pixels[:1]))["detections"], alone)
+    (boxes,) = boxes_of({"detections": alone}, asked.meaning)
+    assert len(boxes) < 30
+    np.testing.assert_array_equal(alone[0], rows_of(boxes, 30))
+
+
+def test_all_but_the_boxes_is_one_piece(tmp_path):
+    written(drawn(), tmp_path, emission(RUNTIME))
+    report = check(tmp_path, properties={})
+    assert (report.status, report.counts["delegate_nodes"], report.counts["outside"]) == ("ok", 1, 1)
+
+
+@pytest.mark.parametrize("batch", [Batch(2), Batch(4, dynamic=True)])
+def test_boxes_of_several_images_are_refused(batch):
+    with pytest.raises(OptionError, match="one image") as error:
+        emit(with_batch(drawn(), batch), emission(RUNTIME))
+    assert "--nms host" in error.value.mend
+    assert emit(with_batch(drawn(), batch), emission())
+
+
+def test_an_iou_that_the_operator_does_not_take_is_refused():
+    with pytest.raises(OptionError, match="--iou 0") as error:
+        emit(drawn(), emission(RUNTIME, iou=0.0))
+    assert "--nms host" in error.value.mend
+
+
+@pytest.mark.parametrize("where", [HOST, RUNTIME])
+def test_labels_are_in_the_file(tmp_path, where):
+    assert read(written(drawn(), tmp_path, emission(where))).labels == LABELS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [HOST, RUNTIME])
+@pytest.mark.parametrize("input_type", ["float32", "uint8"])
+def test_mediapipe_finds_the_same_boxes(tmp_path, pixels, where, input_type):
+    """NOT RUN where mediapipe is not installed: it is no dependency, it brings OpenCV with it."""
+    mediapipe = pytest.importorskip("mediapipe", reason="NOT RUN: mediapipe is not installed")
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    # Where MediaPipe makes the boxes it drops some in its own way: all candidates are held against them.
+    asked = emission(where, input_type, **({"iou": 1.0, "max_boxes": 3000} if where == HOST else {}))
+    written(drawn(), tmp_path, asked)
+    expected = boxes_of(opened(tmp_path, asked).infer(pixels), asked.meaning)
+    options = vision.ObjectDetectorOptions(
+        base_options=BaseOptions(model_asset_path=str(tmp_path / "model.tflite")), score_threshold=0.4
+    )
+    with vision.ObjectDetector.create_from_options(options) as detector:
+        for image, boxes in zip(pixels, expected, strict=True):
+            shown = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image)
+            found = detector.detect(shown).detections
+            assert len(found) > 5
+            scores = [
+                (LABELS.index(one.categories[0].category_name), one.categories[0].score) for one in found
+            ]
+            ours = [*zip(boxes.classes.tolist(), boxes.scores.tolist(), strict=True)]
+            for one in scores:
+                assert any(one == pytest.approx(other, abs=1e-5) for other in ours)
+            best, first = found[0].bounding_box, boxes[0]
+            assert scores[0] == pytest.approx(ours[0], abs=1e-5)
+            corner = max(first.left, 0), max(first.top, 0)
+            assert (best.origin_x, best.origin_y) == pytest.approx(corner, abs=1.1)
