@@ -27,6 +27,8 @@ from edgeeff.plugins import Guarded, Plugin
 from edgeeff.plugins.installed import entry_points
 from edgeeff.target import InputType, Precision
 
+#: Whom a box drops that overlaps it: those of its own class, or of any.
+Nms = Literal["per class", "across"]
 Part = Literal["emit", "run", "check", "examine", "profile", "tool", "usage"]
 #: What each part has to define.
 FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
@@ -74,6 +76,8 @@ class Runtime:
             ``dynamic`` (1 to a number).
         integer_outputs: Whether an artifact with an integer input gives integers too.
         channels_last: Whether feature maps that it puts out are [N, H, W, C].
+        nms: The non-maximum suppressions by which its artifacts can make a detector's boxes; none: they end
+            in scores and codes of anchors, and boxes are made behind them.
         properties: The runtime properties there are, each with its values or a pattern. A bundle's manifest
             is anybody's: none may name a file or a command.
         refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
@@ -98,6 +102,7 @@ class Runtime:
     integer_outputs: bool = False
     probabilities: str = ""
     channels_last: bool = False
+    nms: tuple[Nms, ...] = ()
     properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
     refuse: Callable[[Mapping[str, str]], None] | None = None
     tensorrt_rules: bool = False
@@ -121,6 +126,10 @@ class Runtime:
     def inputs_of(self, quantised: bool) -> tuple[InputType, ...]:
         """The input types that a quantised, or a float, artifact can take."""
         return self.inputs if quantised or self.float_inputs is None else self.float_inputs
+
+    def makes_boxes(self, across: bool) -> bool:
+        """Whether its artifacts can make boxes by one NMS over all classes, or by one for each."""
+        return ("across" if across else "per class") in self.nms
 
     def holds_pixels(self, input_type: InputType) -> bool:
         """Whether the hub graph of such an artifact takes raw pixels of 0…255 as float32."""

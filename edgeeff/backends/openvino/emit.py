@@ -13,7 +13,9 @@ from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
 from edgeeff.backends.openvino import lengths
+from edgeeff.backends.openvino.box_ending import with_boxes
 from edgeeff.batch import Batch
+from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import GraphError, OutputError
 
 MODEL = "model.xml"
@@ -39,7 +41,9 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     if emission.batch.dynamic:
         _bound(model, emission.batch)
     model = _with_input(model, emission)
-    if emission.added:
+    if emission.detection is not None and emission.detection.where == RUNTIME:
+        model = with_boxes(model, emission.detection)
+    elif emission.added:
         model = _with_probabilities(model, emission.added)
     _add_model_info(model, emission)
     _name_by_order(model)
@@ -114,7 +118,11 @@ def _add_model_info(model: Any, emission: Emission) -> None:
         "scale_values": "1 1 1" if raw else _numbers(emission.preprocess.std),
         "output_raw_scores": "False",
     }
-    if not emission.meaning.decides:  # readers take features as they are: there is no type of model for them
+    if emission.detection is not None:
+        info = _of_boxes(info, emission, emission.detection)
+    elif (
+        not emission.meaning.decides
+    ):  # readers take features as they are: there is no type of model for them
         for key in ("model_type", "labels", "output_raw_scores"):
             del info[key]
     elif not emission.meaning.exclusive:
@@ -123,6 +131,27 @@ def _add_model_info(model: Any, emission: Emission) -> None:
             del info["model_type"]
     for key, value in info.items():
         model.set_rt_info(value, ["model_info", key])
+
+
+def _of_boxes(info: dict[str, str], emission: Emission, detection: Detection) -> dict[str, str]:
+    """The same of a detector: ``SSD`` reads boxes, and no kind of model reads scores and codes of anchors.
+
+    A letterbox has one value for all channels there.
+    """
+    colour = emission.preprocess.letterbox
+    info |= (
+        {"resize_type": "standard"}
+        if colour is None
+        else {
+            "resize_type": "fit_to_window",
+            "pad_value": str(round(sum(colour) / len(colour))),
+        }
+    )
+    del info["output_raw_scores"]
+    if detection.where == RUNTIME:
+        return info | {"model_type": "SSD", "confidence_threshold": f"{emission.threshold:g}"}
+    del info["model_type"]
+    return info
 
 
 def _name_by_order(model: Any) -> None:

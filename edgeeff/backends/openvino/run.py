@@ -12,6 +12,7 @@ import numpy as np
 import openvino as ov
 
 from edgeeff.backends import output_places
+from edgeeff.backends.tensorrt.device.onboard.boxes import DETECTIONS, of_rows
 from edgeeff.batch import LARGEST, MOST, ONE, Batch, in_runs
 from edgeeff.errors import BundleError
 from edgeeff.preprocess import Pixels, Preprocess
@@ -34,8 +35,12 @@ class OpenVinoSession:
         return in_runs(pixels, self.batch, self._run)
 
     def _run(self, pixels: Pixels) -> Outputs:
-        """The results lie in memory that the next inference writes into."""
-        return dict(zip(self.outputs, self.execute(self.prepare(pixels)), strict=True))
+        """The results lie in memory that the next inference writes into; boxes are made of them."""
+        found = dict(zip(self.outputs, self.execute(self.prepare(pixels)), strict=True))
+        if set(found) == {DETECTIONS}:
+            height, width = self.preprocess.size
+            return {DETECTIONS: of_rows(found[DETECTIONS], len(pixels), (width, height))}
+        return found
 
     def prepare(self, pixels: Pixels) -> Any:
         """The native input of a run's images."""
