@@ -16,6 +16,8 @@ Array = npt.NDArray[Any]
 #: Codes of a larger amount are taken for this: an anchor is not stretched beyond e¹⁶, nor moved by more than
 #: 10⁶ of its sides, so that areas stay finite. No trained network comes near.
 _STRETCH, _SHIFT = 16.0, 1e6
+#: Boxes that are compared with one another at a time: few enough calls, and no large matrix.
+_TOGETHER = 128
 
 
 def decode(logits: Array, codes: Array, geometry: Geometry, nms: Nms) -> Boxes:
@@ -78,34 +80,51 @@ def suppressed(corners: Array, classes: Array, nms: Nms) -> npt.NDArray[np.int64
         nms: Which boxes are kept; the scores have been looked at.
     """
     areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    groups = np.zeros(len(corners), np.int64) if nms.across else classes
-    left: dict[int, Array] = {}
-    gone = np.zeros(len(corners), np.bool_)
+    groups = None if nms.across else classes
     kept: list[int] = []
-    for number in range(len(corners)):
-        if gone[number]:
-            continue
-        kept.append(number)
-        if len(kept) == nms.max_boxes:
-            break
-        group = int(groups[number])
-        rest = left[group] if group in left else np.flatnonzero(groups == group)
-        rest = rest[np.searchsorted(rest, number, "right") :]
-        if len(rest):
-            over = _overlapping(corners, areas, number, rest, nms.iou)
-            gone[rest[over]] = True
-            rest = rest[~over]
-        left[group] = rest
+    for start in range(0, len(corners), _TOGETHER):
+        numbers = np.arange(start, min(start + _TOGETHER, len(corners)))
+        if kept:
+            numbers = numbers[~_overlapping(corners, areas, groups, np.array(kept), numbers, nms.iou).any(0)]
+        over = _overlapping(corners, areas, groups, numbers, numbers, nms.iou)
+        drops = over.sum(1) > over.diagonal()  # those that overlap more than themselves
+        stays = np.ones(len(numbers), np.bool_)
+        for place, number in enumerate(numbers.tolist()):
+            if stays[place]:
+                kept.append(number)
+                if len(kept) == nms.max_boxes:
+                    return np.array(kept, np.int64)
+                if drops[place]:
+                    stays &= ~over[place]
     return np.array(kept, np.int64)
 
 
-def _overlapping(corners: Array, areas: Array, number: int, rest: Array, iou: float) -> Array:
-    """Which of the rest overlap a box by more than the IoU, bool [len(rest)]."""
-    own, others = corners[number], corners[rest]
-    wide = np.minimum(own[2], others[:, 2]) - np.maximum(own[0], others[:, 0])
-    high = np.minimum(own[3], others[:, 3]) - np.maximum(own[1], others[:, 1])
-    common = np.maximum(wide, 0) * np.maximum(high, 0)
-    return np.asarray(common > np.float32(iou) * (areas[number] + areas[rest] - common))
+def _overlapping(
+    corners: Array, areas: Array, groups: Array | None, better: Array, others: Array, iou: float
+) -> Array:
+    """Which boxes overlap by more than the IoU and are of one group, bool [len(better), len(others)].
+
+    Args:
+        corners: float32 [M, 4].
+        areas: Of each, float32 [M].
+        groups: Of each, [M]; None: all are of one.
+        better, others: Numbers of boxes.
+        iou: 0…1.
+    """
+    left, top, right, bottom = corners.T
+    wide = np.minimum.outer(right[better], right[others])
+    wide -= np.maximum.outer(left[better], left[others])
+    high = np.minimum.outer(bottom[better], bottom[others])
+    high -= np.maximum.outer(top[better], top[others])
+    common = np.maximum(wide, 0, out=wide)
+    common *= np.maximum(high, 0, out=high)
+    union = np.add.outer(areas[better], areas[others])
+    union -= common
+    union *= np.float32(iou)
+    found: Array = common > union
+    if groups is not None:
+        found &= np.equal.outer(groups[better], groups[others])
+    return found
 
 
 def sigmoid(logits: Array) -> npt.NDArray[np.float32]:
