@@ -20,6 +20,7 @@ EXTRAS = {
     "tflite": ("ai_edge_litert", "flatbuffers"),
     "tensorrt-rtx": ("tensorrt_rtx",),
     "video": ("av",),
+    "detection": ("hotcoco",),
     "gate": ("scipy", "junitparser"),
     "history": ("sqlalchemy", "alembic", "ruptures"),
     "postgresql": ("psycopg",),

@@ -33,6 +33,12 @@ class How:
         typer.Option(help="onnxruntime: judge a TensorRT bundle's ONNX graph in it, not its engine."),
     ] = None
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the photos that a file of boxes names. Default: where they usually are."
+        ),
+    ] = None
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an earlier run was cut off.")
     ] = False
@@ -88,7 +94,12 @@ def command(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles to judge, all in one pass over the images.")],
     images: Annotated[
         Path,
-        typer.Option("--images", "-i", help="Folder, list file, .npz, recipe .toml, or data set .yaml."),
+        typer.Option(
+            "--images",
+            "-i",
+            help="Folder, list file, .npz, recipe .toml or data set .yaml; of boxes COCO's .json, a VOC "
+            "folder or a YOLO .yaml.",
+        ),
     ],
     reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
     how: How,
@@ -105,6 +116,8 @@ def command(
     A bundle whose runtime is not here is NOT RUN, and the others are judged; status 2 if none is.
 
     A multilabel bundle: F1 of all labels together and averaged, and mean average precision.
+
+    A detector: mAP, AP50, AP75, by size and by class, and precision and recall at the threshold, by boxes.
 
     Two bundles are compared image by image: McNemar's test, whether a loss of accuracy is excluded, how many
     images that takes, and the images on which they disagree.
@@ -144,11 +157,12 @@ def _judged(
 ) -> list[AccuracyReport]:
     from edgeeff.harness import resuming
     from edgeeff.harness.accuracy import evaluate_all
+    from edgeeff.recipes import open_to_judge
 
     with console.ConsoleProgress() as progress:
         return evaluate_all(
             bundles,
-            images,
+            images if how.root is None else open_to_judge(images, how.root),
             reference=reference,
             white=how.white,
             threshold=how.threshold,
@@ -269,6 +283,9 @@ def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> bool:
 def _show(reports: Sequence[AccuracyReport], *, per_class: bool) -> None:
     """The figures, on standard output."""
     console.table(judgements.accuracy_table(reports))
+    if (boxes := judgements.detection_table(reports)) is not None:
+        console.plain("")
+        console.table(boxes)
     for line in judgements.calibration_lines(reports):
         console.plain(line)
     tables = [judgements.per_class_table(report) for report in reports] if per_class else []

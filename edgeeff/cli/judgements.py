@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from rich.table import Table
 from edgeeff.cli.tables import NOT_RUN, decibels, new
 
 if TYPE_CHECKING:
-    from edgeeff.harness.accuracy_report import AccuracyReport
+    from edgeeff.harness.accuracy_report import AccuracyReport, ReferenceScores
     from edgeeff.metrics import Proportion
+    from edgeeff.tasks.detection import DetectionScores
 
 _CLASSIFIER = ("top-1", "top-5", "F1")
 #: Confusions and disagreements that are shown of a bundle.
@@ -47,21 +49,61 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
             *(shown.get(name, "") for name in tasks),
             _figure(reference.agreement) if reference else "",
             decibels(reference.sqnr) if reference else "",
-            "" if report.drop is None else f"{report.drop:.2f}",
+            "" if report.drop is None else _lost(report.drop, reference),
         )
     return made
+
+
+def _lost(points: float, reference: ReferenceScores | None) -> str:
+    """Points lost, with their interval where there is one."""
+    found = reference.lost if reference is not None else None
+    return f"{points:.2f}" + (f" ({found.low:.2f}…{found.high:.2f})" if found is not None else "")
+
+
+def detection_table(reports: Sequence[AccuracyReport]) -> Table | None:
+    """Average precision by size, precision and recall at the threshold; None where no boxes were scored."""
+    from edgeeff.tasks.detection import DetectionScores
+
+    made = new(
+        "bundle", ">AP\nsmall", ">medium", ">large", ">AR", ">threshold", ">precision", ">recall", ">F1"
+    )
+    for report in reports:
+        scores = report.scores
+        if isinstance(scores, DetectionScores):
+            means = (scores.means[name] for name in ("map_small", "map_medium", "map_large", "ar_100"))
+            at = (scores.precision.value, scores.recall.value, scores.f1)
+            figures = [*map(_share, means), f"{scores.threshold:g}", *map(_share, at)]
+            made.add_row(report.bundle, *figures)
+    return made if made.row_count else None
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def per_class_table(report: AccuracyReport) -> Table | None:
     """Precision, recall and F1 of each class that occurs; None without labels."""
     from edgeeff.harness.per_class import per_class
+    from edgeeff.tasks.detection import DetectionScores
 
+    if isinstance(report.scores, DetectionScores):
+        return _per_class_of_boxes(report, report.scores)
     if report.outcomes is None or not report.labelled:
         return None
     made = new("class", ">images", ">decided", ">right", ">precision", ">recall", ">F1", title=report.bundle)
     for one in per_class(report.outcomes):
         shares = ("" if share is None else f"{share:.3f}" for share in (one.precision, one.recall, one.f1))
         made.add_row(one.label, str(one.images), str(one.decided), str(one.right), *shares)
+    return made
+
+
+def _per_class_of_boxes(report: AccuracyReport, scores: DetectionScores) -> Table:
+    made = new("class", ">boxes", ">found", ">right", ">precision", ">recall", ">F1", ">AP", ">AP50")
+    made.title = report.bundle
+    for one in scores.classes:
+        shares = (one.precision, one.recall, one.f1, one.average, one.average_50)
+        counts = (one.truths, one.found, one.right)
+        made.add_row(report.labels[one.number], *map(str, counts), *map(_share, shares))
     return made
 
 
@@ -94,9 +136,13 @@ def calibration_lines(reports: Sequence[AccuracyReport]) -> list[str]:
 
 def comparison_lines(report: AccuracyReport) -> list[str]:
     """What a bundle's comparison says, in words."""
+    from edgeeff.harness.box_comparison import BoxComparison
+
     found = report.comparison
     if found is None:
         return []
+    if isinstance(found, BoxComparison):
+        return found.lines
     lines = [f"{found.new} against {found.old}: {found.conclusion}"]
     differ = found.agreement.total - found.agreement.successes
     lines.append(f"  decisions differ on {differ} of {found.agreement.total} images")

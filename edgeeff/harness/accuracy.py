@@ -236,7 +236,8 @@ def _groups(asked: Sequence[_Asked], lanes: Sequence[Lane | MissingRuntimeError]
 def _nothing_to_judge_by() -> OptionError:
     return OptionError(
         "there is nothing to judge by: the images bear no labels, and no reference is named",
-        mend="label the images (a folder for each class, a list file, an .npz), or name a float bundle",
+        mend="label the images (a folder for each class, a list file, an .npz; boxes as COCO's JSON, VOC's "
+        "XML or a YOLO .yaml), or name a float bundle",
     )
 
 

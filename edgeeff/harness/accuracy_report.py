@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgeeff.detection.resampling import Loss
 from edgeeff.errors import OptionError
+from edgeeff.harness.box_comparison import BoxComparison, of_boxes
 from edgeeff.harness.comparison import MARGIN, Comparison, compare
 from edgeeff.harness.outcomes import Outcomes
 from edgeeff.harness.per_class import confusions, per_class
@@ -14,6 +16,7 @@ from edgeeff.harness.record import Record
 from edgeeff.metrics import Proportion, json_number
 from edgeeff.tasks import Scores
 from edgeeff.tasks.classification import PRIMARY as TOP_1
+from edgeeff.tasks.detection import DetectionScores
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class ReferenceScores:
         warnings: An agreement under 95 %, an SQNR under 15 dB, logits that are not numbers.
         outputs: The SQNR of each output, by name, dB.
         cosines: The mean cosine of each embedding, by name.
+        lost: Of a detector what mean average precision was lost, with its interval; None where not known.
     """
 
     name: str
@@ -41,6 +45,7 @@ class ReferenceScores:
     warnings: tuple[str, ...]
     outputs: Mapping[str, float] = field(default_factory=dict)
     cosines: Mapping[str, float] = field(default_factory=dict)
+    lost: Loss | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -52,6 +57,7 @@ class ReferenceScores:
             "sqnr_db": json_number(self.sqnr),
             "sqnr_centred_db": json_number(self.sqnr_centred),
             "scores": self.scores.to_json() if self.scores else None,
+            **({"lost": self.lost.to_json()} if self.lost else {}),
             "warnings": list(self.warnings),
         }
 
@@ -80,6 +86,7 @@ class AccuracyReport:
             nothing is decided, or too many labels of an image are.
         comparison: With another bundle on the same images, if there was one (:meth:`against`).
         images_sha256: Of the images' names and labels, to tell whether two reports are of the same images.
+        labels: The names of the network's classes; not part of the JSON.
     """
 
     bundle: str
@@ -96,8 +103,9 @@ class AccuracyReport:
     record: Record | None = None
     metric: str = TOP_1
     outcomes: Outcomes | None = field(default=None, repr=False)
-    comparison: Comparison | None = None
+    comparison: Comparison | BoxComparison | None = None
     images_sha256: str | None = None
+    labels: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def drop(self) -> float | None:
@@ -125,6 +133,9 @@ class AccuracyReport:
         Raises:
             OptionError: The decisions of one are not kept, or they have no image in common.
         """
+        new, old = names or (self.bundle, other.bundle)
+        if isinstance(self.scores, DetectionScores) and isinstance(other.scores, DetectionScores):
+            return replace(self, comparison=of_boxes((new, self.scores), (old, other.scores), margin))
         if self.outcomes is None or other.outcomes is None:
             which = self if self.outcomes is None else other
             raise OptionError(
@@ -132,13 +143,17 @@ class AccuracyReport:
                 + (which.not_run or "it puts out features, or more than 31 labels for an image"),
                 mend="compare classifiers, or bundles of fewer labels",
             )
-        new, old = names or (self.bundle, other.bundle)
         found = compare((new, self.outcomes), (old, other.outcomes), margin)
         return replace(self, comparison=found)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         labelled = self.outcomes if self.outcomes is not None and self.labelled else None
+        classes: list[dict[str, Any]] | None = (
+            [one.to_json() for one in per_class(labelled)] if labelled else None
+        )
+        if isinstance(self.scores, DetectionScores):
+            classes = [one.to_json(self.labels[one.number]) for one in self.scores.classes]
         return {
             "bundle": self.bundle,
             "images": self.images,
@@ -146,7 +161,7 @@ class AccuracyReport:
             "images_sha256": self.images_sha256,
             "skipped": dict(self.skipped),
             "scores": self.scores.to_json() if self.scores else None,
-            "per_class": [one.to_json() for one in per_class(labelled)] if labelled else None,
+            "per_class": classes,
             "confusion": [vars(one) for one in confusions(labelled)] if labelled else None,
             "comparison": self.comparison.to_json() if self.comparison else None,
             "reference": self.reference.to_json() if self.reference else None,

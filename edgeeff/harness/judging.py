@@ -14,7 +14,7 @@ from edgeeff.backends import Session
 from edgeeff.batch import LARGEST
 from edgeeff.bundle import Bundle
 from edgeeff.errors import ImageError, OptionError
-from edgeeff.harness import outcomes
+from edgeeff.harness import outcomes, truth
 from edgeeff.harness.outcomes import Decided, Outcomes
 from edgeeff.images import ImageSet
 from edgeeff.images.ahead import Sight, decoded
@@ -73,7 +73,7 @@ class Lane:
         if self.known is None or other.known is None:
             same = self.known is other.known
         else:
-            same = np.array_equal(self.known, other.known)
+            same = truth.as_bytes(self.known) == truth.as_bytes(other.known)
         return same and (self.meaning, self.bundle.manifest.classes) == (
             other.meaning,
             other.bundle.manifest.classes,

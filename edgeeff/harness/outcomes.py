@@ -59,8 +59,12 @@ class Outcomes:
 
 
 def recorded(meaning: Meaning, classes: int) -> bool:
-    """Whether a task's decisions are kept: of one class, or of few enough labels to be bits of a number."""
-    return meaning.decides and (meaning.exclusive or classes <= _BITS)
+    """Whether a task's decisions are kept: of one class, or of few enough labels to be bits of a number.
+
+    Of a detector nothing is decided of an image as a whole: its scores hold its boxes.
+    """
+    few = meaning.exclusive or classes <= _BITS
+    return meaning.decides and meaning.detection is None and few
 
 
 def decided(meaning: Meaning, outputs: Outputs) -> Decided:

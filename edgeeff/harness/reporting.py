@@ -7,11 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
 from edgeeff import tasks
 from edgeeff.bundle import Bundle
+from edgeeff.harness import truth
 from edgeeff.harness.accuracy_report import AccuracyReport, ReferenceScores
 from edgeeff.harness.judging import Group, Lane
 from edgeeff.harness.record import record
@@ -19,6 +17,7 @@ from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import Survey
+from edgeeff.tasks.detection import DetectionScores
 
 
 def report(
@@ -41,18 +40,19 @@ def report(
         classes=bundle.manifest.classes,
         skipped={names[number]: why for number, why in group.bad.items()},
         scores=scores,
-        reference=_against(lane),
+        reference=_against(lane, scores),
         via=lane.via,
         metric=tasks.room(bundle.manifest.task).PRIMARY,
         notes=(*images.notes, *looked.lines),
         warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
         outcomes=lane.outcomes(names, group.bad),
         images_sha256=_set_digest(names, lane.known),
+        labels=bundle.manifest.labels,
     )
     return replace(found, warnings=_warnings(found))
 
 
-def _set_digest(names: Sequence[str], known: npt.NDArray[np.int64] | None) -> str:
+def _set_digest(names: Sequence[str], known: tasks.Truth | None) -> str:
     """SHA-256 of the images' names below their folder, and of what is known of them.
 
     Scores of other images make no trend; the folder may lie elsewhere in each job of a CI.
@@ -60,7 +60,7 @@ def _set_digest(names: Sequence[str], known: npt.NDArray[np.int64] | None) -> st
     folder = os.path.commonprefix(names).rpartition(os.sep)[0]  # noqa: RUF071  cut at a separator
     below = "\n".join(name[len(folder) :] for name in names)
     digest = hashlib.sha256(below.encode(errors="surrogateescape"))
-    digest.update(b"" if known is None else np.ascontiguousarray(known, np.int64).tobytes())
+    digest.update(truth.as_bytes(known))
     return digest.hexdigest()
 
 
@@ -87,16 +87,19 @@ def _warnings(report: AccuracyReport) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _against(lane: Lane) -> ReferenceScores | None:
+def _against(lane: Lane, scores: tasks.Scores | None) -> ReferenceScores | None:
     if lane.reference is None or lane.reference_scorer is None:
         return None
     other, fidelity = lane.reference_scorer, lane.fidelity
+    before = other.scores()
+    lost = scores.lost(before) if isinstance(scores, DetectionScores) else None
     return ReferenceScores(
         name=lane.reference.bundle.name,
         agreement=lane.scorer.agreement(other) or fidelity.agreement,
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,
-        scores=other.scores(),
+        scores=before,
+        lost=lost,
         warnings=fidelity_warnings(fidelity),
         outputs=fidelity.outputs,
         cosines=fidelity.cosines,

@@ -26,6 +26,7 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.files import TEMPORARY, replacing
 from edgeeff.harness.judging import Group, Lane
 from edgeeff.harness.stopping import Stop
+from edgeeff.harness.truth import as_bytes
 from edgeeff.images import ImageSet
 from edgeeff.metrics import Noise
 from edgeeff.tasks import Fidelity, Scorer
@@ -95,7 +96,7 @@ def key(images: ImageSet, groups: Sequence[Group], facts: Mapping[str, Any]) -> 
         for lane in group.lanes:
             both = [lane.bundle] if lane.reference is None else [lane.bundle, lane.reference.bundle]
             add([*(one.digest() for one in both), lane.via, vars(lane.meaning), lane.known is None])
-            digest.update(b"" if lane.known is None else np.ascontiguousarray(lane.known).tobytes())
+            digest.update(as_bytes(lane.known))
     return digest.hexdigest()
 
 

@@ -12,7 +12,8 @@ from edgeeff import tasks
 from edgeeff.bundle import Manifest
 from edgeeff.errors import LabelsError
 from edgeeff.harness import multilabel
-from edgeeff.images import ImageSet
+from edgeeff.images import ImageSet, decoding
+from edgeeff.images.annotations.classes import placed
 from edgeeff.images.classes import refuse_splits
 from edgeeff.tasks import EMBEDDING, Truth
 
@@ -73,9 +74,38 @@ def _identity(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
     return named, named.labels
 
 
+def _boxes(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
+    """The boxes of each image, an array of objects (:class:`edgeeff.images.annotations.Truth`)."""
+    if labels is not None:
+        raise LabelsError(
+            "a detector is judged by boxes, and labels are classes",
+            mend="pass the images as COCO's JSON, a VOC folder or a YOLO data set",
+        )
+    if all(picture.boxes is None for picture in images.pictures):
+        bear = images.labels is not None or images.labelling.names
+        left = ("classes of the images are not looked at: a detector is judged by boxes",) if bear else ()
+        return replace(images, warnings=(*images.warnings, *left)), None
+    sizes = decoding.sizes(images.pictures, manifest.preprocess)
+    found = placed(images, manifest.labels, manifest.preprocess, sizes)
+    known = np.empty(len(images), object)
+    known[:] = found.truths
+    return replace(images, warnings=(*images.warnings, *found.warnings)), known
+
+
+def as_bytes(known: Truth | None) -> bytes:
+    """What is known of images, to tell whether two sets know the same; where a photo lies does not count."""
+    if known is None:
+        return b""
+    if known.dtype != object:
+        return np.ascontiguousarray(known, np.int64).tobytes()
+    parts = (part for one in known for part in (one.corners, one.classes, one.crowd, one.areas))
+    return b"".join(len(part).to_bytes(8, "little") + np.ascontiguousarray(part).tobytes() for part in parts)
+
+
 #: By the ``TRUTH`` of a task.
 _KINDS: Mapping[str, Callable[[ImageSet, Any, Manifest], Known]] = {
     "class": _classes,
     "labels": _labels,
     "identity": _identity,
+    "boxes": _boxes,
 }

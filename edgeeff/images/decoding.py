@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,7 @@ from edgeeff.errors import ImageError
 from edgeeff.images import arrays
 from edgeeff.images.picture import Picture
 from edgeeff.preprocess import FOUR, MODES, Pixels, Preprocess
+from edgeeff.watched import Stamp, stamp
 
 #: What an EXIF orientation asks for (TIFF 6.0, tag 274).
 ORIENTATION = 0x0112
@@ -132,13 +134,18 @@ def _size(picture: Picture, preprocess: Preprocess) -> tuple[int, int] | None:
             return width, height
         if not regular.is_file(picture.path):
             return None
-        with Image.open(picture.path) as file:
-            tiff = file.format == "TIFF"  # which Pillow turns itself
-            said = file.getexif().get(ORIENTATION, 1) if tiff else orientation(file)
-            sideways = said in (5, 6, 7, 8) and (tiff or preprocess.exif)
-            return file.size[::-1] if sideways else file.size
+        return _file_size(picture.path, stamp(picture.path), preprocess.exif)
     except (ImageError, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None
+
+
+@lru_cache(maxsize=1 << 17)
+def _file_size(path: Path, seen: Stamp, exif: bool) -> tuple[int, int]:
+    del seen  # part of the cache's key: several bundles ask of the same photos
+    with Image.open(path) as file:
+        tiff = file.format == "TIFF"  # which Pillow turns itself
+        said = file.getexif().get(ORIENTATION, 1) if tiff else orientation(file)
+        return file.size[::-1] if said in (5, 6, 7, 8) and (tiff or exif) else file.size
 
 
 def _array(picture: Picture, preprocess: Preprocess) -> Image.Image:

@@ -11,7 +11,7 @@ from edgeeff.report.material import Change, Point, Series
 
 #: Figures that a page shows of a bundle where nobody says which, the most telling first.
 TELLING = (
-    *("cpu_ms", "wall_p50_ms", "images_per_second", "top_1", "mean_average_precision", "f1_micro"),
+    *("cpu_ms", "wall_p50_ms", "images_per_second", "top_1", "map", "mean_average_precision", "f1_micro"),
     *("agreement", "sqnr_centred_db", "artifact_bytes", "peak_memory_mb", "energy_mj"),
 )
 #: Series of a page, and runs from which on a trend can be seen.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from edgeeff.metrics import Proportion
 
 Array = npt.NDArray[Any]
-#: What is known of a batch of images, as the task's ``TRUTH`` says; −1 where it is not known.
-Truth = npt.NDArray[np.int64]
+#: What is known of a batch of images, as the task's ``TRUTH`` says; −1 where it is not known. Of boxes an
+#: array of objects, one for each image.
+Truth = npt.NDArray[Any]
 
 
 class Scores(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,6 +31,9 @@ from edgeeff.tasks import (
     Scorer,
     compared,
 )
+from edgeeff.tasks._detection_scores import DetectionScorer as DetectionScorer
+from edgeeff.tasks._detection_scores import DetectionScores as DetectionScores
+from edgeeff.tasks._detection_scores import floor_notes
 from edgeeff.tasks.multilabel import probabilities as _sigmoid
 
 NAME = "detection"
@@ -143,16 +147,15 @@ def to_json(prediction: Prediction, meaning: Meaning) -> dict[str, Any]:
 
 
 def scorer(meaning: Meaning, classes: int, name: str) -> Scorer:
-    """Mean average precision.
+    """Average precision, and precision and recall at the operating threshold.
 
     Raises:
-        OptionError: Always: it is not there yet.
+        MissingRuntimeError: hotcoco is not installed.
     """
-    del meaning, classes
-    raise OptionError(
-        f"{name} finds boxes, which are not scored yet",
-        mend="look at them: edgeeff run BUNDLE PHOTOS --save FOLDER",
-    )
+    del name
+    nms = _facts(meaning).nms
+    notes = floor_notes(nms.score, nms.max_boxes)
+    return DetectionScorer(partial(boxes_of, meaning=meaning), classes, meaning.threshold, notes)
 
 
 def probabilities(logits: Array) -> Probabilities:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: What is shown of a bundle unless a metric is asked for: these of it that the run has.
 _TELLING = (
-    *("cpu_ms", "wall_p50_ms", "top_1", "mean_average_precision", "f1_micro", "recall_1"),
+    *("cpu_ms", "wall_p50_ms", "top_1", "map", "mean_average_precision", "f1_micro", "recall_1"),
     *("sqnr_centred_db", "agreement", "inference_us", "images_per_second"),
 )
 

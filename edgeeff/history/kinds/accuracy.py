@@ -8,7 +8,7 @@ from typing import Any
 from edgeeff.history.figures import Figure, Said, number, share, warned
 
 #: Counts of a task's scores: they are no figures of a bundle's worth.
-_COUNTS = ("images", "classes", "labels", "output")
+_COUNTS = ("images", "classes", "labels", "output", "boxes", "threshold")
 _FIDELITY = {"sqnr_db": "dB", "sqnr_centred_db": "dB"}
 
 

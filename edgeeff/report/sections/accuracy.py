@@ -16,9 +16,13 @@ ORDER = 45
 TITLE = "Accuracy"
 
 #: What stands in a report's scores beside the metrics.
-_NO_METRICS = ("images", "classes", "labels", "output", "calibration")
+_NO_METRICS = ("images", "classes", "labels", "output", "calibration", "boxes", "threshold")
 #: How a metric is written where its name is not simply its words.
-_SPOKEN = {"top_1": "top-1", "top_5": "top-5", "f1": "F1", "mean_average_precision": "mAP"}
+_SPOKEN = {"top_1": "top-1", "top_5": "top-5", "f1": "F1", "mean_average_precision": "mAP", "map": "mAP"} | {
+    **{"map_50": "AP50", "map_75": "AP75", "ar_1": "AR1", "ar_10": "AR10", "ar_100": "AR100"},
+    **{f"map_{size}": f"AP {size}" for size in ("small", "medium", "large")},
+    **{f"ar_{size}": f"AR {size}" for size in ("small", "medium", "large")},
+}
 #: Classes of a table, and reliability diagrams.
 _MOST, _DIAGRAMS = 100, 4
 

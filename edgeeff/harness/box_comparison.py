@@ -1,0 +1,120 @@
+"""Two detectors on the same images: whether one's mean average precision is lower, and by how much."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from edgeeff.detection.resampling import Loss
+from edgeeff.errors import OptionError
+from edgeeff.harness.comparison import ALPHA, Disagreement, refuse_margin
+from edgeeff.tasks.detection import DetectionScores
+
+#: Normal quantiles: two-sided 95 %, and one-sided.
+_BOTH, _ONE = 1.96, 1.645
+
+
+@dataclass(frozen=True)
+class BoxComparison:
+    """What two detectors make of the same images.
+
+    Args:
+        new: The bundle that is held against the other.
+        old: The other.
+        found: How much lower the new one's mean average precision is.
+        margin: The loss that is to be excluded, percentage points.
+    """
+
+    new: str
+    old: str
+    found: Loss
+    margin: float
+
+    @property
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        """None: of an image as a whole a detector decides nothing."""
+        return ()
+
+    @property
+    def not_inferior(self) -> bool:
+        """Whether a loss of the margin is excluded."""
+        return self.found.bound < self.margin
+
+    @property
+    def images_needed(self) -> int | None:
+        """Images that exclude the margin, if both are equally good and differ as much; None where unknown."""
+        spread = self.found.half / _BOTH
+        if not spread:
+            return None
+        return math.ceil(self.found.images * (2 * _ONE * spread / self.margin) ** 2)
+
+    @property
+    def conclusion(self) -> str:
+        """What follows, in one sentence."""
+        found, margin = self.found, f"{self.margin:g} points"
+        worse = found.p_worse <= ALPHA
+        if self.not_inferior:
+            return f"no worse by {margin}" + (", though worse" if worse else "")
+        if found.points >= self.margin and worse:
+            return f"worse (p {found.p_worse:.2g})"
+        more = "" if self.images_needed is None else f"; about {self.images_needed} images would settle it"
+        if worse:
+            return f"worse (p {found.p_worse:.2g}); whether by {margin} is open{more}"
+        return f"not settled whether it is worse by {margin}{more}"
+
+    @property
+    def lines(self) -> list[str]:
+        """For a person."""
+        found = self.found
+        return [
+            f"{self.new} against {self.old}: {self.conclusion}",
+            f"  mAP: {found.points:.2f} points lost ({found.low:.2f}…{found.high:.2f}), at most "
+            f"{found.bound:.2f}",
+            f"  by {found.draws} draws of the {found.images} images, the same for both",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        found = self.found
+        return {
+            "against": self.old,
+            "labelled": found.images,
+            "loss_points": found.points,
+            "loss_interval_points": [found.low, found.high],
+            "loss_bound_points": found.bound,
+            "confidence": 1 - ALPHA,
+            "draws": found.draws,
+            "p_worse": found.p_worse,
+            "p_better": found.p_better,
+            "margin_points": self.margin,
+            "not_inferior": self.not_inferior,
+            "images_needed": self.images_needed,
+            "conclusion": self.conclusion,
+            "disagreements": [],
+            "disagreements_left_out": 0,
+        }
+
+
+def of_boxes(
+    new: tuple[str, DetectionScores], old: tuple[str, DetectionScores], margin: float
+) -> BoxComparison:
+    """Hold one detector against another.
+
+    Args:
+        new: Its name, and its scores.
+        old: Those of the bundle that it is held against.
+        margin: The loss that is to be excluded, percentage points, over 0.
+
+    Raises:
+        OptionError: They were judged on different images, or no image has a box; or the margin is none.
+    """
+    refuse_margin(margin)
+    found = new[1].lost(old[1])
+    if found is None:
+        raise OptionError(
+            f"{new[0]} and {old[0]} cannot be compared: they were not judged on the same images, or no image "
+            "has a box",
+            mend="judge both in one run, on images with boxes",
+        )
+    return BoxComparison(new[0], old[0], found, margin)
