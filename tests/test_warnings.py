@@ -181,6 +181,7 @@ ELSEWHERE = {
     "cli/import_result.py command": "tests/cli/test_import_result_verb.py",
     "diagnosis/__init__.py _held_out": "tests/cli/test_diagnose.py",
     "calibration/selection.py _only_judged": "tests/test_pipeline.py",
+    "harness/truth.py _boxes": "tests/detection/test_evaluate.py",
     "images/annotations/coco.py read": "tests/images/test_annotations.py",
     "images/annotations/voc.py _annotated": "tests/images/test_annotations.py",
     "images/annotations/yolo.py read": "tests/images/test_annotations.py",

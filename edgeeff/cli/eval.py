@@ -286,6 +286,8 @@ def _show(reports: Sequence[AccuracyReport], *, per_class: bool) -> None:
     if (boxes := judgements.detection_table(reports)) is not None:
         console.plain("")
         console.table(boxes)
+        for line in judgements.detection_lines(reports):
+            console.plain(line)
     for line in judgements.calibration_lines(reports):
         console.plain(line)
     tables = [judgements.per_class_table(report) for report in reports] if per_class else []

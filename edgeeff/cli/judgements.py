@@ -36,6 +36,8 @@ def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
     made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points\nlost")
     cells = [cell for scores in scored for cell in scores.cells().items()]
     proportions = {"agreement", *_CLASSIFIER[:2], *(n for n, v in cells if not isinstance(v, float))}
+    if any(report.reference is not None and report.reference.lost is not None for report in reports):
+        proportions.add("points\nlost")
     made.collapse_padding = True  # so that it fits 80 characters, an interval under its value
     for column in made.columns:
         column.no_wrap = column.header not in proportions
@@ -64,17 +66,28 @@ def detection_table(reports: Sequence[AccuracyReport]) -> Table | None:
     """Average precision by size, precision and recall at the threshold; None where no boxes were scored."""
     from edgeeff.tasks.detection import DetectionScores
 
-    made = new(
-        "bundle", ">AP\nsmall", ">medium", ">large", ">AR", ">threshold", ">precision", ">recall", ">F1"
-    )
+    heads = (">AP75", ">AP\nsmall", ">AP\nmedium", ">AP\nlarge", ">AR\n100", ">preci-\nsion")
+    made = new("bundle", *heads, ">recall", ">F1")
+    made.collapse_padding = True
     for report in reports:
         scores = report.scores
         if isinstance(scores, DetectionScores):
-            means = (scores.means[name] for name in ("map_small", "map_medium", "map_large", "ar_100"))
+            means = (
+                scores.means[name] for name in ("map_75", "map_small", "map_medium", "map_large", "ar_100")
+            )
             at = (scores.precision.value, scores.recall.value, scores.f1)
-            figures = [*map(_share, means), f"{scores.threshold:g}", *map(_share, at)]
+            figures = map(_share, (*means, *at))
             made.add_row(report.bundle, *figures)
     return made if made.row_count else None
+
+
+def detection_lines(reports: Sequence[AccuracyReport]) -> list[str]:
+    """What precision and recall are of; none where no boxes were scored."""
+    thresholds = {getattr(report.scores, "threshold", None) for report in reports} - {None}
+    if not thresholds:
+        return []
+    shown = " or ".join(f"{value:g}" for value in sorted(thresholds))
+    return [f"precision, recall and F1: boxes of a score of {shown} or more, at an IoU of 0.5"]
 
 
 def _share(value: float | None) -> str:

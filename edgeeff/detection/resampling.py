@@ -157,21 +157,21 @@ class Loss:
         }
 
 
-def loss(before: Ranking, after: Ranking, images: int, draws: int = DRAWS) -> Loss | None:
+def loss(before: Ranking, after: Ranking, images: int, draws: int | None = None) -> Loss | None:
     """Hold one network against another on the same images; None where no class has a truth.
 
     Args:
         before: What is held against.
         after: What may be worse.
         images: How many both were judged on.
-        draws: How often they are drawn.
+        draws: How often they are drawn; None: :data:`DRAWS`.
     """
     points = 100.0 * (before.mean - after.mean)
     if not np.isfinite(points) or not images:
         return None
     generator = np.random.default_rng(SEED)
     found = []
-    for _ in range(draws):
+    for _ in range(DRAWS if draws is None else draws):
         weights = np.bincount(generator.integers(0, images, images), minlength=images).astype(np.float64)
         found.append(_mean(before.averages(weights)) - _mean(after.averages(weights)))
     spread = 100.0 * np.array([value for value in found if np.isfinite(value)])

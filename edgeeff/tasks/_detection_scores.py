@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgeeff.detection import Boxes
 from edgeeff.detection.boxes import Placed
 from edgeeff.detection.judging import Judged, Sample, judge
-from edgeeff.detection.resampling import DRAWS, Loss, Ranking, loss
+from edgeeff.detection.resampling import Loss, Ranking, loss
 from edgeeff.errors import BundleError
 from edgeeff.metrics import Proportion, json_number
 from edgeeff.tasks import _coco
@@ -159,7 +159,7 @@ class DetectionScores:
 
     def cells(self) -> dict[str, float | Proportion | None]:
         """For a table."""
-        names = {"mAP": "map", "AP50": "map_50", "AP75": "map_75"}
+        names = {"mAP": "map", "AP50": "map_50"}
         found: dict[str, float | Proportion | None] = {head: self.means[name] for head, name in names.items()}
         return found
 
@@ -175,14 +175,14 @@ class DetectionScores:
         """Its boxes, for averages of images that are drawn anew."""
         return None if self.judged is None else Ranking(self.judged, self.width)
 
-    def lost(self, before: Any, draws: int = DRAWS) -> Loss | None:
+    def lost(self, before: Any, draws: int | None = None) -> Loss | None:
         """How much lower its mean average precision is than another network's of the same images.
 
         None where that cannot be said: the other's is of other images, or no class has a truth.
 
         Args:
             before: The other's scores.
-            draws: How often images are drawn.
+            draws: How often images are drawn; None: as usual.
         """
         if not isinstance(before, DetectionScores) or self.ranking is None or before.ranking is None:
             return None
