@@ -83,7 +83,9 @@ def detection_table(reports: Sequence[AccuracyReport]) -> Table | None:
 
 def detection_lines(reports: Sequence[AccuracyReport]) -> list[str]:
     """What precision and recall are of; none where no boxes were scored."""
-    thresholds = {getattr(report.scores, "threshold", None) for report in reports} - {None}
+    from edgeeff.tasks.detection import DetectionScores
+
+    thresholds = {r.scores.threshold for r in reports if isinstance(r.scores, DetectionScores)}
     if not thresholds:
         return []
     shown = " or ".join(f"{value:g}" for value in sorted(thresholds))
