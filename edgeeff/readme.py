@@ -7,6 +7,9 @@ from dataclasses import replace
 from edgeeff import backends
 from edgeeff.backends import Emission
 from edgeeff.batch import ONE, Batch
+from edgeeff.detection import RUNTIME, Detection
+from edgeeff.detection.facts import CODES, DETECTIONS, LOGITS
+from edgeeff.detection.settings import CANDIDATES
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.target import InputType
 from edgeeff.tasks import EMBEDDING
@@ -54,7 +57,7 @@ def python_input(
     number = "" if batch == ONE else f"{batch} images, "
     pixels = (
         f"np.zeros(({batch.example}, {height}, {width}, {preprocess.channels}), np.uint8)"
-        f"  # {number}{called}, resized and cropped"
+        f"  # {number}{called}, resized and {'padded' if preprocess.letterbox is not None else 'cropped'}"
     )
     lines = [f"image = {pixels}"] if input_type == "uint8" else [f"pixels = {pixels}"]
     if input_type == "int8":
@@ -89,13 +92,20 @@ def _input(emission: Emission, channels_first: bool) -> str:
     made = " Grey is 0.299 R + 0.587 G + 0.114 B." if count == 1 else ""
     turned = " It is turned by its EXIF orientation first." if preprocess.exif else ""
     how = "resized, whatever the ratio of its sides," if preprocess.squash else "resized"
+    shown = f"so that the input is the middle {preprocess.crop:.3f} of it."
+    if preprocess.letterbox is not None:
+        colour = ", ".join(f"{value:g}" for value in preprocess.letterbox)
+        shown = (
+            "until it just fits, the ratio of its sides kept; it stands at the top left, and what it leaves "
+            f"free is filled with ({colour})."
+        )
     if images.dynamic:
         many = f" A run takes 1 to {images.size} images."
     else:
         many = "" if images == ONE else f" A run takes {images} images, no more and no fewer."
     return (
         f"Input: {kind} {shape}, {holds}. A photo is {how} by {preprocess.interpolation} interpolation with "
-        f"antialiasing so that the input is the middle {preprocess.crop:.3f} of it.{made}{turned}{many}"
+        f"antialiasing {shown}{made}{turned}{many}"
     )
 
 
@@ -104,6 +114,8 @@ def _output(emission: Emission) -> str:
     kind = emission.target.input if integers else "float32"
     if not emission.meaning.decides:
         return _features(emission, kind)
+    if emission.detection is not None:
+        return _boxes(emission, emission.detection)
     exclusive, of = emission.meaning.exclusive, "class" if emission.meaning.exclusive else "label"
     output = f"Output: {kind} [{emission.batch}, {len(emission.labels)}], a"
     if emission.softmax:
@@ -136,3 +148,30 @@ def _features(emission: Emission, kind: str) -> str:
         elif divided := [f"`{output.name}`" for output in embeddings if output.divided]:
             compared = f"{compared[:-1]}; {', '.join(divided)} has the length 1 (L2 norm) already."
     return f"Outputs, {kind}: {', '.join(shown)}.{layout}{compared}"
+
+
+def _boxes(emission: Emission, detection: Detection) -> str:
+    """What a detector's artifact gives, and what a product makes of it."""
+    threshold = f"Boxes with a score from {emission.threshold:g} on are there."
+    back = "Pixels of the input divided by the photo's scale are pixels of the photo."
+    nms, geometry = detection.nms, detection.geometry
+    if detection.where == RUNTIME:
+        usage = backends.runtime(emission.target.runtime).usage()
+        told = getattr(usage, "boxes", None)
+        return f"Output: {told(emission) if told else f'`{DETECTIONS}`.'} {threshold} {back}"
+    number = emission.batch.example
+    shapes = ", ".join(f"({wide:g}, {high:g})" for wide, high in geometry.ratios)
+    among = "" if nms.across else " of its class"
+    first, last = geometry.levels
+    return (
+        f"Outputs, float32: `{LOGITS}` [{number}, {geometry.count}, {len(emission.labels)}] and `{CODES}` "
+        f"[{number}, {geometry.count}, 4]. A score is the sigmoid of its logit. The codes (ty, tx, th, tw) "
+        "of an anchor with the centre (y, x), height h and width w make a box with the centre (y + ty·h, "
+        "x + tx·w), height h·exp(th) and width w·exp(tw). Anchors stand level by level "
+        f"({first} to {last}, each map half of the one before, rounded up), row by row; s being the input's "
+        "side divided by the map's, the centres are at ((row + 0.5)·s, (column + 0.5)·s). At each place are "
+        f"{geometry.at_a_place}: for each i of 0…{geometry.octaves - 1} those of the shapes (across, down) "
+        f"{shapes}, times {geometry.scale:g}·s·2^(i/{geometry.octaves}). Of the best {CANDIDATES} with a "
+        f"score from {nms.score:g} on a box is dropped where it overlaps a better one{among} by an IoU over "
+        f"{nms.iou:g}; {nms.max_boxes} stay at most. {threshold} {back}"
+    )

@@ -133,10 +133,49 @@ def _outputs(manifest: Any) -> str:
     what = "probabilities" if meaning.probable else "logits"
     if not meaning.decides:
         return ", ".join(f"{o.name} {list(o.shape[1:])}" for o in manifest.outputs) + " (features)"
+    if meaning.detection is not None:
+        return f"boxes of {manifest.classes} classes, shown from a score of {meaning.threshold:g} on"
     if meaning.exclusive:
         return f"{what} of one class an image ({meaning.task})"
     absent = f", else {manifest.negative!r}" if manifest.negative else ""
     return f"{what} of labels, each there from {meaning.threshold:g} on{absent} ({meaning.task})"
+
+
+def _resize(preprocess: Any) -> str:
+    if preprocess.letterbox is None:
+        shape = "squashed, " if preprocess.squash else ""
+        return f"{preprocess.interpolation}, {shape}centre crop {preprocess.crop:.3f}"
+    colour = ", ".join(f"{value:g}" for value in preprocess.letterbox)
+    return f"{preprocess.interpolation}, letterbox at the top left filled with ({colour})"
+
+
+def _detector(manifest: Any) -> list[tuple[str, str]]:
+    """A detector's anchors, and which boxes are kept by whom; none of another network."""
+    found = manifest.detection
+    if found is None:
+        return []
+    geometry, nms = found.geometry, found.nms
+    shapes = ", ".join(f"{wide:g}:{high:g}" for wide, high in geometry.ratios)
+    first, last = geometry.levels
+    among = "of any class" if nms.across else "of its class"
+    by = (
+        f"{manifest.runtime} inside the artifact"
+        if found.where == "runtime"
+        else "edgeeff behind the artifact, which gives logits and codes of anchors"
+    )
+    return [
+        (
+            "anchors",
+            f"{geometry.count} on levels {first} to {last}: sides from {geometry.scale:g} strides in "
+            f"{geometry.octaves} sizes an octave, shapes {shapes}",
+        ),
+        (
+            "boxes kept",
+            f"at most {nms.max_boxes} with a score from {nms.score:g} on, none that overlaps a better one "
+            f"{among} by an IoU over {nms.iou:g}",
+        ),
+        ("boxes by", by),
+    ]
 
 
 def _size(bundle: Any) -> str:
@@ -172,7 +211,8 @@ def _summary(bundle: Any, found: dict[str, Any] | None, looked: _Looked) -> None
         *([] if manifest.batch == ONE else [("batch", f"{manifest.batch} images in a run")]),
         ("size", _size(bundle)),
         ("mean, std", _normalisation(manifest.preprocess)),
-        ("resize", f"{manifest.preprocess.interpolation}, centre crop {manifest.preprocess.crop:.3f}"),
+        ("resize", _resize(manifest.preprocess)),
+        *_detector(manifest),
         ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
         *((what, by) for what, by in manifest.plugins.items()),
         ("check", check),

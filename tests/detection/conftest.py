@@ -1,6 +1,7 @@
 """A detector whose boxes can be computed by hand: the cells of an image that are red, green or blue."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,13 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edgeeff import backends
+from edgeeff import backends, tasks
 from edgeeff.backends import Emission
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.detection import Detection, Geometry, Nms
+from edgeeff.detection.facts import Where
 from edgeeff.preprocess import Preprocess
+from edgeeff.readme import readme
 from edgeeff.target import load_target
-from edgeeff.tasks import Output
 
 COLOURS = ("red", "green", "blue")
 #: 8 x 8 cells of 8 pixels, an anchor each that is just its cell.
@@ -61,26 +63,24 @@ def cells_graph(classes: int = 3) -> onnx.ModelProto:
 def make_cells(tmp_path_factory) -> Callable[..., Bundle]:
     """A float bundle of it for OpenVINO; keywords change the manifest."""
 
-    def make(**changes) -> Bundle:
-        detection = Detection(GEOMETRY, Nms(0.05, max_boxes=20))
+    def make(name: str = "cpu-fp32", where: Where = "host", **changes) -> Bundle:
+        detection = Detection(GEOMETRY, Nms(0.05, max_boxes=20), where)
         labels = changes.get("labels", COLOURS)
-        shapes = detection.outputs(3)
-        outputs = tuple(
-            Output(name, shape, meaning)
-            for (name, shape), meaning in zip(shapes.items(), ("scores", "boxes"), strict=True)
-        )
-        target = load_target("cpu-fp32")
+        outputs = tasks.room("detection").outputs(detection.outputs(3))
+        heads = tasks.room("detection").outputs(replace(detection, where="host").outputs(3))
+        target = load_target(name)
         emission = Emission(
             *("cells", target, PREPROCESS, labels),
             task="detection",
             threshold=0.3,
-            outputs=outputs,
+            outputs=heads,
             detection=detection,
         )
         files = dict(backends.runtime(target.runtime).part("emit").emit(cells_graph(), emission))
+        files["README.md"] = readme(emission).encode()
         manifest = Manifest(
             **{
-                **{"name": "cells", "model": "cells", "target": "cpu-fp32", "runtime": target.runtime},
+                **{"name": "cells", "model": "cells", "target": name, "runtime": target.runtime},
                 **{"precision": target.precision, "input": target.input, "softmax": False},
                 **{"cpu_class": "avx2", "preprocess": PREPROCESS, "labels": labels, "classes": 3},
                 **{"runtime_properties": target.runtime_properties, "digests": {}, "tools": {}, "files": {}},

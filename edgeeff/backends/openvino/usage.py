@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 
 from edgeeff.backends import Emission
+from edgeeff.detection import RUNTIME
+from edgeeff.detection.facts import DETECTIONS
 from edgeeff.target import InputType
 
 _PYTHON = """\
@@ -105,8 +107,8 @@ def text(emission: Emission, image: str) -> str:
 
 def _read(emission: Emission) -> dict[str, str]:
     """Lines of each language that read the outputs: the only one by its place, several by their names."""
-    if not emission.meaning.decides:
-        names = [output.name for output in emission.outputs]
+    if not emission.meaning.decides or emission.detection is not None:
+        names = _names(emission)
         return {
             "python": "found = model(image)\n" + "\n".join(f'{name} = found["{name}"]' for name in names),
             "cpp": "\n".join(f'const float* {n} = request.get_tensor("{n}").data<float>();' for n in names),
@@ -123,6 +125,21 @@ def _read(emission: Emission) -> dict[str, str]:
         "c": f"ov_infer_request_get_output_tensor(request, &output);\nvoid* {result} = NULL;  // float\n"
         f"ov_tensor_data(output, &{result});",
     }
+
+
+def _names(emission: Emission) -> list[str]:
+    made = emission.detection is not None and emission.detection.where == RUNTIME
+    return [DETECTIONS] if made else [output.name for output in emission.outputs]
+
+
+def boxes(emission: Emission) -> str:
+    """One sentence: what an artifact that makes boxes gives."""
+    most = 0 if emission.detection is None else emission.detection.nms.max_boxes
+    return (
+        f"`{DETECTIONS}` [1, 1, {emission.batch.example * most}, 7]: each row is the image's number, class, "
+        "score, and left, top, right and bottom as shares of the input's width and height; behind the last "
+        "box stands the image −1."
+    )
 
 
 def _open(emission: Emission) -> str:

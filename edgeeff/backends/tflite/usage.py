@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeeff.backends import Emission
+from edgeeff.backends.tflite.boxes import NAMES
 from edgeeff.batch import ONE
+from edgeeff.detection import RUNTIME
 from edgeeff.target import InputType
 
 _PYTHON = """\
@@ -61,7 +63,8 @@ runner = interpreter.get_signature_runner()
 _INTEGERS = """\
 for name, output in runner.get_output_details().items():
     scale, zero_point = output["quantization"]
-    found[name] = (found[name].astype(np.float32) - zero_point) * np.float32(scale)
+    if scale:  # none of a float output
+        found[name] = (found[name].astype(np.float32) - zero_point) * np.float32(scale)
 """
 
 #: Of a file of open batch, whenever the number of images changes.
@@ -89,8 +92,8 @@ def text(emission: Emission, image: str) -> str:
         emission: What the artifact was written from.
         image: Lines of Python that make the input, ``image``.
     """
-    if not emission.meaning.decides:
-        read = "".join(f'{output.name} = found["{output.name}"]\n' for output in emission.outputs)
+    if not emission.meaning.decides or emission.detection is not None:
+        read = "".join(f'{name} = found["{name}"]\n' for name in _names(emission))
         read = read if emission.target.input == "float32" else _INTEGERS + read
         return f"{_own_choice(emission)}{_FEATURES.format(image=image, read=read)}"
     result = "probabilities" if emission.softmax else "logits"
@@ -101,6 +104,21 @@ def text(emission: Emission, image: str) -> str:
         + _PYTHON.format(image=image, resize=resize, result=result, dequantise=dequantise)
         + "".join(f"\n{sentence}.\n" for sentence in cautions(emission))
         + ("" if cautions(emission) else _mediapipe(emission))
+    )
+
+
+def _names(emission: Emission) -> list[str]:
+    made = emission.detection is not None and emission.detection.where == RUNTIME
+    return list(NAMES) if made else [output.name for output in emission.outputs]
+
+
+def boxes(emission: Emission) -> str:
+    """One sentence: what an artifact that makes boxes gives."""
+    most = 0 if emission.detection is None else emission.detection.nms.max_boxes
+    corners, classes, scores, number = NAMES
+    return (
+        f"`{corners}` [1, {most}, 4], each top, left, bottom and right as shares of the input's height and "
+        f"width; `{classes}` and `{scores}` [1, {most}]; `{number}` [1]: behind so many boxes stands nothing."
     )
 
 
