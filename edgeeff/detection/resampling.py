@@ -182,6 +182,23 @@ def loss(before: Ranking, after: Ranking, images: int, draws: int | None = None)
     return Loss(points, float(low), float(high), float(bound), worse, better, images, len(spread))
 
 
+def standard_error(ranking: Ranking, images: int, draws: int | None = None) -> float:
+    """How much a network's mean average precision would move with other images, percentage points.
+
+    Args:
+        ranking: Its boxes.
+        images: How many it was judged on.
+        draws: How often they are drawn; None: :data:`DRAWS`.
+    """
+    generator = np.random.default_rng(SEED)
+    found = [
+        _mean(ranking.averages(np.bincount(generator.integers(0, images, images), minlength=images) * 1.0))
+        for _ in range(DRAWS if draws is None else draws)
+    ]
+    known = [value for value in found if np.isfinite(value)]
+    return 100.0 * float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+
+
 def _mean(averages: Array) -> float:
     known = averages[np.isfinite(averages)]
     return float(known.mean()) if len(known) else float("nan")

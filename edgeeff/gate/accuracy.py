@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgeeff import tasks
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
-from edgeeff.gate import fidelity
+from edgeeff.gate import boxes, fidelity
 from edgeeff.gate.fidelity import held
 from edgeeff.gate.limits import UNITS, Limit
 from edgeeff.gate.verdict import Settle, Status, Verdict, unmeasured
@@ -32,6 +32,7 @@ from edgeeff.metrics import Proportion, json_number
 from edgeeff.paired import images_needed, loss_bound, mcnemar
 from edgeeff.progress import Recorder
 from edgeeff.recipes import open_to_judge
+from edgeeff.tasks.detection import DetectionScores
 
 #: Of McNemar's test: how often equally good bundles fail.
 ALPHA = 0.01
@@ -136,8 +137,10 @@ def _name(metric: str, bundle: Bundle) -> str:
 
 
 def scored(case: str, reports: list[AccuracyReport], margin: float) -> Verdict:
-    """The task's own metric: paired where one class is decided, else by the limit alone."""
+    """The task's own metric: paired where a class is decided or boxes are found, else by the limit."""
     new, old = reports
+    if isinstance(new.scores, DetectionScores):
+        return boxes.paired(case, new, old, margin)
     if new.outcomes is None or old.outcomes is None or not new.outcomes.exclusive:
         return _by_score(case, new, old, margin)
     return paired(case, new.metric, new.outcomes, old.outcomes, margin)

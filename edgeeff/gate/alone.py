@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeeff.errors import EdgeeffError
+from edgeeff.gate import boxes
 from edgeeff.gate.absolute import LAUNCHES
 from edgeeff.gate.baseline import Baseline, Correct, Run
 from edgeeff.gate.comparable import input_of
@@ -26,6 +27,7 @@ from edgeeff.harness.launches import How, Launch, measure
 from edgeeff.harness.outcomes import Outcomes
 from edgeeff.harness.record import Record, artifact_bytes
 from edgeeff.progress import Recorder
+from edgeeff.tasks.detection import DetectionScores
 
 #: Metrics that launches tell.
 OF_LAUNCHES = ("latency", "memory", "load_time")
@@ -87,9 +89,7 @@ def run(case: Case, how: How, record: Record, accuracy: AccuracyReport | None, l
         runs=(Run(bundle.digest(), tuple(_time_ms(one, clock) for one in launches), record.utc),)
         if launches
         else (),
-        correct=correct(accuracy.outcomes)
-        if accuracy is not None and accuracy.outcomes is not None
-        else None,
+        correct=_known(accuracy),
     )
     return Alone(made, launches, seconds)
 
@@ -133,9 +133,22 @@ def _metrics(
             found["sqnr_centred"] = (level, "dB")
         if accuracy.reference.agreement is not None:
             found["agreement"] = (100 * accuracy.reference.agreement.value, "%")
-    if accuracy is not None and accuracy.scores is not None:
+    if accuracy is not None and isinstance(accuracy.scores, DetectionScores):
+        figures = 100 * accuracy.scores.primary, accuracy.scores.standard_error
+        if all(map(math.isfinite, figures)):
+            found |= {boxes.METRIC: (figures[0], "%"), boxes.ERROR: (figures[1], "points")}
+    elif accuracy is not None and accuracy.scores is not None:
         found["top_1"] = (100 * accuracy.scores.primary, "%")
     return found
+
+
+def _known(accuracy: AccuracyReport | None) -> Correct | None:
+    """What is kept of the images: of boxes which ones they were, and of none whether it was right."""
+    if accuracy is None:
+        return None
+    if isinstance(accuracy.scores, DetectionScores) and accuracy.images_sha256 is not None:
+        return Correct(accuracy.images_sha256, np.zeros(0, np.bool_))
+    return correct(accuracy.outcomes)
 
 
 def correct(outcomes: Outcomes | None) -> Correct | None:

@@ -24,6 +24,7 @@ from edgeeff.harness.launches import How
 from edgeeff.harness.record import Record, record
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.recipes import open_to_judge
+from edgeeff.tasks.detection import DetectionScores
 
 Known = Callable[[Case, str], Runs]
 
@@ -223,6 +224,8 @@ def _accuracy(case: Case, white: float | None, listener: Recorder) -> AccuracyRe
             threads=case.threads,
             progress=listener,
         )
+    if found is not None and isinstance(found.scores, DetectionScores):
+        return found
     if found is None or found.outcomes is None or not found.outcomes.exclusive or not labelled:
         why = "decides no single class" if labelled else "images bear no labels"
         listener.warn(f"{case.name}: {why}: its accuracy cannot be gated without the old bundle")

@@ -44,10 +44,7 @@ class BoxComparison:
     @property
     def images_needed(self) -> int | None:
         """Images that exclude the margin, if both are equally good and differ as much; None where unknown."""
-        spread = self.found.half / _BOTH
-        if not spread:
-            return None
-        return math.ceil(self.found.images * (2 * _ONE * spread / self.margin) ** 2)
+        return images_needed(self.found, self.margin)
 
     @property
     def conclusion(self) -> str:
@@ -94,6 +91,15 @@ class BoxComparison:
             "disagreements": [],
             "disagreements_left_out": 0,
         }
+
+
+def images_needed(found: Loss, margin: float) -> int | None:
+    """Images that exclude a margin (points), if two detectors are equally good and differ as much.
+
+    None where they do not differ.
+    """
+    spread = found.half / _BOTH
+    return math.ceil(found.images * (2 * _ONE * spread / margin) ** 2) if spread else None
 
 
 def of_boxes(

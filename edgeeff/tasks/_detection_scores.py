@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgeeff.detection import Boxes
 from edgeeff.detection.boxes import Placed
 from edgeeff.detection.judging import Judged, Sample, judge
-from edgeeff.detection.resampling import Loss, Ranking, loss
+from edgeeff.detection.resampling import Loss, Ranking, loss, standard_error
 from edgeeff.errors import BundleError
 from edgeeff.metrics import Proportion, json_number
 from edgeeff.tasks import _coco
@@ -189,6 +189,11 @@ class DetectionScores:
         if not np.array_equal(self.numbers, before.numbers):  # type: ignore[arg-type]
             return None
         return loss(before.ranking, self.ranking, self.images, draws)
+
+    @cached_property
+    def standard_error(self) -> float:
+        """Of mean average precision, percentage points: how much other images would move it."""
+        return math.nan if self.ranking is None else standard_error(self.ranking, self.images)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -17,6 +17,8 @@ from edgeeff.detection.decoding import rows_of
 from edgeeff.detection.judging import Sample, judge
 from edgeeff.detection.resampling import Ranking, loss
 from edgeeff.errors import BundleError, MissingRuntimeError
+from edgeeff.gate import boxes as gate
+from edgeeff.harness.accuracy_report import AccuracyReport
 from edgeeff.harness.box_comparison import of_boxes
 from edgeeff.images.annotations import Truth
 from edgeeff.preprocess import Preprocess
@@ -263,3 +265,41 @@ def test_without_hotcoco_the_line_that_installs_it_is_told(monkeypatch):
     with pytest.raises(MissingRuntimeError, match="detection") as caught:
         MEANING.scorer(CLASSES, "a bundle")
     assert "[detection]" in caught.value.mend
+
+
+@pytest.fixture
+def reports():
+    """Of a good detector, one a little worse and one far worse, on the same images."""
+
+    def report(noise, count=IMAGES):
+        whole = sample(2, noise=4)
+        rng = np.random.default_rng(0)
+        moved = whole.corners + rng.normal(0, noise, whole.corners.shape).astype(np.float32)
+        scores = filled(replace(whole, corners=moved), range(count)).scores()
+        return AccuracyReport("cells", count, count, 5, scores=scores, metric="map")
+
+    return report
+
+
+def test_two_bundles_are_held_against_each_other(reports):
+    good, near, far = reports(0), reports(0.3), reports(12)
+    same = gate.paired("a case", good, good, 0.5)
+    assert (same.status, same.value, same.high, same.metric) == ("pass", 0, 0, "map")
+    worse = gate.paired("a case", far, good, 0.5)
+    assert worse.status == "fail" and worse.value > 5 and worse.low < worse.value < worse.high
+    assert gate.paired("a case", good, far, 0.5).status == "pass"
+    open_ = gate.paired("a case", near, good, 1e-4)
+    assert open_.status == "inconclusive" and open_.settle.images > IMAGES
+    assert gate.paired("a case", reports(0, 30), good, 0.5).status == "error"
+
+
+def test_a_baseline_remembers_one_number(reports):
+    found = reports(0).scores
+    assert 0.5 < found.standard_error < 20
+    new = (100 * found.primary, found.standard_error)
+    assert gate.remembered("a case", new, new, 1.0).status == "pass"
+    assert gate.remembered("a case", new, (new[0] + 2, 0.3 * new[1]), 1.0).status == "inconclusive"
+    fallen = gate.remembered("a case", (new[0] - 60, new[1]), new, 1.0)
+    assert (
+        fallen.status == "fail" and fallen.low < fallen.value == pytest.approx(60) and fallen.unit == "points"
+    )
