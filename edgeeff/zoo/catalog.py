@@ -6,9 +6,12 @@ import re
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
+from typing import TypeAlias
 
 from edgeeff.errors import OptionError, UnknownModelError
 from edgeeff.zoo import families
+from edgeeff.zoo.detection import family
+from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.scaling import DIVISOR, PAPER
 from edgeeff.zoo.spec import ModelSpec
 
@@ -17,22 +20,38 @@ _KEYS = ("phi", "width", "depth", "resolution", "size")
 _LARGEST = 8.0  # a multiplier beyond it is a slip of the pen: L2 has 5.3
 
 
+#: A network of the zoo: both kinds have a name, a size, an activation, ``preprocess``, ``parameters`` and
+#: ``multiply_adds``.
+Spec: TypeAlias = ModelSpec | DetectorSpec
+
+
 @cache
-def _by_name() -> dict[str, ModelSpec]:
-    return {spec.name: spec for spec in families.members()}
+def _by_name() -> dict[str, Spec]:
+    specs: list[Spec] = [*families.members(), *family.MEMBERS]
+    return {spec.name: spec for spec in specs}
 
 
 def names() -> list[str]:
-    """The networks' names, family by family, each from small to large."""
+    """The networks' names, the classifiers before the detectors, family by family, from small to large."""
     return list(_by_name())
 
 
-def get(name: str) -> ModelSpec:
+def classifiers() -> list[ModelSpec]:
+    """The networks that classify whole images, in the order of :func:`names`."""
+    return [spec for spec in _by_name().values() if isinstance(spec, ModelSpec)]
+
+
+def detectors() -> list[DetectorSpec]:
+    """The networks that find objects, in the order of :func:`names`."""
+    return [spec for spec in _by_name().values() if isinstance(spec, DetectorSpec)]
+
+
+def get(name: str) -> Spec:
     """A network by its name, in ours or another library's way, or a scaled one.
 
-    ``b0``, ``efficientnet-b0``, ``EfficientNet_Lite0``, ``tf_efficientnetv2_s``, ``efficientnet_es`` and the
-    like; ``phi=1.5`` and ``lite:width=1.1,depth=1.2,size=256`` are networks that have no name (see
-    :func:`scaled`).
+    ``b0``, ``efficientnet-b0``, ``EfficientNet_Lite0``, ``tf_efficientnetv2_s``, ``efficientnet_es``,
+    ``tf_efficientdet_d0`` and the like; ``phi=1.5`` and ``lite:width=1.1,depth=1.2,size=256`` are networks
+    that have no name (see :func:`scaled`).
 
     Raises:
         UnknownModelError: No such network.
@@ -48,7 +67,39 @@ def get(name: str) -> ModelSpec:
     raise UnknownModelError(f"no model named {name!r}", mend=f"{hint}The models are {', '.join(names())}")
 
 
-def understood(name: str) -> ModelSpec | None:
+def classifier(name: str) -> ModelSpec:
+    """The same, of a network that classifies.
+
+    Raises:
+        UnknownModelError: No such network, or a detector.
+        OptionError: As :func:`get`.
+    """
+    found = get(name)
+    if isinstance(found, DetectorSpec):
+        raise UnknownModelError(
+            f"{found.name} is a detector, and a classifier is wanted here",
+            mend=f"name a classifier, such as {found.backbone.name}, which {found.name} is built on",
+        )
+    return found
+
+
+def detector(name: str) -> DetectorSpec:
+    """The same, of a network that detects.
+
+    Raises:
+        UnknownModelError: No such network, or a classifier.
+        OptionError: As :func:`get`.
+    """
+    found = get(name)
+    if isinstance(found, ModelSpec):
+        raise UnknownModelError(
+            f"{found.name} is a classifier, and a detector is wanted here",
+            mend=f"name one of {', '.join(spec.name for spec in detectors())}",
+        )
+    return found
+
+
+def understood(name: str) -> Spec | None:
     """The network that a name, a checkpoint's stem or another library's name means, if it means one."""
     return _by_name().get(_short(name))
 
@@ -114,10 +165,16 @@ def _values(text: str) -> dict[str, float]:
 
 
 def _short(name: str) -> str:
-    """Our name behind another library's: tf_efficientnetv2_s → v2-s, EfficientNet-Lite0 → lite0."""
+    """Our name behind another library's: tf_efficientnetv2_s → v2-s, EfficientDet-D0 → efficientdet-d0."""
     short = re.sub(r"[\s_]+", "-", name.strip().lower())
+    # The hub of TensorFlow has efficientdet/lite0/detection, which is no classifier.
+    short = re.sub(r"efficientdet/(?=d\d|lite\d)", "efficientdet-", short).removesuffix("/detection")
     short = short.rpartition("/")[2].partition(".")[0]
     short = re.sub(r"^(adv-|tf-|timm-)*", "", short)
+    short = re.sub(r"^(?:efficientdet|effdet)-?(?=d\d|lite|q\d)", "efficientdet-", short)
+    short = re.sub(r"^efficientdet-lite-(?=\d)", "efficientdet-lite", short)
+    short = re.sub(r"^efficientdet-q1b", "efficientdet-q1", short)  # the weights of effdet's Q1
+    short = re.sub(r"^efficientdet-?v2-?(?=d[ts])", "efficientdetv2-", short)
     short = re.sub(r"^efficientnet-?", "", short)
     short = re.sub(r"^v2-?(?=[bsmlxr])", "v2-", short)
     short = re.sub(r"^(?:e|edge-?tpu-?)([sml])$", r"edgetpu-\1", short)

@@ -15,6 +15,8 @@ from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, nam
 from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.detection import checkpoints as detection
+from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
 from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.fitting import Fitted
 from edgeeff.zoo.formats import WeightsFile
@@ -75,7 +77,9 @@ class Checkpoint:
         return efficientnet.trained(self.spec, self.tensors, size, conventions, self.activations, self.taps)
 
 
-def read(path: Path | None, model: str | None = None, chosen: Chosen | None = None) -> Checkpoint:
+def read(
+    path: Path | None, model: str | None = None, chosen: Chosen | None = None
+) -> Checkpoint | DetectorCheckpoint:
     """Read a checkpoint, and find which network it is of, and whose.
 
     Args:
@@ -91,13 +95,15 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         CheckpointError: It is damaged, unsafe to load, or of no network or another one.
     """
     if path is None:
-        path = wheel(catalog.get(model or "b0"))
+        path = wheel(catalog.classifier(model or "b0"))
     if chosen and chosen.taps:
-        taps.refuse_unknown(chosen.taps, catalog.get(model) if model else None)
+        taps.refuse_unknown(chosen.taps, catalog.classifier(model) if model else None)
     file = formats.read(path)
     accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
+    if namings.naming(accounted.naming).detector:
+        return detection.understand(file, accounted, path, model, chosen)
     tapped = chosen.taps if chosen else ()
-    spec = catalog.get(model) if model else fitting.which(file.tensors, accounted, path, tapped)
+    spec = _named(model, path) if model else fitting.which(file.tensors, accounted, path, tapped)
     fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)
     classes = None if tapped else fitted.tensors["classifier.weight"].shape[0]
     if file.labels is not None and classes is not None and len(file.labels) != classes:
@@ -117,6 +123,17 @@ def read(path: Path | None, model: str | None = None, chosen: Chosen | None = No
         ends_in="" if tapped else file.ends_in,
         taps=tapped,
     )
+
+
+def _named(model: str, path: Path) -> ModelSpec:
+    """The classifier that the user names."""
+    spec = catalog.get(model)
+    if not isinstance(spec, ModelSpec):
+        raise CheckpointError(
+            f"{path} is no detector: it holds no feature pyramid in a naming that is known",
+            mend=f"pass a checkpoint of {spec.name}, whole; or leave --model out, if it is a classifier",
+        )
+    return spec
 
 
 def _origin(

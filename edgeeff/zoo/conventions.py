@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Padding = Literal["same", "symmetric"]
 Size = tuple[int, int]
@@ -33,6 +34,11 @@ class Conventions:
     epsilon: float = 1e-3
     fused: Padding | None = None
     static: Size | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Conventions:
+        """From plain data: its fields, with lists for tuples."""
+        return cls(**{**data, "static": data["static"] and tuple(data["static"])})
 
     @property
     def option(self) -> str:

@@ -57,7 +57,7 @@ def which(
     Raises:
         CheckpointError: They are of none, or there are some that nothing is known of.
     """
-    matches = [_match(tensors, accounted, catalog.get(name), taps) for name in catalog.names()]
+    matches = [_match(tensors, accounted, spec, taps) for spec in catalog.classifiers()]
     fitting = [match for match in matches if not match.misfits]
     if fitting:
         accounting.refuse_strays(accounted, path)
@@ -132,12 +132,12 @@ def _match(
     missing = [name for name in absent if name in needed]
     extra = [body[name] for name in body if name not in expected]
     differing = [
-        f"{name} {_dimensions(shapes[name])} instead of {_dimensions(expected[name])}"
+        f"{name} {dimensions(shapes[name])} instead of {dimensions(expected[name])}"
         for name in expected
         if name in shapes and shapes[name] != expected[name]
     ]
     kinds = {"missing": missing, "unexpected": extra, "of another shape": differing}
-    phrases = [f"{len(found)} {kind} ({_some(found)})" for kind, found in kinds.items() if found]
+    phrases = [f"{len(found)} {kind} ({some(found)})" for kind, found in kinds.items() if found]
     wrong = len(missing) + len(extra) + len(differing)
     headless = 0 < wrong == sum(map(is_head, missing))
     return _Match(spec, body, tuple(phrases), wrong, len(absent) - len(missing), headless)
@@ -145,7 +145,7 @@ def _match(
 
 def _with_strays(match: _Match, accounted: Accounted) -> list[str]:
     strays = list(accounted.strays)
-    return [*match.misfits, *([f"{len(strays)} beside the network ({_some(strays)})"] if strays else [])]
+    return [*match.misfits, *([f"{len(strays)} beside the network ({some(strays)})"] if strays else [])]
 
 
 def _expected(architecture: Architecture, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -173,9 +173,9 @@ def _headless(match: _Match) -> str | None:
 
 def _nearest(tensors: Mapping[str, Tensor], accounted: Accounted, taps: tuple[str, ...]) -> str | None:
     """The advice to name another network, if the checkpoint fits one."""
-    for name in catalog.names():
-        if not _match(tensors, accounted, catalog.get(name), taps).misfits:
-            return f"all tensors fit {name}: pass --model {name}"
+    for spec in catalog.classifiers():
+        if not _match(tensors, accounted, spec, taps).misfits:
+            return f"all tensors fit {spec.name}: pass --model {spec.name}"
     return None
 
 
@@ -201,10 +201,12 @@ def check_values(tensor: Tensor, key: str, path: object) -> None:
         )
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of some names, for a message."""
     shown = ", ".join(names[:_SHOWN])
     return f"{shown}, …" if len(names) > _SHOWN else shown
 
 
-def _dimensions(shape: Shape) -> str:
+def dimensions(shape: Shape) -> str:
+    """A shape as a message shows it: 64×3×3×3."""
     return "×".join(map(str, shape)) or "scalar"

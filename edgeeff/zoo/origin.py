@@ -107,13 +107,26 @@ def of(
         channels: Of the network's input.
     """
     found: Origin = namings.naming(naming).origin(spec, said)
-    preprocess = _of_channels(preprocess, channels)
-    told = _said(for_channels(found.preprocess, channels), preprocess)
-    known = {option for option in ("mean", "crop", "size") if option in preprocess}
-    if channels != 3 and "mean" not in preprocess:
-        found = replace(found, warnings=(*found.warnings, guessed_channels(told)))
+    told, fields, warnings = taken(found.preprocess, preprocess, channels)
+    known = {option for option in ("mean", "crop", "size") if option in fields}
     assumed = tuple(text for text in found.assumed if not any(f"--{option}" in text for option in known))
-    return replace(found, preprocess=told, assumed=assumed, said=tuple(preprocess))
+    return replace(
+        found, preprocess=told, assumed=assumed, said=fields, warnings=(*found.warnings, *warnings)
+    )
+
+
+def taken(
+    own: Preprocess, given: Mapping[str, Any], channels: int
+) -> tuple[Preprocess, tuple[str, ...], tuple[str, ...]]:
+    """A library's preprocessing with what a file says of it, for so many channels.
+
+    Returns:
+        The preprocessing; the fields that the file says; warnings.
+    """
+    given = _of_channels(given, channels)
+    told = _said(for_channels(own, channels), given)
+    guessed = channels != 3 and "mean" not in given
+    return told, tuple(given), (guessed_channels(told),) if guessed else ()
 
 
 def for_channels(preprocess: Preprocess, channels: int) -> Preprocess:

@@ -160,8 +160,11 @@ def test_models(edgeeff):
     assert found["b0"]["parameters"] == 5_288_548 and found["b0"]["size"] == 224
     assert found["lite0"]["activation"] == "relu6" and found["v2-s"]["preprocess"]["mean"] == [127.5] * 3
     assert found["b3"]["hub"] == "timm/tf_efficientnet_b3.aa_in1k"
+    assert found["efficientdet-d0"]["task"] == "detection" and found["b0"]["task"] == "classification"
+    assert found["efficientdet-d0"]["geometry"]["scale"] == 4 and found["efficientdet-d0"]["anchors"] == 49104
     table = edgeeff("models").out
     assert "5.29 M" in table and all(name in table for name in catalog.names())
+    assert "34.6" in table
 
 
 def test_scaled_models(edgeeff):

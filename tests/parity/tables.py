@@ -60,6 +60,38 @@ def _timm_config(given: dict[str, Any]) -> dict[str, Any]:
     return {"sizes": sizes} | {key: given[key] for key in keys if given.get(key) is not None}
 
 
+def effdet() -> Iterator[tuple[str, Network]]:
+    """effdet's detectors on EfficientNets: ``tf_…``, its own, and one with normalisation by level first."""
+    import torch
+    from effdet import create_model, get_efficientdet_config
+    from effdet.config.model_config import efficientdet_model_param_dict
+
+    for name in efficientdet_model_param_dict:
+        if not re.fullmatch(r"tf_efficientdet_\w+(?<!_ap)|efficientdet_[dq]\d|efficientdetv2_d[ts]", name):
+            continue
+        with torch.device("meta"):
+            module = create_model(name, pretrained_backbone=False).eval()
+        config = get_efficientdet_config(name)
+        yield name, _detector(module, config)
+        if name == "tf_efficientdet_d0":
+            with torch.device("meta"):
+                module.toggle_head_bn_level_first()
+            yield f"{name}, level first", _detector(module, config)
+
+
+def _detector(module: Any, config: Any) -> Network:
+    """The facts of a detector on the meta device."""
+    state = module.state_dict()
+    return {
+        "tensors": {key: list(value.shape) for key, value in state.items()},
+        "parameters": sum(value.numel() for value in module.parameters()),
+        "size": list(config.image_size),
+        "scale": config.anchor_scale,
+        "levels": [config.min_level, config.max_level],
+        "ratios": [list(r) if hasattr(r, "__len__") else r for r in config.aspect_ratios],
+    }
+
+
 def torchvision() -> Iterator[tuple[str, Network]]:
     """All EfficientNets of torchvision."""
     import torch

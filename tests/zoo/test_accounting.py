@@ -10,7 +10,7 @@ from torch import nn
 
 from edgeeff.errors import CheckpointError, OptionError
 from edgeeff.zoo import accounting, checkpoint_options
-from edgeeff.zoo.efficientnet import _ACTIVATIONS
+from edgeeff.zoo.efficientnet import ACTIVATIONS
 
 FEATURES, CLASSES = 12, 5
 
@@ -66,7 +66,7 @@ def computes(accounted, head, count=6):
         y = nn.functional.linear(
             y, accounted.head.tensors[f"hidden.{i}.weight"], accounted.head.tensors[f"hidden.{i}.bias"]
         )
-        y = _ACTIVATIONS[activation](y)
+        y = ACTIVATIONS[activation](y)
     y = nn.functional.linear(
         y, accounted.head.tensors["classifier.weight"], accounted.head.tensors["classifier.bias"]
     )

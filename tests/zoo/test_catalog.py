@@ -12,13 +12,21 @@ from edgeeff.zoo import catalog
 
 
 def test_names():
-    assert catalog.names() == [
+    classifiers, detectors = catalog.classifiers(), catalog.detectors()
+    assert catalog.names() == [spec.name for spec in (*classifiers, *detectors)]
+    assert [spec.name for spec in classifiers] == [
         *(*(f"b{i}" for i in range(9)), "l2"),
         *(f"edgetpu-{size}" for size in "sml"),
         *(f"lite{i}" for i in range(5)),
         *(f"v2-b{i}" for i in range(4)),
         *("v2-s", "v2-m", "v2-l", "v2-xl"),
         *(f"v2-rw-{size}" for size in "tsm"),
+    ]
+    assert [spec.name for spec in detectors] == [
+        *(f"efficientdet-d{size}" for size in (*"01234567", "7x")),
+        *(f"efficientdet-lite{size}" for size in (*"0123", "3x", "4")),
+        *(f"efficientdet-q{size}" for size in "012"),
+        *(f"efficientdetv2-{size}" for size in ("dt", "ds")),
     ]
 
 
@@ -43,13 +51,40 @@ def test_names():
         ("efficientnetv2-b3", "v2-b3"),
         ("EfficientNetV2S", "v2-s"),
         ("EfficientNetB4", "b4"),
+        ("efficientdet-d0", "efficientdet-d0"),
+        ("EfficientDet-D7x", "efficientdet-d7x"),
+        ("EfficientDetD1", "efficientdet-d1"),
+        ("tf_efficientdet_d7_53-6d1d7a95", "efficientdet-d7"),
+        ("tf_efficientdet_d0_ap", "efficientdet-d0"),
+        ("efficientdet_lite3x", "efficientdet-lite3x"),
+        ("efficientdet/lite0/detection", "efficientdet-lite0"),
+        ("tensorflow/efficientdet/lite3x", "efficientdet-lite3x"),
+        ("effdet_d2", "efficientdet-d2"),
+        ("efficientdet_q1b-d0612140", "efficientdet-q1"),
+        ("efficientdetv2_dt", "efficientdetv2-dt"),
     ],
 )
 def test_aliases(alias, name):
     assert catalog.get(alias).name == name
 
 
-@pytest.mark.parametrize("name", ["resnet50", "b", "b9", "best", "v2", "model", "lite", "b0x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet50",
+        "b",
+        "b9",
+        "best",
+        "v2",
+        "model",
+        "lite",
+        "b0x",
+        "efficientdet",
+        "efficientdet_w0",
+        "efficientdet-d8",
+        "d0",
+    ],
+)
 def test_names_that_mean_no_network(name):
     assert catalog.understood(name) is None
 
@@ -59,6 +94,15 @@ def test_unknown_name_is_answered_with_the_nearest():
         catalog.get("lite7")
     assert "did you mean lite" in caught.value.mend
     assert caught.value.exit_status == 2
+
+
+def test_a_detector_is_no_classifier():
+    assert catalog.detector("tf_efficientdet_d3").backbone is catalog.classifier("b3")
+    with pytest.raises(UnknownModelError, match="efficientdet-d3 is a detector") as caught:
+        catalog.classifier("efficientdet_d3")
+    assert "b3" in caught.value.mend
+    with pytest.raises(UnknownModelError, match="b3 is a classifier"):
+        catalog.detector("b3")
 
 
 def test_unlike_any_name_lists_all():
@@ -76,6 +120,8 @@ def test_preprocessing_belongs_to_the_model():
     lite = catalog.get("lite4").preprocess((128, 160))
     assert (lite.size, lite.crop) == ((128, 160), 128 / 160)
     assert (set(lite.mean), set(lite.std)) == ({127.0}, {128.0})
+    detector = catalog.get("efficientdet-d0").preprocess((384, 512))
+    assert (detector.size, detector.letterbox, detector.interpolation) == ((384, 512), b0.mean, "bilinear")
 
 
 def test_listing_needs_no_torch():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from edgeeff.zoo import heads
-from edgeeff.zoo.efficientnet import _ACTIVATIONS
+from edgeeff.zoo.efficientnet import ACTIVATIONS as OURS
 from edgeeff.zoo.heads import Layer
 
 FEATURES, CLASSES = 12, 5
@@ -55,7 +55,7 @@ def layers_of(module):
 def run(head, x):
     for i, activation in enumerate(head.activations):
         y = nn.functional.linear(x, head.tensors[f"hidden.{i}.weight"], head.tensors[f"hidden.{i}.bias"])
-        x = _ACTIVATIONS[activation](y)
+        x = OURS[activation](y)
     return nn.functional.linear(x, head.tensors["classifier.weight"], head.tensors["classifier.bias"])
 
 

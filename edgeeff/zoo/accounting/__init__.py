@@ -86,8 +86,9 @@ def account(
         other_detectors.refuse(tensors, path)
     if left:
         notes.append(f"left out, as --prefix says: {_some(left)}")
-    naming, prefix, trunk, aside = network(tensors, path)
+    naming, prefix, trunk, aside = network(tensors, path, detectors=not chosen.taps)
     notes += aside.lines
+    detector = namings.naming(naming).detector
     rest: dict[str, str | None] = {}  # key → ours, if it is of the library's own head
     seen = {place_of(tensors[key]) for key in trunk}
     for key in sorted(tensors, key=lambda key: not key.startswith(prefix)):  # the network's own names first
@@ -95,6 +96,8 @@ def account(
             continue
         seen.add(place_of(tensors[key]))
         ours = namings.ours_of(naming, key[len(prefix) :]) if key.startswith(prefix) else None
+        if detector and namings.unneeded(naming, key):
+            continue
         if ours != "" and not key.endswith(UNCOUNTED):
             rest[key] = ours if is_head(ours) else None
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
@@ -102,6 +105,9 @@ def account(
     if chosen.taps:
         built, strays = headless.left_out(trunk, prefix, places, strays, head)
         places = []
+    elif detector:
+        strays |= {k: _dimensions(tensors[k]) for place in places for k in place.keys}
+        built, places = Head({}), []
     else:
         built = _head(places, chosen, head, ordered, path, namings.naming(naming).classifier_at)
     return Accounted(

@@ -15,7 +15,7 @@ from edgeeff.zoo.accounting import ignorable
 
 UNCOUNTED = "num_batches_tracked"
 _AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|avg|averag\w*|mean_teacher)(?:$|[._])")
-_STEM = "stem.conv.weight"
+_STEM = ("stem.conv.weight", "backbone.stem.conv.weight")
 
 
 @dataclass
@@ -26,8 +26,10 @@ class Aside:
     lines: list[str] = field(default_factory=list)
 
 
-def network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict[str, str], Aside]:
-    """The one network of a file.
+def network(
+    tensors: Mapping[str, Tensor], path: object, *, detectors: bool = True
+) -> tuple[str, str, dict[str, str], Aside]:
+    """The one network of a file; of a detector its backbone without ``detectors``.
 
     Returns:
         Its naming; the prefix of its names; its trunk, key → key without the prefix; what its copies hold.
@@ -40,7 +42,7 @@ def network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict
     if other is not None:
         key, what, mend = other
         raise CheckpointError(f"{path} is {what}: it holds {key}", mend=mend)
-    naming = namings.detect(keys)
+    naming = namings.detect(keys, detectors=detectors)
     if naming is None:
         raise CheckpointError(
             f"{path} is no EfficientNet in a naming that is known: its tensors are {', '.join(keys[:3])}"
@@ -57,7 +59,7 @@ def network(tensors: Mapping[str, Tensor], path: object) -> tuple[str, str, dict
         prefix: tails
         for prefix, tails in found.items()
         if len(tails) == most
-        or (4 * len(tails) > most and any(namings.ours_of(naming, t) == _STEM for t in tails.values()))
+        or (4 * len(tails) > most and any(namings.ours_of(naming, t) in _STEM for t in tails.values()))
     }
     aside = Aside()
     _drop_aliases(whole, tensors)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from edgeeff.zoo import conventions
 from edgeeff.zoo.conventions import Conventions, Padding
@@ -29,6 +30,11 @@ class DetectorConventions:
     epsilon: float = 1e-3
     pooling: Padding = "same"
     border: Border = "nothing"
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> DetectorConventions:
+        """From plain data: its fields, with lists for tuples."""
+        return cls(**{**data, "backbone": Conventions.of(data["backbone"])})
 
     def padded(self, option: str, own: int) -> DetectorConventions:
         """The same with the padding that a value of ``--padding`` names, see :meth:`Conventions.padded`."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from math import sqrt
 
+from edgeeff.detection.geometry import RATIOS
 from edgeeff.zoo.detection.conventions import EFFDET, DetectorConventions
-from edgeeff.zoo.detection.spec import RATIOS, DetectorSpec, Resizing
+from edgeeff.zoo.detection.spec import DetectorSpec, Resizing
 from edgeeff.zoo.families import b, lite, v2
 from edgeeff.zoo.spec import IMAGENET, LITE, ModelSpec
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from edgeeff.detection.geometry import RATIOS, Geometry
 from edgeeff.errors import OptionError
+from edgeeff.preprocess import Preprocess
 from edgeeff.zoo.detection.architecture import DetectorArchitecture
 from edgeeff.zoo.detection.conventions import TENSORFLOW, DetectorConventions
 from edgeeff.zoo.spec import Activation, Channels, ModelSpec
@@ -15,8 +17,6 @@ Resizing = Literal["nearest", "bilinear"]
 #: Sides of an input are multiples of it: level 7's stride, and every level is half of the one before.
 STEP = 128
 _LARGEST = 4096
-#: Width and height of anchors, relative to a square's side. automl computes with √2 and 1/√2 instead.
-RATIOS = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,24 @@ class DetectorSpec:
         height, width = size if isinstance(size, tuple) else (size or self.size,) * 2
         return self.architecture.multiply_adds((height, width), classes)
 
-    def anchors(self, size: tuple[int, int] | None = None) -> int:
-        """The number of anchors, at ``size`` (height, width) or its own."""
-        places = self.architecture.features(size or (self.size, self.size))
-        return self.architecture.anchors * sum(height * width for height, width in places)
+    def geometry(self, size: tuple[int, int] | None = None) -> Geometry:
+        """Its anchors, at ``size`` (height, width) or its own."""
+        return Geometry(size or (self.size, self.size), self.levels, self.octaves, self.ratios, self.scale)
+
+    def preprocess(self, size: tuple[int, int] | None = None) -> Preprocess:
+        """How its authors' weights want their images, at ``size`` (height, width) or its own.
+
+        Photos are put into a letterbox that is filled with the mean colour, zeros once it is normalised.
+        """
+        mean, std = self.normalisation
+        return Preprocess(
+            size=size or (self.size, self.size),
+            mean=mean,
+            std=std,
+            crop=1.0,
+            interpolation="bilinear",
+            letterbox=mean,
+        )
 
     def refuse_size(self, size: tuple[int, int]) -> None:
         """Refuse an input whose levels are not halves of each other; the network's own size is taken.

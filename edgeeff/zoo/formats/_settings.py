@@ -25,7 +25,7 @@ _SETTINGS = (
     "model",
 )
 _MODEL = ("arch", "architecture", "model_name", "model", "backbone", "encoder_name", "encoder", "network")
-_EFFICIENTNET = re.compile(r"efficientnet|^(b[0-8]|l2|lite[0-4])$", re.IGNORECASE)
+_EFFICIENTNET = re.compile(r"efficient(?:net|det)|^(b[0-8]|l2|lite[0-4])$", re.IGNORECASE)
 #: The surest first: of two that differ it is taken, and the other is warned of.
 _SIZES = (
     *("test_input_size", "input_size", "img_size", "image_size", "size", "imgsz", "im_size", "img_shape"),

@@ -11,6 +11,10 @@ the library. ``translate(key, architecture) -> str | None`` is
   a checkpoint of another variant can be told by what does not fit;
 - a head that replaced the classifier is ``classifier.<layer>.<part>``, with any number of layers.
 
+With ``DETECTOR = True`` the naming is of detectors: ``translate`` gets a
+:class:`~edgeeff.zoo.detection.architecture.DetectorArchitecture`, whose names it gives, and ``origin`` a
+``DetectorSpec``; ``origin`` gives a :class:`~edgeeff.zoo.detection.origin.DetectorOrigin`.
+
 Beside them it may hold ``CLASSIFIER_AT``, the place of the Linear in the library's own classifier where that
 is no Linear alone (``"1"``), and ``WRITTEN``, the fields of preprocessing that the library itself writes into
 its files: one that has them, and says its variant, leaves no doubt of how it was made.
@@ -21,13 +25,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from edgeeff.plugins import Finder, function
 from edgeeff.zoo.architecture import Architecture
-from edgeeff.zoo.spec import ModelSpec
+from edgeeff.zoo.detection.architecture import DetectorArchitecture
 
-_ANY = Architecture(stem=0, blocks=(), head=0)  # whether a naming knows a key depends on no architecture
+AnyArchitecture: TypeAlias = Architecture | DetectorArchitecture
+
+# Whether a naming knows a key depends on no architecture.
+_ANY = Architecture(stem=0, blocks=(), head=0)
+_ANY_DETECTOR = DetectorArchitecture(_ANY, channels=0, cells=0, repeats=0)
+#: The part of a detector that a classifier has too.
+_BACKBONE = "backbone."
 
 
 @dataclass(frozen=True)
@@ -47,21 +57,26 @@ class Translation:
 
 @dataclass(frozen=True)
 class Naming:
-    """What a naming's module holds; ``origin`` gives an :class:`edgeeff.zoo.origin.Origin`."""
+    """What a naming's module holds; ``origin`` gives an :class:`edgeeff.zoo.origin.Origin`, or that of a
+    detector."""
 
-    translate: Callable[[str, Architecture], str | None]
-    origin: Callable[[ModelSpec, str | None], Any]
+    translate: Callable[[str, Any], str | None]
+    origin: Callable[[Any, str | None], Any]
     classifier_at: str = ""
     written: frozenset[str] = frozenset()
+    detector: bool = False
 
 
 def _naming(module: Any, name: str) -> Naming:
     if absent := [n for n in ("translate", "origin") if not callable(getattr(module, n, None))]:
         raise ValueError(f"{module.__name__} has no function {' and no '.join(absent)}")
     at, written = getattr(module, "CLASSIFIER_AT", ""), getattr(module, "WRITTEN", ())
+    detector = getattr(module, "DETECTOR", False)
+    if not isinstance(detector, bool):
+        raise ValueError(f"DETECTOR of {module.__name__} is neither True nor False")
     if not isinstance(at, str) or isinstance(written, str) or not all(isinstance(w, str) for w in written):
         raise ValueError(f"CLASSIFIER_AT of {module.__name__} is no text, or WRITTEN no names of fields")
-    return Naming(module.translate, module.origin, at, frozenset(written))
+    return Naming(module.translate, module.origin, at, frozenset(written), detector)
 
 
 #: Where namings are found.
@@ -99,14 +114,31 @@ def warnings() -> list[str]:
     return [trouble.text for trouble in NAMINGS.troubles()]
 
 
-def detect(keys: Collection[str]) -> str | None:
-    """The naming that knows most of a checkpoint's keys; None if none knows any."""
-    counts = {name: max(map(len, networks(name, tuple(keys)).values()), default=0) for name in names()}
+def detect(keys: Collection[str], *, detectors: bool = True) -> str | None:
+    """The naming that knows most of a checkpoint's keys; None if none knows any.
+
+    A naming of detectors counts only where there is more than a backbone; not at all without ``detectors``.
+    """
+    counts = {name: _known(name, tuple(keys), detectors) for name in names()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else None
 
 
-def translate(naming: str, keys: Collection[str], architecture: Architecture) -> Translation:
+def _known(name: str, keys: tuple[str, ...], detectors: bool) -> int:
+    """How many keys of one network a naming knows."""
+    found = networks(name, keys)
+    if _named(name).detector:
+        if not detectors:
+            return 0
+        found = {
+            prefix: tails
+            for prefix, tails in found.items()
+            if any(not (ours_of(name, tail) or _BACKBONE).startswith(_BACKBONE) for tail in tails.values())
+        }
+    return max(map(len, found.values()), default=0)
+
+
+def translate(naming: str, keys: Collection[str], architecture: AnyArchitecture) -> Translation:
     """Translate the keys of one network by a naming.
 
     Keys may carry a prefix (``module.``, ``model.``, …): the commonest one is taken for the network's,
@@ -123,20 +155,33 @@ def translate(naming: str, keys: Collection[str], architecture: Architecture) ->
     )
 
 
-def ours_of(naming: str, tail: str, architecture: Architecture = _ANY) -> str | None:
+def ours_of(naming: str, tail: str, architecture: AnyArchitecture | None = None) -> str | None:
     """Our name of one key without its prefix, as the naming's ``translate`` gives it."""
-    return _named(naming).translate(tail, architecture)
+    found = _named(naming)
+    return found.translate(tail, architecture or _any(found))
+
+
+def _any(found: Naming) -> AnyArchitecture:
+    return _ANY_DETECTOR if found.detector else _ANY
+
+
+def unneeded(naming: str, key: str) -> bool:
+    """Whether a key, with or without a prefix, is one that the library has and we need not."""
+    found = _named(naming)
+    starts = [0, *(place + 1 for place, letter in enumerate(key) if letter == ".")]
+    return any(found.translate(key[start:], _any(found)) == "" for start in starts)
 
 
 @lru_cache(maxsize=16)  # the same file is held against every network of the zoo
 def networks(naming: str, keys: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """The keys that a naming knows, by their prefix: prefix → key → what follows it."""
-    translate_one = _named(naming).translate
+    own = _named(naming)
+    translate_one, architecture = own.translate, _any(own)
     found: dict[str, dict[str, str]] = {}
     for key in keys:
         start = 0
         while start >= 0:
-            if translate_one(key[start:], _ANY) is not None:
+            if translate_one(key[start:], architecture) is not None:
                 found.setdefault(key[:start], {})[key] = key[start:]
                 break
             start = key.find(".", start) + 1 or -1

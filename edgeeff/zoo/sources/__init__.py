@@ -23,11 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgeeff import labels
+from edgeeff.detection.geometry import Geometry
 from edgeeff.errors import MissingFileError, OptionError
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.detection.conventions import DetectorConventions
+from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.origin import Alternative, Doubt
 from edgeeff.zoo.sources._located import from_hub, from_wheel
 from edgeeff.zoo.taps import Tapped
@@ -101,6 +104,8 @@ class Identity:
         doubt: A guess that the images may settle; a warning where they do not.
         outputs: The features that are put out; none: a classifier's logits.
         naming: Whose names its tensors have (a naming of ``namings``); empty where they are read by no name.
+        geometry: A detector's anchors, at its origin's size; None: no detector.
+        offset: What a detector's origin adds to a class's place in the head where it reports classes itself.
     """
 
     kind: str
@@ -110,7 +115,7 @@ class Identity:
     preprocess: Preprocess
     classes: int
     labels: tuple[str, ...] | None = None
-    conventions: Conventions | None = None
+    conventions: Conventions | DetectorConventions | None = None
     resizable: bool = True
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -121,6 +126,8 @@ class Identity:
     doubt: Doubt | None = None
     outputs: tuple[Tapped, ...] = ()
     naming: str = ""
+    geometry: Geometry | None = None
+    offset: int = 0
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -132,9 +139,10 @@ class Identity:
         data: dict[str, Any] = json.loads(text)
         data["preprocess"] = Preprocess.from_json(data["preprocess"])
         if found := data["conventions"]:
-            data["conventions"] = Conventions(
-                **found | {"static": found["static"] and tuple(found["static"])}
-            )
+            detector = "backbone" in found
+            data["conventions"] = DetectorConventions.of(found) if detector else Conventions.of(found)
+        if data["geometry"] is not None:
+            data["geometry"] = Geometry.from_json(data["geometry"])
         data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None
         data["assumed"] = tuple(data["assumed"])
         data["warnings"] = tuple(data["warnings"])
@@ -193,11 +201,7 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
     """
     source = asked.source
     if source is None:
-        spec = catalog.get(asked.model or "b0")
-        found = None
-        if asked.weights in (None, IMAGENET):
-            found = from_wheel(spec)
-        source = str(found or from_hub(spec, asked.weights, progress))
+        source = str(_published(asked, progress))
     for kind in kinds():
         if kind == _RUNS if asked.module is not None else room(kind).claims(source):
             if kind != _NAMED:
@@ -207,6 +211,26 @@ def locate(asked: Asked, progress: Progress) -> tuple[str, str]:
         f"{source} does not exist",
         mend="pass a checkpoint (.pt, .pth, .safetensors, .h5, .keras), a folder of one, or an ONNX file",
     )
+
+
+def _published(asked: Asked, progress: Progress) -> Path:
+    """The weights of a network where no file is named: a wheel's, or the hub's.
+
+    Raises:
+        MissingFileError: There are none.
+        UnknownModelError: No such network.
+    """
+    spec, found = catalog.get(asked.model or "b0"), None
+    if isinstance(spec, DetectorSpec):
+        if asked.weights in (None, IMAGENET):
+            raise MissingFileError(
+                f"no weights of {spec.name} are known",
+                mend="pass --checkpoint FILE, a state_dict of this detector",
+            )
+        spec = spec.backbone  # the repository that is named decides
+    elif asked.weights in (None, IMAGENET):
+        found = from_wheel(spec)
+    return found or from_hub(spec, asked.weights, progress)
 
 
 def _refuse_options_of_tensors(asked: Asked, source: str) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff import digests, regular
+from edgeeff.detection.facts import CODES, LOGITS
 from edgeeff.zoo import catalog, checkpoint_options, namings, taps
 from edgeeff.zoo.conventions import Conventions, Size
+from edgeeff.zoo.detection.conventions import DetectorConventions
 from edgeeff.zoo.origin import Doubt, Origin
 from edgeeff.zoo.sources import Asked, Identity
 from edgeeff.zoo.taps import Tapped
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgeeff.zoo.checkpoints import Checkpoint
+    from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
+    from edgeeff.zoo.detection.efficientdet import EfficientDet
     from edgeeff.zoo.efficientnet import EfficientNet
     from edgeeff.zoo.spec import ModelSpec
 
@@ -57,8 +61,11 @@ def identify(asked: Asked, source: str) -> Identity:
         CheckpointError: It is damaged, unsafe to load, or of no network or another one.
     """
     from edgeeff.zoo import checkpoints
+    from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
 
     checkpoint = checkpoints.read(regular.path_of(source), asked.model, _chosen(asked))
+    if isinstance(checkpoint, DetectorCheckpoint):
+        return _detector(asked, checkpoint, source)
     origin = checkpoint.origin
     size = asked.size or origin.preprocess.size
     conventions = _plain(_conventions(asked, checkpoint.spec, origin), checkpoint.spec, size)
@@ -82,21 +89,54 @@ def identify(asked: Asked, source: str) -> Identity:
     )
 
 
+def _detector(asked: Asked, checkpoint: DetectorCheckpoint, source: str) -> Identity:
+    """What is known of a detector before it is built."""
+    origin, spec = checkpoint.origin, checkpoint.spec
+    conventions = origin.conventions
+    if asked.padding is not None:
+        conventions = conventions.padded(asked.padding, spec.size)
+    if asked.epsilon is not None:
+        conventions = conventions.with_epsilon(asked.epsilon)
+    return Identity(
+        kind=__name__.rpartition(".")[2],
+        source=source,
+        model=spec.name,
+        origin=origin.source,
+        preprocess=origin.preprocess,
+        classes=checkpoint.classes,
+        labels=checkpoint.labels,
+        conventions=conventions,
+        assumed=origin.assumed,
+        warnings=origin.warnings,
+        said=origin.said,
+        notes=origin.notes,
+        naming=checkpoint.naming,
+        geometry=origin.geometry,
+        offset=origin.offset,
+    )
+
+
 def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     """The float base graph of the network that the checkpoint fills, for images of ``size``."""
     from edgeeff.graph.export import OUTPUT, base_graph
 
     outputs = [output.name for output in identity.outputs] or [OUTPUT]
+    if identity.geometry is not None:
+        outputs = [LOGITS, CODES]
     divided = [output.name for output in identity.outputs if output.divided]
     return base_graph(network(asked, identity, size), size, outputs, divided)
 
 
-def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet:
+def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet | EfficientDet:
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
     from edgeeff.zoo import checkpoints
+    from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
 
     checkpoint = checkpoints.read(regular.path_of(identity.source), asked.model, _chosen(asked))
-    return checkpoint.network(size, identity.conventions)
+    own = identity.conventions
+    if isinstance(checkpoint, DetectorCheckpoint):
+        return checkpoint.network(size, own if isinstance(own, DetectorConventions) else None)
+    return checkpoint.network(size, own if isinstance(own, Conventions) else None)
 
 
 def _chosen(asked: Asked) -> checkpoint_options.Chosen:
@@ -106,7 +146,7 @@ def _chosen(asked: Asked) -> checkpoint_options.Chosen:
         OptionError: Features without a tap that an EfficientNet has.
     """
     if asked.taps is not None:
-        taps.refuse_unknown(asked.taps, catalog.get(asked.model) if asked.model else None)
+        taps.refuse_unknown(asked.taps, catalog.classifier(asked.model) if asked.model else None)
     return checkpoint_options.read(asked.prefix, asked.head, asked.taps)
 
 

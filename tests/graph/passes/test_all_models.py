@@ -42,8 +42,8 @@ def every_model():
 
     Networks of more than 64 blocks are also made half as deep: random weights make chaos of a longer chain.
     """
-    for name in catalog.names():
-        spec = catalog.get(name)
+    for spec in catalog.classifiers():
+        name = spec.name
         if spec.parameters() < 16e6:
             yield pytest.param(spec, id=name, marks=() if name in OFTEN else pytest.mark.slow)
             continue

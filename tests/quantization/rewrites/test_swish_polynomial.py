@@ -28,7 +28,7 @@ def sqnr(found, reference):
 
 
 def networks_with_swish():
-    return [n for n in catalog.names() if n != "l2" and catalog.get(n).activation == "swish"]
+    return [s.name for s in catalog.classifiers() if s.name != "l2" and s.activation == "swish"]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_counts_are_the_published_ones(short):
     [("d0", 49104), ("d2", 110484), ("lite0", 19206), ("lite2", 37629), ("lite3x", 76725), ("d7x", 442260)],
 )
 def test_anchors(short, count):
-    assert MEMBERS[f"efficientdet-{short}"].anchors() == count
+    assert MEMBERS[f"efficientdet-{short}"].geometry().count == count
 
 
 def test_features_are_those_of_the_module():
@@ -84,7 +84,11 @@ def test_features_are_those_of_the_module():
         module = efficientdet.build(spec, 5, size)
         with torch.inference_mode():
             logits, codes = module(torch.zeros(2, 3, *size))
-        assert logits.shape == (2, spec.anchors(size), 5) and codes.shape == (2, spec.anchors(size), 4)
+        assert logits.shape == (2, spec.geometry(size).count, 5) and codes.shape == (
+            2,
+            spec.geometry(size).count,
+            4,
+        )
         assert logits.mean() == pytest.approx(-4.595, abs=0.1)  # nothing is an object before training
 
 

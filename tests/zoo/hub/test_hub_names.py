@@ -43,7 +43,7 @@ def test_malformed_names(text):
     assert repr(text) in refused.value.what
 
 
-@pytest.mark.parametrize("model", [name for name in catalog.names() if catalog.get(name).hub])
+@pytest.mark.parametrize("model", [spec.name for spec in catalog.classifiers() if spec.hub])
 def test_the_catalogs_repositories_are_well_named(model):
     repository = catalog.get(model).hub
     assert parse(repository) == (repository, None)
