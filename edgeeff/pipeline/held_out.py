@@ -4,40 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import digests
 from edgeeff.cache import key_of
-from edgeeff.images import ImageSet
+from edgeeff.harness.truth import as_bytes
+from edgeeff.images import ImageSet, decoding
+from edgeeff.images.annotations.classes import placed
 from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.context import Context
+from edgeeff.preprocess import Preprocess
 from edgeeff.quantization.budget import Budget
 
 #: Images that verify at most, that the search looks at, and of either where top-1 is to be judged.
 JUDGED, SEARCHED, LABELLED = 100, 50, 2000
-#: The classes of images, and the photos that they are of, by number.
-Known = tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]
+#: Images of either where mean average precision is: a look at one takes a second.
+BOXED = 500
+#: The classes of images, or their boxes, and the photos that they are of, by number.
+Known = tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64]]
 
 
 def halves(validation: ImageSet, budget: Budget | None) -> tuple[ImageSet, ImageSet]:
     """The images that the search judges by, and those that verify; without a budget all verify."""
     if budget is None:
         return _part(validation, 0, 0), _part(validation, None, JUDGED)
-    labelled = budget.max_drop is not None
-    search = _part(validation, 1, LABELLED if labelled else SEARCHED)
-    return search, _part(validation, 0, LABELLED if labelled else JUDGED)
+    if budget.max_drop is None:
+        return _part(validation, 1, SEARCHED), _part(validation, 0, JUDGED)
+    if have_boxes(validation):
+        # What the float graph makes of these is held whole, and a detector's outputs are large.
+        return _part(validation, 1, BOXED), _part(validation, 0, JUDGED)
+    return _part(validation, 1, LABELLED), _part(validation, 0, LABELLED)
+
+
+def boxed(validation: ImageSet) -> ImageSet:
+    """The images with boxes that verify mean average precision."""
+    return _part(validation, 0, BOXED)
+
+
+def have_boxes(images: ImageSet) -> bool:
+    """Whether boxes are known of the images."""
+    return any(picture.boxes is not None for picture in images.pictures)
+
+
+def truths(images: ImageSet) -> npt.NDArray[Any]:
+    """The boxes of each image as the network knows them (:func:`with_boxes`), an array of objects."""
+    found = np.empty(len(images), object)
+    found[:] = [picture.boxes for picture in images.pictures]
+    return found
 
 
 def known(images: ImageSet, numbers: list[int], budget: Budget | None) -> Known:
     """The classes of some images, if a budget asks for them, and the photos that they are of.
 
     Args:
-        images: A set.
+        images: A set; of one with boxes :func:`with_boxes`.
         numbers: Of those of its images that could be decoded.
         budget: What a build must meet.
     """
-    asked_for = images.labels if budget is not None and budget.max_drop is not None else None
+    wanted = budget is not None and budget.max_drop is not None
+    asked_for = (truths(images) if have_boxes(images) else images.labels) if wanted else None
     labels = None if asked_for is None else asked_for[numbers]
     photos = [(images.pictures[n].path, images.pictures[n].index) for n in numbers]
     order = {photo: i for i, photo in enumerate(dict.fromkeys(photos))}
@@ -55,8 +83,25 @@ def with_classes(images: ImageSet, names: Sequence[str], context: Context) -> Im
     return found
 
 
-def classes_digest(labels: npt.NDArray[np.int64] | None) -> str | None:
-    """Part of a key: the class of each image, None without any."""
+def with_boxes(images: ImageSet, names: Sequence[str], preprocess: Preprocess, context: Context) -> ImageSet:
+    """The images with their boxes as the network knows them; as they are where they have none.
+
+    Raises:
+        LabelsError: No class of the boxes is one of the network's.
+    """
+    if not have_boxes(images):
+        return images
+    found = placed(images, names, preprocess, decoding.sizes(images.pictures, preprocess))
+    context.warn_all(found.warnings)
+    pairs = zip(images.pictures, found.truths, strict=True)
+    return replace(images, pictures=tuple(replace(picture, boxes=truth) for picture, truth in pairs))
+
+
+def known_digest(images: ImageSet) -> str | None:
+    """Part of a key: the class or the boxes of each image, None without any."""
+    if have_boxes(images):
+        return digests.of_bytes(as_bytes(truths(images)))
+    labels = images.labels
     return None if labels is None else key_of(labels=labels.tolist())
 
 

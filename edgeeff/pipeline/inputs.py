@@ -29,7 +29,7 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
         "calibration": images.calibration.digest(),
         "golden": images.validation.digest() if judges else None,
         "labels": [classes.negative, classes.names],
-        "classes": held_out.classes_digest(images.validation.labels) if options.asks_top_1 else None,
+        "classes": held_out.known_digest(images.validation) if options.asks_top_1 else None,
         "meaning": vars(drafting.meaning),
         "options": vars(options)
         | {

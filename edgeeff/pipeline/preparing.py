@@ -82,13 +82,17 @@ def name_classes(request: BuildRequest, identity: Identity, context: Context) ->
 
 
 def judged_by_class(drafting: Drafting, names: tuple[str, ...]) -> Drafting:
-    """The same with the classes of the images that judge, which a budget of top-1 asks for.
+    """The same with the classes, or boxes, of the images that judge, which a budget of points asks for.
 
     Raises:
-        LabelsError: Their folders or lists name what is no class of the network.
+        LabelsError: Their folders, lists or boxes name what is no class of the network.
     """
-    calibration = drafting.calibration
-    validation = held_out.with_classes(calibration.images.validation, names, drafting.context)
+    calibration, context = drafting.calibration, drafting.context
+    validation = calibration.images.validation
+    if drafting.meaning.detection is not None:
+        validation = held_out.with_boxes(validation, names, calibration.preprocess, context)
+    else:
+        validation = held_out.with_classes(validation, names, context)
     images = replace(calibration.images, validation=validation)
     return replace(drafting, calibration=replace(calibration, images=images))
 
@@ -111,7 +115,8 @@ def _network(request: BuildRequest, options: Options, context: Context) -> tuple
     context.warn_all(task_warnings(meaning, identity, options.task))
     if not meaning.exclusive:
         context.progress.tell(task_line(meaning, identity))
-        budget.refuse_drop(options.budget, meaning.task)
+    said = request.quantise.max_drop
+    budget.refuse_drop(options.budget, meaning.task, exclusive=meaning.exclusive, said=said)
     context.progress.tell(preprocess_line(preprocess, by_option, identity.said))
     return source, preprocess, meaning
 

@@ -20,6 +20,7 @@ from edgeeff.pipeline.held_out import Known
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting, is_raw
 from edgeeff.preprocess import Pixels
+from edgeeff.quantization.boxed import BoxJudge
 from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge_outputs
 from edgeeff.target import Target
 from edgeeff.tasks import Outputs, joined
@@ -68,17 +69,20 @@ class Trial:
         order = precision.candidates(draft)
         program = prepare(draft.model)
         progress.stage("searching the layers that must stay float", total=len(self.images))
-        of_float = joined(_arrays(outputs_of(program, x)) for x in self._inputs())
         shares = precision.multiply_adds(draft.model)
+
+        def of_float() -> Iterator[Outputs]:
+            return (_arrays(outputs_of(program, x)) for x in self._inputs())
+
+        judge = self._judge(of_float)
 
         def look(layers: tuple[str, ...]) -> Judged:
             progress.stage(f"searching: {len(layers)} layers in float", total=len(self.images))
             plan = precision.kept(draft, layers)
-            found = joined(_arrays(precision.simulated(program, plan, x)) for x in self._inputs())
-            return judge_outputs(of_float, found, *self._known)
+            return judge(_arrays(precision.simulated(program, plan, x)) for x in self._inputs())
 
         def confirm(layers: tuple[str, ...]) -> Judged:
-            return judge_outputs(of_float, self._computed(layers), *self._known)
+            return judge(self._computed(layers))
 
         def cost(layers: tuple[str, ...]) -> Cost:
             proxy = Cost(
@@ -91,6 +95,28 @@ class Trial:
             return Search(order, self.budget, look, confirm, cost).run()
         finally:
             self._warn_of_doubts()
+
+    def _judge(self, of_float: Callable[[], Iterator[Outputs]]) -> Callable[[Iterator[Outputs]], Judged]:
+        """What holds batches of outputs against the float graph's.
+
+        Args:
+            of_float: The float graph's, batch by batch.
+        """
+        truths, photos = self._known
+        meaning, classes = self.drafting.meaning, self.drafting.calibration.network.source.identity.classes
+        if truths is None or truths.dtype != object:
+            whole = joined(of_float())
+            return lambda found: judge_outputs(whole, joined(found), truths, photos)
+
+        def judged(found: Iterator[Outputs]) -> Judged:
+            judge, start = BoxJudge(meaning, classes), 0
+            for one, other in zip(of_float(), found, strict=True):
+                count = len(next(iter(one.values())))
+                judge.update(one, other, truths[start : start + count])
+                start += count
+            return judge.judged()
+
+        return judged
 
     def _warn_of_doubts(self) -> None:
         """Once: the search times several sets of layers, perhaps."""
@@ -123,11 +149,11 @@ class Trial:
             yield torch.from_numpy(prepare(batch))
             self.drafting.context.progress.advance(len(batch))
 
-    def _computed(self, layers: tuple[str, ...]) -> Outputs:
-        """The outputs of the Q/DQ graph with these layers in float, by onnxruntime."""
+    def _computed(self, layers: tuple[str, ...]) -> Iterator[Outputs]:
+        """The outputs of the Q/DQ graph with these layers in float, by onnxruntime, batch by batch."""
         graph, _ = self.drafting.quantised(self.target, self.named | frozenset(layers))
         preprocess, raw = self.drafting.calibration.preprocess, is_raw(self.target)
-        return joined(reference.infer(graph, preprocess, [batch], raw=raw) for batch in self._batches())
+        return reference.inferred(graph, preprocess, self._batches(), raw=raw)
 
     def _measured(self, layers: tuple[str, ...]) -> Cost | None:
         """Latency against the build with none of them in float, interleaved; None where it cannot run."""

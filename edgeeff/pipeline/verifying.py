@@ -15,12 +15,13 @@ from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
 from edgeeff.harness.golden import check_golden
 from edgeeff.harness.record import record
-from edgeeff.pipeline import mixed
+from edgeeff.pipeline import held_out, mixed
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub
 from edgeeff.pipeline.stages.reference import Reference
-from edgeeff.quantization.budget import Budget, Choice, judge_outputs
+from edgeeff.quantization.boxed import BoxJudge
+from edgeeff.quantization.budget import Budget, Choice, Judged, judge_outputs
 from edgeeff.tasks import Outputs, joined
 
 #: Raised when a bundle that stands is to be verified anew.
@@ -101,8 +102,9 @@ class Verifying:
         outputs, found = self._run_artifact(bundle, report.get("hub"))
         report |= found
         if self.budget is not None and self.choice is not None:
-            # Probabilities are no logits: of an artifact that ends in them the hub graph is judged.
-            shown = of_hub if outputs is None or self.drafting.meaning.probable else outputs
+            # Probabilities and boxes are no logits: of an artifact that ends in them the hub graph is judged.
+            other = self.drafting.meaning.probable or (outputs or {}).keys() != self.expected.outputs.keys()
+            shown = of_hub if other else outputs
             report["budget"] = self._held(self.budget, self.choice, shown, bundle)
         return report, check.files
 
@@ -155,10 +157,37 @@ class Verifying:
     def _held(self, budget: Budget, choice: Choice, shown: Outputs | None, bundle: Bundle) -> dict[str, Any]:
         """The finished bundle against its budget, for the report."""
         assert shown is not None, "a budget is of an int8 target, which has a hub graph"
-        judged = judge_outputs(self.expected.outputs, shown, *self.expected.known)
+        known, photos = self.expected.known
+        if known is None or known.dtype != object:
+            judged = judge_outputs(self.expected.outputs, shown, known, photos)
+        else:
+            found = judge_outputs(self.expected.outputs, shown, None, photos)
+            boxes = self._judged_boxes(bundle)
+            judged = replace(found, images=boxes.images, drop=boxes.drop, drop_error=boxes.drop_error)
         warnings = mixed.hold(budget, choice, judged, bundle.name)
         self.drafting.context.warn_all(warnings, about=bundle.name)
         return {**choice.to_json(), "verified": judged.to_json()}
+
+    def _judged_boxes(self, bundle: Bundle) -> Judged:
+        """Mean average precision of the artifact against the float graph's, or of its hub graph."""
+        from edgeeff.backends.onnxruntime.run import session_of
+
+        drafting, context = self.drafting, self.drafting.context
+        calibration, preprocess = drafting.calibration, drafting.calibration.preprocess
+        images = held_out.boxed(calibration.images.validation)
+        context.progress.stage(f"judging the boxes of {bundle.name}", total=len(images))
+        truths = held_out.truths(images)
+        try:
+            infer = bundle.session().infer
+        except MissingRuntimeError:
+            session = session_of(self.hub.graph, preprocess, "uint8" if self.hub.raw else "float32")
+            infer = session.infer
+        floating = session_of(calibration.network.graph(), preprocess, "float32")
+        judge = BoxJudge(drafting.meaning, calibration.network.source.identity.classes)
+        for pixels, numbers in images.batches(preprocess):
+            judge.update(floating.infer(pixels), infer(pixels), truths[numbers])
+            context.progress.advance(len(pixels))
+        return judge.judged()
 
     def _refusal(self, bundle: Bundle, summary: str) -> VerificationError:
         """The golden check failed. A network at work on what it does not know comes first as the reason."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeeff.errors import OptionError
 from edgeeff.metrics import Array, hits, json_number
-from edgeeff.tasks import Outputs
+from edgeeff.tasks import DETECTION, Outputs
 
 #: One-sided 95 % of the normal distribution, and two-sided.
 _LOWER, _BOTH = 1.645, 1.960
@@ -24,7 +24,7 @@ class Budget:
 
     Args:
         min_sqnr: Of the worst output against the float graph's, dB, with 95 % confidence.
-        max_drop: Points of top-1 that may be lost.
+        max_drop: Points of top-1 that may be lost, of a detector of mean average precision.
         max_cost: Latency that may be added, as a fraction of that with all layers in INT8.
     """
 
@@ -41,7 +41,7 @@ class Judged:
         images: How many.
         sqnr: Pooled, dB.
         sqnr_error: Its standard error, dB, by the jackknife over images.
-        drop: Points of top-1 lost; None without labels.
+        drop: Points lost of top-1, of a detector of mean average precision; None without labels.
         drop_error: Half of its paired 95 % interval, points.
     """
 
@@ -137,7 +137,9 @@ def read(
     Raises:
         OptionError: A value makes no sense.
     """
-    drop = _number("--max-drop", max_drop, ("pt", "points"), "0.3pt, points of top-1")
+    drop = _number(
+        "--max-drop", max_drop, ("pt", "points", "mAP"), "0.3pt, points of top-1, or 0.3mAP of a detector"
+    )
     cost = _number("--max-latency-cost", max_latency_cost, ("%",), "3%")
     for name, value, most in (("--min-sqnr", min_sqnr, 100), ("--max-drop", drop, 100)):
         if value is not None and not 0 < value < most:
@@ -149,13 +151,25 @@ def read(
     return Budget(min_sqnr, drop, None if cost is None else cost / 100)
 
 
-def refuse_drop(budget: Budget | None, task: str) -> None:
-    """Refuse a budget of top-1 for a network whose images have no single class.
+def refuse_drop(budget: Budget | None, task: str, *, exclusive: bool, said: float | str | None) -> None:
+    """Refuse a budget of a metric that the network does not have.
+
+    Args:
+        budget: What a build must meet.
+        task: What the network is built for.
+        exclusive: Whether its images have one class each.
+        said: The option as it was written.
 
     Raises:
         OptionError: There is one.
     """
-    if budget is not None and budget.max_drop is not None:
+    if budget is None or budget.max_drop is None:
+        return
+    if task != DETECTION and isinstance(said, str) and "mAP" in said:
+        raise OptionError(
+            f"--max-drop {said} speaks of mAP, and the network is built for {task}", mend="write 0.3pt"
+        )
+    if task != DETECTION and not exclusive:
         raise OptionError(
             f"--max-drop speaks of top-1, and the network is built for {task}", mend="use --min-sqnr"
         )
@@ -175,6 +189,29 @@ def judge(
     reference = np.asarray(float_logits, np.float64)
     signal = np.square(reference).sum(1)
     noise = np.square(np.asarray(logits, np.float64) - reference).sum(1)
+    value, error = level(signal, noise, photos)
+    images = len(reference)
+    known = np.zeros(images, bool) if labels is None else np.asarray(labels) >= 0
+    if not known.any():
+        return Judged(images, value, error)
+    assert labels is not None
+    before = hits(float_logits[known], labels[known], 1).astype(float)
+    lost = before - hits(logits[known], labels[known], 1)
+    # Where no image is judged otherwise, the rule of three bounds how many of all could be.
+    half = max(
+        _BOTH * float(lost.std(ddof=1)) / math.sqrt(len(lost)) if len(lost) > 1 else 1.0, 3 / len(lost)
+    )
+    return Judged(images, value, error, 100 * float(lost.mean()), 100 * half)
+
+
+def level(signal: Array, noise: Array, photos: Array | None = None) -> tuple[float, float]:
+    """The SQNR over all images, dB, and its standard error by the jackknife over photos.
+
+    Args:
+        signal: Of each image the sum of the squared values, [N].
+        noise: Of each the sum of the squared errors.
+        photos: Which photo each image is of, integers [N]; None: each its own.
+    """
     total = signal.sum(), noise.sum()
     value = _decibels(*total)
     of = np.arange(len(signal)) if photos is None else np.unique(photos, return_inverse=True)[1]
@@ -188,18 +225,7 @@ def judge(
         error = float(np.sqrt((n - 1) / n * np.square(without - without.mean()).sum()))
     elif math.isfinite(value):
         error = math.inf
-    images = len(reference)
-    known = np.zeros(images, bool) if labels is None else np.asarray(labels) >= 0
-    if not known.any():
-        return Judged(images, value, error)
-    assert labels is not None
-    before = hits(float_logits[known], labels[known], 1).astype(float)
-    lost = before - hits(logits[known], labels[known], 1)
-    # Where no image is judged otherwise, the rule of three bounds how many of all could be.
-    half = max(
-        _BOTH * float(lost.std(ddof=1)) / math.sqrt(len(lost)) if len(lost) > 1 else 1.0, 3 / len(lost)
-    )
-    return Judged(images, value, error, 100 * float(lost.mean()), 100 * half)
+    return value, error
 
 
 def judge_outputs(

@@ -146,7 +146,8 @@ class Search:
         if plain.drop is None or plain.drop_error is None:
             raise OptionError(
                 "--max-drop needs labelled images to judge by",
-                mend="pass labelled ones with --validation: a folder for each class, a list file, or an .npz",
+                mend="pass labelled ones with --validation: a folder for each class, a list file, or an .npz;"
+                " for a detector COCO's .json, a VOC folder or a YOLO .yaml",
             )
         if plain.drop_error > allowed:
             needed = math.ceil(plain.images * (plain.drop_error / allowed) ** 2)

@@ -56,7 +56,7 @@ def stage(
             "named": sorted(named),
             "budget": vars(budget),
             "images": images.digest(),
-            "labels": held_out.classes_digest(images.labels),
+            "labels": held_out.known_digest(images),
             "machine": machine.describe().cpu if budget.max_cost is not None else None,
             "batch": batch.to_json() if budget.max_cost is not None else None,
         },

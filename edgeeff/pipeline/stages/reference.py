@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,7 +60,7 @@ def _stage(
         facts={
             "graph": network.digest,
             "images": verifying.digest(),
-            "classes": held_out.classes_digest(verifying.labels),
+            "classes": held_out.known_digest(verifying),
             "preprocess": preprocess.to_json(),
         },
         make=partial(_run, network, preprocess, images, budget, context),
@@ -89,10 +89,17 @@ def infer(
         raw: Whether the graph takes pixels of 0…255, and not normalised ones.
         literal: Compute a Q/DQ graph as it is written; onnxruntime's own fusions round elsewhere.
     """
+    return joined(inferred(graph, preprocess, batches, raw=raw, literal=literal))
+
+
+def inferred(
+    graph: bytes, preprocess: Preprocess, batches: Iterable[Pixels], *, raw: bool, literal: bool = False
+) -> Iterator[Outputs]:
+    """The same batch by batch, nothing of which is held."""
     from edgeeff.backends.onnxruntime.run import session_of
 
     session = session_of(graph, preprocess, "uint8" if raw else "float32", literal=literal)
-    return joined(session.infer(batch) for batch in batches)
+    return (session.infer(batch) for batch in batches)
 
 
 def _run(

@@ -1,0 +1,71 @@
+"""A detector against the float network on images with known boxes, batch by batch: outputs and boxes.
+
+Outputs of a detector are large, so nothing of them is kept but two sums for each image and the boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgeeff.metrics import Array
+from edgeeff.quantization.budget import Judged, level
+from edgeeff.tasks import Meaning, Outputs, Scorer
+from edgeeff.tasks.detection import DetectionScores
+
+#: Draws of the images: a search looks some ten times.
+DRAWS = 200
+
+
+class BoxJudge:
+    """What is found out about a quantised detector.
+
+    Args:
+        meaning: Of the outputs.
+        classes: Of the network.
+    """
+
+    def __init__(self, meaning: Meaning, classes: int) -> None:
+        self._images = 0
+        self._before, self._after = (meaning.scorer(classes, name) for name in ("float", "quantised"))
+        self._signal: dict[str, list[Array]] = {}
+        self._noise: dict[str, list[Array]] = {}
+
+    def update(self, float_outputs: Outputs, outputs: Outputs, known: Array) -> None:
+        """Add a batch.
+
+        Args:
+            float_outputs: Of the float network, [N, …] each.
+            outputs: Of what is judged: the same, or boxes where its runtime makes them.
+            known: The boxes of each image, an array of objects.
+        """
+        self._before.update(float_outputs, known)
+        self._after.update(outputs, known)
+        self._images += len(known)
+        for name in set(outputs) & set(float_outputs):
+            values = float_outputs[name].reshape(len(known), -1).astype(np.float64)
+            error = outputs[name].reshape(len(known), -1) - values
+            self._signal.setdefault(name, []).append(np.square(values).sum(1))
+            self._noise.setdefault(name, []).append(np.square(error).sum(1))
+
+    def judged(self) -> Judged:
+        """The SQNR of the worst output, and how much mean average precision is lower."""
+        levels = [
+            level(np.concatenate(self._signal[name]), np.concatenate(self._noise[name]))
+            for name in sorted(self._signal)
+        ]
+        sqnr, error = min(levels, default=(float("nan"), float("inf")))
+        found = Judged(self._images, sqnr, error)
+        before, after = _scores(self._before), _scores(self._after)
+        lost = None if before is None or after is None else after.lost(before, DRAWS)
+        if lost is None:
+            return found
+        # Where no draw differs, the rule of three bounds how many of all images could.
+        half = max(lost.half, 100.0 * 3 / lost.images if lost.low == lost.high else 0.0)
+        return replace(found, drop=lost.points, drop_error=half)
+
+
+def _scores(scorer: Scorer) -> DetectionScores | None:
+    found = scorer.scores()
+    return found if isinstance(found, DetectionScores) else None
