@@ -15,6 +15,8 @@ from edgeeff.text import clean
 
 #: Sides of the smallest picture that labels can be read on: a smaller photo is drawn enlarged.
 _READABLE = 320
+#: Lines by which a label moves down at most, where others stand already.
+_LINES = 4
 #: Characters of a label that are drawn; the rest is an ellipsis.
 _LETTERS = 32
 #: Turns of the colour wheel from a class to the next: far apart for neighbours, and never twice the same.
@@ -50,9 +52,10 @@ def drawn(image: Image.Image, boxes: Boxes) -> Image.Image:
         around = (left - edge, top - edge, right + edge, bottom + edge)
         pen.rectangle(around, outline=(0, 0, 0), width=line + 2 * edge)
         pen.rectangle((left, top, right, bottom), outline=colour, width=line)
-    for box in reversed(list(boxes)):
+    taken: list[tuple[float, float, float, float]] = []
+    for box in boxes:
         text = f"{_label(box.label, font) or f'class {box.index}'} {box.score:.0%}"
-        _write(pen, (box.left * scale, box.top * scale), text, font, _colour(box.index))
+        _write(pen, (box.left * scale, box.top * scale), text, font, _colour(box.index), taken)
     return picture
 
 
@@ -62,8 +65,19 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB") if image.mode != "RGB" else image.copy()
 
 
-def _write(pen: Any, corner: tuple[float, float], text: str, font: Any, colour: tuple[int, int, int]) -> None:
-    """A label above its box, or inside where there is no place above; never out of the picture."""
+def _write(
+    pen: Any,
+    corner: tuple[float, float],
+    text: str,
+    font: Any,
+    colour: tuple[int, int, int],
+    taken: list[tuple[float, float, float, float]],
+) -> None:
+    """A label above its box, or inside where there is no place above; never out of the picture.
+
+    Where another one stands already (``taken``) it moves down, a few lines at most: of a crowd some are
+    left out.
+    """
     width, height = pen.im.size
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     pad = max(2, (bottom - top) // 5)
@@ -71,8 +85,19 @@ def _write(pen: Any, corner: tuple[float, float], text: str, font: Any, colour: 
     x = max(0, min(corner[0], width - wide))
     y = corner[1] - high if corner[1] >= high else corner[1]
     y = max(0, min(y, height - high))
+    for lower in range(_LINES):
+        if not any(_meet((x, y + lower * high, x + wide, y + (lower + 1) * high), other) for other in taken):
+            y = min(y + lower * high, height - high)
+            break
+    else:
+        return
+    taken.append((x, y, x + wide, y + high))
     pen.rectangle((x, y, x + wide, y + high), fill=colour)
     pen.text((x + pad - left, y + pad - top), text, font=font, fill=_ink(colour))
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _label(label: str, font: Any) -> str:
