@@ -177,14 +177,16 @@ class Bundle:
     def graph_session(self, threads: int = 1) -> tuple[str, backends.Session] | None:
         """The bundle's own ONNX graph in onnxruntime, computed as it is written, and its file's name.
 
-        So a TensorRT bundle is judged where no engine runs. None: the bundle holds no such graph.
+        So a TensorRT bundle is judged where no engine runs. Of a detector that makes boxes it is the graph
+        without them. None: the bundle holds no such graph.
 
         Raises:
             MissingRuntimeError: onnxruntime is not installed.
             BundleError: A sealed file was altered.
         """
         kind = "qdq" if self.manifest.precision == "int8" else "float"
-        graphs = [n for n in (f"model.{kind}.onnx", f"model.{kind}.fp16.onnx") if n in self.manifest.files]
+        names = ("model.raw.onnx", f"model.{kind}.onnx", f"model.{kind}.fp16.onnx")
+        graphs = [name for name in names if name in self.manifest.files]
         if not graphs:
             return None
         self.refuse_altered()
@@ -193,7 +195,8 @@ class Bundle:
         session = part.session_of(
             *(content, preprocess, self.manifest.input, threads),
             literal=True,
-            outputs=self.output_names,
+            # A graph without boxes, where the artifact makes them, has its own outputs.
+            outputs=None if graphs[0] == names[0] else self.output_names,
             path=self.folder / graphs[0],
         )
         return graphs[0], session

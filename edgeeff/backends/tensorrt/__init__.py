@@ -12,6 +12,7 @@ RUNTIME = Runtime(
     precisions=("int8", "fp16"),
     probabilities="probabilities",
     batches=("one", "fixed", "dynamic"),
+    nms=("per class", "across"),
     artifact=(("model.qdq.onnx", "model.float.fp16.onnx"),),
     run="python3 build_engine.py && python3 verify.py",
     tensorrt_rules=True,

@@ -49,7 +49,7 @@ def builds(board: Board, files: Iterable[str] | None = None) -> list[Build]:
     for software in board.software:
         version = _version(board, software.tensorrt)
         for precision in board.precisions:
-            chosen = recipes.recipe(version, precision)
+            chosen = recipes.recipe(version, precision, there or ())
             if there is not None and chosen.onnx not in there:
                 continue
             flags = [f"--{flag.lower()}" for flag in chosen.flags]

@@ -23,7 +23,11 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
         BundleError: A graph is missing.
         VerificationError: NVIDIA's parser refuses a graph, or its compiler cannot build it.
     """
-    graphs = ladder.graphs_of(folder, (ladder.CONTROL, ladder.QUANTISED))
-    climbed = ladder.climb(graphs, partial(rtx.capabilities, properties))
+    groups = (ladder.CONTROL, ladder.QUANTISED)
+    graphs = ladder.graphs_of(folder, groups)
+    if any((folder / name).is_file() for name in ladder.RAW):
+        graphs = ladder.graphs_of(folder, (ladder.RAW,))
+    own_nms = sorted(folder.glob("model.*.nms.fp16.onnx"))
+    climbed = ladder.climb([*own_nms, *graphs], partial(rtx.capabilities, properties))
     ran, engine = results.summary(folder)
     return climbed.report(engine, ran=ran)

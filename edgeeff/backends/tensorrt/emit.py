@@ -13,6 +13,7 @@ import onnx
 
 from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt import deployment, device, graphs
+from edgeeff.detection import RUNTIME
 
 
 def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
@@ -30,6 +31,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     graphs.refuse(emission)
     own = graphs.stem(emission)
     files = graphs.pair(graph, emission, own)
+    if emission.detection is not None and emission.detection.where == RUNTIME:
+        files |= graphs.without_boxes(files, own)
     files |= deployment.beside(files, emission, f"{own}.onnx")
     if emission.target.precision == "int8" and emission.float_graph is not None:
         files |= graphs.pair(emission.float_graph(), emission, graphs.FLOAT)

@@ -16,13 +16,15 @@ import onnx
 
 from edgeeff.backends import Evidence, Examination
 from edgeeff.backends.onnxruntime.run import session_of
-from edgeeff.backends.tensorrt import graphs, ladder
+from edgeeff.backends.tensorrt import box_endings, graphs, ladder
 from edgeeff.backends.tensorrt.device.onboard import rule
+from edgeeff.backends.tensorrt.device.onboard.boxes import canonical
 from edgeeff.backends.tensorrt.lint import lint
 from edgeeff.bundle import Bundle
+from edgeeff.detection import RUNTIME
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.preprocess import Pixels
-from edgeeff.tasks import Outputs, lowest
+from edgeeff.tasks import Outputs, joined, lowest
 
 LARGEST_FP16 = 65504.0
 #: The share of it beyond which another image, or a sum within a kernel, may well reach the rest.
@@ -37,10 +39,12 @@ def examine(bundle: Bundle, evidence: Evidence) -> Examination:
     |activation| that any tensor of the float graph reached on the calibration images.
     """
     names = [n for n in (*ladder.QUANTISED, *ladder.CONTROL) if n in bundle.manifest.files]
+    names += sorted(name for name in bundle.manifest.files if name.endswith(graphs.NMS))
+    decoded = sorted(name for name in bundle.manifest.files if name.endswith(graphs.DECODED))
     numerics = {
         name: _numerics(_run(bundle, name, evidence.images), evidence, name, bundle) for name in names
     }
-    warned = {name: _lint(bundle, name) for name in names}
+    warned = {name: _lint(bundle, name) for name in (*names, *decoded)}
     tensor, largest = max(evidence.largest().items(), key=lambda i: (math.isnan(i[1]), i[1]))
     share = largest / LARGEST_FP16
     lines = [f"numerics {name}: {_told(found)}" for name, found in numerics.items()]
@@ -73,20 +77,31 @@ def examine(bundle: Bundle, evidence: Evidence) -> Examination:
 
 
 def _run(bundle: Bundle, name: str, images: Pixels) -> Outputs:
+    """What onnxruntime makes of a graph; boxes of EfficientNMS_TRT, which it does not have, by edgeeff's own
+    decoding."""
     manifest = bundle.manifest
-    content = (bundle.folder / name).read_bytes()
-    return session_of(content, manifest.preprocess, manifest.input, literal=True).infer(images)
+    model = box_endings.without(onnx.load(bundle.folder / name))
+    session = session_of(model.SerializeToString(), manifest.preprocess, manifest.input, literal=True)
+    if manifest.detection is None or manifest.detection.where != RUNTIME:
+        return session.infer(images)
+    size = session.batch.size
+    runs = [canonical(session.infer(images[i : i + size])) for i in range(0, len(images), size)]
+    return manifest.meaning.outputs(joined(runs), manifest.outputs)
 
 
 def _numerics(outputs: Outputs, evidence: Evidence, name: str, bundle: Bundle) -> dict[str, Any]:
     """Of several outputs the figures of the worst, and of each."""
     reference, hub = evidence.float_outputs, evidence.hub_outputs
-    quantised = name in ladder.QUANTISED and hub is not None
+    quantised = name.startswith(graphs.QUANTISED) and hub is not None
     meanings = {output.name: output.meaning for output in bundle.manifest.outputs}
     expected = hub if quantised and hub is not None else reference
     judged = rule.compare_all("int8" if quantised else "fp16", outputs, expected, reference, meanings)
     to_float = {output: sqnr(reference[output], outputs[output]) for output in reference}
     to_hub = {output: sqnr(expected[output], outputs[output]) for output in expected}
+    if bundle.manifest.detection is not None:  # which has its own measure
+        each = judged["outputs"]
+        to_float = {output: each[output]["sqnr_float_db"] for output in each}
+        to_hub = {output: each[output]["sqnr_hub_db"] for output in each}
     found: dict[str, Any] = {
         "images": judged["images"],
         "sqnr_float_db": json_number(lowest(to_float.values())),
@@ -104,7 +119,8 @@ def _numerics(outputs: Outputs, evidence: Evidence, name: str, bundle: Bundle) -
 
 
 def _lint(bundle: Bundle, name: str) -> list[dict[str, Any]]:
-    found = lint(onnx.load(bundle.folder / name), graphs.versions_of(name))
+    model = onnx.load(bundle.folder / name)
+    found = lint(model, graphs.versions_of(name, box_endings.has_plugin(model)))
     return [
         {**vars(finding), "versions": [str(version) for version in finding.versions]} for finding in found
     ]

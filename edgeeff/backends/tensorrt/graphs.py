@@ -6,34 +6,54 @@ is for strongly typed networks, which are all there are from 11 on (:mod:`edgeef
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 from onnx import TensorProto, helper
 
 from edgeeff.backends import Emission
-from edgeeff.backends.tensorrt.device.onboard import profiles
+from edgeeff.backends.tensorrt import box_endings, ladder
+from edgeeff.backends.tensorrt.device.onboard import profiles, recipes
 from edgeeff.backends.tensorrt.fp16 import fp16_from_fp32
 from edgeeff.backends.tensorrt.lint import VERSIONS, Version, lint
+from edgeeff.backends.tensorrt.nms_ending import with_nms
 from edgeeff.backends.tensorrt.repair.whole_hard_swish import in_steps
+from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import GraphError, OptionError
 
 #: The network with Q/DQ, and the float network that it is held against.
 QUANTISED, FLOAT = "model.qdq", "model.float"
 
+#: What the file of a detector's graph with ONNX's own NMS ends in, and that of decoded boxes.
+NMS, DECODED = ".nms.fp16.onnx", ".decoded.fp16.onnx"
+
 _STRONGLY_TYPED = Version(10, 12)  # from here on build_engine.py takes the FP16-typed file
 
 
-def versions_of(name: str) -> list[Version]:
-    """The TensorRT versions that a bundle's graph is for."""
+def versions_of(name: str, plugin: bool = False) -> list[Version]:
+    """The TensorRT versions that a bundle's graph is for.
+
+    Args:
+        name: The file's.
+        plugin: Whether it ends in EfficientNMS_TRT; beside it a bundle has a graph for later versions.
+    """
+    own = Version(*recipes.OWN_NMS_FROM)
+    if name.endswith(NMS):
+        return [version for version in VERSIONS if version >= own]
     half = name.endswith(".fp16.onnx")
-    return [version for version in VERSIONS if (version >= _STRONGLY_TYPED) == half]
+    found = [version for version in VERSIONS if (version >= _STRONGLY_TYPED) == half]
+    return [version for version in found if version < own] if plugin else found
 
 
 def refuse(emission: Emission) -> None:
     """Refuse a target that no TensorRT bundle can be.
 
     Raises:
-        OptionError: It is neither int8 nor fp16, or takes int8 input, which TensorRT's parsers do not.
+        OptionError: It is neither int8 nor fp16, or takes int8 input, which TensorRT's parsers do not; or its
+            boxes are to be made as no plugin makes them.
     """
+    if emission.detection is not None and emission.detection.where == RUNTIME:
+        box_endings.refuse(emission.detection)
     target = emission.target
     if target.precision not in ("int8", "fp16") or target.input == "int8":
         raise OptionError(
@@ -61,12 +81,39 @@ def pair(graph: onnx.ModelProto, emission: Emission, name: str) -> dict[str, byt
         GraphError: The graph breaks a rule of TensorRT, is no valid ONNX, or does not fit FP16.
     """
     full = _full(graph, emission, name)
-    return {f"{name}.onnx": _bytes(full), **_half(full, name)}
+    detection = emission.detection
+    if detection is not None and detection.where == RUNTIME:
+        return _with_boxes(full, detection, name)
+    return {f"{name}.onnx": _bytes(full), f"{name}.fp16.onnx": _bytes(_half(full, name))}
 
 
 def strongly_typed(graph: onnx.ModelProto, emission: Emission, name: str) -> dict[str, bytes]:
-    """``<name>.fp16.onnx`` alone; see :func:`pair`."""
-    return _half(_full(graph, emission, name), name)
+    """``<name>.fp16.onnx`` alone; see :func:`pair`. Of a detector ``<name>.decoded.fp16.onnx``, too."""
+    half = _half(_full(graph, emission, name), name)
+    files = {f"{name}.fp16.onnx": _bytes(half)}
+    if emission.detection is not None:
+        ended = _held(box_endings.decoded(half, emission.detection), f"{name}{DECODED}")
+        files[f"{name}{DECODED}"] = _bytes(ended)
+    return files
+
+
+def _with_boxes(full: onnx.ModelProto, detection: Detection, name: str) -> dict[str, bytes]:
+    """The graphs of a detector that make boxes: in both typings by the plugin, and one without it."""
+    half = _half(full, name)
+    ended = {
+        f"{name}.onnx": box_endings.with_plugin(full, detection),
+        f"{name}.fp16.onnx": box_endings.with_plugin(half, detection),
+        f"{name}{NMS}": with_nms(half, detection),
+    }
+    return {file: _bytes(_held(model, file)) for file, model in ended.items()}
+
+
+def without_boxes(files: Mapping[str, bytes], name: str) -> dict[str, bytes]:
+    """Both typings of a detector without its boxes, for onnxruntime and NVIDIA's own parser elsewhere."""
+    return {
+        raw: _bytes(box_endings.without(onnx.load_from_string(files[file])))
+        for raw, file in zip(ladder.RAW, (f"{name}.onnx", f"{name}.fp16.onnx"), strict=True)
+    }
 
 
 def profile(content: bytes, emission: Emission) -> dict[str, bytes]:
@@ -81,8 +128,8 @@ def profile(content: bytes, emission: Emission) -> dict[str, bytes]:
     return {profiles.FILE: found.text().encode()}
 
 
-def _half(full: onnx.ModelProto, name: str) -> dict[str, bytes]:
-    return {f"{name}.fp16.onnx": _bytes(_held(fp16_from_fp32(full), f"{name}.fp16.onnx"))}
+def _half(full: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    return _held(fp16_from_fp32(full), f"{name}.fp16.onnx")
 
 
 def _full(graph: onnx.ModelProto, emission: Emission, name: str) -> onnx.ModelProto:
@@ -122,7 +169,10 @@ def checked(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 def _held(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """The model with its shapes inferred, once onnx and the rules have found nothing wrong with it."""
     model = checked(model, name)
-    errors = [finding for finding in lint(model, versions_of(name)) if finding.severity == "error"]
+    versions = versions_of(name, box_endings.has_plugin(model))
+    if box_endings.across(model):  # build_engine.py refuses it on the others
+        versions = [version for version in versions if version >= Version(*recipes.AGNOSTIC_FROM)]
+    errors = [finding for finding in lint(model, versions) if finding.severity == "error"]
     if errors:
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise GraphError(

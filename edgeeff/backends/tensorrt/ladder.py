@@ -22,6 +22,8 @@ from edgeeff.installing import install_line
 
 QUANTISED = ("model.qdq.onnx", "model.qdq.fp16.onnx")
 CONTROL = ("model.float.onnx", "model.float.fp16.onnx")
+#: Of a detector that makes boxes, the graph without what no other runtime has.
+RAW = ("model.raw.onnx", "model.raw.fp16.onnx")
 
 NOT_RUN = "NOT RUN"
 
@@ -101,9 +103,12 @@ def climb(
     for path in graphs:
         rtx.accept(path)
     claims[2] = f"accepted by NVIDIA's parser (TensorRT-RTX {rtx.version()})"
+    if graphs[-1].name in RAW:
+        claims[2] += ", but for EfficientNMS_TRT, which it does not have"
     plans = {c: compiled(c) if compiled else rtx.compile_graph(graphs[-1], c) for c in chosen}
     everywhere = ", ".join(f"SM{c}" for c in chosen)
-    kind = "INT8" if graphs[-1].name in QUANTISED else "FP16"
+    quantised = graphs[-1].name in QUANTISED or (graphs[-1].parent / QUANTISED[0]).is_file()
+    kind = "INT8" if quantised else "FP16"
     climbed = Climbed(claims, plans)
     claims[3] = f"compiles as strongly typed {kind} for {everywhere}"
     if climbed.fallbacks:

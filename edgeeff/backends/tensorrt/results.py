@@ -82,7 +82,7 @@ def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, obje
         return
     files = manifest["files"]
     for precision, record in result.engines.items():
-        chosen = recipes.recipe(version, precision)
+        chosen = recipes.recipe(version, precision, files if isinstance(files, dict) else ())
         if (record.onnx, record.strongly_typed) != (chosen.onnx, chosen.strongly_typed):
             yield f"TensorRT {result.tensorrt} builds {precision} of {chosen.onnx}, not of {record.onnx}"
         elif not isinstance(files, dict) or files.get(record.onnx) != record.onnx_sha256:

@@ -26,6 +26,8 @@ _LARGEST_PLAN = 16 << 20  # bytes; that of a thousand layers is under one
 def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     """Compile the bundle's graph for each of the target's compute capabilities, a few seconds each.
 
+    Of a detector also the graph that decodes its boxes.
+
     A plan that is kept in ``measured/`` and is of this graph and this compiler is not made again. ``status``
     is ``fallback`` where a layer meant for INT8 is none, else ``NOT RUN``: no engine is run here.
 
@@ -43,6 +45,10 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     climbed = ladder.climb(
         [graph], partial(rtx.capabilities, properties), partial(_plan, folder, graph, made)
     )
+    for other in sorted(folder.glob("model.*.decoded.fp16.onnx")) if climbed.plans else ():
+        rtx.accept(other)
+        for capability in climbed.plans:
+            _plan(folder, other, made, capability, "model.decoded")
     sizes = [len(content) for name, content in made.items() if name.endswith(".engine")]
     kept = f" ({max(sizes) / 1e6:.1f} MB each at most)" if sizes else ""
     return climbed.report(
@@ -51,9 +57,9 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     )
 
 
-def _plan(folder: Path, graph: Path, made: dict[str, bytes], capability: str) -> Plan:
+def _plan(folder: Path, graph: Path, made: dict[str, bytes], capability: str, stem: str = "model") -> Plan:
     """The plan that is kept, or a new one, which with its engine is added to ``made``."""
-    name = f"model.sm{capability}"
+    name = f"{stem}.sm{capability}"
     seal: dict[str, Any] = {
         "compiler": f"TensorRT-RTX {rtx.version()}",
         "compute_capability": capability,

@@ -16,12 +16,15 @@ from pathlib import Path
 import onnx
 
 from edgeeff.backends import Emission
+from edgeeff.backends.tensorrt import box_endings
 from edgeeff.backends.tensorrt.deployment._raw_pixels import (
     of_raw_pixels,
     only_input,
     raw_pixels_to_probabilities,
 )
 from edgeeff.batch import Batch
+from edgeeff.detection import RUNTIME
+from edgeeff.detection.facts import LOGITS
 from edgeeff.errors import GraphError
 
 FOLDER = "deploy"
@@ -31,6 +34,7 @@ NVINFER_CHANNELS = {3: 0, 1: 2}
 
 #: DeepStream's own graph, where the bundle's does not serve (see :attr:`Deployment.nvinfer_normalises`).
 CLASSIFIER, FEATURES = f"{FOLDER}/deepstream/classifier.onnx", f"{FOLDER}/deepstream/features.onnx"
+DETECTOR = f"{FOLDER}/deepstream/detector.onnx"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class Deployment:
         graph: The FP32-typed ONNX file's name below the bundle; TensorRT 8.5 to 10.16 build from it.
         input_name: Of the graph.
         output_name: Of the graph, where it has one output of scores.
-        features: Else its outputs by name, each with its dimensions but the images'.
+        features: Else its outputs by name, each with its dimensions but the images'. Of a detector they are
+            boxes, or scores and codes of anchors.
+        raw: The same of the graph without boxes beside a detector's that makes them.
     """
 
     emission: Emission
@@ -54,6 +60,12 @@ class Deployment:
     input_name: str
     output_name: str
     features: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    raw: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def boxes(self) -> bool:
+        """Whether the graph makes a detector's boxes."""
+        return bool(self.raw)
 
     @property
     def outputs(self) -> Mapping[str, tuple[int, ...]]:
@@ -79,11 +91,13 @@ class Deployment:
         on as they are. Otherwise there is :attr:`copy`, which takes raw pixels.
         """
         own = self.emission.target.input == "float32" and len(set(self.emission.preprocess.std)) == 1
-        return own and (self.emission.softmax or bool(self.features))
+        return own and not self.boxes and (self.emission.softmax or bool(self.features))
 
     @property
     def copy(self) -> str:
         """The graph that nvinfer is given where the bundle's own does not serve."""
+        if self.boxes:
+            return DETECTOR
         return FEATURES if self.features else CLASSIFIER
 
 
@@ -140,7 +154,7 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
     model = onnx.load_from_string(sealed[graph])
     source, output = only_input(model.graph), model.graph.output[0]
     dimensions = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in (source, output)]
-    if not emission.meaning.decides:
+    if not emission.meaning.decides or emission.detection is not None:
         return _features(model, source, dimensions[0], emission, graph)
     images = 0 if emission.batch.dynamic else emission.batch.size
     match dimensions:
@@ -171,15 +185,29 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
 def _features(
     model: onnx.ModelProto, source: onnx.ValueInfoProto, dimensions: list[int], emission: Emission, graph: str
 ) -> dict[str, bytes]:
-    """The same of a graph that puts out features."""
-    outputs = {
+    """The same of a graph that puts out features, or what a detector does."""
+    outputs = _dimensions(model)
+    _, channels, height, width = dimensions
+    detection, raw, classes = emission.detection, {}, 0
+    if detection is not None:
+        without = _dimensions(box_endings.without(model))
+        classes = without[LOGITS][-1]
+        raw = without if detection.where == RUNTIME else {}
+    name = next(iter(outputs))
+    shape = (1, channels, height, width)
+    deployment = Deployment(emission, shape, classes, graph, source.name, name, outputs, raw)
+    found = _texts(deployment)
+    if not deployment.nvinfer_normalises and channels in NVINFER_CHANNELS:
+        copy = of_raw_pixels(model, emission)
+        if deployment.boxes:
+            box_endings.classes_as_floats(copy.graph)
+        found[deployment.copy] = copy.SerializeToString(deterministic=True)
+    return found
+
+
+def _dimensions(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Of each output, but the images'."""
+    return {
         value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)[1:]
         for value in model.graph.output
     }
-    _, channels, height, width = dimensions
-    name = next(iter(outputs))
-    deployment = Deployment(emission, (1, channels, height, width), 0, graph, source.name, name, outputs)
-    found = _texts(deployment)
-    if not deployment.nvinfer_normalises and channels in NVINFER_CHANNELS:
-        found[FEATURES] = of_raw_pixels(model, emission).SerializeToString(deterministic=True)
-    return found

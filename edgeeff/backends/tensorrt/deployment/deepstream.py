@@ -1,4 +1,4 @@
-"""DeepStream's nvinfer: a classifier's configuration, and its labels.
+"""DeepStream's nvinfer: a classifier's or a detector's configuration, and its labels.
 
 What nvinfer does was read in its manual and its source (gst-nvinfer and libnvds_infer of DeepStream 6.2):
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeeff.backends.tensorrt.deployment import FOLDER, NVINFER_CHANNELS, Deployment
+from edgeeff.backends.tensorrt.deployment import FOLDER, NVINFER_CHANNELS, Deployment, _detector
 from edgeeff.backends.tensorrt.device.onboard import recipes
 from edgeeff.batch import Batch
 
@@ -44,7 +44,8 @@ def files(deployment: Deployment) -> dict[str, str]:
     if channels not in NVINFER_CHANNELS:
         return {REFUSAL: _REFUSAL.format(title=deployment.title, channels=channels, graph=deployment.graph)}
     labels = deployment.emission.labels
-    return {NAME: _config(deployment)} | ({LABELS: labels_line(labels)} if labels else {})
+    text = _detector.labels_text(labels) if deployment.boxes else labels_line(labels)
+    return {NAME: _config(deployment)} | ({LABELS: text} if labels else {})
 
 
 def labels_line(labels: Sequence[str]) -> str:
@@ -69,41 +70,52 @@ def _config(deployment: Deployment) -> str:
         "model-color-format": NVINFER_CHANNELS[channels],
         "net-scale-factor": repr(float(scale)),
         "offsets": ";".join(repr(float(offset)) for offset in offsets),
-        "maintain-aspect-ratio": 0,
+        "maintain-aspect-ratio": int(preprocess.letterbox is not None),
         "scaling-filter": FILTERS[preprocess.interpolation],
     }
-    if deployment.features:
+    if deployment.boxes:
+        properties |= _detector.properties(deployment)
+    elif deployment.features:
         properties |= {"output-tensor-meta": 1, "output-blob-names": ";".join(deployment.features)}
     else:
         properties["classifier-threshold"] = 0.0 if emission.meaning.exclusive else emission.threshold
     if emission.labels:
         properties["labelfile-path"] = LABELS.rpartition("/")[2]
     lines = [*(f"# {line}".rstrip() for line in _heading(deployment)), "", "[property]"]
-    return "\n".join([*lines, *(f"{name}={value}" for name, value in properties.items())]) + "\n"
+    attributes = _detector.attributes(deployment) if deployment.boxes else []
+    return "\n".join([*lines, *(f"{name}={value}" for name, value in properties.items()), *attributes]) + "\n"
 
 
 def _heading(deployment: Deployment) -> list[str]:
     emission, own = deployment.emission, deployment.nvinfer_normalises
     graph = deployment.graph if own else deployment.copy
     what = "for features" if deployment.features else "as a classifier"
+    if emission.detection is not None:
+        what = "as a detector" if deployment.boxes else "for scores and codes of its anchors"
     flags = " ".join(f"--{flag.lower()}" for flag in recipes.recipe((8, 5), emission.target.precision).flags)
-    height, width = deployment.shape[2:]
     return [
         f"{deployment.title} {what} of whole frames, for DeepStream's nvinfer. NOT RUN on a device.",
         "",
         "1. Build its engine where it will run, in the bundle's folder (JetPack has trtexec in",
         "   /usr/src/tensorrt/bin). TensorRT 8.5 to 10.16 take this line; DeepStream 9.2 has 10.16.",
         f"   trtexec --onnx={graph} {flags} {_shapes(deployment)}--saveEngine={_ENGINE}",
-        *(_features(deployment) if deployment.features else _run(deployment.batch)),
+        *(_features(deployment) if deployment.features and not deployment.boxes else _run(deployment.batch)),
         "",
         "There is no onnx-file line: nvinfer builds INT8 from a calibration file only, so it could not build",
         "this network, and an engine of another TensorRT is to be an error.",
         "",
         *_how_pixels_come(deployment),
+        *(_detector.letterboxed(deployment) if emission.preprocess.letterbox else _stretched(deployment)),
+        *([] if deployment.features else _answer(deployment)),
+    ]
+
+
+def _stretched(deployment: Deployment) -> list[str]:
+    height, width = deployment.shape[2:]
+    return [
         f"nvinfer stretches the whole frame to {width}x{height}. What the network was trained to see of it,",
         f"{'must be cut' if deployment.features else 'run.sh cuts'} out before; and neither antialiases as "
         "the training did. Look at the accuracy there.",
-        *([] if deployment.features else _answer(deployment)),
     ]
 
 
@@ -150,11 +162,15 @@ def _how_pixels_come(deployment: Deployment) -> list[str]:
     if deployment.nvinfer_normalises:
         return ["net-scale-factor and offsets are the network's own normalisation, (pixel - mean) / std.", ""]
     reasons, end = [], emission.meaning.activation or "the features"
+    if emission.detection is not None:
+        end = "classes as floats" if deployment.boxes else "the same outputs"
     std = emission.preprocess.std
     if emission.target.input != "float32":
         reasons.append(f"takes {emission.target.input}, and nvinfer writes float32")
     elif len(set(std)) > 1:
         reasons.append(f"wants std {' '.join(f'{s:g}' for s in std)}, and nvinfer has one net-scale-factor")
+    if deployment.boxes:
+        reasons.append("gives classes as int32, which the parser reads as floats, and so as class 0")
     if not (emission.softmax or deployment.features):
         reasons.append("ends in logits, and nvinfer's classifier reads probabilities")
     return [

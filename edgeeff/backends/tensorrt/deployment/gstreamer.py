@@ -1,8 +1,9 @@
 """A GStreamer line from a file or a camera through nvinfer, as a shell script.
 
-The part of a frame that the network was trained to see is cut out by nvvideoconvert, because nvinfer can
-only stretch a frame or letterbox it. ``src-crop=left:top:width:height`` and ``interpolation-method`` are
-nvvideoconvert's (its manual); odd numbers are not for NV12, whose colours come for two by two pixels.
+The part of a frame that a classifier was trained to see is cut out by nvvideoconvert, because nvinfer can
+only stretch a frame or letterbox it; a detector's letterbox is nvinfer's.
+``src-crop=left:top:width:height`` and ``interpolation-method`` are nvvideoconvert's (its manual); odd numbers
+are not for NV12, whose colours come for two by two pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from edgeeff.backends.tensorrt.deployment.deepstream import FILTERS, NAME
 
 SCRIPT = f"{FOLDER}/deepstream/run.sh"
 
-_TEXT = """\
+_SOURCE = """\
 #!/bin/sh
 # @NAME@ on frames, by DeepStream. NOT RUN on a device.
 #
@@ -51,6 +52,9 @@ csi)
     ;;
 esac
 
+"""
+
+_CUT = """\
 # What the network sees of a frame: @SEEN@.
 if [ "$width" -eq @WIDTH@ ] && [ "$height" -eq @HEIGHT@ ]; then
     box_width=$width box_height=$height
@@ -63,6 +67,14 @@ exec gst-launch-1.0 "$@" \\
     ! nvvideoconvert "src-crop=$left:$top:$box_width:$box_height" interpolation-method=@FILTER@ \\
     ! "video/x-raw(memory:NVMM),format=NV12,width=@WIDTH@,height=@HEIGHT@" \\
     ! mux.sink_0 nvstreammux name=mux batch-size=1 width=@WIDTH@ height=@HEIGHT@ \\
+    ! nvinfer "config-file-path=$here/@CONFIG@" \\
+    ! nvvideoconvert ! nvdsosd ! nvvideoconvert ! "${SINK:-autovideosink}"
+"""
+
+_WHOLE = """\
+exec gst-launch-1.0 "$@" \\
+    ! nvvideoconvert ! "video/x-raw(memory:NVMM),format=NV12" \\
+    ! mux.sink_0 nvstreammux name=mux batch-size=1 "width=$width" "height=$height" \\
     ! nvinfer "config-file-path=$here/@CONFIG@" \\
     ! nvvideoconvert ! nvdsosd ! nvvideoconvert ! "${SINK:-autovideosink}"
 """
@@ -83,7 +95,7 @@ def files(deployment: Deployment) -> dict[str, str]:
     preprocess, batch = deployment.emission.preprocess, deployment.batch
     if deployment.shape[1] not in NVINFER_CHANNELS or (batch.size > 1 and not batch.dynamic):
         return {}
-    if deployment.features:  # which no element draws into a picture
+    if deployment.features and not deployment.boxes:  # which no element draws into a picture
         return {}
     height, width = deployment.shape[2:]
     common = gcd(width, height)
@@ -98,7 +110,7 @@ def files(deployment: Deployment) -> dict[str, str]:
         "@HEIGHT@": str(height),
         "@CONFIG@": NAME.rpartition("/")[2],
     }
-    text = _TEXT
+    text = _SOURCE + (_WHOLE if preprocess.letterbox else _CUT)
     for mark, value in values.items():
         text = text.replace(mark, value)
     return {SCRIPT: text}

@@ -9,11 +9,16 @@ put requests together (``dynamic_batching``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from edgeeff.backends.tensorrt.deployment import FOLDER, Deployment
+from edgeeff.backends.tensorrt.device.onboard.boxes import PLUGIN
+from edgeeff.backends.tensorrt.ladder import RAW
 from edgeeff.batch import ONE, Batch
 from edgeeff.preprocess import CHANNELS
 
+#: Outputs of EfficientNMS_TRT that are no floats.
+_INTEGERS = dict.fromkeys((PLUGIN[0], PLUGIN[-1]), "TYPE_INT32")
 _TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 
 #: For each platform: the repository, the model's file in it, what is copied there, and where it runs.
@@ -44,7 +49,10 @@ def files(deployment: Deployment) -> dict[str, str]:
     found = {}
     for platform, repository, file, content, kind in _REPOSITORIES:
         folder = f"{FOLDER}/triton/{repository}/{name}"
-        copied = content.format(graph=deployment.graph, precision=deployment.emission.target.precision)
+        graph, own = deployment.graph, deployment
+        if deployment.boxes and kind == "CPU":  # onnxruntime has no EfficientNMS_TRT
+            graph, own = RAW[0], replace(deployment, features=deployment.raw)
+        copied = content.format(graph=graph, precision=deployment.emission.target.precision)
         heading = [
             f"{deployment.title} for Triton Inference Server. NOT RUN on a server.",
             "",
@@ -56,7 +64,7 @@ def files(deployment: Deployment) -> dict[str, str]:
             "",
             *_input(deployment),
         ]
-        found[f"{folder}/config.pbtxt"] = _config(deployment, platform, kind, heading)
+        found[f"{folder}/config.pbtxt"] = _config(own, platform, kind, heading)
         if labels:
             found[f"{folder}/labels.txt"] = "".join(f"{' '.join(label.split())}\n" for label in labels)
     return found
@@ -66,6 +74,9 @@ def _input(deployment: Deployment) -> list[str]:
     preprocess = deployment.emission.preprocess
     called = CHANNELS[preprocess.channels]
     resize = f"{preprocess.interpolation}, antialiased, centre crop {preprocess.crop:.3g}"
+    if preprocess.letterbox is not None:
+        colour = " ".join(f"{value:g}" for value in preprocess.letterbox)
+        resize = f"{preprocess.interpolation}, at the top left of a letterbox of {colour}"
     batch = deployment.batch
     number = [] if batch == ONE else [f"A request holds {batch} images."]
     if deployment.emission.target.input != "float32":
@@ -80,11 +91,12 @@ def _input(deployment: Deployment) -> list[str]:
 
 def _config(deployment: Deployment, platform: str, kind: str, heading: list[str]) -> str:
     batch = deployment.batch
-    labels = '    label_filename: "labels.txt"\n' if deployment.emission.labels else ""
+    scores = deployment.emission.labels and deployment.emission.detection is None
+    labels = '    label_filename: "labels.txt"\n' if scores else ""
     outputs = ",\n".join(
         f"""  {{
     name: {_quoted(name)}
-    data_type: TYPE_FP32
+    data_type: {_INTEGERS.get(name, "TYPE_FP32")}
     dims: [ {_dims(batch, dims)} ]
 {labels}  }}"""
         for name, dims in deployment.outputs.items()

@@ -31,9 +31,11 @@ def build(folder: Path, wanted: str, workspace: int, verbose: bool, asked: str |
     """Build the engines of the wanted precisions, saying so."""
     trt = hardware.import_tensorrt()
     here = hardware.identify(trt, hardware.load_cudart())
-    files = sealed.read_bundle(folder)["files"]
+    manifest = sealed.read_bundle(folder)
+    files, version = manifest["files"], recipes.parse_version(here.tensorrt)
+    recipes.refuse(manifest, version)
     profile = profiles.read(folder, files, asked)
-    for precision in recipes.offered(files, recipes.parse_version(here.tensorrt), wanted):
+    for precision in recipes.offered(files, version, wanted):
         print(f"building {precision} for {here.key()}; this can take minutes", file=sys.stderr)
         engine = engines.build(
             folder, trt, here, precision, profile=profile, workspace=workspace, verbose=verbose
@@ -49,11 +51,11 @@ def print_trtexec(folder: Path, version: str | None, wanted: str, workspace: int
     shapes = profile.shapes() if profile else []
     if version is None:
         precisions = recipes.offered(files, recipes.RANGE[0], wanted)
-        print("\n".join(recipes.every_trtexec(precisions, workspace, shapes)))
+        print("\n".join(recipes.every_trtexec(precisions, workspace, shapes, files)))
         return
     known = recipes.parse_version(version)
     for precision in recipes.offered(files, known, wanted):
-        print(" ".join(recipes.trtexec(known, precision, workspace, shapes)))
+        print(" ".join(recipes.trtexec(known, precision, workspace, shapes, files)))
 
 
 def main() -> int:

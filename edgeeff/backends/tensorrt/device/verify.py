@@ -31,6 +31,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     verification = _verification()
     manifest = sealed.read_bundle(folder)
     version = recipes.parse_version(here.tensorrt)
+    recipes.refuse(manifest, version)
     found = {}
     for precision in recipes.offered(manifest["files"], version, options.precision):
         try:

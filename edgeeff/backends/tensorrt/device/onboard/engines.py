@@ -46,7 +46,7 @@ def build(
         workspace: Memory for tactics, MiB.
         verbose: Print everything that TensorRT says.
     """
-    chosen = recipe(parse_version(here.tensorrt), precision)
+    chosen = recipe(parse_version(here.tensorrt), precision, _graphs(folder))
     logger = trt.Logger(trt.Logger.VERBOSE if verbose else trt.Logger.WARNING)
     builder = _builder(trt, here, logger)
     network = builder.create_network(network_flags(trt, chosen))
@@ -122,7 +122,7 @@ def find_engine(folder: Path, here: Identity, precision: str) -> tuple[Path, dic
         NoEngineError: There is none, or a stale one, and why.
     """
     engine = folder / engine_name(here, precision)
-    onnx = recipe(parse_version(here.tensorrt), precision).onnx
+    onnx = recipe(parse_version(here.tensorrt), precision, _graphs(folder)).onnx
     if not engine.is_file():
         raise NoEngineError(_absence(folder, here, precision))
     record = _record(engine)
@@ -141,6 +141,10 @@ def find_engine(folder: Path, here: Identity, precision: str) -> tuple[Path, dic
             f"build_engine.py again; or, if you know where it comes from: {trusting(record['engine_sha256'])}"
         )
     return engine, record
+
+
+def _graphs(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.onnx")}
 
 
 def _absence(folder: Path, here: Identity, precision: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgeeff.backends.tensorrt.lint.operators import FIRST_KNOWN
+from edgeeff.backends.tensorrt.lint.plugins import NAMES
 from edgeeff.backends.tensorrt.lint.versions import Version
 from edgeeff.backends.tensorrt.lint.view import View
 
@@ -18,7 +19,7 @@ WHY = (
 MEND = "write it with older operators, or take a TensorRT that knows it"
 
 _FUNCTIONS = Version(9, 0)
-_PLUGINS = ("trt.plugins", "TRT")
+_PLUGINS = ("trt.plugins", "TRT")  # domains
 
 
 def check(view: View) -> Iterator[tuple[str, str]]:
@@ -26,7 +27,8 @@ def check(view: View) -> Iterator[tuple[str, str]]:
     if view.functions and view.version < _FUNCTIONS:
         yield "graph", f"functions, such as {view.functions[0]}, are known from {_FUNCTIONS} on"
     for node in view.graph.node:
-        if node.domain in _PLUGINS or str(node.op_type).startswith("TRT_") or node.op_type == "Swish":
+        plugin = node.domain in _PLUGINS or str(node.op_type).startswith("TRT_") or node.op_type in NAMES
+        if plugin or node.op_type == "Swish":
             continue
         first = FIRST_KNOWN.get(node.op_type)
         if first is None:

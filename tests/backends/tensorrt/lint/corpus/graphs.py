@@ -62,6 +62,31 @@ def operator_swish(net):
     net.breaks("TRT023", last="10.16")
 
 
+def _efficient_nms(net, name="EfficientNMS_TRT", domain="TRT", **attributes):
+    net.domains = [domain] if domain else []
+    boxes = net.node("Reshape", net.good(), np.array([1, 256, 4]))
+    scores = net.node("Reshape", boxes, np.array([1, 256, 4]))
+    net.node(name, boxes, scores, score_threshold=0.1, plugin_version="1", domain=domain, **attributes)
+    net.refused("TensorRT-RTX has no plugins for NMS")
+
+
+def plugin_efficient_nms(net):
+    _efficient_nms(net)
+    net.breaks("TRT111", first="10.13")
+
+
+def plugin_of_no_domain_across_classes(net):
+    _efficient_nms(net, domain="", class_agnostic=1)
+    net.breaks("TRT028", last="8.5")
+    net.breaks("TRT111", first="10.13")
+
+
+def plugin_batched_nms(net):
+    _efficient_nms(net, "BatchedNMSDynamic_TRT")
+    net.breaks("TRT027", first="11.4")
+    net.reason = ""
+
+
 def operator_of_another_domain(net):
     net.domains = ["com.example"]
     net.node("Blur", net.good(), domain="com.example")
