@@ -20,6 +20,7 @@ RUNTIME = Runtime(
     integer_outputs=True,
     channels_last=True,
     properties={"delegate": ("xnnpack", "none")},
+    nms=("per class", "across"),
     no_profile=(
         "LiteRT's Python API times no operators; its benchmark_model does, with --enable_op_profiling=true"
     ),
