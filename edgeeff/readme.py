@@ -51,7 +51,11 @@ def readme(emission: Emission) -> str:
 def python_input(
     preprocess: Preprocess, input_type: InputType, channels_first: bool, batch: Batch = ONE
 ) -> str:
-    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [N, H, W, C]."""
+    """Lines of Python that make ``image``, the input, of raw pixels, uint8 [N, H, W, C].
+
+    Where one colour photo goes into a letterbox they make the pixels too: of a detector a product needs to
+    know where the photo lies, so ``photo`` and ``shown``, the photo as it was resized, stay at hand.
+    """
     height, width = preprocess.size
     called = CHANNELS[preprocess.channels]
     number = "" if batch == ONE else f"{batch} images, "
@@ -59,7 +63,10 @@ def python_input(
         f"np.zeros(({batch.example}, {height}, {width}, {preprocess.channels}), np.uint8)"
         f"  # {number}{called}, resized and {'padded' if preprocess.letterbox is not None else 'cropped'}"
     )
-    lines = [f"image = {pixels}"] if input_type == "uint8" else [f"pixels = {pixels}"]
+    boxed = preprocess.letterbox is not None and preprocess.channels == 3 and batch == ONE
+    lines = _boxed(preprocess) if boxed else [f"pixels = {pixels}"]
+    if input_type == "uint8":
+        lines[-1] = lines[-1].replace("pixels = ", "image = ")
     if input_type == "int8":
         lines.append("image = (pixels.astype(np.int16) - 128).astype(np.int8)")
     elif input_type == "float32" and preprocess.is_unnormalised:
@@ -70,6 +77,25 @@ def python_input(
     if channels_first:
         lines.append("image = np.ascontiguousarray(image.transpose(0, 3, 1, 2))")
     return "\n".join(lines) + "\n"
+
+
+def _boxed(preprocess: Preprocess) -> list[str]:
+    """Lines of Python that put a photo into its letterbox."""
+    height, width = preprocess.size
+    colour = tuple(round(value) for value in preprocess.letterbox or ())
+    turned = ["photo = ImageOps.exif_transpose(photo)"] if preprocess.exif else []
+    return [
+        f"from PIL import Image{', ImageOps' if turned else ''}",
+        "",
+        'photo = Image.open("photo.jpg").convert("RGB")',
+        *turned,
+        f"share = min({width} / photo.width, {height} / photo.height)",
+        "inner = int(photo.width * share + 1e-6), int(photo.height * share + 1e-6)",
+        f"shown = photo.resize(inner, Image.Resampling.{preprocess.interpolation.upper()})",
+        f'boxed = Image.new("RGB", ({width}, {height}), {colour})',
+        "boxed.paste(shown)",
+        "pixels = np.asarray(boxed)[None]",
+    ]
 
 
 def _input(emission: Emission, channels_first: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from edgeeff.backends import Emission
 from edgeeff.backends.tflite.boxes import NAMES
 from edgeeff.batch import ONE
-from edgeeff.detection import RUNTIME
+from edgeeff.detection import RUNTIME, Detection
 from edgeeff.target import InputType
 
 _PYTHON = """\
@@ -47,6 +47,37 @@ _REFUSED = (
 )
 
 _ONE_IMAGE = "MediaPipe Tasks takes files of one image in a run: for MediaPipe build with --batch 1"
+
+_DETECTOR = """
+## With MediaPipe Tasks
+
+Labels, normalisation and {outputs} are in the file's metadata, so that MediaPipe's object detector takes it
+as it is, in Python and on Android (the file goes into the app's assets):
+
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ObjectDetectorOptions(
+        base_options=BaseOptions(model_asset_path="model.tflite"), score_threshold={threshold:g}
+    )
+    with vision.ObjectDetector.create_from_options(options) as detector:
+        found = detector.detect(image)  # a mediapipe.Image
+
+{suppression}MediaPipe stretches the whole photo to the input's size{apart}.
+For the boxes of `edgeeff run` give it an image that was resized{padded} as said above.
+"""
+
+#: What a product makes of the four outputs of a file that makes boxes.
+_BOXES = """\
+from pathlib import Path
+
+labels = Path("labels.txt").read_text(encoding="utf-8").split("\\n")
+sides = np.float32([{sides}] * 2)  # {of} pixels
+for i in range(int(found["{number}"][0])):
+    score = found["{scores}"][0, i]
+    if score >= {threshold:g}:
+        top, left, bottom, right = found["{corners}"][0, i] * sides
+        print(labels[int(found["{classes}"][0, i])], score, left, top, right, bottom)
+"""
 
 _FEATURES = """\
 ```python
@@ -92,10 +123,10 @@ def text(emission: Emission, image: str) -> str:
         emission: What the artifact was written from.
         image: Lines of Python that make the input, ``image``.
     """
-    if not emission.meaning.decides or emission.detection is not None:
-        read = "".join(f'{name} = found["{name}"]\n' for name in _names(emission))
-        read = read if emission.target.input == "float32" else _INTEGERS + read
-        return f"{_own_choice(emission)}{_FEATURES.format(image=image, read=read)}"
+    if emission.detection is not None:
+        return _detector(emission, emission.detection, image)
+    if not emission.meaning.decides:
+        return f"{_own_choice(emission)}{_FEATURES.format(image=image, read=_read(emission))}"
     result = "probabilities" if emission.softmax else "logits"
     resize = _RESIZE if emission.batch.dynamic else ""
     dequantise = "" if emission.target.input == "float32" else _DEQUANTISE.format(result=result)
@@ -107,9 +138,51 @@ def text(emission: Emission, image: str) -> str:
     )
 
 
-def _names(emission: Emission) -> list[str]:
-    made = emission.detection is not None and emission.detection.where == RUNTIME
-    return list(NAMES) if made else [output.name for output in emission.outputs]
+def _read(emission: Emission) -> str:
+    """Lines that read the outputs by their names, as float32."""
+    read = "".join(f'{output.name} = found["{output.name}"]\n' for output in emission.outputs)
+    return read if emission.target.input == "float32" else _INTEGERS + read
+
+
+def _detector(emission: Emission, detection: Detection, image: str) -> str:
+    """Boxes that the file makes are printed; scores and codes of anchors are read."""
+    height, width = emission.preprocess.size
+    corners, classes, scores, number = NAMES
+    sides, of = f"{height}, {width}", "the input's"
+    if "shown" in image:  # the photo lies in a part of the input
+        sides = f"photo.height * {height} / shown.height, photo.width * {width} / shown.width"
+        of = "the photo's"
+    read = _read(emission)
+    if detection.where == RUNTIME:
+        read = _BOXES.format(
+            **{"number": number, "scores": scores, "corners": corners, "classes": classes},
+            threshold=emission.threshold,
+            sides=sides,
+            of=of,
+        )
+    return (
+        _own_choice(emission)
+        + _FEATURES.format(image=image, read=read)
+        + "".join(f"\n{sentence}.\n" for sentence in cautions(emission))
+        + ("" if cautions(emission) else _object_detector(emission, detection))
+    )
+
+
+def _object_detector(emission: Emission, detection: Detection) -> str:
+    """What MediaPipe makes of the file."""
+    made = detection.where == RUNTIME
+    boxed = emission.preprocess.letterbox is not None
+    suppression = (
+        "MediaPipe makes the boxes itself, by the anchors in the metadata: boxes of all classes drop\n"
+        "one another. "
+    )
+    return _DETECTOR.format(
+        outputs="the meaning of the outputs" if made else "the anchors",
+        threshold=emission.threshold,
+        suppression="" if made else suppression,
+        apart=", and this network knows photos whose ratio of sides is kept" if boxed else "",
+        padded=" and padded" if boxed else "",
+    )
 
 
 def boxes(emission: Emission) -> str:
