@@ -18,6 +18,8 @@ import pytest
 from edgeeff.backends.tensorrt import results
 from edgeeff.backends.tensorrt.emit import emit
 from edgeeff.batch import ONE, Batch
+from edgeeff.detection import Detection, Nms, decode
+from edgeeff.detection.decoding import rows_of
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.graph.batch import with_batch
 
@@ -229,6 +231,67 @@ def test_one_wrong_output_of_two_fails(two_outputs, device):
     result = results.read(two_outputs / "measured" / "verify.json")
     results.hold(result, two_outputs)
     assert not result.golden["int8"].passed and not result.passed
+
+
+@pytest.fixture
+def detector(bundle, tiny_detector):
+    """A detector that makes boxes, in the bundle's place: FP16 with its two typings, and golden boxes."""
+    nms = Nms(0.3, max_boxes=20)
+    made = emit(tiny_detector.graph, tiny_detector.emission("jetson-fp16", nms))
+    for path in (*bundle.glob("*.onnx"), *(bundle / "golden").iterdir()):
+        path.unlink()
+    for name, content in made.items():
+        (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).write_bytes(content)
+    pixels = tiny_detector.pixels(3)
+    raw = tiny_detector.raw(pixels)
+    pairs = zip(raw["class_logits"], raw["box_codes"], strict=True)
+    rows = np.stack([rows_of(decode(*pair, tiny_detector.geometry, nms), 20) for pair in pairs])
+    np.save(bundle / "golden" / "inputs.npy", pixels)
+    for kind in ("hub", "float"):
+        (bundle / "golden" / kind).mkdir()
+        np.save(bundle / "golden" / kind / "detections.npy", rows)
+    manifest = json.loads((bundle / "manifest.json").read_text()) | {
+        "schema_version": 2,
+        "precision": "fp16",
+        "task": "detection",
+        "threshold": 0.4,
+        "preprocess": tiny_detector.preprocess.to_json(),
+        "outputs": [{"name": "detections", "shape": [1, 20, 6], "meaning": "detections"}],
+        "detection": Detection(tiny_detector.geometry, nms, "runtime").to_json(),
+    }
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    _seal(bundle)
+    return bundle
+
+
+@pytest.mark.parametrize("version", ["8.5.2", "11.4.1"])
+def test_boxes_of_an_engine_are_judged_as_boxes(detector, device, version):
+    done = device("verify.py", *QUICK, tensorrt=version)
+    assert done.returncode == 0, done.stderr
+    assert "PASSED" in done.stdout
+    result = results.read(detector / "measured" / "verify.json")
+    results.hold(result, detector)
+    found = result.golden["fp16"].outputs["detections"]
+    assert found.sqnr_float_db > 30 and found.agreement_float == 1
+    assert ("nms" in result.engines["fp16"].onnx) == (version == "11.4.1")
+
+
+def test_boxes_in_another_order_of_coordinates_fail(detector, device):
+    path = detector / "golden" / "float" / "detections.npy"
+    np.save(path, np.load(path)[..., [1, 0, 3, 2, 4, 5]])
+    _seal(detector)
+    done = device("verify.py", *QUICK, tensorrt="10.3.0")
+    assert done.returncode == 1 and "FAILED" in done.stdout
+
+
+def test_nms_across_classes_is_not_built_where_it_would_be_another(detector, device):
+    manifest = json.loads((detector / "manifest.json").read_text())
+    manifest["detection"]["nms"]["across"] = True
+    (detector / "manifest.json").write_text(json.dumps(manifest))
+    done = device("build_engine.py", tensorrt="8.5.2")
+    assert done.returncode == 2 and "knows no NMS across classes" in done.stderr
+    assert device("build_engine.py", tensorrt="8.6.0").returncode == 0
 
 
 def test_an_engine_that_computes_something_else_fails(bundle, device):

@@ -18,7 +18,7 @@ _FLAGS = tuple(int(part) for part in __version__.split(".")[:2]) < (11, 0)
 _PLAN = b"plan of %s\n" % __version__.encode()
 
 
-float32 = "float32"
+float32, int32 = "float32", "int32"
 
 
 class Logger:
@@ -67,7 +67,7 @@ class _Network:
         self.flags, self.content = flags, b""
 
     def get_input(self, index):
-        return _Tensor(ort.InferenceSession(self.content).get_inputs()[index])
+        return _Tensor(_opened(self.content).get_inputs()[index])
 
     @property
     def fixed(self):
@@ -176,7 +176,8 @@ class _Context:
         return True
 
     def _array(self, tensor):
-        dtype = np.dtype({"tensor(uint8)": "uint8", "tensor(float)": "float32"}[tensor.type])
+        kinds = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int32)": "int32"}
+        dtype = np.dtype(kinds[tensor.type])
         shape = [self._images if size == -1 else size for size in _shape(tensor)]
         size = int(np.prod(shape)) * dtype.itemsize
         memory = (ctypes.c_char * size).from_address(self._addresses[tensor.name])
@@ -195,6 +196,96 @@ class _Context:
             self._array(result)[:] = values
 
 
+def _opened(content, options=None):
+    parts = _with_plugin(content) if b"EfficientNMS_TRT" in content else None
+    raw = parts[0] if parts else content
+    session = ort.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+    return _Boxes(session, *parts[1:]) if parts else session
+
+
+def _with_plugin(content):
+    """The graph without EfficientNMS_TRT, the node, and its anchors."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(content)
+    (node,) = [node for node in model.graph.node if node.op_type == "EfficientNMS_TRT"]
+    model.graph.node.remove(node)
+    (anchors,) = [numpy_helper.to_array(t) for t in model.graph.initializer if t.name == node.input[2]]
+    known = {value.name: value for value in model.graph.value_info}
+    outputs = [(value.name, _kind(value)) for value in model.graph.output]
+    del model.graph.output[:]
+    model.graph.output.extend(known[name] for name in node.input[:2])
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return model.SerializeToString(), list(node.input[:2]), anchors[0], attributes, outputs
+
+
+def _kind(value):
+    kinds = {1: "tensor(float)", 6: "tensor(int32)"}
+    return kinds[value.type.tensor_type.elem_type], [
+        d.dim_value or "N" for d in value.type.tensor_type.shape.dim
+    ]
+
+
+class _Output:
+    def __init__(self, name, kind):
+        self.name, (self.type, self.shape) = name, kind
+
+
+class _Boxes:
+    """The plugin, by its README and source: box_coding 1 (centre and size), sigmoid of the scores."""
+
+    def __init__(self, session, names, anchors, attributes, outputs):
+        assert (attributes["box_coding"], attributes["score_activation"]) == (1, 1)
+        assert attributes["background_class"] == -1
+        self._session, self._names, self._anchors, self._is = session, names, anchors, attributes
+        self._outputs = [_Output(*output) for output in outputs]
+
+    def get_inputs(self):
+        return self._session.get_inputs()
+
+    def get_outputs(self):
+        return self._outputs
+
+    def run(self, names, feeds):
+        codes, logits = self._session.run(self._names, feeds)
+        most, parts = (
+            self._is["max_output_boxes"],
+            [self._image(*both) for both in zip(codes, logits, strict=True)],
+        )
+        count = np.array([[len(part)] for part in parts], np.int32)
+        # What is behind the count is whatever the memory held.
+        table = np.full((len(parts), most, 6), 7, np.float32)
+        for image, part in enumerate(parts):
+            table[image, : len(part)] = part
+        found = [count, table[..., :4].copy(), table[..., 4].copy(), table[..., 5].astype(np.int32)]
+        by_name = dict(zip([output.name for output in self._outputs], found, strict=True))
+        return [by_name[name] for name in names]
+
+    def _image(self, codes, logits):
+        scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        order = np.argsort(-scores, axis=None)[:5000]
+        order = order[scores.ravel()[order] >= self._is["score_threshold"]]
+        anchor, cls = np.divmod(order, scores.shape[1])
+        middle = codes[anchor, :2] * self._anchors[anchor, 2:] + self._anchors[anchor, :2]
+        half = np.exp(codes[anchor, 2:]) * self._anchors[anchor, 2:] / 2
+        corners = np.c_[middle - half, middle + half]
+        kept = []
+        for i in range(len(order)):
+            rivals = [k for k in kept if self._is.get("class_agnostic") or cls[k] == cls[i]]
+            if not any(self._overlap(corners[k], corners[i]) > self._is["iou_threshold"] for k in rivals):
+                kept.append(i)
+            if len(kept) == self._is["max_output_boxes"]:
+                break
+        return np.c_[corners[kept], scores.ravel()[order[kept]], cls[kept]]
+
+    @staticmethod
+    def _overlap(one, other):
+        sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+        common = np.clip(sides, 0, None).prod()
+        return common / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - common)
+
+
 class _Engine:
     def __init__(self, content):
         profiles, _, content = content.partition(b"\n")
@@ -202,7 +293,7 @@ class _Engine:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = _opened(content, options)
         self._tensors = [*self._session.get_inputs(), *reversed(self._session.get_outputs())]
         self.num_io_tensors = len(self._tensors)
 
@@ -221,7 +312,7 @@ class _Engine:
 
     def get_tensor_dtype(self, name):
         kind = next(tensor.type for tensor in self._tensors if tensor.name == name)
-        return float32 if kind == "tensor(float)" else kind
+        return {"tensor(float)": float32, "tensor(int32)": int32}.get(kind, kind)
 
     def get_tensor_shape(self, name):
         return _shape(next(tensor for tensor in self._tensors if tensor.name == name))
