@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import flatbuffers
 import numpy as np
 import onnx
 import onnxruntime
@@ -283,3 +284,18 @@ def test_mediapipe_finds_the_same_boxes(tmp_path, pixels, where, input_type):
             assert scores[0] == pytest.approx(ours[0], abs=1e-5)
             corner = max(first.left, 0), max(first.top, 0)
             assert (best.origin_x, best.origin_y) == pytest.approx(corner, abs=1.1)
+
+
+def test_boxes_of_a_file_of_another_origin_are_known_by_their_operator(tmp_path, pixels):
+    """As Model Maker writes it: in another order, by names that say nothing, without a signature."""
+    asked = emission(RUNTIME)
+    model = schema.ModelT.InitFromPackedBuf(written(drawn(), tmp_path, asked))
+    expected = opened(tmp_path, asked).infer(pixels)["detections"]
+    (graph,) = model.subgraphs
+    for number, index in enumerate(graph.outputs):
+        graph.tensors[index].name = f"StatefulPartitionedCall:{3 - number}"
+    graph.outputs, model.signatureDefs = [*reversed(graph.outputs)], None
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "model.tflite").write_bytes(bytes(builder.Output()))
+    np.testing.assert_array_equal(opened(tmp_path, asked).infer(pixels)["detections"], expected)
