@@ -89,6 +89,8 @@ class Predictor:
     def __call__(self, image: Held) -> Prediction | list[Prediction]:
         """What the network says of an image, or of each of several.
 
+        A detector's boxes are in pixels of the photo; of an array in its own.
+
         Args:
             image: A file, a Pillow image, or RGB pixels uint8 [H, W, C] of the network's size: one
                 prediction. A list of these, or pixels [N, H, W, C]: a list of as many.

@@ -16,6 +16,8 @@ Array = npt.NDArray[Any]
 #: Codes of a larger amount are taken for this: an anchor is not stretched beyond e¹⁶, nor moved by more than
 #: 10⁶ of its sides, so that areas stay finite. No trained network comes near.
 _STRETCH, _SHIFT = 16.0, 1e6
+#: No detector has so many classes: a larger number is none.
+_CLASSES = 1 << 24
 #: Boxes that are compared with one another at a time: few enough calls, and no large matrix.
 _TOGETHER = 128
 
@@ -40,6 +42,7 @@ def decode(logits: Array, codes: Array, geometry: Geometry, nms: Nms) -> Boxes:
         raise ValueError(
             f"class_logits {list(logits.shape)} and box_codes {list(codes.shape)}; the anchors are {count}"
         )
+    logits = np.asarray(logits, np.float32)
     places, invalid = largest(logits, nms.floor, CANDIDATES)
     if not len(places):
         return Boxes.none(invalid)
@@ -51,7 +54,7 @@ def decode(logits: Array, codes: Array, geometry: Geometry, nms: Nms) -> Boxes:
         places, anchors, classes, values = (each[~wrong] for each in (places, anchors, classes, values))
     corners = corners_of(values, geometry.centres()[anchors])
     kept = suppressed(corners, classes, nms)
-    scores = sigmoid(np.asarray(logits, np.float32).reshape(-1)[places[kept]])
+    scores = sigmoid(logits.reshape(-1)[places[kept]])
     return Boxes(corners[kept], scores, classes[kept].astype(np.int64), invalid)
 
 
@@ -152,7 +155,7 @@ def of_rows(rows: Array, floor: float) -> Boxes:
     rows = np.asarray(rows, np.float32)
     rows = rows[~(rows[:, 5] < 0)]
     finite = np.isfinite(rows).all(axis=1)
-    right = finite & (rows[:, 5] == np.floor(rows[:, 5]))
+    right = finite & (rows[:, 5] == np.floor(rows[:, 5])) & (rows[:, 5] < _CLASSES)
     good = rows[right]
     good = good[good[:, 4] >= floor]
     good = good[np.argsort(-good[:, 4], kind="stable")]

@@ -84,6 +84,13 @@ def test_the_largest_are_those_of_a_stable_sort(kind, floor):
     assert invalid == 0
 
 
+def test_other_layouts_and_types_of_the_same_values_say_the_same():
+    logits, codes = (each.astype(np.float16) for each in values(7))
+    expected = decode(logits.astype(np.float32), codes.astype(np.float32), GEOMETRY, Nms())
+    across = np.asfortranarray(logits.astype(np.float64))
+    assert decode(logits, codes, GEOMETRY, Nms()) == decode(across, codes, GEOMETRY, Nms()) == expected
+
+
 def test_what_is_no_number_gives_no_box_and_is_counted():
     logits, codes = values(3, -9.0)
     logits[10, 2], logits[11, 1], logits[12, 0], logits[13, 4] = np.nan, np.inf, 3.0, -np.inf
@@ -117,8 +124,8 @@ def test_rows_of_a_runtime_are_read_back():
     assert rows[10:].tolist() == [[0, 0, 0, 0, 0, -1]] * 5
     assert of_rows(rows[::-1], 0.2) == boxes
     assert of_rows(rows, 0.9) == boxes.at(0.9)
-    rows[0, 5], rows[1, 2], rows[2, 4] = 1.5, np.inf, np.nan
-    assert (len(of_rows(rows, 0)), of_rows(rows, 0).invalid) == (7, 3)
+    rows[0, 5], rows[1, 2], rows[2, 4], rows[3, 5] = 1.5, np.inf, np.nan, 1e30
+    assert (len(of_rows(rows, 0)), of_rows(rows, 0).invalid) == (6, 4)
 
 
 def test_boxes_match_once_and_in_their_class():
