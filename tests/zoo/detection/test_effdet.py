@@ -142,6 +142,17 @@ def test_normalisation_by_level_first_is_the_same_network(state, tmp_path):
     assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
 
 
+def test_our_own_names(state, tmp_path):
+    network = read(tmp_path, state).network((128, 128))
+    found = read(tmp_path, network.state_dict(), "ours.pth")
+    assert (found.naming, found.origin.source, found.spec.name) == (
+        "ours_detectors",
+        "edgeeff",
+        "efficientdet-d0",
+    )
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in found.tensors.items())
+
+
 def test_refusals(state, tmp_path):
     with pytest.raises(
         CheckpointError, match="fits no detector of the zoo; the nearest is efficientdet-d0: 1"
