@@ -208,14 +208,18 @@ class Cell(nn.ModuleDict):
                 for node in nodes
             }
         )
-        self._count = count
+        #: Of all features, those of each level that are put out.
+        self._ends = tuple(range(len(nodes), len(nodes) + count))
+        if shared.conventions.outputs == "down":
+            levels = [node.level for node in nodes]
+            self._ends = tuple(count + levels.index(level) for level in range(count))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Features of each level, finest first, to the same."""
         found = list(features)
         for node in self.values():
             found.append(node(found))
-        return found[-self._count :]
+        return [found[end] for end in self._ends]
 
 
 class Pyramid(nn.Module):

@@ -23,6 +23,8 @@ from edgeeff.zoo.formats import WeightsFile
 
 #: The end of the name of a tensor that holds the anchors themselves, as corners y1 x1 y2 x2 in pixels.
 _ANCHORS = "anchors.boxes"
+#: Libraries in which features are added unless weights are asked for (xuannianz's ``weighted_bifpn``).
+_UNWEIGHTED = ("xuannianz",)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ def understand(
     if other is not None and other != chosen_spec:
         warnings.append(f"the file says {file.said}, and its tensors are those of {chosen_spec.name}")
     warnings += _of_anchors(file.tensors, found)
+    if chosen_spec.weighted and not own.weighted and accounted.naming not in _UNWEIGHTED:
+        warnings.append(
+            f"the file holds no weights of fusion, which the authors' {own.name} has: features are added "
+            "instead; if they were left out by mistake, its boxes are wrong: pass the whole checkpoint"
+        )
     return DetectorCheckpoint(
         spec=own,
         tensors=tensors,

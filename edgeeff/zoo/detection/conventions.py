@@ -11,6 +11,8 @@ from edgeeff.zoo.conventions import Conventions, Padding
 
 #: What surrounds an image where max-pooling's window reaches over its border.
 Border = Literal["nothing", "zeros"]
+#: Which of a cell's two ways through the levels ends in what it puts out, where a level is on both.
+Way = Literal["up", "down"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class DetectorConventions:
             pixel on every side.
         border: With what: ``nothing`` leaves the largest value of the image's own pixels; ``zeros`` counts
             zeros too, which are more than pixels below zero (zylo117's networks).
+        outputs: Whether a cell's outputs are those of its way up, as in the paper, or of its way down.
     """
 
     backbone: Conventions = conventions.TENSORFLOW
     epsilon: float = 1e-3
     pooling: Padding = "same"
     border: Border = "nothing"
+    outputs: Way = "up"
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> DetectorConventions:
@@ -54,6 +58,8 @@ class DetectorConventions:
             parts.append(f"max-pooling padded {'as SAME' if self.pooling == 'same' else 'symmetrically'}")
         if self.border == "zeros":
             parts.append("max-pooling padded with zeros")
+        if self.outputs == "down":
+            parts.append("cells put out their way down")
         return ", ".join(parts)
 
 
@@ -63,3 +69,6 @@ TENSORFLOW = DetectorConventions()
 EFFDET = DetectorConventions(backbone=conventions.TORCH, pooling="symmetric")
 #: zylo117's: max-pooling sees the zeros of its padding (Yet-Another-EfficientDet-Pytorch#352, #356).
 ZYLO117 = DetectorConventions(border="zeros")
+#: xuannianz's: it kept what the authors' first release computed by mistake, and their weights of then compute
+#: (google/automl, README, 26 March 2020: "Fixed a few bugs and updated all checkpoints"; its own issue 112).
+XUANNIANZ = DetectorConventions(epsilon=1e-4, outputs="down")

@@ -109,14 +109,15 @@ def build(
 
 
 def fitted(spec: DetectorSpec, tensors: Mapping[str, Tensor]) -> DetectorArchitecture:
-    """The spec's architecture, with the biases, anchors and input channels of these tensors by our names.
+    """The spec's architecture, with the biases, fusion, anchors and channels of these tensors by our names.
 
     A tensor that is not there leaves the spec's own; so does one of a shape that no network has.
     """
     architecture = spec.architecture
-    first = f"pyramid.cells.0.{architecture.nodes[0].name}.pointwise"
-    if f"{first}.weight" in tensors:
-        architecture = replace(architecture, biases=f"{first}.bias" in tensors)
+    first = f"pyramid.cells.0.{architecture.nodes[0].name}"
+    if f"{first}.pointwise.weight" in tensors:
+        weighted, biases = f"{first}.weights" in tensors, f"{first}.pointwise.bias" in tensors
+        architecture = replace(architecture, biases=biases, weighted=weighted)
     codes = tensors.get(f"{BOX_HEAD}.predict.pointwise.weight")
     if codes is not None and codes.dim() == 4 and codes.shape[0] % CODES == 0 and codes.shape[0]:
         architecture = replace(architecture, anchors=codes.shape[0] // CODES)

@@ -51,8 +51,8 @@ def fit(
     """Translate a checkpoint's tensors to the detector's, all of them and nothing else.
 
     Returns:
-        The tensors by our names, float32, in the network's own order; and the detector, with the checkpoint's
-        own way of biases.
+        The tensors by our names, float32, in the network's own order; and the detector, with biases and
+        weights of fusion where the checkpoint has them.
 
     Raises:
         CheckpointError: Of another architecture, quantised, or not finite; with anchors that are not known;
@@ -80,7 +80,7 @@ def fit(
         )
     own = architecture.tensors(efficientdet.classes_of(found, architecture))
     plain = {name: found[name].detach().to(torch.float32).contiguous() for name in own}
-    return plain, replace(spec, biases=architecture.biases)
+    return plain, replace(spec, biases=architecture.biases, weighted=architecture.weighted)
 
 
 def _match(tensors: Mapping[str, Tensor], accounted: Accounted, spec: DetectorSpec) -> _Match:

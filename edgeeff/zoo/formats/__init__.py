@@ -7,6 +7,7 @@ before its name, and ``read(path) -> WeightsFile``. Modules that begin with an u
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -24,6 +25,7 @@ BRING = "bring the file again, and compare its size and checksum with the source
 HUB_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 _START = 64
+_TENSORFLOW = re.compile(r"\.(?:index|meta|data-\d+-of-\d+)$")
 _LFS = b"version https://git-lfs"
 
 
@@ -85,6 +87,8 @@ def read(path: Path) -> WeightsFile:
         module = import_module(f"{__name__}.{name}")
         if module.claims(path, start):
             return _printable(path, module)
+    if _TENSORFLOW.search(path.name):
+        raise _tensorflow(path)
     raise CheckpointError(
         f"{path} is no checkpoint: it is neither a torch file, nor safetensors, nor Keras'",
         mend="pass a state_dict saved by torch.save (.pt, .pth), safetensors, or a Keras .h5 or .keras file",
@@ -136,7 +140,17 @@ def _in_folder(folder: Path) -> Path:
             f"{folder} is a TensorFlow SavedModel, which is not read",
             mend='load it in Keras and save the model with model.save("model.keras")',
         )
+    if any(_TENSORFLOW.search(file.name) for file in folder.iterdir()):
+        raise _tensorflow(folder)
     raise CheckpointError(
         f"{folder} is a folder without a checkpoint: it holds none of {', '.join(HUB_FILES)}",
         mend="pass the checkpoint file itself, or the folder of a whole repository",
+    )
+
+
+def _tensorflow(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is a TensorFlow checkpoint (.index and .data), which is not read",
+        mend='restore it in TensorFlow with its moving average, and save that with model.save_weights("x.h5")'
+        " (google/automl publishes a .h5 beside each of its checkpoints)",
     )

@@ -18,6 +18,7 @@ from edgeeff.zoo.formats import (
     WeightsFile,
     _hdf5,
     _keras_config,
+    _keras_detector,
     _keras_graph,
     _keras_layers,
     _keras_model,
@@ -109,6 +110,8 @@ def _json(config: str | bytes, path: Path) -> Any:
 
 
 def _read(hdf5: _hdf5.Hdf5, config: Any) -> WeightsFile:
+    if _keras_detector.is_one(hdf5):
+        return _keras_detector.read(hdf5)
     try:
         graph = _keras_graph.of(config, hdf5.origin)
         places, layers, complete = _keras_layers.variables(hdf5, config)
