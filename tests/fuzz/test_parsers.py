@@ -26,6 +26,8 @@ from edgeeff.gate.formats import github, gitlab, junit, markdown
 from edgeeff.gate.verdict import GateReport, Settle, Verdict
 from edgeeff.history import importing
 from edgeeff.images import decode, open_images
+from edgeeff.images.annotations.classes import placed
+from edgeeff.images.decoding import sizes
 from edgeeff.pipeline import variants
 from edgeeff.pipeline.request import config
 from edgeeff.preprocess import Preprocess
@@ -101,6 +103,19 @@ AIMET = {
     },
     "param_encodings": {},
 }
+COCO = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 20}, {"id": 2, "file_name": "b.png"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3.5, 4], "area": 14.0, "iscrowd": 0},
+        {"id": 2, "image_id": 2, "category_id": 9, "bbox": [0, 0, 50, 4], "area": 14, "iscrowd": 1},
+    ],
+    "categories": [{"id": 3, "name": "cat"}, {"id": 9, "name": "dog"}],
+}
+VOC = (
+    b"<annotation><filename>a.png</filename><size><width>40</width><height>20</height></size><object>"
+    b"<name>cat</name><difficult>0</difficult><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax>"
+    b"</bndbox></object></annotation>"
+)
 CACHE = b"TRT-8603-EntropyCalibration2\ninput: 3c010a14\nstem: 3d810a14\n"
 IDENTITY = {"tensorrt": "10.3.0", "compute_capability": "8.7", "l4t": "36.4.3"}
 GOLDEN = {
@@ -253,6 +268,20 @@ def _decoded(path: Path) -> object:
     return [decode(picture, FIT) for picture in opened.pictures]
 
 
+def _boxes(path: Path) -> object:
+    """Read, and made boxes of a network; a photo is beside, or the reader would stop there."""
+    source = path if path.suffix == ".json" else path.parent
+    for photo in ("a.png", "b.png"):
+        Image.new("RGB", (40, 20)).save(path.parent / photo)
+    if path.suffix == ".txt":
+        (path.parent / "d.yaml").write_text("val: .\nnames: [cat, dog]\n")
+        images = open_source(path.parent / "d.yaml", splits=("val",))
+    else:
+        images = open_images(source)
+    found = placed(images, ("cat", "dog"), FIT, sizes(images.pictures, FIT))
+    return [(truth.corners.tolist(), truth.classes.tolist()) for truth in found.truths]
+
+
 def _frames(path: Path) -> object:
     tally = video.Tally()
     return [frame.number for frame in video.frames(str(path), tally)], tally.warnings(str(path))
@@ -271,6 +300,9 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "list": ("l.txt", b"a.png,0\nb.png,1\n# c\nc d.png\t2\n", open_images),
     "table": ("l.csv", b'path,class\n"a.png",cat\nb.png,dog\n', open_images),
     "npz": ("a.npz", _npz(), open_images),
+    "coco": ("c.json", json.dumps(COCO).encode(), _boxes),
+    "voc": ("a.xml", VOC, _boxes),
+    "yolo": ("a.txt", b"0 0.5 0.5 0.2 0.1\n1 0.1 0.1 0.2 0.1 0.3 0.3\n", _boxes),
     "npy": ("a.npy", _npy(), lambda path: npy(path, BundleError, "-")),
     "labels": ("l.txt", b"cat\ndog\n", labels.read),
     "labels.json": ("l.json", b'{"0": "cat", "1": "dog"}', labels.read),
