@@ -28,6 +28,8 @@ from edgeeff.errors import LabelsError, MissingFileError
 
 #: What ``--labels`` takes instead of a file for ImageNet's 1000 names.
 IMAGENET = "imagenet"
+#: And for COCO's 80, at their places among the 90 numbers that COCO has.
+COCO = "coco"
 
 _ONE_A_LINE = "write one label a line, in the order of the network's outputs"
 _BY_NUMBER = "number the labels 0, 1, … in the order of the network's outputs; or write them as a JSON list"
@@ -43,8 +45,15 @@ _HEADER = re.compile(
 )
 
 
-def given(labels: Path | str | Sequence[str] | Mapping[Any, Any] | None) -> tuple[str, ...] | None:
-    """The labels that a user gave: a file, ``imagenet``, a sequence, or a mapping to or from numbers.
+def given(
+    labels: Path | str | Sequence[str] | Mapping[Any, Any] | None, classes: int = 0
+) -> tuple[str, ...] | None:
+    """The labels that a user gave: a file, ``imagenet``, ``coco``, a sequence, or a mapping to or from
+    numbers.
+
+    Args:
+        labels: What was given.
+        classes: The network's, where known: of ``coco`` 80 are without gaps.
 
     Raises:
         MissingFileError: There is no such file.
@@ -53,6 +62,8 @@ def given(labels: Path | str | Sequence[str] | Mapping[Any, Any] | None) -> tupl
     if labels is None:
         return None
     if isinstance(labels, (str, Path)):
+        if str(labels) == COCO:
+            return coco(gaps=classes != len(_coco()))
         return imagenet() if str(labels) == IMAGENET else read(Path(labels))
     found = tuple(_of_mapping(labels, "labels") if isinstance(labels, Mapping) else labels)
     return checked(found, "labels")
@@ -67,7 +78,7 @@ def read(path: Path) -> tuple[str, ...]:
     """
     if not regular.is_file(path):
         raise MissingFileError(
-            f"no labels file {path}", mend=f"pass a text file with one label a line, or {IMAGENET}"
+            f"no labels file {path}", mend=f"pass a text file with one label a line, {IMAGENET} or {COCO}"
         )
     suffix = path.suffix.lower()
     lines = text.lines(path, LabelsError)
@@ -142,6 +153,23 @@ def synsets() -> Mapping[str, str]:
     """
     path = Path(__file__).with_name("imagenet.tsv")
     return dict(line.split("\t") for line in text.lines(path, LabelsError))
+
+
+def coco(*, gaps: bool = True) -> tuple[str, ...]:
+    """COCO's 80 names; with ``gaps`` 90, at the places of COCO's numbers less 1, the others named as such.
+
+    Detectors of 90 classes number them so: COCO dropped ten categories and kept the numbers of the rest.
+    """
+    if not gaps:
+        return tuple(_coco().values())
+    return tuple(_coco().get(number, f"(no class {number})") for number in range(1, max(_coco()) + 1))
+
+
+@lru_cache
+def _coco() -> dict[int, str]:
+    """COCO's names by their numbers."""
+    lines = Path(__file__).with_name("coco.tsv").read_text(encoding="utf-8").splitlines()
+    return {int(number): name for number, _, name in (line.partition("\t") for line in lines)}
 
 
 def imagenet() -> tuple[str, ...]:

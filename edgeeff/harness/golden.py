@@ -7,7 +7,8 @@ quantiser on one and the same graph.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ from edgeeff.errors import BundleError, MissingRuntimeError
 from edgeeff.harness.verify import as_pair
 from edgeeff.metrics import json_number, sqnr
 from edgeeff.preprocess import Pixels
-from edgeeff.tasks import lowest
+from edgeeff.tasks import Output, lowest
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 GOLDEN_IMAGES = 8
 #: At most, for runs of many images: five megabytes at 224 pixels.
 MOST_GOLDEN = 32
+
+#: Bytes of golden outputs, of which hub and float graph have as many each: a detector's are values of each
+#: anchor, 18 MB of one image for D0 with 90 classes.
+MOST_BYTES = 24 << 20
 
 GOLDEN = "golden"
 
@@ -125,12 +130,22 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
     )
 
 
-def golden_count(asked: int, batch: Batch) -> int:
+def golden_count(asked: int, batch: Batch, outputs: Sequence[Output] = ()) -> int:
     """How many golden inputs a bundle carries: those asked for, and one for each place of a run at the least.
 
-    None where none are asked for, and :data:`MOST_GOLDEN` for the places of a longer run.
+    None where none are asked for, and :data:`MOST_GOLDEN` for the places of a longer run. Of outputs so large
+    that :data:`MOST_BYTES` would be passed fewer, but one.
+
+    Args:
+        asked: By the user.
+        batch: Of the artifact.
+        outputs: Of the artifact.
     """
-    return max(asked, min(batch.size, MOST_GOLDEN)) if asked else 0
+    if not asked:
+        return 0
+    each = 4 * sum(math.prod(output.shape) for output in outputs)
+    most = max(1, MOST_BYTES // each) if each else MOST_GOLDEN + asked
+    return min(max(asked, min(batch.size, MOST_GOLDEN)), most)
 
 
 def _whole_runs(images: int, batch: Batch) -> npt.NDArray[np.int64]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 AGREEMENT_FLOOR = 0.95
 SQNR_FLOOR_DB = 15.0
+#: Bytes of outputs that are compared at once.
+AT_ONCE = 64 << 20
 #: Judged by fewer images than this, a percentage says little.
 FEW = 20
 #: What two runtimes keep of one graph's outputs at least; the whole rule stands in ``onboard/rule.py``.
@@ -132,7 +134,7 @@ def judge(
     Raises:
         ValueError: Names or shapes differ.
     """
-    found = (meaning or Meaning()).fidelity(float_outputs, artifact)
+    found = _fidelity(meaning or Meaning(), float_outputs, artifact)
     hub = None if hub_outputs is None else compared(hub_outputs, artifact).outputs
     return Verification(
         images=found.images,
@@ -141,8 +143,31 @@ def judge(
         sqnr_centred=found.sqnr_centred,
         hub_sqnr=None if hub is None else lowest(hub.values()),
         outputs={name: (level, hub[name] if hub else None) for name, level in found.outputs.items()},
-        warnings=fidelity_warnings(found),
+        warnings=(*fidelity_warnings(found), *_without_boxes(meaning, found)),
     )
+
+
+def _without_boxes(meaning: Meaning | None, found: Fidelity) -> tuple[str, ...]:
+    """What to warn of a detector that finds nothing on the images."""
+    if meaning is None or meaning.detection is None or found.decisions or not found.images:
+        return ()
+    return (
+        f"neither the float graph nor the artifact finds a box of a score of {meaning.threshold:g} on the "
+        f"{found.images} images, so that nothing is known of what was lost: pass images with objects "
+        "(--validation), or a lower --threshold",
+    )
+
+
+def _fidelity(meaning: Meaning, reference: Outputs, test: Outputs) -> Fidelity:
+    """How near outputs are to the reference's; of large ones image by image, as comparing takes much more."""
+    if sum(values.nbytes for values in reference.values()) <= AT_ONCE:
+        return meaning.fidelity(reference, test)
+    images = len(next(iter(reference.values())))
+    found = Fidelity()
+    for i in range(images):
+        one, other = ({name: v[i : i + 1] for name, v in each.items()} for each in (reference, test))
+        found += meaning.fidelity(one, other)
+    return found
 
 
 def verify(

@@ -61,6 +61,7 @@ def emission(
         threshold=meaning.threshold,
         outputs=hub.outputs,
         batch=batch,
+        detection=meaning.detection,
     )
 
 
@@ -111,6 +112,7 @@ def manifest(
         negative=negative,
         outputs=backends.artifact_outputs(emission),
         batch=emission.batch,
+        detection=emission.detection,
     )
 
 
@@ -201,6 +203,7 @@ def scratch(
         task=drafting.meaning.task,
         outputs=outputs_of(model, drafting.meaning.task),
         batch=batch,
+        detection=drafting.meaning.detection,
     )
     said = manifest(
         written_from,

@@ -20,6 +20,7 @@ from edgeeff.pipeline.bundling import bundle
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, takes_options
+from edgeeff.pipeline.resolve.detection import boxes_lines, placed
 from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
 from edgeeff.pipeline.resolve.images import in_files
 from edgeeff.pipeline.resolve.quantise import resolve_options
@@ -73,6 +74,8 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     quantises = any(target.scheme for target in targets)
     drafting = preparing.prepare(request, options, context, quantises=quantises)
     identity = drafting.calibration.network.source.identity
+    for line in boxes_lines(drafting.meaning, targets, options.nms):
+        progress.tell(line)
     classes = preparing.name_classes(request, identity, context)
     name = identity.model if request.output.name is None else request.output.name
     folders = resolve_output(request.output.output, name, targets)
@@ -89,7 +92,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     validation = drafting.calibration.images.validation.digest()
     found = []
     for use, folder in zip(uses, folders, strict=True):
-        made_from = inputs.digest(shared, use)
+        made_from = inputs.digest(shared, use, placed(meaning, use.target, options.nms))
         with progress.recording() as damaged:
             one = built.standing(folder, made_from, validation, general, context)
         if one is None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from edgeeff import backends
 from edgeeff.harness.golden import golden_count
 from edgeeff.pipeline import artifact, built, mixed, variants
 from edgeeff.pipeline.built import Built
 from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.preparing import Classes
+from edgeeff.pipeline.resolve.detection import placed
 from edgeeff.pipeline.resolve.source import whose
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
@@ -47,10 +50,14 @@ def bundle(
     lowers = hub(drafting, target, floating.layers)
     expected = reference.of(calibration, options.budget)
     context.progress.stage(f"{folder.name}: {target.summary}")
-    emission = artifact.emission(drafting, target, lowers, classes.names, folder.name, options.batch)
+    meaning = placed(drafting.meaning, target, options.nms)
+    emission = artifact.emission(
+        replace(drafting, meaning=meaning), target, lowers, classes.names, folder.name, options.batch
+    )
     artifact.caution(emission, context)
     files = artifact.files_of(lowers, emission)
-    files |= artifact.golden(lowers, emission, expected, golden_count(options.golden, options.batch))
+    count = golden_count(options.golden, options.batch, backends.artifact_outputs(emission))
+    files |= artifact.golden(lowers, emission, expected, count)
     manifest = artifact.manifest(
         emission,
         used,
@@ -61,6 +68,7 @@ def bundle(
         origin=whose(identity),
         negative=classes.negative,
     )
-    verifying = Verifying(drafting, lowers, expected, options.budget, floating.choice)
+    served = replace(drafting, meaning=meaning)
+    verifying = Verifying(served, lowers, expected, options.budget, floating.choice)
     written, report = verifying.write(folder, manifest, files, warned)
     return Built.of(written, report, unchanged=False)

@@ -18,24 +18,34 @@ from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.context import Context
 from edgeeff.preprocess import Preprocess
 from edgeeff.quantization.budget import Budget
+from edgeeff.zoo.sources import Identity
 
 #: Images that verify at most, that the search looks at, and of either where top-1 is to be judged.
 JUDGED, SEARCHED, LABELLED = 100, 50, 2000
 #: Images of either where mean average precision is: a look at one takes a second.
 BOXED = 500
+#: Bytes of the outputs of these images that are held at a time, but those of so many images at least.
+HELD, FEWEST = 640 << 20, 16
 #: The classes of images, or their boxes, and the photos that they are of, by number.
 Known = tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64]]
 
 
-def halves(validation: ImageSet, budget: Budget | None) -> tuple[ImageSet, ImageSet]:
-    """The images that the search judges by, and those that verify; without a budget all verify."""
+def halves(validation: ImageSet, budget: Budget | None, most: int | None = None) -> tuple[ImageSet, ImageSet]:
+    """The images that the search judges by, and those that verify; without a budget all verify.
+
+    Args:
+        validation: The images.
+        budget: What a build must meet.
+        most: Images of either at most (:func:`affordable`).
+    """
+    judged, searched = (n if most is None else min(most, n) for n in (JUDGED, SEARCHED))
     if budget is None:
-        return _part(validation, 0, 0), _part(validation, None, JUDGED)
+        return _part(validation, 0, 0), _part(validation, None, judged)
     if budget.max_drop is None:
-        return _part(validation, 1, SEARCHED), _part(validation, 0, JUDGED)
+        return _part(validation, 1, searched), _part(validation, 0, judged)
     if have_boxes(validation):
         # What the float graph makes of these is held whole, and a detector's outputs are large.
-        return _part(validation, 1, BOXED), _part(validation, 0, JUDGED)
+        return _part(validation, 1, BOXED), _part(validation, 0, judged)
     return _part(validation, 1, LABELLED), _part(validation, 0, LABELLED)
 
 
@@ -54,6 +64,17 @@ def truths(images: ImageSet) -> npt.NDArray[Any]:
     found = np.empty(len(images), object)
     found[:] = [picture.boxes for picture in images.pictures]
     return found
+
+
+def affordable(identity: Identity, size: tuple[int, int]) -> int | None:
+    """How many images' outputs are held side by side at most; None: as many as there are.
+
+    A detector gives values for each anchor: 18 MB of one image for D0 with 90 classes, 74 MB for D4.
+    """
+    if identity.geometry is None:
+        return None
+    each = 4 * replace(identity.geometry, size=size).count * (identity.classes + 4)
+    return max(FEWEST, HELD // each)
 
 
 def known(images: ImageSet, numbers: list[int], budget: Budget | None) -> Known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from edgeeff.cache import key_of
@@ -11,6 +12,7 @@ from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.preparing import Classes
 from edgeeff.pipeline.stages.drafting import Drafting
+from edgeeff.tasks import Meaning
 
 
 def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
     return {
         "source": source.digest,
         "model": identity.model,
-        "conventions": vars(identity.conventions) if identity.conventions else None,
+        "conventions": asdict(identity.conventions) if identity.conventions else None,
         "chosen": [asked.prefix, asked.head, asked.taps],
         "preprocess": calibration.preprocess.to_json(),
         "channels": asked.channels,
@@ -30,7 +32,7 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
         "golden": images.validation.digest() if judges else None,
         "labels": [classes.negative, classes.names],
         "classes": held_out.known_digest(images.validation) if options.asks_top_1 else None,
-        "meaning": vars(drafting.meaning),
+        "meaning": _meaning(drafting.meaning),
         "options": vars(options)
         | {
             "effort": drafting.recipe.to_json(),
@@ -47,10 +49,16 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
     }
 
 
-def digest(shared: Mapping[str, Any], used: Used) -> str:
-    """The digest of what one target's bundle is made from."""
+def _meaning(meaning: Meaning) -> dict[str, Any]:
+    detection = meaning.detection
+    return vars(meaning) | {"detection": detection.to_json() if detection else None}
+
+
+def digest(shared: Mapping[str, Any], used: Used, meaning: Meaning) -> str:
+    """The digest of what one target's bundle is made from; ``meaning`` is that of its artifact."""
     return key_of(
         **shared,
+        boxes=meaning.detection.where if meaning.detection else None,
         tools=artifact.tool_versions(used),
         plugins=used.facts(),
         target=artifact.target_facts(used.target),

@@ -55,7 +55,8 @@ def floating(
     named = precision.matching(keep_float, precision.layer_names(calibration.network.model()))
     if budget is None:
         return Floating(named)
-    search = held_out.halves(calibration.images.validation, budget)[0]
+    most = held_out.affordable(calibration.network.source.identity, calibration.preprocess.size)
+    search = held_out.halves(calibration.images.validation, budget, most)[0]
     trial = Trial(drafting, target, named, budget, search, batch)
     found = run(stages.stage(drafting.facts(target), named, budget, search, batch, trial.choose), context)
     held_out.warn_skipped(calibration.images.validation, found.skipped, context)

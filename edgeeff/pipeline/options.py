@@ -50,6 +50,7 @@ class Options:
     budget: Budget | None = None
     tuning: Tuning | None = None
     batch: Batch = ONE
+    nms: str | None = None
 
     @property
     def asks_top_1(self) -> bool:

@@ -13,6 +13,7 @@ from edgeeff.pipeline import held_out
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.detection import resolve_detection
 from edgeeff.pipeline.resolve.images import paths, photos_line
 from edgeeff.pipeline.resolve.labels import label_warnings, no_labels_line, resolve_labels, sides
 from edgeeff.pipeline.resolve.meaning import resolve_meaning, task_line, task_warnings
@@ -71,7 +72,7 @@ def name_classes(request: BuildRequest, identity: Identity, context: Context) ->
         LabelsError: They are not as many as the network's classes, or cannot be read.
     """
     said = request.meaning.labels
-    own, negative = sides(given(said) or identity.labels, identity.classes)
+    own, negative = sides(given(said, identity.classes) or identity.labels, identity.classes)
     if negative and own:
         context.progress.tell(f"labels   the logit is {own[0]!r}, the second of two; without it {negative!r}")
     names = resolve_labels(own, identity.labels, identity.classes, said)
@@ -111,7 +112,8 @@ def _network(request: BuildRequest, options: Options, context: Context) -> tuple
     _warn_unsettled(source, own, by_option, context)
     if turned:
         context.progress.tell(turned)
-    meaning = resolve_meaning(options, identity)
+    detection = resolve_detection(request.detector, identity, preprocess.size)
+    meaning = resolve_meaning(options, identity, detection)
     context.warn_all(task_warnings(meaning, identity, options.task))
     if not meaning.exclusive:
         context.progress.tell(task_line(meaning, identity))

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeeff.detection import Boxes, Detection, matched
 from edgeeff.detection import decode as decoded
-from edgeeff.detection.decoding import of_rows, rows_of
+from edgeeff.detection.decoding import of_rows, rows_of, sigmoid
 from edgeeff.detection.facts import CODES, LOGITS
 from edgeeff.detection.facts import DETECTIONS as ROWS
 from edgeeff.errors import BundleError, OptionError
@@ -98,8 +98,9 @@ def fidelity_with(reference: Outputs, test: Outputs, meaning: Meaning) -> Fideli
 
     Two boxes are the same where their class is and they overlap by an IoU of 0.5 at least. Of an image that
     are so many agreeing of the larger number of boxes of the two; where neither finds a box it has none.
-    Boxes that an artifact's runtime made are compared pair by pair, since a runtime may write those of one
-    score in any order: coordinates relative to the input's sides, and scores.
+    Errors of ``class_logits`` and ``box_codes`` are those of what they decide (:func:`weighed`). Boxes that
+    an artifact's runtime made are compared pair by pair, since a runtime may write those of one score in any
+    order: coordinates relative to the input's sides, and scores.
     """
     agreeing = decisions = 0
     noise = Noise()
@@ -115,8 +116,21 @@ def fidelity_with(reference: Outputs, test: Outputs, meaning: Meaning) -> Fideli
     if set(reference) == {ROWS}:
         _same_shapes(reference, test)
         return Fidelity(len(reference[ROWS]), {ROWS: noise}, {}, agreeing, decisions)
-    found = compared(reference, test)
+    found = compared(weighed(reference, reference), weighed(test, reference))
     return Fidelity(found.images, found.noise, {}, agreeing, decisions)
+
+
+def weighed(outputs: Outputs, reference: Outputs) -> Outputs:
+    """``class_logits`` and ``box_codes`` as errors in them matter: probabilities, and codes by them.
+
+    Nearly all anchors are background, and what a network says of its boxes changes nothing.
+
+    Args:
+        outputs: [N, …] each.
+        reference: Outputs of the same images, whose probabilities weigh the codes.
+    """
+    weights = sigmoid(reference[LOGITS].max(axis=2, keepdims=True))
+    return {LOGITS: sigmoid(outputs[LOGITS]), CODES: outputs[CODES] * weights}
 
 
 def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:

@@ -18,6 +18,7 @@ from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import declared, nearest
 from edgeeff.pipeline.request.held import is_network
 from edgeeff.pipeline.request.parts import (
+    Detector,
     Images,
     Meaning,
     Output,
@@ -45,6 +46,7 @@ class BuildRequest:
         images: What calibrates and what is judged by.
         preprocess: How images are prepared.
         meaning: What the outputs mean.
+        detector: Of a detector which boxes are kept, and who makes them.
         quantise: How the network is quantised.
     """
 
@@ -53,6 +55,7 @@ class BuildRequest:
     images: Images = field(default_factory=Images)
     preprocess: Preprocessing = field(default_factory=Preprocessing)
     meaning: Meaning = field(default_factory=Meaning)
+    detector: Detector = field(default_factory=Detector)
     quantise: Quantise = field(default_factory=Quantise)
 
     @classmethod

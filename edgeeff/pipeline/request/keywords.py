@@ -44,6 +44,7 @@ class BuildKeywords(TypedDict, total=False):
     crop: float | None
     interpolation: str | None
     squash: bool | None
+    letterbox: float | str | Sequence[float] | None
     exif: bool | None
     white: float | None
     task: str | None
@@ -52,6 +53,13 @@ class BuildKeywords(TypedDict, total=False):
     threshold: float | None
     softmax: bool
     probabilities: bool
+    nms: str | None
+    score: float | None
+    iou: float | None
+    max_boxes: int | None
+    nms_across: bool
+    anchor_scale: float | None
+    anchor_ratios: str | Sequence[tuple[float, float]] | None
     effort: Path | str
     ranges: str | None
     plan: Path | str | None

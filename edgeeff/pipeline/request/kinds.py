@@ -178,6 +178,31 @@ def _channels(value: Any, flag: str) -> tuple[float, ...]:
     return found
 
 
+def _letterbox(value: Any, flag: str) -> tuple[float, ...]:
+    """A colour, one value for all channels or one for each; ``none`` is no value: no letterbox."""
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return ()
+    if not isinstance(value, str) and isinstance(value, Sequence) and not value:
+        return ()
+    found = _channels(value, flag)
+    if not all(0 <= one <= 255 for one in found):
+        raise OptionError(f"{flag} {value!r:.80}", mend="give values of 0…255, or none")
+    return found
+
+
+def _ratios(value: Any, flag: str) -> tuple[tuple[float, float], ...]:
+    """Width and height of each shape of anchor: ``1:1,1.4:0.7,0.7:1.4``, or pairs of numbers."""
+    wants = "width:height of each shape, as 1:1,1.4:0.7,0.7:1.4"
+    parts = [part.split(":") for part in value.split(",")] if isinstance(value, str) else value
+    try:
+        found = tuple((float(wide), float(high)) for wide, high in parts)
+    except (TypeError, ValueError):
+        raise refuse(value, flag, wants) from None
+    if not found or not all(0.01 <= side <= 100 for pair in found for side in pair):
+        raise refuse(value, flag, wants)
+    return found
+
+
 def _labels(value: Any, flag: str) -> Any:
     """A file, ``imagenet``, names, or a mapping: :func:`edgeeff.labels.given` reads it."""
     if isinstance(value, (str, os.PathLike, Mapping)):
@@ -259,6 +284,20 @@ CHANNELS = Kind(
     "127, or a value for each channel: [123.7, 116.3, 103.5]",
     _channels,
 )
+LETTERBOX = Kind(
+    "float | str | Sequence[float] | None",
+    str,
+    float | str | list[float],
+    "a colour of 0…255: 127, or a value for each channel; or none",
+    _letterbox,
+)
+RATIOS = Kind(
+    "str | Sequence[tuple[float, float]] | None",
+    str,
+    str | list[list[float]],
+    "width:height of each shape of anchor: 1:1,1.4:0.7,0.7:1.4",
+    _ratios,
+)
 BATCH = Kind("int | str | None", str, int | str, "a number of images, or dynamic", _batch)
 FILE_OR_NAME = Kind("Path | str", str, str, "a name, or the path of a TOML file", _place, _file_or_name)
 CHECKPOINT = Kind(
@@ -271,9 +310,11 @@ LABELS = Kind(
     "Path | str | Sequence[str] | Mapping[Any, Any] | None",
     Path,
     str | list[str],
-    'a path, "imagenet", or a list of names',
+    'a path, "imagenet", "coco", or a list of names',
     _labels,
-    lambda value, folder: _join(value, folder) if isinstance(value, str) and value != "imagenet" else value,
+    lambda value, folder: (
+        _join(value, folder) if isinstance(value, str) and value not in ("imagenet", "coco") else value
+    ),
 )
 TARGETS = Kind(
     "Sequence[str | Target]",

@@ -22,11 +22,13 @@ from edgeeff.pipeline.request.kinds import (
     FLAG,
     IMAGES,
     LABELS,
+    LETTERBOX,
     MAYBE,
     MEASURE,
     NAMES,
     NUMBER,
     PATH,
+    RATIOS,
     SIZE,
     TAPS,
     TARGETS,
@@ -206,6 +208,14 @@ class Preprocessing(Part):
         example=False,
         off="--keep-ratio",
     )
+    letterbox: tuple[float, ...] | None = option(
+        LETTERBOX,
+        "Keep a photo's ratio of sides, put it at the top left and fill the rest with this colour, on "
+        "channels of 0…255: 127 or 124,116,104; none squashes the photo. Default: what a detector's origin "
+        "does, and none for other networks.",
+        example=[124, 116, 104],
+        verbs=ALL,
+    )
     exif: bool | None = option(
         MAYBE,
         "Turn photos as their EXIF orientation says. Default: no, as in timm, torchvision and Keras.",
@@ -226,8 +236,8 @@ class Meaning(Part):
 
     task: str | None = option(
         WORD,
-        "classification (one class an image), multilabel (any number of labels, each by its sigmoid), or "
-        "features (--taps). Default: what the network says; one logit is multilabel.",
+        "classification (one class an image), multilabel (any number of labels, each by its sigmoid), "
+        "features (--taps), or detection (boxes). Default: what the network says; one logit is multilabel.",
         example="classification",
         verbs=ALL,
     )
@@ -240,13 +250,17 @@ class Meaning(Part):
     )
     labels: Path | str | Sequence[str] | Mapping[Any, Any] | None = option(
         LABELS,
-        "Names of the classes: a text (one a line), CSV or JSON file, or imagenet. Default: the "
-        "checkpoint's.",
+        "Names of the classes: a text (one a line), CSV or JSON file, imagenet, or coco (80 names, or 90 "
+        "with the gaps of COCO's numbers). Default: the checkpoint's.",
         example="labels.txt",
         verbs=EMIT,
     )
     threshold: float | None = option(
-        NUMBER, "Of a label's probability, for multilabel. Default: 0.5.", example=0.5, verbs=EMIT
+        NUMBER,
+        "Of a label's probability, for multilabel, or of a box's score, for detection: what is there. "
+        "Default: 0.5, and 0.3 for boxes.",
+        example=0.5,
+        verbs=EMIT,
     )
     softmax: bool = option(
         FLAG, "End in probabilities instead of logits, by softmax.", default=False, verbs=BUILD
@@ -256,6 +270,52 @@ class Meaning(Part):
         "End in probabilities by softmax, or by sigmoid where the task is multilabel.",
         default=False,
         verbs=BUILD,
+    )
+
+
+@dataclass(frozen=True)
+class Detector(Part):
+    """Detection: which boxes are kept, who makes them, and where a detector's anchors lie."""
+
+    nms: str | None = option(
+        WORD,
+        "Who turns the network's values into boxes: runtime (the artifact gives boxes) or host (it gives "
+        "values for each anchor, and edgeeff or your product decodes them). Default: the runtime where it "
+        "can.",
+        example="host",
+        verbs=EMIT,
+    )
+    score: float | None = option(
+        NUMBER,
+        "Boxes of a lower score are dropped; mean average precision wants it low. What is shown goes by "
+        "--threshold. Default: 0.01.",
+        example=0.01,
+        verbs=EMIT,
+    )
+    iou: float | None = option(
+        NUMBER,
+        "A box that overlaps a better one by a larger intersection over union is dropped. Default: 0.5.",
+        example=0.5,
+        verbs=EMIT,
+    )
+    max_boxes: int | None = option(
+        WHOLE, "Boxes of an image at most. Default: 100.", example=100, least=1, verbs=EMIT
+    )
+    nms_across: bool = option(
+        FLAG, "Boxes of all classes drop one another, not only those of one class.", default=False, verbs=EMIT
+    )
+    anchor_scale: float | None = option(
+        NUMBER,
+        "Of the smallest anchor the side, in strides of its level. Default: the network's own, mostly 4.",
+        example=4.0,
+        verbs=ALL,
+    )
+    anchor_ratios: tuple[tuple[float, float], ...] | None = option(
+        RATIOS,
+        "Shapes of anchors as width:height, relative to a square's side. Default: those of the "
+        "checkpoint's origin.",
+        example="1:1,1.4:0.7,0.7:1.4",
+        verbs=ALL,
     )
 
 
@@ -344,7 +404,7 @@ class Run:
 INSTEAD = (("checkpoint", "weights"), ("tuning", "autotune"))
 
 #: The parts of a request, in the order in which help and documents show them.
-PARTS = (Source, Output, Images, Preprocessing, Meaning, Quantise)
+PARTS = (Source, Output, Images, Preprocessing, Meaning, Detector, Quantise)
 
 
 def options(verb: str | None = None) -> list[Option]:

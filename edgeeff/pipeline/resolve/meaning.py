@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from edgeeff import tasks
+from edgeeff.detection import Detection
+from edgeeff.detection.settings import THRESHOLD as BOX_THRESHOLD
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.options import Options
-from edgeeff.tasks import CLASSIFICATION, FEATURES_TASK, MULTILABEL, THRESHOLD, Meaning
+from edgeeff.tasks import CLASSIFICATION, DETECTION, FEATURES_TASK, MULTILABEL, THRESHOLD, Meaning
 from edgeeff.zoo.sources import Identity
 
 
@@ -16,16 +18,28 @@ def resolve_task(task: str | None) -> str | None:
     return task
 
 
-def resolve_meaning(options: Options, identity: Identity) -> Meaning:
+def resolve_meaning(options: Options, identity: Identity, detection: Detection | None = None) -> Meaning:
     """What the outputs mean: what the user says, else what the source says, else one class an image.
 
     A network with one logit can only be multilabel: a softmax of one value is always 1.
+
+    Args:
+        options: What the user says.
+        identity: The network.
+        detection: A detector's facts.
 
     Raises:
         OptionError: No such task, or one that cannot be what the network was trained for.
     """
     if identity.outputs:
         return _features(options)
+    if detection is not None:
+        return _detection(options, identity, detection)
+    if options.task == DETECTION:
+        raise OptionError(
+            f"--task detection, and {identity.model} finds no boxes",
+            mend="leave it out; detectors are efficientdet-d0 and the like (edgeeff models)",
+        )
     task, threshold = options.task, options.threshold
     single, competing = identity.classes == 1, identity.ends_in.endswith("softmax")
     if task is None:
@@ -57,6 +71,32 @@ def resolve_meaning(options: Options, identity: Identity) -> Meaning:
     return Meaning(task, threshold, options.softmax or options.probabilities)
 
 
+def _detection(options: Options, identity: Identity, detection: Detection) -> Meaning:
+    """What a detector's outputs mean.
+
+    Raises:
+        OptionError: Another task, or an option that only classifiers have a use for.
+    """
+    if options.task not in (None, DETECTION):
+        raise OptionError(
+            f"--task {options.task}, and {identity.model} is a detector",
+            mend="leave it out; --taps puts out features of its backbone",
+        )
+    if options.softmax or options.probabilities:
+        named = "--softmax" if options.softmax else "--probabilities"
+        raise OptionError(
+            f"{named} for a detector, whose scores are sigmoids",
+            mend="leave it out: boxes have probabilities, whoever makes them (--nms)",
+        )
+    threshold = BOX_THRESHOLD if options.threshold is None else options.threshold
+    if threshold < detection.nms.score:
+        raise OptionError(
+            f"--threshold {threshold:g}, and boxes of a score under {detection.nms.score:g} are dropped",
+            mend="give --threshold at least --score",
+        )
+    return Meaning(DETECTION, threshold, detection=detection)
+
+
 def _features(options: Options) -> Meaning:
     """What features mean: nothing is decided by them.
 
@@ -77,6 +117,8 @@ def _features(options: Options) -> Meaning:
 
 def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tuple[str, ...]:
     """What an option, or the default where there is none, makes of the outputs that their source does not."""
+    if meaning.detection is not None:
+        return ()
     if identity.classes == 1 and not identity.ends_in and task is None:
         return (
             "the network has one output, which is taken for a label's logit, and its sigmoid for the label's "
@@ -92,6 +134,8 @@ def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tup
 
 def task_line(meaning: Meaning, identity: Identity) -> str:
     """What the outputs are taken to mean, and why: shown at every build where it is not one class."""
+    if meaning.detection is not None:
+        return f"task     detection: boxes of {identity.classes} classes"
     if identity.outputs:
         return f"task     features: {', '.join(output.name for output in identity.outputs)}"
     why = "by option"

@@ -44,12 +44,13 @@ def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str
     """The preprocessing as its origin says, at another size, with what the user changes.
 
     Raises:
-        OptionError: A mean or std of another number of channels than the network's.
+        OptionError: A mean, std or colour of another number of channels than the network's, or a letterbox
+            with what it leaves no place for.
     """
     fitted = dict(changed)
-    for option in ("mean", "std"):
+    for option in ("mean", "std", "letterbox"):
         values = fitted.get(option)
-        if values is None:
+        if not values:
             continue
         if len(values) not in (1, own.channels):
             raise OptionError(
@@ -57,7 +58,31 @@ def prepared(own: Preprocess, size: tuple[int, int] | None, changed: Mapping[str
                 mend=f"give one value for all channels, or {own.channels}",
             )
         fitted[option] = tuple(values) * (own.channels // len(values))
-    return replace(own.resized(size), **fitted)
+    return replace(own.resized(size), **_boxed(own, fitted))
+
+
+def _boxed(own: Preprocess, changed: dict[str, Any]) -> dict[str, Any]:
+    """What the user changes, with what follows for the letterbox, or of its end.
+
+    Raises:
+        OptionError: A letterbox is asked for beside what it leaves no place for.
+    """
+    asked = changed.get("letterbox")
+    if asked == () or (asked is None and changed.get("squash") and own.letterbox):
+        ended = {"squash": True} if own.letterbox else {}
+        return {**ended, **changed, "letterbox": None}
+    given = [option for option in ("crop", "squash") if changed.get(option)]
+    if (asked or own.letterbox) and given and (asked or "crop" in given):
+        raise OptionError(
+            f"--{given[0]}, and photos are put into a letterbox, which shows all of them in their ratio of "
+            "sides",
+            mend=f"leave --{given[0]} out, or pass --letterbox none",
+        )
+    if asked:
+        return {**changed, "crop": 1.0, "squash": False}
+    # A border in the mean colour is zeros once it is normalised: it follows another mean.
+    follows = own.letterbox is not None and own.letterbox == own.mean and "mean" in changed
+    return {**changed, "letterbox": changed["mean"]} if follows else changed
 
 
 def refuse_second_normalisation(identity: Identity, changed: Mapping[str, Any]) -> None:
@@ -100,7 +125,13 @@ def in_rgb(preprocess: Preprocess, order: Order | None) -> tuple[Preprocess, str
             f"--channels bgr for a network of {preprocess.channels} input channels",
             mend="leave it out: only three colours have an order",
         )
-    turned = replace(preprocess, mean=preprocess.mean[::-1], std=preprocess.std[::-1])
+    border = preprocess.letterbox
+    turned = replace(
+        preprocess,
+        mean=preprocess.mean[::-1],
+        std=preprocess.std[::-1],
+        letterbox=None if border is None else border[::-1],
+    )
     return turned, (
         "channels the network takes BGR: its first convolution, mean and std are turned around, and the "
         "bundle takes RGB"
@@ -130,11 +161,17 @@ def preprocess_line(preprocess: Preprocess, changed: Mapping[str, Any], said: Se
     height, width = preprocess.size
     resize = "squashed to" if preprocess.squash else "resized to cover"
     channels = CHANNELS[preprocess.channels]
-    shown = (
-        f"images   {resize} {round(height / preprocess.crop)}×{round(width / preprocess.crop)} "
-        f"({preprocess.interpolation}), centre {height}×{width}, "
-        f"mean {_channels(preprocess.mean)}, std {_channels(preprocess.std)} on {channels} 0…255"
+    how = (
+        f"{resize} {round(height / preprocess.crop)}×{round(width / preprocess.crop)} "
+        f"({preprocess.interpolation}), centre {height}×{width}"
     )
+    if preprocess.letterbox is not None:
+        how = (
+            f"into a letterbox of {height}×{width} ({preprocess.interpolation}), at its top left, the rest "
+            f"{_channels(preprocess.letterbox)}"
+        )
+    figures = f"mean {_channels(preprocess.mean)}, std {_channels(preprocess.std)} on {channels} 0…255"
+    shown = f"images   {how}, {figures}"
     own = [name for name in said if name not in changed]
     by = {"by the checkpoint": own, "by option": list(changed)}
     told = "; ".join(f"{', '.join(names)} {whose}" for whose, names in by.items() if names)

@@ -11,6 +11,7 @@ from edgeeff.harness import machine
 from edgeeff.pipeline import variants
 from edgeeff.pipeline.options import GivenPlan, Options
 from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.detection import resolve_detector
 from edgeeff.pipeline.resolve.meaning import resolve_task
 from edgeeff.pipeline.variants import Tuning
 from edgeeff.quantization import budget, estimators, recipe
@@ -38,6 +39,7 @@ def resolve_options(request: BuildRequest) -> Options:
         budget=budget.read(said.min_sqnr, said.max_drop, said.max_latency_cost),
         tuning=resolve_tuning(said.tuning, said.autotune),
         batch=Batch.read(request.output.batch or ONE),
+        nms=resolve_detector(request.detector).nms,
     )
 
 

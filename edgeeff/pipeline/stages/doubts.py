@@ -44,7 +44,7 @@ class _Reading:
     def facts(self) -> list[object]:
         """As part of a key."""
         conventions = self.source.identity.conventions
-        return [vars(conventions) if conventions else None, self.preprocess.to_json()]
+        return [asdict(conventions) if conventions else None, self.preprocess.to_json()]
 
     def observe(self, batches: list[Pixels]) -> dict[str, Observed]:
         """What its batch normalisation sees of these images."""

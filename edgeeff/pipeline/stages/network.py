@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,7 @@ class Network:
                 "source": self.source.digest,
                 "model": asked.model,
                 "chosen": [asked.prefix, asked.head, asked.taps],
-                "conventions": vars(identity.conventions) if identity.conventions else None,
+                "conventions": asdict(identity.conventions) if identity.conventions else None,
                 "size": self.size,
                 "channels": asked.channels,
             },

@@ -52,7 +52,7 @@ def _stage(
     network: Network, preprocess: Preprocess, images: Selection, budget: Budget | None, context: Context
 ) -> Stage[Reference]:
     """What the float graph makes of the images that verify; held in memory for one build."""
-    verifying = held_out.halves(images.validation, budget)[1]
+    verifying = held_out.halves(images.validation, budget, _most(network, preprocess))[1]
     return Stage(
         "reference",
         VERSION,
@@ -102,10 +102,15 @@ def inferred(
     return (session.infer(batch) for batch in batches)
 
 
+def _most(network: Network, preprocess: Preprocess) -> int | None:
+    return held_out.affordable(network.source.identity, preprocess.size)
+
+
 def _run(
     network: Network, preprocess: Preprocess, images: Selection, budget: Budget | None, context: Context
 ) -> Reference:
-    few = held_out.halves(images.validation, budget)[1]
+    most = _most(network, preprocess)
+    few = held_out.halves(images.validation, budget, most)[1]
     context.progress.stage("judging the float graph on held-out images")
     numbers: list[int] = []
     batches = list(
@@ -119,6 +124,6 @@ def _run(
     held_out.warn_skipped(images.validation, few.bad, context)
     outputs = infer(network.graph(), preprocess, batches, raw=False)
     found = Reference(batches, outputs, held_out.known(few, numbers, budget))
-    if found.images < FEW:
+    if found.images < min(FEW, most or FEW):
         context.warn(f"only {found.images} images to judge by: pass more with --validation")
     return found

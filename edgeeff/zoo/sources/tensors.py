@@ -92,6 +92,7 @@ def identify(asked: Asked, source: str) -> Identity:
 def _detector(asked: Asked, checkpoint: DetectorCheckpoint, source: str) -> Identity:
     """What is known of a detector before it is built."""
     origin, spec = checkpoint.origin, checkpoint.spec
+    spec.refuse_size(asked.size or origin.preprocess.size)
     conventions = origin.conventions
     if asked.padding is not None:
         conventions = conventions.padded(asked.padding, spec.size)
@@ -124,7 +125,8 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     if identity.geometry is not None:
         outputs = [LOGITS, CODES]
     divided = [output.name for output in identity.outputs if output.divided]
-    return base_graph(network(asked, identity, size), size, outputs, divided)
+    coarsest = 0 if identity.geometry is None else 2 ** identity.geometry.levels[1]
+    return base_graph(network(asked, identity, size), size, outputs, divided, coarsest=coarsest)
 
 
 def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet | EfficientDet:
