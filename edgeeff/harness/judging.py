@@ -20,6 +20,7 @@ from edgeeff.images import ImageSet
 from edgeeff.images.ahead import Sight, decoded
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.tasks import Fidelity, Meaning, Outputs, Scorer, Truth
+from edgeeff.tasks.detection import alike
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Lane:
             expected: What the reference gives for them.
         """
         found = self.session.infer(sight.pixels)
-        if expected is not None and self.reference is not None:
+        if expected is not None and self.reference is not None and self.meaning.detection is None:
             expected = _as_named(self.reference.bundle, expected, self.bundle, found)
         for part in _split(sight.numbers, self.size):
             here = {name: values[part] for name, values in found.items()}
@@ -106,7 +107,8 @@ class Lane:
             self.scorer.update(found, known)
         if expected is None:
             return
-        self.fidelity += self.meaning.fidelity(expected, found)
+        pair = (expected, found) if self.meaning.detection is None else alike(expected, found, self.meaning)
+        self.fidelity += self.meaning.fidelity(*pair)
         if scored and self.leads and self.reference_scorer is not None:
             self.reference_scorer.update(expected, known)
 
@@ -265,6 +267,13 @@ def _refuse_unlike(bundle: Bundle, floating: Bundle) -> None:
             f"{bundle.name} is built for {bundle.manifest.task}, its reference {floating.name} for "
             f"{floating.manifest.task}",
             mend="build both with the same --task",
+        )
+    one, other = bundle.manifest.detection, floating.manifest.detection
+    facts = [(each and each.geometry, b.manifest.classes) for each, b in ((one, bundle), (other, floating))]
+    if one is not None and facts[0] != facts[1]:
+        raise OptionError(
+            f"{bundle.name} and its reference {floating.name} have other anchors or classes",
+            mend="name a reference that was built from the same checkpoint",
         )
     if floating.manifest.softmax != bundle.manifest.softmax:
         raise OptionError(

@@ -93,6 +93,22 @@ def artifact_outputs(network: Outputs, meaning: Meaning, names: Sequence[str]) -
     return {ROWS: np.stack([rows_of(boxes, count) for boxes in boxes_of(network, meaning)])}
 
 
+def alike(reference: Outputs, test: Outputs, meaning: Meaning) -> tuple[Outputs, Outputs]:
+    """Outputs of two artifacts that can be compared: values of both, else boxes of both, as many of each."""
+    if set(reference) == set(test) == {LOGITS, CODES}:
+        return reference, test
+    one, other = (artifact_outputs(each, meaning, [ROWS])[ROWS] for each in (reference, test))
+    count = max(one.shape[1], other.shape[1])
+    return {ROWS: _padded(one, count)}, {ROWS: _padded(other, count)}
+
+
+def _padded(rows: Array, count: int) -> Array:
+    """Boxes [N, M, 6] with empty places up to so many."""
+    empty = np.zeros((len(rows), count - rows.shape[1], 6), np.float32)
+    empty[:, :, 5] = -1
+    return np.concatenate([rows, empty], axis=1)
+
+
 def fidelity_with(reference: Outputs, test: Outputs, meaning: Meaning) -> Fidelity:
     """Output by output, and how many boxes at the operating threshold both find.
 

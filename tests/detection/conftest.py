@@ -63,12 +63,12 @@ def cells_graph(classes: int = 3) -> onnx.ModelProto:
 def make_cells(tmp_path_factory) -> Callable[..., Bundle]:
     """A float bundle of it for OpenVINO; keywords change the manifest."""
 
-    def make(name: str = "cpu-fp32", where: Where = "host", **changes) -> Bundle:
+    def make(target_name: str = "cpu-fp32", where: Where = "host", **changes) -> Bundle:
         detection = Detection(GEOMETRY, Nms(0.05, max_boxes=20), where)
         labels = changes.get("labels", COLOURS)
         outputs = tasks.room("detection").outputs(detection.outputs(3))
         heads = tasks.room("detection").outputs(replace(detection, where="host").outputs(3))
-        target = load_target(name)
+        target = load_target(target_name)
         emission = Emission(
             *("cells", target, PREPROCESS, labels),
             task="detection",
@@ -80,7 +80,7 @@ def make_cells(tmp_path_factory) -> Callable[..., Bundle]:
         files["README.md"] = readme(emission).encode()
         manifest = Manifest(
             **{
-                **{"name": "cells", "model": "cells", "target": name, "runtime": target.runtime},
+                **{"name": "cells", "model": "cells", "target": target_name, "runtime": target.runtime},
                 **{"precision": target.precision, "input": target.input, "softmax": False},
                 **{"cpu_class": "avx2", "preprocess": PREPROCESS, "labels": labels, "classes": 3},
                 **{"runtime_properties": target.runtime_properties, "digests": {}, "tools": {}, "files": {}},

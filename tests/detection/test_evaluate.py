@@ -182,3 +182,17 @@ def test_a_letterbox_is_the_bundles_own(cells, known, photo):
     known.write_text(json.dumps(data))
     report = evaluate(cells, known, warn=lambda _: None)
     assert report.scores.primary == pytest.approx(1)
+
+
+def test_who_makes_the_boxes_changes_nothing(cells, make_cells, known):
+    """Values for each anchor on one side, boxes on the other; fewer places for them on the one side."""
+    made = make_cells("cpu-fp32", "runtime", name="made")
+    quiet = {"warn": lambda _: None}
+    first, second = evaluate_all([cells, made], known, reference=made, **quiet)
+    turned = evaluate(made, known, reference=cells, **quiet)
+    assert first.scores.primary == second.scores.primary == turned.scores.primary
+    for report in (first, second, turned):
+        assert report.reference.agreement.value == 1 and report.drop == 0
+        assert report.reference.sqnr > 60
+    found = second.against(first)
+    assert found.comparison.found.high == 0
