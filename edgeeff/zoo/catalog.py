@@ -62,7 +62,8 @@ def get(name: str) -> Spec:
     found = understood(name)
     if found is not None:
         return found
-    nearest = get_close_matches(_short(name), names(), n=3, cutoff=0.5)
+    detector = f"efficientdet-{_short(name)}"  # efficientnet-d0, d0
+    nearest = [detector] if detector in names() else get_close_matches(_short(name), names(), 3, 0.5)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     raise UnknownModelError(f"no model named {name!r}", mend=f"{hint}The models are {', '.join(names())}")
 

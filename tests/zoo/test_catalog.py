@@ -94,6 +94,9 @@ def test_unknown_name_is_answered_with_the_nearest():
         catalog.get("lite7")
     assert "did you mean lite" in caught.value.mend
     assert caught.value.exit_status == 2
+    with pytest.raises(UnknownModelError) as caught:
+        catalog.get("efficientnet-d7x")
+    assert caught.value.mend.startswith("did you mean efficientdet-d7x?")
 
 
 def test_a_detector_is_no_classifier():

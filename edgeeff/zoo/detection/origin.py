@@ -64,6 +64,8 @@ def of(
     told, taken, warnings = origin.taken(own, known, channels)
     if own.letterbox == own.mean:
         told = replace(told, letterbox=told.mean)
+    elif own.letterbox is not None:
+        told = replace(told, letterbox=origin.for_channels(replace(own, mean=own.letterbox), channels).mean)
     return replace(
         found,
         preprocess=told,
