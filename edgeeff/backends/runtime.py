@@ -21,7 +21,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from edgeeff import toml
-from edgeeff.batch import BatchKind
+from edgeeff.batch import Batch, BatchKind
+from edgeeff.detection import Nms as Settings
 from edgeeff.errors import MissingRuntimeError, PluginError, UnknownTargetError
 from edgeeff.plugins import Guarded, Plugin
 from edgeeff.plugins.installed import entry_points
@@ -78,6 +79,8 @@ class Runtime:
         channels_last: Whether feature maps that it puts out are [N, H, W, C].
         nms: The non-maximum suppressions by which its artifacts can make a detector's boxes; none: they end
             in scores and codes of anchors, and boxes are made behind them.
+        no_boxes: Says why its artifacts cannot make boxes with such settings of so many images in a run,
+            empty where they can; None: of those of ``nms`` they always can.
         properties: The runtime properties there are, each with its values or a pattern. A bundle's manifest
             is anybody's: none may name a file or a command.
         refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
@@ -103,6 +106,7 @@ class Runtime:
     probabilities: str = ""
     channels_last: bool = False
     nms: tuple[Nms, ...] = ()
+    no_boxes: Callable[[Settings, Batch], str] | None = None
     properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
     refuse: Callable[[Mapping[str, str]], None] | None = None
     tensorrt_rules: bool = False
@@ -127,9 +131,14 @@ class Runtime:
         """The input types that a quantised, or a float, artifact can take."""
         return self.inputs if quantised or self.float_inputs is None else self.float_inputs
 
-    def makes_boxes(self, across: bool) -> bool:
-        """Whether its artifacts can make boxes by one NMS over all classes, or by one for each."""
-        return ("across" if across else "per class") in self.nms
+    def lacks_boxes(self, nms: Settings, batch: Batch) -> str:
+        """Why its artifacts cannot make boxes so, half a sentence; empty where they can."""
+        if not self.nms:
+            return f"artifacts of {self.name} make no boxes"
+        if ("across" if nms.across else "per class") not in self.nms:
+            only = "of each class on its own" if nms.across else "of all classes together (--nms-across)"
+            return f"{self.name} drops boxes {only} alone"
+        return self.no_boxes(nms, batch) if self.no_boxes else ""
 
     def holds_pixels(self, input_type: InputType) -> bool:
         """Whether the hub graph of such an artifact takes raw pixels of 0…255 as float32."""

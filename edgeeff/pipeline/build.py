@@ -74,7 +74,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     quantises = any(target.scheme for target in targets)
     drafting = preparing.prepare(request, options, context, quantises=quantises)
     identity = drafting.calibration.network.source.identity
-    for line in boxes_lines(drafting.meaning, targets, options.nms):
+    for line in boxes_lines(drafting.meaning, targets, options.nms, options.batch):
         progress.tell(line)
     classes = preparing.name_classes(request, identity, context)
     name = identity.model if request.output.name is None else request.output.name
@@ -92,7 +92,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     validation = drafting.calibration.images.validation.digest()
     found = []
     for use, folder in zip(uses, folders, strict=True):
-        made_from = inputs.digest(shared, use, placed(meaning, use.target, options.nms))
+        made_from = inputs.digest(shared, use, placed(meaning, use.target, options.nms, options.batch))
         with progress.recording() as damaged:
             one = built.standing(folder, made_from, validation, general, context)
         if one is None:

@@ -50,7 +50,7 @@ def bundle(
     lowers = hub(drafting, target, floating.layers)
     expected = reference.of(calibration, options.budget)
     context.progress.stage(f"{folder.name}: {target.summary}")
-    meaning = placed(drafting.meaning, target, options.nms)
+    meaning = placed(drafting.meaning, target, options.nms, options.batch)
     emission = artifact.emission(
         replace(drafting, meaning=meaning), target, lowers, classes.names, folder.name, options.batch
     )

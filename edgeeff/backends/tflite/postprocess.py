@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from flatbuffers import flexbuffers
 
+from edgeeff.backends.tflite import RUNTIME
 from edgeeff.backends.tflite.boxes import NAMES, POSTPROCESS
 from edgeeff.backends.tflite.model import Operator
 from edgeeff.backends.tflite.network import Network
+from edgeeff.batch import Batch
 from edgeeff.detection import Detection
 from edgeeff.detection.facts import CODES, LOGITS
 from edgeeff.errors import OptionError
@@ -71,10 +73,6 @@ def _options(detection: Detection, classes: int) -> dict[str, Any]:
 
 
 def _refuse(network: Network, logits: Tensor, detection: Detection) -> None:
-    host = "build with --nms host, where edgeeff makes the boxes"
-    if network.any_batch or logits.shape[0] != 1:
-        raise OptionError(
-            "TFLite_Detection_PostProcess takes one image in a run", mend=f"build with --batch 1, or {host}"
-        )
-    if not detection.nms.iou > 0:
-        raise OptionError("--iou 0: TFLite_Detection_PostProcess takes more than 0, up to 1", mend=host)
+    batch = Batch(logits.shape[0], dynamic=network.any_batch)
+    if absent := RUNTIME.lacks_boxes(detection.nms, batch):
+        raise OptionError(f"the file is to make boxes, and {absent}", mend="build with --nms host")

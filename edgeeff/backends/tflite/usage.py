@@ -75,7 +75,7 @@ sides = np.float32([{sides}] * 2)  # {of} pixels
 for i in range(int(found["{number}"][0])):
     score = found["{scores}"][0, i]
     if score >= {threshold:g}:
-        top, left, bottom, right = found["{corners}"][0, i] * sides
+        top, left, bottom, right = np.clip(found["{corners}"][0, i] * sides, 0, {most})
         print(labels[int(found["{classes}"][0, i])], score, left, top, right, bottom)
 """
 
@@ -148,10 +148,10 @@ def _detector(emission: Emission, detection: Detection, image: str) -> str:
     """Boxes that the file makes are printed; scores and codes of anchors are read."""
     height, width = emission.preprocess.size
     corners, classes, scores, number = NAMES
-    sides, of = f"{height}, {width}", "the input's"
+    sides, of, most = f"{height}, {width}", "the input's", f"[{height}, {width}] * 2"
     if "shown" in image:  # the photo lies in a part of the input
         sides = f"photo.height * {height} / shown.height, photo.width * {width} / shown.width"
-        of = "the photo's"
+        of, most = "the photo's", "[photo.height, photo.width] * 2"
     read = _read(emission)
     if detection.where == RUNTIME:
         read = _BOXES.format(
@@ -159,6 +159,7 @@ def _detector(emission: Emission, detection: Detection, image: str) -> str:
             threshold=emission.threshold,
             sides=sides,
             of=of,
+            most=most,
         )
     return (
         _own_choice(emission)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgeeff import backends
+from edgeeff.batch import Batch
 from edgeeff.detection import HOST, RUNTIME, Detection, Nms
 from edgeeff.detection.facts import Where
 from edgeeff.detection.settings import CANDIDATES
@@ -73,7 +74,7 @@ def resolve_detection(said: Detector, identity: Identity, size: tuple[int, int])
     return Detection(geometry, nms, HOST)
 
 
-def placed(meaning: Meaning, target: Target, asked: str | None) -> Meaning:
+def placed(meaning: Meaning, target: Target, asked: str | None, batch: Batch) -> Meaning:
     """The meaning of a target's artifact: its runtime makes boxes where it can and nobody says otherwise.
 
     Raises:
@@ -81,7 +82,7 @@ def placed(meaning: Meaning, target: Target, asked: str | None) -> Meaning:
     """
     if meaning.detection is None:
         return meaning
-    absent = _absent(target, meaning.detection.nms)
+    absent = backends.runtime(target.runtime).lacks_boxes(meaning.detection.nms, batch)
     if asked == RUNTIME and absent:
         raise OptionError(
             f"{target.name}: --nms runtime, and {absent}", mend="pass --nms host, or leave it out"
@@ -90,18 +91,7 @@ def placed(meaning: Meaning, target: Target, asked: str | None) -> Meaning:
     return replace(meaning, detection=replace(meaning.detection, where=where))
 
 
-def _absent(target: Target, nms: Nms) -> str:
-    """Why a target's artifacts cannot make these boxes; empty where they can."""
-    runtime = backends.runtime(target.runtime)
-    if runtime.makes_boxes(nms.across):
-        return ""
-    if runtime.nms:
-        only = "of each class on its own" if nms.across else "of all classes together (--nms-across)"
-        return f"{target.runtime} drops boxes {only} alone"
-    return f"artifacts of {target.runtime} make no boxes"
-
-
-def boxes_lines(meaning: Meaning, targets: Sequence[Target], asked: str | None) -> list[str]:
+def boxes_lines(meaning: Meaning, targets: Sequence[Target], asked: str | None, batch: Batch) -> list[str]:
     """Which boxes are kept and who makes them: shown at every build of a detector.
 
     Raises:
@@ -117,8 +107,9 @@ def boxes_lines(meaning: Meaning, targets: Sequence[Target], asked: str | None) 
         f"         shown from a score of {meaning.threshold:g}"
     ]
     for target in targets:
-        found = placed(meaning, target, asked).detection
+        found = placed(meaning, target, asked, batch).detection
         if found is not None and found.where == HOST:
-            why = "as --nms says" if asked else _absent(target, nms)
+            absent = backends.runtime(target.runtime).lacks_boxes(nms, batch)
+            why = "as --nms says" if asked else absent
             lines.append(f"boxes    {target.name}: values for each anchor, boxes are made behind it ({why})")
     return lines

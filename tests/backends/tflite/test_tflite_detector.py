@@ -244,7 +244,7 @@ def test_boxes_of_several_images_are_refused(batch):
 
 
 def test_an_iou_that_the_operator_does_not_take_is_refused():
-    with pytest.raises(OptionError, match="--iou 0") as error:
+    with pytest.raises(OptionError, match="IoU over 0") as error:
         emit(drawn(), emission(RUNTIME, iou=0.0))
     assert "--nms host" in error.value.mend
 
