@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from edgeeff.errors import GraphError
-from edgeeff.graph.lowering import Builder, Options, Quantization, Tensor, attribute
+from edgeeff.graph.lowering import VALID, Builder, Kept, Options, Quantization, Tensor, attribute
 from edgeeff.graph.model import ints, node_label
 from edgeeff.graph.operators import Operator, Traits, _padding, _pooling, as_first
 from edgeeff.graph.views import NO_PADS, View
@@ -54,7 +54,8 @@ def execute(node: ir.Node, x: list[Torch]) -> Torch:
 def lower(node: onnx.NodeProto, builder: Builder) -> None:
     """AVERAGE_POOL_2D, at the scale of what it reads.
 
-    Padding other than SAME is a PAD of zeros, and a MUL that makes up for what they took of the means.
+    Of integers without padding it is a DEPTHWISE_CONV_2D of equal weights, which XNNPACK takes. Padding
+    other than SAME is a PAD of zeros, and a MUL that makes up for what they took of the means.
     """
     counted, pads = attribute(node, "count_include_pad", 0), attribute(node, "pads", [0, 0, 0, 0])
     if attribute(node, "ceil_mode", 0) or (counted and any(pads)):
@@ -64,6 +65,9 @@ def lower(node: onnx.NodeProto, builder: Builder) -> None:
         )
     kept = builder.keeping(node, selects=False)
     options, left = _pooling.options(node, kept.source)
+    if kept.source.quantization is not None and not any(pads):
+        _convolved(node, kept, kept.source.quantization, builder)
+        return
     if left is None:
         builder.keep(kept, "AVERAGE_POOL_2D", [kept.source], options)
         return
@@ -73,6 +77,29 @@ def lower(node: onnx.NodeProto, builder: Builder) -> None:
     missing = _missing(node, kept.source, kept.shape[1:3], left, kept.name, builder)
     product = Options("MulOptions", {"fusedActivationFunction": 0})
     builder.keep(kept, "MUL", [means, missing], product)
+
+
+def _convolved(node: onnx.NodeProto, kept: Kept, quantization: Quantization, builder: Builder) -> None:
+    """The mean of each window as a convolution of each channel, whose weights are equal and exact."""
+    kernel, strides = attribute(node, "kernel_shape", [1, 1]), attribute(node, "strides", [1, 1])
+    channels, largest = kept.source.shape[3], 127
+    scale = np.full(channels, 1 / (largest * kernel[0] * kernel[1]), np.float32)
+    none = np.zeros(channels, np.int64)
+    shape = (1, kernel[0], kernel[1], channels)
+    weights = builder.tensor(
+        *(f"{kept.name}/weights", shape, "int8", Quantization(scale, none, 3)),
+        np.full(shape, largest, np.int8),
+    )
+    bias = builder.tensor(
+        *(f"{kept.name}/bias", (channels,), "int32", Quantization(quantization.scale * scale, none)),
+        np.zeros(channels, np.int32),
+    )
+    fields = {
+        **{"padding": VALID, "strideH": strides[0], "strideW": strides[1]},
+        **{"dilationHFactor": 1, "dilationWFactor": 1, "depthMultiplier": 1, "fusedActivationFunction": 0},
+    }
+    options = Options("DepthwiseConv2DOptions", fields)
+    builder.keep(kept, "DEPTHWISE_CONV_2D", [kept.source, weights, bias], options, version=3)
 
 
 def _missing(

@@ -15,7 +15,7 @@ I = "pads = [1, 1, 1, 1]"  # noqa: E741
 BODIES = {
     "Add": [("y = Add (x, k)", "ADD")],
     "AveragePool": [
-        ("y = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (x)", "AVERAGE_POOL_2D"),
+        ("y = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (x)", "DEPTHWISE_CONV_2D"),
         (
             "y = AveragePool <kernel_shape = [3, 3], strides = [2, 2], pads = [0, 0, 1, 1]> (x)",
             "AVERAGE_POOL_2D",
