@@ -68,7 +68,7 @@ class BoxComparison:
             f"{self.new} against {self.old}: {self.conclusion}",
             f"  mAP: {found.points:.2f} points lost ({found.low:.2f}…{found.high:.2f}), at most "
             f"{found.bound:.2f}",
-            f"  by {found.draws} draws of the {found.images} images, the same for both",
+            f"  interval by {found.draws} draws of the {found.images} images, the same for both",
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -143,13 +143,14 @@ def test_weights_stand_for_images_that_are_there_several_times(seed):
 def test_a_loss_has_an_interval():
     before = Ranking(judge(sample(1, noise=4)), CLASSES)
     same = loss(before, before, IMAGES, 50)
-    assert (same.points, same.low, same.high, same.p_worse) == (0, 0, 0, 1)
+    assert (same.points, same.low, same.high, same.p_worse) == (0, 0, 0, 0.5)
     worse = sample(1, noise=4)
     rng = np.random.default_rng(0)
     worse = replace(worse, corners=worse.corners + rng.normal(0, 6, worse.corners.shape).astype(np.float32))
     found = loss(before, Ranking(judge(worse), CLASSES), IMAGES, 200)
     assert found.low < found.points < found.bound <= found.high and found.points > 1
     assert found.low > 0 and found.p_worse < 0.02 < 0.9 < found.p_better
+    assert found.half == pytest.approx(1.96 * (found.bound - found.points) / 1.645)
     assert loss(before, Ranking(judge(worse), CLASSES), IMAGES, 200) == found
 
 
