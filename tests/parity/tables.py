@@ -67,7 +67,9 @@ def effdet() -> Iterator[tuple[str, Network]]:
     from effdet.config.model_config import efficientdet_model_param_dict
 
     for name in efficientdet_model_param_dict:
-        if not re.fullmatch(r"tf_efficientdet_\w+(?<!_ap)|efficientdet_[dq]\d|efficientdetv2_d[ts]", name):
+        if not re.fullmatch(
+            r"tf_efficientdet_\w+(?<!_ap)|efficientdet_([dq]\d|lite0)|efficientdetv2_d[ts]", name
+        ):
             continue
         with torch.device("meta"):
             module = create_model(name, pretrained_backbone=False).eval()

@@ -109,8 +109,11 @@ def test_what_the_name_says_matters(outputs):
 @pytest.mark.parametrize("name", NAMES)
 def test_counts(name, multiply_adds):
     module, spec = on_meta(name, classes=90), catalog.detector(name.partition(",")[0])
-    biased = module.class_net.conv_rep[0].conv_pw.bias is not None
-    architecture = replace(spec.architecture, biases=biased)
+    architecture = replace(
+        spec.architecture,
+        biases=module.class_net.conv_rep[0].conv_pw.bias is not None,
+        weighted=module.fpn.cell[0].fnode[0].combine.edge_weights is not None,
+    )
     assert architecture.parameters(90) == sum(value.numel() for value in module.parameters())
     size = module.config.image_size
     assert architecture.multiply_adds(tuple(size), 90) == multiply_adds(module, tuple(size))
@@ -121,8 +124,11 @@ def test_counts(name, multiply_adds):
 def test_anchors(name, size):
     from effdet.anchors import Anchors
 
-    spec, config = catalog.detector(name.partition(",")[0]), on_meta(name, size).config
-    own = spec.geometry(tuple(config.image_size)).anchors()
+    module = on_meta(name, size)
+    weighted = module.fpn.cell[0].fnode[0].combine.edge_weights is not None
+    spec, config = replace(catalog.detector(name.partition(",")[0]), weighted=weighted), module.config
+    found = origin.of("effdet", spec, name, {"size": tuple(config.image_size)})
+    own = found.geometry.anchors()
     assert own.shape == (theirs := Anchors.from_config(config).boxes.numpy()).shape
     assert abs(own - theirs).max() <= 1e-3  # of pixels up to 2000
 
@@ -133,8 +139,10 @@ def test_preprocessing(name, photo):
     from effdet.data import resolve_input_config
     from effdet.data.transforms import transforms_coco_eval
 
-    given = resolve_input_config({}, on_meta(name).config)
-    own = origin.of("effdet", catalog.detector(name), name, {}).preprocess
+    module = on_meta(name)
+    weighted = module.fpn.cell[0].fnode[0].combine.edge_weights is not None
+    given, spec = resolve_input_config({}, module.config), replace(catalog.detector(name), weighted=weighted)
+    own = origin.of("effdet", spec, name, {}).preprocess
     assert list(own.size) == list(given["input_size"][1:])
     for values, theirs in ((own.mean, given["mean"]), (own.std, given["std"])):
         assert values == pytest.approx([255 * value for value in theirs])

@@ -23,6 +23,8 @@ from edgeeff.zoo.formats import WeightsFile
 
 #: The end of the name of a tensor that holds the anchors themselves, as corners y1 x1 y2 x2 in pixels.
 _ANCHORS = "anchors.boxes"
+#: Libraries that have detectors with weights of fusion of which the authors' have none.
+_WEIGHTED = ("effdet",)
 #: Libraries in which features are added unless weights are asked for (xuannianz's ``weighted_bifpn``).
 _UNWEIGHTED = ("xuannianz",)
 
@@ -112,6 +114,11 @@ def understand(
         warnings.append(
             f"the file holds no weights of fusion, which the authors' {own.name} has: features are added "
             "instead; if they were left out by mistake, its boxes are wrong: pass the whole checkpoint"
+        )
+    if own.weighted and not chosen_spec.weighted and accounted.naming not in _WEIGHTED:
+        warnings.append(
+            f"the file holds weights of fusion, which the authors' {own.name} has not: they are used, and "
+            "what else it does otherwise is not known"
         )
     return DetectorCheckpoint(
         spec=own,

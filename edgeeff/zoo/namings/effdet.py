@@ -15,7 +15,7 @@ from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.namings import timm
 from edgeeff.zoo.namings._places import UNNEEDED
 from edgeeff.zoo.origin import Alternative, Doubt
-from edgeeff.zoo.spec import PLUS_MINUS_ONE
+from edgeeff.zoo.spec import IMAGENET, PLUS_MINUS_ONE
 
 DETECTOR = True
 _BACKBONE = "backbone."
@@ -104,6 +104,8 @@ def origin(spec: DetectorSpec, said: str | None) -> DetectorOrigin:
     name = spec.name.replace("-", "_")
     if spec.conventions != TENSORFLOW:  # Q0 to Q2 and V2: nobody else has them
         return _made(spec, name, spec.conventions)
+    if spec.activation == "relu6" and spec.weighted:
+        return _own_lite(spec, name)
     text = (said or "").lower().replace("-", "_")
     before, found, after = text.partition(name)
     ported, mixed = bool(found) and before.endswith("tf_"), spec.name in _SAME_TENSORS
@@ -121,6 +123,25 @@ def origin(spec: DetectorSpec, said: str | None) -> DetectorOrigin:
             doubt = _doubt(library, f"tf_{name}")
     advprop = ported and after.startswith("_ap")
     return _made(spec, f"{library}_ap" if advprop else library, found_conventions, doubt, advprop)
+
+
+def _own_lite(spec: DetectorSpec, name: str) -> DetectorOrigin:
+    """effdet's own ``efficientdet_lite0``: weights of fusion, another size, scale of anchors and colours."""
+    size = (384, 384)
+    found = DetectorOrigin(
+        source=f"effdet {name}",
+        conventions=_MIXED,
+        preprocess=replace(spec.preprocess(size), mean=IMAGENET[0], std=IMAGENET[1], letterbox=IMAGENET[0]),
+        geometry=replace(spec.geometry(size), scale=4.0),
+        offset=1,
+    )
+    if spec.name == "efficientdet-lite0" and not spec.biases:
+        return found
+    warning = (
+        f"effdet has no {name} with weights of fusion{' and biases' if spec.biases else ''}: it is taken to "
+        "be as its own efficientdet_lite0, padding, anchors and colours, which is a guess"
+    )
+    return replace(found, warnings=(warning,))
 
 
 def _made(

@@ -27,8 +27,12 @@ TF_D0, LEVEL_FIRST, OWN_D0 = "tf_efficientdet_d0", "tf_efficientdet_d0, level fi
 
 def spec_of(name):
     spec = catalog.detector(name.partition(",")[0])
-    biases = any(key.startswith("class_net.conv_rep.0.conv_pw.bias") for key in VARIANTS[name][0]["tensors"])
-    return replace(spec, biases=biases)
+    tensors = VARIANTS[name][0]["tensors"]
+    return replace(
+        spec,
+        biases="class_net.conv_rep.0.conv_pw.bias" in tensors,
+        weighted="fpn.cell.0.fnode.0.combine.edge_weights" in tensors,
+    )
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -56,6 +60,8 @@ def test_tensors_are_ours_one_to_one(name):
         ("efficientdet_d4", "efficientdet_d4", "symmetric", 1e-5, "same"),
         ("efficientdet_d4", "tf_efficientdet_d4", "same", 1e-3, "same"),
         ("efficientdet_q0", None, "symmetric", 1e-5, "symmetric"),
+        ("efficientdet_lite0", None, "symmetric", 1e-5, "same"),
+        ("tf_efficientdet_lite0", "efficientdet_lite0", "same", 1e-3, "same"),
     ],
 )
 def test_conventions(name, said, padding, epsilon, pooling):
@@ -68,6 +74,10 @@ def test_what_the_name_leaves_open_is_a_warning():
     (warning,) = origin.of("effdet", spec_of(OWN_D0), None, {}).warnings
     assert "--model tf_efficientdet_d0 if it is" in warning and "--model efficientdet_d0 if that" in warning
     assert origin.of("effdet", spec_of(TF_D0), None, {}).warnings == ()
+    own, tf = (origin.of("effdet", spec_of(f"{tf}efficientdet_lite0"), None, {}) for tf in ("", "tf_"))
+    assert own.warnings == tf.warnings == () and own.preprocess.mean != tf.preprocess.mean
+    guessed = origin.of("effdet", replace(spec_of("tf_efficientdet_lite1"), weighted=True), None, {})
+    assert "which is a guess" in guessed.warnings[0]
     (warning,) = origin.of("effdet", spec_of("efficientdet_d4"), None, {}).warnings
     assert "taken for tf_efficientdet_d4" in warning
 
