@@ -17,6 +17,7 @@ from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.detection import checkpoints as detection
 from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
+from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.fitting import Fitted
 from edgeeff.zoo.formats import WeightsFile
@@ -198,7 +199,7 @@ def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int | None) -> 
         if classes is not None and count != classes
     ]
     other = catalog.understood(file.said) if file.said else None
-    if other is not None and other != spec:
+    if other is not None and other != spec and not _built_on(other, spec):
         found.append(f"the file says {file.said}, and its tensors are those of {spec.name}")
     return found
 
@@ -245,6 +246,14 @@ def wheel(spec: ModelSpec) -> Path:
 def _said(spec: ModelSpec, model: str | None, said: str | None, path: Path) -> str | None:
     """The variant's name, by whoever says more than which network it is: the user, the file, its name."""
     for name in (model, said, path.stem, path.name, path.parent.name):
-        if name and name != spec.name and catalog.understood(name) == spec:
+        found = catalog.understood(name) if name else None
+        if name and name != spec.name and found == spec:
             return name
+        if name and _built_on(found, spec) and name.lower().startswith("tf"):
+            return f"tf_efficientnet_{spec.name}".replace("-", "_")  # of whose backbone features are built
     return None
+
+
+def _built_on(found: catalog.Spec | None, spec: ModelSpec) -> bool:
+    """Whether it is a detector on this backbone."""
+    return isinstance(found, DetectorSpec) and found.backbone == spec

@@ -191,6 +191,10 @@ def test_refusals(state, tmp_path):
 def test_the_backbone_of_a_detector_gives_features(state, tmp_path):
     found = read(tmp_path, state, chosen=Chosen(taps=("8", "16")))
     assert found.spec.name == "b0" and found.taps == ("8", "16")
+    content = {"state_dict": state, "arch": "tf_efficientdet_d0"}
+    said = read(tmp_path, content, chosen=Chosen(taps=("8",))).origin
+    assert said.conventions.padding == "same" and said.doubt is None
+    assert not any("the file says tf_" in warning for warning in said.warnings)
 
 
 def test_two_detectors_of_the_same_tensors():
