@@ -90,6 +90,7 @@ class Step:
         inputs: What it reads: tensors that depend on the image, constants, or None where left out.
         weights: The names that the constants among them have in the file.
         writer: Where the translation goes.
+        readers: The operators of the nodes that read its first output.
     """
 
     node: onnx.NodeProto
@@ -97,6 +98,7 @@ class Step:
     inputs: tuple[View | Array | None, ...]
     weights: tuple[str, ...]
     writer: Writer
+    readers: frozenset[str] = frozenset()
 
     def view(self, index: int) -> View:
         """An input that depends on the image."""

@@ -25,6 +25,7 @@ from edgeeff.graph.importing import (
     checks,
     choices,
     clamps,
+    detector,
     ending,
     features,
     functions,
@@ -34,9 +35,11 @@ from edgeeff.graph.importing import (
     resizing,
     signature,
     source,
+    stacked,
     tensors,
     translate,
 )
+from edgeeff.graph.importing.detector import Heads
 from edgeeff.graph.importing.ending import Ending
 from edgeeff.graph.importing.features import FileTap
 from edgeeff.graph.importing.signature import DType, Layout, Signature
@@ -70,7 +73,8 @@ class Original:
         size: Height and width where the file fixes both, else None. The imported graph may have another.
         divisor: 255 where the file normalises pixels of 0…1, else 1.
         ending: Which output was taken, and what stands between it and the logits.
-        taps: The features that are put out instead of logits; none: it is a classifier.
+        taps: The features that are put out instead of logits; none: it is a classifier or a detector.
+        heads: A detector's.
     """
 
     input: str
@@ -81,6 +85,7 @@ class Original:
     divisor: float
     ending: Ending
     taps: tuple[FileTap, ...] = ()
+    heads: Heads | None = None
 
     @property
     def output(self) -> str:
@@ -173,8 +178,10 @@ def from_proto(
 def _import(model: onnx.ModelProto, size: tuple[int, int] | None, wished: Sequence[str] | None) -> Imported:
     opset = checks.opset(model)
     pixel_format = next((p.value for p in model.metadata_props if p.key == _PIXEL_FORMAT), "")
-    model = functions.inlined(model)
+    model = stacked.unstacked(functions.inlined(model))
+    heads = detector.find(model) if wished is None else None
     taps = () if wished is None else features.read(model, wished)
+    taps = heads.taps if heads else taps
     ended = Ending(taps[0].tensor, taps[0].tensor) if taps else ending.read(model)
     signed = signature.read(model, ended.logits)
     wanted = signature.size_to_write(signed, size)
@@ -192,8 +199,11 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None, wished: Sequen
     front = normalisation.take_out(graph, pixels=signed.dtype == "uint8", hints=written.hints)
     if not taps:
         ended = replace(ended, warnings=(*ended.warnings, *head.refuse_inner(graph, written.hints)))
-    classes = head.flatten(graph)
-    if taps:
+    classes = 0 if heads else head.flatten(graph)
+    if heads:
+        heads, taps = detector.end(graph, heads, written.known, wanted), ()
+        classes, ended = heads.classes, replace(ended, notes=heads.notes, warnings=heads.warnings)
+    elif taps:
         taps = features.named(graph, taps, written.known, wanted)
         said = (*features.notes(graph, taps),)
         ended = replace(ended, notes=said, warnings=(*features.warnings(taps),))
@@ -207,7 +217,7 @@ def _import(model: onnx.ModelProto, size: tuple[int, int] | None, wished: Sequen
         classes,
         front.mean,
         front.std,
-        _original(signed, front.divisor, ended, taps),
+        replace(_original(signed, front.divisor, ended, taps), heads=heads),
         turned=front.turned,
         pixel_format=pixel_format,
     )

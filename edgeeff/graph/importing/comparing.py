@@ -12,9 +12,11 @@ import onnx
 import onnx_ir as ir
 import torch
 
+from edgeeff.detection.facts import CODES, LOGITS
 from edgeeff.errors import GraphError
 from edgeeff.graph import execute
 from edgeeff.graph.importing import Imported, Original, checks, functions, source
+from edgeeff.graph.importing.detector import Heads
 from edgeeff.metrics import softmax
 from edgeeff.preprocess import Pixels, Preprocess
 
@@ -46,6 +48,8 @@ def with_file(imported: Imported, path: Path, preprocess: Preprocess) -> float |
         return None
     ending, running = original.ending, _runs(imported, path)
     half = original.dtype == "float16"
+    if original.heads is not None:
+        return _heads(imported, original.heads, running, preprocess, str(path), half)
     if original.taps:
         return _features(imported, running, preprocess, str(path), half)
     classes = (imported.classes,)
@@ -96,6 +100,9 @@ def _session(original: Original, path: Path) -> Any:
     names = [name for name in (ending.logits, ending.probabilities) if name]
     if original.taps:
         names = [name for tap in original.taps for name in (tap.tensor, tap.unit) if name]
+    if original.heads is not None:
+        names = [name for head in original.heads.maps for name in head]
+        names += [name for name in original.heads.outputs if name]
     whole = names == [ending.output] and not original.taps
     try:
         options = onnxruntime.SessionOptions()
@@ -133,6 +140,39 @@ def _features(
             # The file may keep small lengths from dividing by zero in another way.
             _held(_unit(ours), running(tap.unit, theirs)(x).astype(np.float64), name, True)
         worst = max(worst, _held(ours, _unit(expected) if tap.divided else expected, name, half))
+    return worst
+
+
+def _heads(
+    imported: Imported,
+    heads: Heads,
+    running: _Running,
+    preprocess: Preprocess,
+    name: str,
+    half: bool,
+) -> float:
+    """Hold a detector's logits and codes against the file's maps, and against what it makes of these itself;
+    returns the largest difference."""
+    x = preprocess.normalise(_smooth(imported.size, imported.channels))
+    found = execute.outputs_of(execute.prepare(imported.model), torch.from_numpy(x))
+    geometry, worst = heads.geometry, 0.0
+    assert geometry is not None
+    ends = ("sigmoid" if heads.sigmoid else "", "")
+    for output, maps, whole, ends_in in zip((LOGITS, CODES), heads.maps, heads.outputs, ends, strict=True):
+        ours = found[output].numpy().astype(np.float64)
+        _, count, last = ours.shape
+        parts = []
+        for tensor, (height, width) in zip(maps, geometry.features, strict=True):
+            channels = geometry.at_a_place * last
+            if tensor in heads.channels_last:
+                part = running(tensor, (height, width, channels))(x)
+            else:
+                part = running(tensor, (channels, height, width))(x).transpose(0, 2, 3, 1)
+            parts.append(part.reshape(len(part), -1, last))
+        worst = max(worst, _held(ours, np.concatenate(parts, 1).astype(np.float64), name, half))
+        if whole:  # its own order of anchors; this tells an order that we have not
+            made = running(whole, (count, last))(x).astype(np.float64)
+            _held(ended(ours, ends_in) if ends_in else ours, made, name, half=half or bool(ends_in))
     return worst
 
 

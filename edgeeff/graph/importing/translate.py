@@ -52,7 +52,7 @@ def translate(
     }
     # What a computed constant was computed from: the weights' names are the layers'.
     origins = {name: name for name in constants}
-    folder = Folder(opset)
+    folder, readers = Folder(opset), _readers(nodes)
     for node in nodes:
         inputs = tuple(known[name] if name else None for name in node.input)
         weights = tuple(origins.get(name, "") for name in node.input[1:2])
@@ -62,7 +62,8 @@ def translate(
             origin = next((origins[name] for name in node.input if name in origins), "")
             origins |= dict.fromkeys(node.output[:1], origin)
         else:
-            made = _translated(Step(node, opset, inputs, weights, writer), table)
+            read_by = frozenset(readers.get(node.output[0], ()) if node.output else ())
+            made = _translated(Step(node, opset, inputs, weights, writer, read_by), table)
             outputs = made if isinstance(made, list) else [made]
         known |= {name: value for name, value in zip(node.output, outputs, strict=False) if name}
         if missing := [name for name in node.output[len(outputs) :] if _is_read(name, nodes)]:
@@ -91,6 +92,15 @@ def _translated(step: Step, table: Mapping[str, Operator]) -> View | Array | lis
         raise
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError) as error:
         step.refuse(str(error))
+
+
+def _readers(nodes: Sequence[onnx.NodeProto]) -> dict[str, set[str]]:
+    """The operators that read each tensor."""
+    found: dict[str, set[str]] = {}
+    for node in nodes:
+        for name in node.input:
+            found.setdefault(name, set()).add(node.op_type)
+    return found
 
 
 def _is_read(name: str, nodes: Sequence[onnx.NodeProto]) -> bool:

@@ -50,7 +50,7 @@ def translate(step: Step) -> View:
 def _written(
     step: Step, x: View, sizes: dict[int, tuple[int, int]], amounts: list[int], value: float
 ) -> View:
-    if not np.isfinite(value):
+    if not np.isfinite(value) and not (value == -np.inf and _only_pooled(step)):
         step.refuse(f"it pads with {value}")
     operands = [x.value, step.writer.constant(np.asarray(amounts, np.int64))]
     if value:
@@ -59,6 +59,11 @@ def _written(
     for dimension, size in sizes.values():
         dims[dimension] = size
     return _axes.resized(x, step.write("Pad", operands, dims[1], (dims[2], dims[3])), sizes)
+
+
+def _only_pooled(step: Step) -> bool:
+    """Whether max-pools alone read it: what is less than any value is of no value to them."""
+    return step.readers == {"MaxPool"}
 
 
 def _grown(x: View, shape: list[int], pads: Pads) -> View:

@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from edgeeff.graph.lowering import Builder
-from edgeeff.graph.operators import Operator, Traits, _reducing, as_first
+from edgeeff.graph.operators import Operator, Traits, _reducing, _sizes, as_first
 from edgeeff.graph.views import View
 from edgeeff.graph.writer import Step
 
@@ -34,6 +34,11 @@ def lower(node: onnx.NodeProto, builder: Builder) -> None:
 
 OPERATORS = (
     Operator(
-        "ReduceSum", translate=translate, execute=execute, traits=Traits(nonnegative=as_first), lower=lower
+        "ReduceSum",
+        translate=translate,
+        most=_sizes.as_read,
+        execute=execute,
+        traits=Traits(nonnegative=as_first),
+        lower=lower,
     ),
 )

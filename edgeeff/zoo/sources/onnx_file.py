@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeeff import digests, regular
-from edgeeff.errors import GraphError
+from edgeeff.errors import GraphError, OptionError
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
+from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.origin import for_channels, guessed_channels
-from edgeeff.zoo.sources import Asked, Identity
+from edgeeff.zoo.sources import Asked, Identity, _detectors
 from edgeeff.zoo.spec import IMAGENET
 from edgeeff.zoo.taps import Tapped
 
@@ -60,8 +61,25 @@ def identify(asked: Asked, source: str) -> Identity:
 
 
 def described(asked: Asked, imported: Imported, stem: str, source: str, origin: str, kind: str) -> Identity:
-    """What is known of an imported graph: the user's word for the model, the graph's for the rest."""
+    """What is known of an imported graph: the user's word for the model, the graph's for the rest.
+
+    Raises:
+        GraphError: Its metadata say that it is fed BGR, and nobody else says what it is.
+        OptionError: The user names a detector, and it is none; or the other way round.
+    """
+    colours = _colours(asked, imported, source)
+    if imported.original.heads is not None:
+        found = _detectors.described(asked, imported, stem, source, origin, kind)
+        return replace(found, warnings=(*colours, *found.warnings))
     spec = catalog.get(asked.model) if asked.model else catalog.understood(stem)
+    if isinstance(spec, DetectorSpec) and not imported.original.taps:
+        if asked.model:
+            raise OptionError(
+                f"{source} is no {spec.name}: it has neither class and box maps nor [N, A, classes] and "
+                "[N, A, 4], put together of them",
+                mend="export the network alone, with its raw outputs; or leave out --model",
+            )
+        spec = None
     assumed: list[str] = []
     ending = imported.original.ending
     if spec is not None:
@@ -79,17 +97,6 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         preprocess = for_channels(preprocess, imported.channels)
         if imported.mean is None:
             warnings = [guessed_channels(preprocess)]
-    if imported.pixel_format.lower().startswith("bgr") and asked.channels is None:
-        raise GraphError(
-            f"{source}: its metadata say that it is fed {imported.pixel_format}",
-            mend="pass --channels bgr; or --channels rgb, if that is not so",
-        )
-    if imported.turned and asked.channels is None:
-        warnings.append(
-            "the file turns the three colours around before the network: it is taken to be fed RGB itself, "
-            "as other ONNX files are; if it is fed BGR (OpenCV's frames), pass --channels bgr, else "
-            "--channels rgb"
-        )
     if imported.mean is not None and imported.std is not None:
         preprocess = replace(preprocess, mean=imported.mean, std=imported.std)
         origin = f"{origin}, normalisation of its own"
@@ -103,12 +110,32 @@ def described(asked: Asked, imported: Imported, stem: str, source: str, origin: 
         classes=imported.classes,
         labels=ending.labels if ending.labels and len(ending.labels) == imported.classes else None,
         assumed=tuple(assumed),
-        warnings=(*warnings, *ending.warnings),
+        warnings=(*warnings, *colours, *ending.warnings),
         ends_in=ending.ends_in,
         threshold=ending.threshold,
         notes=ending.notes,
         said=("mean", "std") if imported.mean is not None else (),
         outputs=tuple(Tapped(tap.name, tap.tensor) for tap in imported.original.taps),
+    )
+
+
+def _colours(asked: Asked, imported: Imported, source: str) -> tuple[str, ...]:
+    """What is to be warned of in the order of colours.
+
+    Raises:
+        GraphError: Metadata say BGR.
+    """
+    if imported.pixel_format.lower().startswith("bgr") and asked.channels is None:
+        raise GraphError(
+            f"{source}: its metadata say that it is fed {imported.pixel_format}",
+            mend="pass --channels bgr; or --channels rgb, if that is not so",
+        )
+    if not imported.turned or asked.channels is not None:
+        return ()
+    return (
+        "the file turns the three colours around before the network: it is taken to be fed RGB itself, "
+        "as other ONNX files are; if it is fed BGR (OpenCV's frames), pass --channels bgr, else "
+        "--channels rgb",
     )
 
 
