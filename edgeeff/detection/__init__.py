@@ -14,5 +14,6 @@ from edgeeff.detection.facts import Detection as Detection
 from edgeeff.detection.geometry import Geometry as Geometry
 from edgeeff.detection.matching import ious as ious
 from edgeeff.detection.matching import matched as matched
+from edgeeff.detection.matching import paired as paired
 from edgeeff.detection.settings import THRESHOLD as THRESHOLD
 from edgeeff.detection.settings import Nms as Nms

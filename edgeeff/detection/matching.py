@@ -32,6 +32,21 @@ def ious(one: Array, other: Array) -> npt.NDArray[np.float64]:
     return found
 
 
+def paired(one: Boxes, other: Boxes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Two lists as vectors whose difference is the error of the second, float64 [M] each.
+
+    A box of ``one`` counts its score; its match in the other counts its own times their overlap (IoU), and 0
+    where there is none. Behind them stand the boxes of ``other`` that are nobody's match, with 0 for ``one``.
+    The golden check of a bundle goes by the same.
+    """
+    pairs = matched(one, other)
+    found, there = np.zeros(len(one)), pairs >= 0
+    overlaps = ious(one.corners[there], other.corners[pairs[there]]).diagonal()
+    found[there] = other.scores[pairs[there]] * overlaps
+    rest = np.delete(other.scores, pairs[there]).astype(np.float64)
+    return np.r_[one.scores, np.zeros(len(rest))], np.r_[found, rest]
+
+
 def matched(one: Boxes, other: Boxes, iou: float = SAME) -> npt.NDArray[np.int64]:
     """For each box of one list the number of its match in the other, or −1; int64 [K].
 

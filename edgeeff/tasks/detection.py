@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from edgeeff.detection import Boxes, Detection, matched
+from edgeeff.detection import Boxes, Detection, matched, paired
 from edgeeff.detection import decode as decoded
 from edgeeff.detection.decoding import of_rows, rows_of, sigmoid
 from edgeeff.detection.facts import CODES, LOGITS
@@ -116,19 +116,15 @@ def fidelity_with(reference: Outputs, test: Outputs, meaning: Meaning) -> Fideli
     are so many agreeing of the larger number of boxes of the two; where neither finds a box it has none.
     Errors of ``class_logits`` and ``box_codes`` are those of what they decide (:func:`weighed`). Boxes that
     an artifact's runtime made are compared pair by pair, since a runtime may write those of one score in any
-    order: coordinates relative to the input's sides, and scores.
+    order: scores and overlaps, and one that is missing or too many by its score.
     """
     agreeing = decisions = 0
     noise = Noise()
-    sides = np.tile(np.array(_facts(meaning).geometry.size[::-1], np.float32), 2)
     for one, other in zip(boxes_of(reference, meaning), boxes_of(test, meaning), strict=True):
         first, second = one.at(meaning.threshold), other.at(meaning.threshold)
         agreeing += int((matched(first, second) >= 0).sum())
         decisions += max(len(first), len(second))
-        # A box on the threshold's other side is compared all the same.
-        pairs = matched(first, other)
-        left, right = first.of(pairs >= 0), other.of(pairs[pairs >= 0])
-        noise += Noise.of(*(np.c_[each.corners / sides, each.scores] for each in (left, right)))
+        noise += Noise.of(*(vector[None] for vector in paired(one, other)))
     if set(reference) == {ROWS}:
         _same_shapes(reference, test)
         return Fidelity(len(reference[ROWS]), {ROWS: noise}, {}, agreeing, decisions)

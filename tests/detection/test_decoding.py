@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edgeeff.detection import Boxes, Geometry, Nms, decode, ious, matched
+from edgeeff.detection import Boxes, Geometry, Nms, decode, ious, matched, paired
 from edgeeff.detection.candidates import largest
 from edgeeff.detection.decoding import of_rows, rows_of
 
@@ -136,3 +136,10 @@ def test_boxes_match_once_and_in_their_class():
     assert matched(one, other.of(np.array([0]))).tolist() == [0, -1, -1, -1]
     assert matched(one, Boxes.none()).tolist() == [-1] * 4
     assert not len(matched(Boxes.none(), one))
+    own, found = paired(one, other)
+    np.testing.assert_allclose(own, [0.9, 0.8, 0.7, 0.6, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(found, [0.7, 0.9, 0, 0, 0.8, 0.6], rtol=1e-6)
+    other = Boxes(
+        corners[:1] * np.float32([1, 1, 1, 2]), one.scores[:1], one.classes[:1]
+    )  # half of it overlaps
+    np.testing.assert_allclose(paired(other, one.of(np.array([0]))), [[0.9], [0.45]], rtol=1e-6)

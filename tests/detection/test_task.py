@@ -83,6 +83,10 @@ def test_a_runtimes_boxes_say_the_same(heads):
         assert (one.boxes, one.named) == (other.boxes, other.named)
     same = runtime.fidelity(rows, {"detections": rows["detections"][:, ::-1]})
     assert (same.agreement.successes, same.agreement.total, same.sqnr) == (2, 2, np.inf)
+    empty = {"detections": np.tile(np.float32([0, 0, 0, 0, 0, -1]), (2, 20, 1))}
+    lost, made_up = runtime.fidelity(rows, empty), runtime.fidelity(empty, rows)
+    assert (lost.agreement.value, lost.sqnr) == (0, pytest.approx(0, abs=1e-6))
+    assert (made_up.agreement.value, made_up.sqnr) == (0, -np.inf)
     rows["detections"][0, 0, 5] = 7
     with pytest.raises(BundleError, match="gives class 7, its labels are 3"):
         runtime.decode(rows, NAMING)
