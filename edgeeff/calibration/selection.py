@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgeeff.errors import CalibrationError
 from edgeeff.images import ImageSet
 from edgeeff.preprocess import Pixels, Preprocess
-from edgeeff.recipes import bundled_recipe, choose, open_source, recipe_photos
+from edgeeff.recipes import bundled_recipe, choose, open_source, open_to_judge, recipe_photos
 
 #: Images that a build calibrates with if not told otherwise: more cost time and change nothing.
 DEFAULT_COUNT = 256
@@ -85,7 +85,7 @@ def select(
         wanted, chosen_seed = DEFAULT_COUNT if count is None else count, seed or 0
     if validation is not None:
         pictures = choose(photos.pictures, wanted, chosen_seed, crops)
-        return Selection(replace(photos, pictures=tuple(pictures)), open_source(validation), warning)
+        return Selection(replace(photos, pictures=tuple(pictures)), open_to_judge(validation), warning)
     chosen = choose(photos.pictures, wanted, chosen_seed)
     held_out = chosen[HELD_OUT - 1 :: HELD_OUT]
     kept = [p for i, p in enumerate(chosen) if (i + 1) % HELD_OUT]
@@ -104,7 +104,7 @@ def select(
 def _only_judged(validation: Path | None, count: int | None, seed: int | None) -> Selection:
     """Images for float targets, where the user named none to calibrate with."""
     if validation is not None:
-        judged = open_source(validation)
+        judged = open_to_judge(validation)
         return Selection(replace(judged, pictures=judged.pictures[:1], warnings=()), judged)
     try:
         return select(None, None, count, seed)
