@@ -7,6 +7,7 @@ probabilities are computed when one of them is first read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -63,7 +64,8 @@ class Predictor:
         self._name = name
         self._session: _Session | None = session
         self._warn = warn
-        self._at_a_time = held.whole_runs(run)
+        # What a detector gives of one image may be a hundred megabytes: no more at a time than a run takes.
+        self._at_a_time = held.whole_runs(run) if meaning.detection is None else run
         self._frame = (*preprocess.size, preprocess.channels)
         self._shapes = _shapes(meaning, len(naming.labels))
         self._whole = preprocess.whole
@@ -114,12 +116,15 @@ class Predictor:
     def each(self, images: Held) -> list[Prediction]:
         """The same of several images, in their order: also of a folder or a list file.
 
+        Of a detector they are without ``outputs``: those of a thousand photos would be gigabytes.
+
         Raises:
             ImageError, MissingFileError, BundleError: As above.
         """
         self._open()
         batches = held.batches(images, self.preprocess, self._once, self._at_a_time)
-        return [found for pixels, fits in batches for found in self._told(pixels, fits)]
+        found = (one for pixels, fits in batches for one in self._told(pixels, fits))
+        return [one if one.boxes is None else replace(one, outputs={}) for one in found]
 
     def of_pixels(self, pixels: Pixels, fits: Sequence[Fit] = ()) -> list[Prediction]:
         """Of raw pixels uint8 [N, H, W, C] of the network's size, which are not checked.
@@ -136,9 +141,11 @@ class Predictor:
         labels = len(self.naming.labels)
         if labels and any(v.shape[1:] != self._shapes.get(k, self._shapes.get("")) for k, v in found.items()):
             shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())
-            raise BundleError(
-                f"{self._name} gives {shapes}, its manifest names {labels} classes", mend="build it again"
-            )
+            said = f"names {labels} classes"
+            if self.meaning.detection is not None:
+                wanted = (f"{name} {[len(pixels), *shape]}" for name, shape in self._shapes.items())
+                said = f"says {', '.join(wanted)}"
+            raise BundleError(f"{self._name} gives {shapes}, its manifest {said}", mend="build it again")
         return self.meaning.decode(found, self.naming, fits or [self._whole] * len(pixels))
 
     def _told(self, pixels: Pixels, fits: Sequence[Fit]) -> list[Prediction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError, EdgeeffWarning
+from edgeeff.tasks import Naming
 
 
 def told(prediction):
@@ -31,6 +33,7 @@ def test_a_photo_however_it_is_given(cells, photo):
         image = Image.open(path)
         for one in (predict(image), *predict([path, image]), *predict.each(path.parent)):
             assert told(one) == EXPECTED
+        assert {*found.outputs} == {"class_logits", "box_codes"} and predict([path])[0].outputs == {}
         pixels = predict.preprocess.fit(image)
         halves = [(name, *(side / 2 for side in sides)) for name, *sides in EXPECTED]
         for one in (predict(pixels), *predict(np.stack([pixels, pixels]))):
@@ -82,6 +85,22 @@ def test_a_manifest_that_contradicts_itself_is_refused(cells, tmp_path, change, 
     (tmp_path / "manifest.json").write_text(json.dumps(data))
     with pytest.raises(BundleError, match=message):
         Bundle.load(tmp_path)
+
+
+def test_an_artifact_of_another_detector_is_refused(cells, photo):
+    detection = cells.manifest.detection
+    detection = replace(detection, geometry=replace(detection.geometry, octaves=2))
+    other = replace(cells, manifest=replace(cells.manifest, detection=detection))
+    with (
+        other.open() as predict,
+        pytest.raises(BundleError, match=r"manifest says class_logits \[1, 128, 3\]"),
+    ):
+        predict(photo())
+    with pytest.raises(
+        BundleError, match=r"class_logits \[1, 64, 3\].*there should be class_logits \[N, 128"
+    ):
+        outputs = cells.session().infer(np.zeros((1, 64, 64, 3), np.uint8))
+        other.manifest.meaning.decode(outputs, Naming(cells.manifest.labels))
 
 
 def test_it_is_read_as_it_was_written(cells):
