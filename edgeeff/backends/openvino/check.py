@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import openvino as ov
+
 from edgeeff import planned
 from edgeeff.backends import CheckReport, Layer
+from edgeeff.backends.openvino import structure
 from edgeeff.backends.openvino.run import compile_model
 
 _LAYERS = frozenset({"Convolution", "FullyConnected", "MatMul"})
@@ -101,8 +104,12 @@ def _some(names: list[str]) -> str:
 def _executed_layers(
     folder: Path, properties: Mapping[str, str]
 ) -> tuple[tuple[Layer, ...], dict[str, tuple[str, ...]]]:
-    """The executed graph's nodes, and the names in the hub graph of what each of them fused."""
-    layers, originals = [], {}
+    """The executed graph's nodes, and the names in the hub graph of what each of them fused.
+
+    Of a convolution that OpenVINO rewrote, such as one whose output a fusion weights, the name is forgotten:
+    it is the first node's that reads it.
+    """
+    layers, executed = [], {}
     for node in compile_model(folder, properties, 1).get_runtime_model().get_ordered_ops():
         info = node.get_rt_info()
         name = node.get_friendly_name()
@@ -113,9 +120,20 @@ def _executed_layers(
         precision = info["runtimePrecision"].astype(str) if "runtimePrecision" in info else ""
         fused = info["originalLayersNames"].astype(str) if "originalLayersNames" in info else name
         layers.append(Layer(name, operator, precision, kernel))
-        # OpenVINO names the parts of a layer it took apart classifier/WithoutBiases and the like.
-        originals[name] = tuple(part.partition("/")[0] for part in fused.split(","))
+        executed[name] = fused.split(",")
+    whole = structure.computed(executed, structure.operations(_of_one(folder)))
+    # OpenVINO names the parts of a layer it took apart classifier/WithoutBiases and the like.
+    originals = {name: tuple(part.partition("/")[0] for part in parts) for name, parts in whole.items()}
     return tuple(layers), originals
+
+
+def _of_one(folder: Path) -> Any:
+    """The IR of one image, so that the work of each layer is known."""
+    model = ov.Core().read_model(folder / "model.xml")
+    if model.is_dynamic():
+        _, *rest = model.input(0).partial_shape
+        model.reshape(ov.PartialShape([1, *rest]))
+    return model
 
 
 def _is_int8(layer: Layer) -> bool:

@@ -12,7 +12,7 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
-from edgeeff.backends.openvino import lengths
+from edgeeff.backends.openvino import lengths, precise
 from edgeeff.backends.openvino.box_ending import with_boxes
 from edgeeff.batch import Batch
 from edgeeff.detection import RUNTIME, Detection
@@ -57,6 +57,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
                 mend="free some space there, or set TMPDIR to another folder",
             ) from None
         files = {name: (Path(folder) / name).read_bytes() for name in (MODEL, "model.bin")}
+    if emission.detection is not None and emission.target.precision == "int8":
+        files[MODEL] = precise.marked(files[MODEL], precise.ends(model))
     if emission.labels:
         files["labels.txt"] = "".join(f"{label}\n" for label in emission.labels).encode()
     return files

@@ -10,7 +10,7 @@ import pytest
 
 from edgeeff.backends.openvino.check import check
 from edgeeff.backends.openvino.emit import emit
-from edgeeff.backends.openvino.run import load
+from edgeeff.backends.openvino.run import compile_model, load
 from edgeeff.batch import Batch
 from edgeeff.detection import Geometry, Nms, decode
 from edgeeff.detection.decoding import rows_of
@@ -127,3 +127,24 @@ def test_anchors_of_another_network_are_refused(tiny_detector):
     other = replace(tiny_detector, geometry=Geometry((128, 128)))
     with pytest.raises(GraphError, match="3069 anchors"):
         emit(tiny_detector.graph, other.emission("cpu-fp32", Nms()))
+
+
+def test_the_last_layers_give_float32_where_the_rest_is_bf16(tiny_detector, tmp_path):
+    """Rounded to bf16, many boxes would share a score."""
+    if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    types = {}
+    for target in ("cpu-int8", "cpu-bf16"):
+        for name, content in emit(tiny_detector.graph, tiny_detector.emission(target, Nms(), "host")).items():
+            (tmp_path / name).write_bytes(content)
+        model = compile_model(tmp_path, {"INFERENCE_PRECISION_HINT": "bf16"}, 1).get_runtime_model()
+        types[target] = {
+            node.get_friendly_name(): node.get_rt_info()["outputPrecisions"].astype(str)
+            for node in model.get_ordered_ops()
+            if node.get_rt_info()["layerType"].astype(str) == "Convolution"
+        }
+    heads = {name for name in types["cpu-int8"] if "class_logits" in name or "box_codes" in name}
+    assert len(heads) == 10
+    assert {types["cpu-int8"][name] for name in heads} == {"f32"}
+    assert {types["cpu-int8"][name] for name in set(types["cpu-int8"]) - heads} == {"bf16"}
+    assert "bf16" in {types["cpu-bf16"][name] for name in heads & set(types["cpu-bf16"])}
