@@ -227,7 +227,7 @@ class Meaning:
         """The same with another threshold; None leaves it.
 
         Raises:
-            OptionError: The task has none, or it is no probability.
+            OptionError: The task has none, or it is no probability; a detector drops boxes of that score.
         """
         if value is None:
             return self
@@ -235,6 +235,12 @@ class Meaning:
             raise OptionError(
                 f"--threshold has no meaning for {self.task}, which names the likeliest class",
                 mend="leave it out; a multilabel network is built with --task multilabel",
+            )
+        if self.detection is not None and value < self.detection.nms.score:
+            raise OptionError(
+                f"--threshold {value:g}, and boxes of a score under {self.detection.nms.score:g} are dropped "
+                "by the bundle's NMS",
+                mend=f"give {self.detection.nms.score:g} or more, or build with a lower --score",
             )
         return replace(self, threshold=checked_threshold(value))
 
@@ -290,7 +296,9 @@ class Meaning:
             fits: Where the photo of each image lies in the input; none: boxes stay in pixels of the input.
         """
         found = room(self.task).decode(outputs, self, naming)
-        return [one.placed(fit) for one, fit in zip(found, fits, strict=True)] if fits else found
+        if not fits or all(one.boxes is None for one in found):
+            return found
+        return [one.placed(fit) for one, fit in zip(found, fits, strict=True)]
 
     def to_json(self, prediction: Prediction) -> dict[str, Any]:
         """What it says of an image, as plain data."""

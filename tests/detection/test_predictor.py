@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edgeeff.bundle import Bundle
-from edgeeff.errors import BundleError, EdgeeffWarning
+from edgeeff.errors import BundleError, EdgeeffWarning, OptionError
 from edgeeff.tasks import Naming
 
 
@@ -42,6 +42,9 @@ def test_a_photo_however_it_is_given(cells, photo):
         assert (nothing.label, len(nothing.boxes), str(nothing)) == ("no box", 0, "no box")
     with cells.open(top=1, threshold=0.99) as predict:
         assert told(predict(path)) == EXPECTED[:1]
+    for threshold, why in ((0.01, "under 0.05 are dropped"), (1.5, "give a probability between 0 and 1")):
+        with pytest.raises(OptionError, match=why):
+            cells.open(threshold=threshold)
 
 
 def test_values_that_are_no_numbers_are_warned_of(cells, photo, monkeypatch):
