@@ -15,7 +15,11 @@ from edgeeff.errors import OptionError
 def command(
     said: dict[str, Any],
     graph: Annotated[
-        Path, typer.Argument(help="A quantised graph with QuantizeLinear and DequantizeLinear.")
+        Path,
+        typer.Argument(
+            help="A quantised graph with QuantizeLinear and DequantizeLinear; or a detector's .tflite, such "
+            "as Model Maker's, which becomes a bundle as it is."
+        ),
     ],
     target: Annotated[str, typer.Option("--target", "-t", help="An int8 target.")],
     model: Annotated[
@@ -33,7 +37,10 @@ def command(
     from edgeeff.zoo import catalog
 
     strict = said.pop("strict", False)
-    if (model is None) == ("mean" not in said or "std" not in said):
+    if graph.suffix.lower() == ".tflite":
+        if model is not None:
+            raise OptionError("--model for a .tflite file, which is taken as it is", mend="leave it out")
+    elif (model is None) == ("mean" not in said or "std" not in said):
         raise OptionError("the preprocessing is not clear", mend="pass --model, or both --mean and --std")
     if model is not None:
         known = catalog.get(model).preprocess()

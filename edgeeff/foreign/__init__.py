@@ -27,7 +27,7 @@ from edgeeff.bundle import Bundle, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.errors import OptionError, VerificationError
-from edgeeff.foreign import repairing, rules
+from edgeeff.foreign import repairing, rules, tflite_file
 from edgeeff.graph.importing import source
 from edgeeff.graph.order import turn_around_quantised
 from edgeeff.graph.outputs import outputs_of
@@ -73,12 +73,13 @@ def emit(
     progress: Progress | None = None,
     **keywords: Unpack[BuildKeywords],
 ) -> Bundle:
-    """Lower a Q/DQ ONNX graph for one target and write its bundle.
+    """Lower a Q/DQ ONNX graph for one target and write its bundle; a detector's .tflite is taken as it is.
 
     ``measured/verification.json`` says what was repaired, and how far onnxruntime's outputs are apart by it.
 
     Args:
-        path: The ONNX file; its input is normalised with ``mean`` and ``std`` on pixels of 0…255.
+        path: The ONNX file; its input is normalised with ``mean`` and ``std`` on pixels of 0…255. Or a
+            .tflite that makes boxes itself, see :mod:`tflite_file`.
         target: An int8 target.
         images: To verify with; None: the artifact is not run.
         progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.
@@ -90,6 +91,9 @@ def emit(
     """
     request = BuildRequest.of(**keywords)
     refuse_other_verbs(request, "emit")
+    if path.suffix.lower() == ".tflite":
+        context = Context.of(progress=progress)
+        return tflite_file.wrap(path, resolve_targets([target], io=None)[0], request, _name(path), context)
     changed, order = _normalisation(request), resolve_order(request.source.channels)
     task = resolve_task(request.meaning.task)
     wanted, context = _target(target), Context.of(progress=progress)
