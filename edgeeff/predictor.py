@@ -149,9 +149,9 @@ class Predictor:
         return self.meaning.decode(found, self.naming, fits or [self._whole] * len(pixels))
 
     def _told(self, pixels: Pixels, fits: Sequence[Fit]) -> list[Prediction]:
-        """The same, with a warning where values of a detector are no numbers."""
+        """The same, with warnings of a detector's boxes."""
         found = self.of_pixels(pixels, fits)
-        if self.meaning.detection is not None and (text := not_numbers(self._name, found)):
+        for text in doubts(self._name, found, self.meaning):
             self._once(text)
         return found
 
@@ -184,13 +184,25 @@ def _shapes(meaning: Meaning, labels: int) -> Mapping[str, tuple[int, ...]]:
     return {name: shape[1:] for name, shape in meaning.detection.outputs(labels).items()}
 
 
-def not_numbers(name: str, predictions: Sequence[Prediction]) -> str | None:
-    """A warning where a detector gave values that are no numbers, the same each time; else None.
+def doubts(name: str, predictions: Sequence[Prediction], meaning: Meaning) -> list[str]:
+    """Warnings of the boxes of some images, the same each time: values that are no numbers, boxes cut off.
 
     Args:
         name: The bundle's.
-        predictions: Of some images.
+        predictions: Of the images.
+        meaning: Of the artifact's outputs.
     """
-    if any(one.boxes is not None and one.boxes.invalid for one in predictions):
-        return f"{name} gives values that are no numbers (NaN): they make no boxes, and some may be missing"
-    return None
+    if meaning.detection is None:
+        return []
+    boxes, most = [one.boxes for one in predictions if one.boxes is not None], meaning.detection.nms.max_boxes
+    found = []
+    if any(each.invalid for each in boxes):
+        found.append(
+            f"{name} gives values that are no numbers (NaN): they make no boxes, and some may be missing"
+        )
+    if any(len(each) >= most for each in boxes):
+        found.append(
+            f"{name} keeps {most} boxes of an image at most, and one has as many over the threshold of "
+            f"{meaning.threshold:g}: more may be there; build with a higher --max-boxes"
+        )
+    return found

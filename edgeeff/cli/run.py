@@ -106,13 +106,14 @@ def _answers(
     """What the network says of some images; each is kept where that was asked for."""
     import numpy as np
 
-    from edgeeff.predictor import not_numbers
+    from edgeeff.predictor import doubts
 
     pixels = np.stack([entry.pixels for entry in entries])
     found = predict.of_pixels(pixels, [entry.fit for entry in entries])
-    if (text := not_numbers("the bundle", found)) and text not in warnings:
-        console.warn(text)
-        warnings.append(text)
+    for text in doubts("the bundle", found, predict.meaning):
+        if text not in warnings:
+            console.warn(text)
+            warnings.append(text)
     for entry, one in zip(entries, found, strict=True):
         kept.add(entry, one)
     lines = [one.line(top) if one.boxes is None else _boxes.shown(one) for one in found]

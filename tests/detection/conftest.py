@@ -63,8 +63,8 @@ def cells_graph(classes: int = 3) -> onnx.ModelProto:
 def make_cells(tmp_path_factory) -> Callable[..., Bundle]:
     """A float bundle of it for OpenVINO; keywords change the manifest."""
 
-    def make(target_name: str = "cpu-fp32", where: Where = "host", **changes) -> Bundle:
-        detection = Detection(GEOMETRY, Nms(0.05, max_boxes=20), where)
+    def make(target_name: str = "cpu-fp32", where: Where = "host", most: int = 20, **changes) -> Bundle:
+        detection = Detection(GEOMETRY, Nms(0.05, max_boxes=most), where)
         labels = changes.get("labels", COLOURS)
         outputs = tasks.room("detection").outputs(detection.outputs(3))
         heads = tasks.room("detection").outputs(replace(detection, where="host").outputs(3))

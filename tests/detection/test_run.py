@@ -11,7 +11,7 @@ from PIL import Image
 from edgeeff import cli
 from edgeeff.detection import Boxes
 from edgeeff.drawings import Drawings
-from edgeeff.errors import OptionError
+from edgeeff.errors import EdgeeffWarning, OptionError
 from edgeeff.images.drawing import drawn
 from edgeeff.predictor import Predictor
 
@@ -67,6 +67,19 @@ def test_values_that_are_no_numbers_are_warned_of_once(run, photo, monkeypatch):
     assert [(len(one["boxes"]), one["invalid"], len(one["warnings"])) for one in json.loads(out)] == [
         (2, 1, 1)
     ] * 2
+
+
+def test_boxes_that_may_be_cut_off_are_warned_of(run, photo, make_cells):
+    few = make_cells(most=2)
+    status, out, err = run(photo(), "--json", bundle=few)
+    assert (
+        status == 0
+        and "keeps 2 boxes of an image at most" in err
+        and "keeps 2" in json.loads(out)[0]["warnings"][0]
+    )
+    assert "WARNING" not in run(photo(), "--threshold=0.99", bundle=few)[2]
+    with few.open() as predict, pytest.warns(EdgeeffWarning, match="cells keeps 2 boxes"):
+        predict(photo())
 
 
 def test_photos_are_drawn_and_never_replaced(run, photo, tmp_path):
