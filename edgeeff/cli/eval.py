@@ -134,6 +134,7 @@ def command(
         asked=files.disagreements is not None,
     )
     _refuse_unwritable(files)
+    _refuse_tables(files, opened)
     held = Bundle.load(reference) if reference else None
     for one in (held, pairs.named if how.via is None else None):
         if one is not None:
@@ -185,6 +186,23 @@ def _refuse_unwritable(files: Files) -> None:
         from edgeeff.report import writing
 
         writing.refuse(files.html)
+
+
+def _refuse_tables(files: Files, bundles: Sequence[Bundle]) -> None:
+    """Of detectors there are no such tables: they would be written without a line.
+
+    Raises:
+        OptionError: One was asked for.
+    """
+    from edgeeff.errors import OptionError
+
+    asked = {"--confusion": files.confusion, "--disagreements": files.disagreements}
+    named = [option for option, path in asked.items() if path is not None]
+    if named and any(bundle.manifest.detection is not None for bundle in bundles):
+        raise OptionError(
+            f"{' and '.join(named)}: a detector decides nothing of an image as a whole",
+            mend="leave it out; --per-class and --json have each class",
+        )
 
 
 class _Pairs:

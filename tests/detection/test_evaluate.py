@@ -90,6 +90,8 @@ def test_what_is_printed_and_drawn(cells, make_cells, known, run, monkeypatch, t
     first, second = json.loads(out)
     assert status == 0 and second["comparison"]["loss_interval_points"] == [0, 0]
     assert first["images_sha256"] == second["images_sha256"] and first["comparison"] is None
+    status, _, err = run(*bundles, "--confusion", tmp_path / "c.csv")
+    assert status == 2 and "--per-class" in err and not (tmp_path / "c.csv").exists()
 
 
 def test_tables_hold_at_80_columns(cells, known):
