@@ -105,7 +105,11 @@ def _label(label: str, font: Any) -> str:
     text = unicodedata.normalize("NFC", " ".join(clean(label).split()))
     if len(text) > _LETTERS:
         text = text[: _LETTERS - 1].rstrip() + "…"
-    unknown = bytes(font.getmask("\uffff"))
+    try:
+        unknown = bytes(font.getmask("\uffff"))
+    except UnicodeEncodeError:  # Pillow's font of bitmaps
+        text = text.replace("…", "...")
+        return text if text.isascii() else ""
     drawable = (
         c.isspace() or (not unicodedata.combining(c) and bytes(font.getmask(c)) != unknown) for c in text
     )
@@ -114,7 +118,10 @@ def _label(label: str, font: Any) -> str:
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+    try:
+        return ImageFont.load_default(size)
+    except (TypeError, ImportError, OSError):  # Pillow 10.0, or one that was built without FreeType
+        return ImageFont.load_default()
 
 
 def _colour(index: int) -> tuple[int, int, int]:

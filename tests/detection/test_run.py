@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from edgeeff import cli
 from edgeeff.detection import Boxes
 from edgeeff.drawings import Drawings
 from edgeeff.errors import EdgeeffWarning, OptionError
+from edgeeff.images import drawing
 from edgeeff.images.drawing import drawn
 from edgeeff.predictor import Predictor
 
@@ -153,6 +154,30 @@ def test_frames_of_any_size_and_time_make_one_film(tmp_path):
         film.add(Image.new("RGB", (64, 64)), Boxes.none(), 0.0)
         raise ZeroDivisionError
     assert [*(tmp_path / "no").iterdir()] == []
+
+
+@pytest.mark.parametrize("absent", [TypeError, ImportError])
+def test_without_freetype_labels_are_drawn_in_bitmaps(absent, monkeypatch):
+    plain, load = ImageFont.load_default_imagefont(), ImageFont.load_default
+
+    def of_size(size=None):
+        if size is not None:
+            raise absent
+        return plain
+
+    drawing._font.cache_clear()
+    monkeypatch.setattr(ImageFont, "load_default", of_size)
+    boxes = Boxes(
+        np.float32([[9, 99, 300, 300]] * 3),
+        np.float32([0.9, 0.8, 0.7]),
+        np.arange(3),
+        0,
+        ("cat", "é信", "x" * 90),
+    )
+    found = np.asarray(drawn(Image.new("RGB", (400, 400)), boxes))
+    assert found[90:99, 12:60].max() > 200
+    monkeypatch.setattr(ImageFont, "load_default", load)
+    drawing._font.cache_clear()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
