@@ -14,8 +14,12 @@ from edgeeff import cli
 from edgeeff.cli import judgements
 from edgeeff.detection import resampling
 from edgeeff.errors import LabelsError, OptionError
+from edgeeff.gate import against, alone, baseline, pair
+from edgeeff.gate.suite import Case
 from edgeeff.harness import resuming
 from edgeeff.harness.accuracy import evaluate, evaluate_all
+from edgeeff.harness.launches import How
+from edgeeff.progress import Recorder, Silent
 
 
 @pytest.fixture(autouse=True)
@@ -198,3 +202,24 @@ def test_who_makes_the_boxes_changes_nothing(cells, make_cells, known):
         assert report.reference.sqnr > 60
     found = second.against(first)
     assert found.comparison.found.high == 0
+
+
+def test_the_gate_decides_by_boxes(cells, make_cells, known, tmp_path):
+    other = make_cells(name="other")
+    report = pair.decide(other, cells, {"top_1": 1.0, "agreement": 1.0}, images=known, progress=Silent())
+    (verdict,) = report.verdicts
+    assert (verdict.metric, verdict.status, verdict.value) == ("map", "pass", 0), verdict
+    case = Case("cells", other, None, "", known, None, {"top_1": 1.0, "agreement": 2.0}, 1)
+    accuracy = evaluate(other, known, reference=cells, warn=lambda _: None)
+    measured = alone.run(case, How(), accuracy.record, accuracy, Recorder.of(Silent()))
+    (tmp_path / "b.toml").write_text(measured.baseline.text())
+    standing = baseline.load(tmp_path / "b.toml")
+    assert 50 < standing.metrics["map"][0] < 90 and standing.metrics["map_error"][0] > 0
+    (verdict,) = against.verdicts(replace(case, limits={"top_1": 1.0}), standing, measured, {})
+    assert (verdict.metric, verdict.status) == ("map", "pass") and verdict.low < 0 < verdict.high
+    better = replace(standing, metrics={**standing.metrics, "map": (95.0, "%"), "map_error": (0.1, "points")})
+    (verdict,) = against.verdicts(replace(case, limits={"top_1": 1.0}), better, measured, {})
+    assert verdict.status in ("fail", "inconclusive") and verdict.value > 20
+    moved = replace(standing, correct=replace(standing.correct, set="0" * 64))
+    found = against.verdicts(replace(case, reference=cells.folder), moved, measured, {})
+    assert {one.status for one in found} == {"error"} and "other images" in found[0].why
