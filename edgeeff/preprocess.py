@@ -253,6 +253,15 @@ class Preprocess:
         """Whether the channels differ in mean or standard deviation."""
         return len({*self.mean}) > 1 or len({*self.std}) > 1
 
+    def with_whole_mean(self) -> Preprocess:
+        """The same with a mean that a zero point can be: one of all channels is rounded down.
+
+        Means that differ from channel to channel are left as they are.
+        """
+        if len({*self.mean}) > 1:
+            return self
+        return replace(self, mean=(float(math.floor(self.mean[0])),) * self.channels)
+
     def unnormalised(self) -> Preprocess:
         """The same photo, and its pixels as they are: mean 0, standard deviation 1."""
         return replace(self, mean=(0.0,) * self.channels, std=(1.0,) * self.channels)

@@ -147,7 +147,8 @@ def known_inputs(
     input_name: str, preprocess: Preprocess, scheme: Scheme
 ) -> dict[str, ActivationQuantization]:
     """The tensors whose range no image can leave: the input, the mean taken from it, and their difference."""
-    raw = replace(preprocess, std=(1.0,) * preprocess.channels)
+    taken = preprocess.with_whole_mean() if scheme.every_tensor else preprocess
+    raw = replace(taken, std=(1.0,) * preprocess.channels)
     mean = preprocess.mean
     return {
         input_name: input_quantization(preprocess, scheme),

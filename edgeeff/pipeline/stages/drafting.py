@@ -28,6 +28,11 @@ def is_raw(target: Target) -> bool:
     return backends.runtime(target.runtime).holds_pixels(target.input)
 
 
+def _whole(target: Target) -> bool:
+    """Whether the mean of raw pixels is to be a zero point: where every tensor has one."""
+    return target.scheme is not None and target.scheme.every_tensor
+
+
 @dataclass(frozen=True)
 class Drafting:
     """How one network is quantised, whatever the target.
@@ -57,7 +62,7 @@ class Drafting:
         return {
             "graph": self.calibration.network.digest,
             "preprocess": self.calibration.preprocess.to_json(),
-            "raw": is_raw(target),
+            "raw": self._raw(target),
             "scheme": vars(target.scheme) if target.scheme else None,
             "statistics": self.calibration.key if quantised else None,
             "recipe": self.recipe.to_json() if quantised else None,
@@ -65,6 +70,12 @@ class Drafting:
             "cpu_class": self.cpu_class,
             "exclusive": self.meaning.exclusive,
         }
+
+    def _raw(self, target: Target) -> bool | str:
+        """Whether the hub graph takes pixels, and whether a part of their mean has to go into the bias."""
+        preprocess = self.calibration.preprocess
+        split = _whole(target) and preprocess.with_whole_mean() != preprocess
+        return "with a whole mean" if is_raw(target) and split else is_raw(target)
 
     def draft(self, target: Target, floating: frozenset[str] = frozenset()) -> Draft:
         """float graph, statistics and images ─▶ all decisions, with the graph that they are about.
@@ -81,7 +92,7 @@ class Drafting:
         calibration.judgement()  # refuses images that are no photos, before anything is made of them
         if self.recipe.asks_gain(calibration.network.activation == "bounded", scheme.swish):
             calibration.gain()  # before anything large is held: a V2-XL's statistics are 0.8 GB
-        model, statistics = self._base(raw, calibration.observed().statistics)
+        model, statistics = self._base(target, calibration.observed().statistics)
         draft = begin(
             model,
             Evidence(
@@ -107,7 +118,7 @@ class Drafting:
         from edgeeff.quantization.quantize import write
 
         if target.scheme is None:
-            model, _ = self._base(is_raw(target), {})
+            model, _ = self._base(target, {})
             return expand_functions(model).SerializeToString(deterministic=True), ""
         draft = self.draft(target, floating)
         hub, plan = write(draft), draft.plan().to_json()
@@ -115,16 +126,17 @@ class Drafting:
         give_back()
         return hub.SerializeToString(deterministic=True), plan
 
-    def _base(self, raw: bool, statistics: Statistics) -> tuple[ir.Model, Statistics]:
+    def _base(self, target: Target, statistics: Statistics) -> tuple[ir.Model, Statistics]:
         """The base graph as a target's input wants it, with its statistics."""
         from edgeeff.graph import expectations
         from edgeeff.quantization.rewrites import fold_preprocessing
 
         model = self.calibration.network.model()
         expectations.strip(model)
-        if not raw:
+        if not is_raw(target):
             return model, statistics
-        return fold_preprocessing.rewrite(model, statistics, self.calibration.preprocess)
+        preprocess = self.calibration.preprocess
+        return fold_preprocessing.rewrite(model, statistics, preprocess, whole=_whole(target))
 
     def _given(self, scheme: Scheme) -> dict[str, tuple[float, float]]:
         if self.plan is None:
