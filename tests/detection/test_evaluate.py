@@ -19,6 +19,7 @@ from edgeeff.gate.suite import Case
 from edgeeff.harness import resuming
 from edgeeff.harness.accuracy import evaluate, evaluate_all
 from edgeeff.harness.launches import How
+from edgeeff.history.kinds import accuracy as kind
 from edgeeff.progress import Recorder, Silent
 
 
@@ -94,6 +95,9 @@ def test_what_is_printed_and_drawn(cells, make_cells, known, run, monkeypatch, t
     first, second = json.loads(out)
     assert status == 0 and second["comparison"]["loss_interval_points"] == [0, 0]
     assert first["images_sha256"] == second["images_sha256"] and first["comparison"] is None
+    kept = {one.metric: one for one in kind.said(second, [second["bundle"]]).figures}
+    assert kept["map"].value == second["scores"]["map"] and kept["drop_points"].high == 0
+    assert {"map_50", "ar_100", "precision", "recall"} < set(kept) and not {"boxes", "threshold"} & set(kept)
     status, _, err = run(*bundles, "--confusion", tmp_path / "c.csv")
     assert status == 2 and "--per-class" in err and not (tmp_path / "c.csv").exists()
 

@@ -185,7 +185,10 @@ LATENCY = {
 ACCURACY = {
     **{"bundle": "b0", "status": "ok", "images": 4, "labelled": 4, "metric": "top_1", "warnings": []},
     "scores": {"top_1": SHARE, "classes": 2, "confusion": [[1, 1], [0, 2]]},
-    "reference": {"name": "f", "agreement": SHARE, "sqnr_db": 30.0, "sqnr_centred_db": 29.0},
+    "reference": {
+        **{"name": "f", "agreement": SHARE, "sqnr_db": 30.0, "sqnr_centred_db": 29.0},
+        "lost": {"points": 0.1, "interval": [0.0, 0.2]},
+    },
     "drop_points": 0.1,
     "record": {**RECORD, "kind": "accuracy"},
 }

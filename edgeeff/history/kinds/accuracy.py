@@ -51,4 +51,6 @@ def _figures(name: str, data: Mapping[str, Any], how: str) -> Iterator[Figure]:
             yield Figure(name, metric, value, unit, n=int(data["images"]), conditions=against)
     drop = number(data.get("drop_points"))
     if drop is not None:
-        yield Figure(name, "drop_points", drop, "points", n=images, conditions=against)
+        ends = reference.get("lost", {}).get("interval", (None, None))
+        low, high = (None if end is None else number(end) for end in ends)
+        yield Figure(name, "drop_points", drop, "points", low, high, n=images, conditions=against)
