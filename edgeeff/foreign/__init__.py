@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 #: Ends of a graph's file name that say its kind alone.
 _KINDS_OF_GRAPH = frozenset(
-    {"onnx", "qdq", "fp16", "fp32", "int8", "uint8", "quant", "quantized", "quantised"}
+    {"onnx", "tflite", "qdq", "fp16", "fp32", "int8", "uint8", "quant", "quantized", "quantised"}
 )
 
 
