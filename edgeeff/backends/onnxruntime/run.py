@@ -16,6 +16,10 @@ from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
 from edgeeff.tasks import Outputs
 
+#: An optimisation of onnxruntime's that computes something else: it folds a Pad of zeros into the max-pool
+#: that reads it, whose own padding is of no value (seen in 1.31; zylo117's detectors have such a Pad).
+WRONG = ("Pad_Fusion",)
+
 
 @dataclass(frozen=True)
 class OnnxRuntimeSession:
@@ -98,7 +102,9 @@ def session_of(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=[*WRONG]
+    )
     names = [output.name for output in session.get_outputs()]
     if outputs is not None:
         names = list(output_places([{name} for name in names], outputs, path))

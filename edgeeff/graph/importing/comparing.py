@@ -108,7 +108,10 @@ def _session(original: Original, path: Path) -> Any:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         return onnxruntime.InferenceSession(
-            str(path) if whole else _ending_in(path, names), options, providers=["CPUExecutionProvider"]
+            str(path) if whole else _ending_in(path, names),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["Pad_Fusion"],  # it takes zeros before a max-pool for padding of no value
         )
     except GraphError:
         raise

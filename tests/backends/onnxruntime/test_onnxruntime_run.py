@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edgeeff.backends import output_places
 from edgeeff.backends.onnxruntime.run import load, session_of
 from edgeeff.errors import BundleError
 from edgeeff.graph.model import expand_functions
+from edgeeff.preprocess import Preprocess
 from edgeeff.quantization.rewrites import fold_preprocessing
 from edgeeff.tasks import only
 
@@ -48,3 +50,23 @@ def test_outputs_have_their_places_by_name():
     for wanted in ([], ["c"], ["a", "c"]):
         with pytest.raises(BundleError, match="x has the outputs also_b, a; the manifest names"):
             output_places(held, wanted, Path("x"))
+
+
+def test_zeros_before_a_max_pool_stay_values():
+    """onnxruntime itself folds them into the pool, as if they were of no value."""
+    pads = numpy_helper.from_array(np.array([0, 0, 0, 0, 0, 0, 1, 1]), "pads")
+    bias = numpy_helper.from_array(np.full(1, -9, np.float32), "bias")
+    kernel = numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "kernel")
+    nodes = [
+        helper.make_node("Conv", ["x", "kernel", "bias"], ["below"]),
+        helper.make_node("Pad", ["below", "pads"], ["around"]),
+        helper.make_node("MaxPool", ["around"], ["y"], kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4, 4])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 2, 2])
+    graph = helper.make_graph(nodes, "pool", [image], [made], [pads, bias, kernel])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    black = np.zeros((1, 4, 4, 3), np.uint8)
+    preprocess = Preprocess(size=(4, 4), mean=(0.0,) * 3, std=(255.0,) * 3)
+    found = only(session_of(model.SerializeToString(), preprocess).infer(black))
+    np.testing.assert_array_equal(found[0, 0], [[-9, 0], [0, 0]])
