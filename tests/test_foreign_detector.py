@@ -89,6 +89,7 @@ def test_it_runs_as_a_bundle_with_its_own_labels(theirs, tmp_path):
     found = bundle.session().infer(pixels)
     assert found["detections"].shape == (1, 7, 6)
     (boxes,) = boxes_of(found, said.meaning)
+    assert "num_detections" not in (bundle.folder / "README.md").read_text("utf-8")
     assert len(boxes.scores) and set(boxes.classes) <= {0, 1} and boxes.corners.max() > 1  # pixels
 
 

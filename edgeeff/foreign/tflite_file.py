@@ -124,7 +124,9 @@ def wrap(path: Path, target: Target, request: BuildRequest, name: str, context: 
         origin=f"{path.name}, as it is",
     )
     context.watched.refuse_changed()
-    files = {FILE: content, "README.md": readme(emission).encode()}
+    # What a product writes depends on names that this file has otherwise, and on metadata that are not ours.
+    said_of_it, _, _ = readme(emission).partition("\n## In a product")
+    files = {FILE: content, "README.md": said_of_it.encode()}
     return write_bundle(folder, manifest, files, partial(_measure, context))
 
 
