@@ -23,7 +23,7 @@ def command(
     ],
     target: Annotated[str, typer.Option("--target", "-t", help="An int8 target.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Take mean and std from this network.")
+        str | None, typer.Option("--model", "-m", help="Take mean and std from this network; anchors too.")
     ] = None,
     images: Annotated[Path | None, typer.Option("--images", "-i", help="To verify with.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -35,6 +35,7 @@ def command(
     """
     from edgeeff.foreign import emit
     from edgeeff.zoo import catalog
+    from edgeeff.zoo.detection.spec import DetectorSpec
 
     strict = said.pop("strict", False)
     if graph.suffix.lower() == ".tflite":
@@ -42,11 +43,16 @@ def command(
             raise OptionError("--model for a .tflite file, which is taken as it is", mend="leave it out")
     elif (model is None) == ("mean" not in said or "std" not in said):
         raise OptionError("the preprocessing is not clear", mend="pass --model, or both --mean and --std")
+    geometry = None
     if model is not None:
-        known = catalog.get(model).preprocess()
+        spec = catalog.get(model)
+        known = spec.preprocess()
         said |= {"mean": known.mean, "std": known.std}
+        if isinstance(spec, DetectorSpec):
+            said = {"task": "detection", "letterbox": known.letterbox, **said}
+            geometry = spec.geometry()
     with console.ConsoleProgress() as progress:
-        bundle = emit(graph, target=target, images=images, progress=progress, **said)
+        bundle = emit(graph, target=target, images=images, geometry=geometry, progress=progress, **said)
     found = bundle.read_measured("verification.json") or {}
     status = 1 if strict and found["warnings"] else 0
     if json:

@@ -26,8 +26,9 @@ from edgeeff.batch import Batch
 from edgeeff.bundle import Bundle, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
+from edgeeff.detection import Geometry
 from edgeeff.errors import OptionError, VerificationError
-from edgeeff.foreign import repairing, rules, tflite_file
+from edgeeff.foreign import detectors, repairing, rules, tflite_file
 from edgeeff.graph.importing import source
 from edgeeff.graph.order import turn_around_quantised
 from edgeeff.graph.outputs import outputs_of
@@ -39,6 +40,7 @@ from edgeeff.pipeline import artifact, plugged, preparing
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
+from edgeeff.pipeline.resolve.detection import boxes_lines, placed, resolve_detection, resolve_detector
 from edgeeff.pipeline.resolve.folders import resolve_output
 from edgeeff.pipeline.resolve.meaning import resolve_task
 from edgeeff.pipeline.resolve.preprocessing import in_rgb, order_warning, resolve_preprocess
@@ -50,7 +52,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, recorded
 from edgeeff.recipes import open_source
 from edgeeff.target import Target
-from edgeeff.tasks import Meaning, Output
+from edgeeff.tasks import DETECTION, Meaning, Output
 from edgeeff.zoo.sources import Identity, Order
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def emit(
     *,
     target: str,
     images: Path | None = None,
+    geometry: Geometry | None = None,
     progress: Progress | None = None,
     **keywords: Unpack[BuildKeywords],
 ) -> Bundle:
@@ -82,6 +85,7 @@ def emit(
             .tflite that makes boxes itself, see :mod:`tflite_file`.
         target: An int8 target.
         images: To verify with; None: the artifact is not run.
+        geometry: Anchors of a detector, at any size; None: ``anchor_scale`` and ``anchor_ratios`` say them.
         progress: Hears the warnings, which ``measured/verification.json`` holds too; None: as for a build.
         keywords: Those of a build that have a meaning here; ``mean`` and ``std`` are needed.
 
@@ -102,18 +106,27 @@ def emit(
     batch = rules.batch_of(graph, path, request.output.batch, context)
     backends.refuse_batch([wanted], batch)
     graph = rules.of_one(graph, path)
-    identity = rules.identity_of(graph, path, changed, task)
+    if task == DETECTION:
+        identity = detectors.identity_of(graph, path, changed, request.detector, geometry)
+    else:
+        identity = rules.identity_of(graph, path, changed, task)
+    said = resolve_detector(request.detector)
+    detection = resolve_detection(said, identity, identity.preprocess.size)
     _tell(graph, identity, context)
     compared = repairing.compared(given, graph, identity.preprocess, context) if repairs else None
     graph, identity = _in_rgb(graph, identity, order, context)
     classes = preparing.name_classes(request, identity, context)
     folder = resolve_output(request.output.output, request.output.name or _name(path), [wanted])[0]
-    meaning = rules.meaning_of(identity, request.meaning, context)
+    meaning = rules.meaning_of(identity, request.meaning, context, detection)
+    for line in boxes_lines(meaning, [wanted], said.nms, batch):
+        context.progress.tell(line)
+    meaning = placed(meaning, wanted, said.nms, batch)
     outputs = outputs_of(graph, meaning.task)
     emission = _emission(folder.name, wanted, identity, classes.names, meaning, outputs, batch)
     files = artifact.lowered(graph, emission)
     artifact.caution(emission, context)
-    files |= _golden(graph, emission, images, golden_count(request.output.golden, batch), context)
+    count = golden_count(request.output.golden, batch, backends.artifact_outputs(emission))
+    files |= _golden(graph, emission, images, count, context)
     used = Used(wanted, meaning.task)
     context.warn_all(plugged.warnings([used]))
     manifest = artifact.manifest(
@@ -133,7 +146,11 @@ def emit(
 def _tell(graph: onnx.ModelProto, identity: Identity, context: Context) -> None:
     for line in identity.notes:
         context.progress.tell(line)
-    context.warn_all(foreign_ends.warnings(graph, identity.preprocess, logits=not identity.outputs))
+    context.warn_all(
+        foreign_ends.warnings(
+            graph, identity.preprocess, logits=not identity.outputs and identity.geometry is None
+        )
+    )
 
 
 def _in_rgb(
@@ -166,6 +183,7 @@ def _emission(
         ends_in_probabilities=bool(identity.ends_in),
         outputs=outputs,
         batch=batch,
+        detection=meaning.detection,
     )
 
 
@@ -220,8 +238,7 @@ def _golden(
     context.warn_all(skipped(chosen.bad))
     content = graph.SerializeToString()
     found = infer(content, emission.preprocess, [inputs], raw=False, literal=True)
-    names = [output.name for output in backends.artifact_outputs(emission)]
-    hub = dict(zip(names, found.values(), strict=True))
+    hub = emission.meaning.outputs(found, backends.artifact_outputs(emission))
     return golden_files(inputs, hub, hub)
 
 

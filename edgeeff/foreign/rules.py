@@ -11,6 +11,7 @@ import onnx
 
 from edgeeff import foreign_ends
 from edgeeff.batch import LARGEST, ONE, Batch
+from edgeeff.detection import Detection
 from edgeeff.errors import GraphError, OptionError
 from edgeeff.graph import operators
 from edgeeff.graph.batch import of_graph, with_batch
@@ -73,8 +74,8 @@ def identity_of(graph: onnx.ModelProto, path: Path, changed: Mapping[str, Any], 
     preprocess = prepared(own, None, changed)
     if task == FEATURES_TASK:
         tapped = named(graph, size)
-        shapes = dict(_shapes(graph.graph.output))
-        notes = [f"{tap.name} is its tensor {tap.tap!r}, {shapes[tap.name]}" for tap in tapped]
+        sizes = dict(shapes(graph.graph.output))
+        notes = [f"{tap.name} is its tensor {tap.tap!r}, {sizes[tap.name]}" for tap in tapped]
         return Identity(
             *("foreign", str(path), path.stem, "", preprocess, 0), outputs=tapped, notes=tuple(notes)
         )
@@ -89,24 +90,53 @@ def named(graph: onnx.ModelProto, size: tuple[int, int]) -> tuple[Tapped, ...]:
     """
     found: dict[str, str] = {}
     kept = {name for node in graph.graph.node for name in (*node.input, *node.output)}
-    for name, shape in _shapes(graph.graph.output):
+    for name, shape in shapes(graph.graph.output):
         wish = f"features_{2 ** round(log2(size[0] / shape[2]))}" if len(shape) == 4 else EMBEDDING
         names = (wish, *(f"{wish}_{i}" for i in range(2, len(graph.graph.output) + 2)))
         found[name] = next(n for n in names if n not in found.values() and (n == name or n not in kept))
-    for node in graph.graph.node:
-        for place in (node.input, node.output):
-            place[:] = [found.get(name, name) for name in place]
-    for value in (*graph.graph.output, *graph.graph.value_info):
-        value.name = found.get(value.name, value.name)
+    rename(graph, found)
     return tuple(Tapped(name, tensor) for tensor, name in found.items())
 
 
-def _shapes(values: Sequence[onnx.ValueInfoProto]) -> list[tuple[str, list[int]]]:
+def rename(graph: onnx.ModelProto, names: Mapping[str, str]) -> None:
+    """Call outputs of a graph otherwise, in place; no other tensor has such a name."""
+    for node in graph.graph.node:
+        for place in (node.input, node.output):
+            place[:] = [names.get(name, name) for name in place]
+    for value in (*graph.graph.output, *graph.graph.value_info):
+        value.name = names.get(value.name, value.name)
+
+
+def input_of(graph: onnx.ModelProto, path: Path) -> tuple[int, tuple[int, int]]:
+    """Channels, and height and width, of a graph's only input.
+
+    Raises:
+        GraphError: It is no image.
+    """
+    constants = {tensor.name for tensor in graph.graph.initializer}
+    inputs = [shape for name, shape in shapes(graph.graph.input) if name not in constants]
+    match inputs:
+        case [[1, (1 | 3 | 4) as channels, height, width]] if min(height, width) > 0:
+            if max(height, width) <= _LARGEST:
+                return channels, (height, width)
+    raise GraphError(
+        f"{path}: its inputs are {inputs}",
+        mend="export one input [N, 3, H, W] (or of 1 or 4 channels), with static shapes but for N",
+    )
+
+
+def shapes(values: Sequence[onnx.ValueInfoProto]) -> list[tuple[str, list[int]]]:
+    """Names and shapes of inputs or outputs."""
     return [(v.name, [dimension.dim_value for dimension in v.type.tensor_type.shape.dim]) for v in values]
 
 
-def meaning_of(identity: Identity, said: request_parts.Meaning, context: Context) -> Meaning:
-    """What the outputs mean.
+def meaning_of(
+    identity: Identity,
+    said: request_parts.Meaning,
+    context: Context,
+    detection: Detection | None = None,
+) -> Meaning:
+    """What the outputs mean; ``detection`` holds a detector's facts.
 
     Raises:
         OptionError: They cannot mean what was asked for.
@@ -116,13 +146,13 @@ def meaning_of(identity: Identity, said: request_parts.Meaning, context: Context
         threshold=None if said.threshold is None else checked_threshold(said.threshold),
         probabilities=bool(identity.ends_in),
     )
-    meaning = resolve_meaning(options, identity)
+    meaning = resolve_meaning(options, identity, detection)
     context.warn_all(task_warnings(meaning, identity, said.task))
     if identity.ends_in == "sigmoid" and meaning.exclusive:
         raise OptionError(
             f"--task {meaning.task}, and {identity.source} ends in a sigmoid", mend="leave out --task"
         )
-    if meaning.decides and not meaning.exclusive:
+    if meaning.decides and not meaning.exclusive and detection is None:
         context.progress.tell(
             f"task     {meaning.task}: a label is there if its sigmoid is {meaning.threshold:g} or more"
         )
@@ -147,8 +177,8 @@ def refuse_operators(graph: onnx.ModelProto, path: Path) -> None:
 def _hub_shape(graph: onnx.ModelProto, path: Path, features: bool) -> tuple[int, tuple[int, int], int]:
     """Input channels, height and width, and the classes, if the graph keeps the hub's outward rules."""
     constants = {tensor.name for tensor in graph.graph.initializer}
-    inputs = [shape for name, shape in _shapes(graph.graph.input) if name not in constants]
-    outputs = [shape for _, shape in _shapes(graph.graph.output)]
+    inputs = [shape for name, shape in shapes(graph.graph.input) if name not in constants]
+    outputs = [shape for _, shape in shapes(graph.graph.output)]
     wanted = "one output [N, classes]"
     if features:
         wanted = "outputs [N, C, H, W] and [N, C]"

@@ -1,0 +1,181 @@
+"""A detector from its checkpoint to verified bundles, at 128 pixels and with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edgeeff import build
+from edgeeff.batch import ONE
+from edgeeff.bundle import Bundle
+from edgeeff.cache import Cache
+from edgeeff.errors import OptionError
+from edgeeff.labels import coco
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.detection import placed, resolve_detection, resolve_detector
+from edgeeff.pipeline.resolve.preprocessing import prepared, resolve_preprocess
+from edgeeff.target import load_target
+from edgeeff.tasks import Meaning
+from edgeeff.zoo import catalog
+from edgeeff.zoo.detection import efficientdet
+from tests.conftest import smooth_noise
+
+#: Random weights lose much, and are warned of.
+pytestmark = pytest.mark.filterwarnings("ignore::edgeeff.EdgeeffWarning")
+SIDE, LABELS = 128, ("ant", "bee", "cat")
+
+
+def weights(path, name="efficientdet-lite0"):
+    """A checkpoint with the batch statistics of a few images, so that activations stay near one."""
+    torch.manual_seed(0)
+    network = efficientdet.build(catalog.detector(name), len(LABELS), (SIDE, SIDE))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    torch.nn.init.constant_(network.class_head.predict.pointwise.bias, -1.0)  # so that some boxes are found
+    with torch.no_grad():
+        pixels = smooth_noise(4, SIDE, 1).astype(np.float32).transpose(0, 3, 1, 2)
+        network.train()(torch.from_numpy((pixels - 127.5) / 127.5))
+    torch.save(network.eval().state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return weights(tmp_path_factory.mktemp("detector") / "lite0.pth")
+
+
+@pytest.fixture(scope="module")
+def asked(checkpoint, tmp_path_factory):
+    """What all builds here say."""
+    photos = tmp_path_factory.mktemp("photos")
+    for i, pixels in enumerate(smooth_noise(10, 160, 2)):
+        Image.fromarray(pixels[: 160 if i % 2 else 96]).save(photos / f"{i}.png")
+    return {
+        "model": "efficientdet-lite0",
+        "checkpoint": checkpoint,
+        "calibration": photos,
+        "size": SIDE,
+        "labels": LABELS,
+        "effort": "fast",
+        "cache": Cache(tmp_path_factory.mktemp("cache")),
+    }
+
+
+@pytest.fixture(scope="module")
+def built(asked, tmp_path_factory):
+    output = tmp_path_factory.mktemp("dist")
+    found = build(**asked, targets=["cpu-int8", "mobile-int8"], nms="host", output=output)
+    return {one.bundle.manifest.target: one for one in found}
+
+
+@pytest.mark.parametrize("target", ["cpu-int8", "mobile-int8"])
+def test_a_bundle_gives_values_for_each_anchor(built, target):
+    bundle = built[target].bundle
+    detection = bundle.manifest.detection
+    assert bundle.manifest.task == "detection" and bundle.manifest.threshold == 0.3
+    assert detection.where == "host" and detection.geometry.size == (SIDE, SIDE)
+    assert detection.geometry.scale == 3.0
+    assert [(o.name, o.shape) for o in bundle.manifest.outputs] == [
+        ("class_logits", (1, detection.geometry.count, 3)),
+        ("box_codes", (1, detection.geometry.count, 4)),
+    ]
+    assert bundle.manifest.preprocess.letterbox == (127.0,) * 3
+    report, _ = bundle.verification()
+    assert report["golden"]["status"] == "ok" and report["artifact"]["agreement"] is not None
+    found = bundle.session().infer(np.full((1, SIDE, SIDE, 3), 90, np.uint8))
+    assert {name: values.shape for name, values in found.items()} == detection.outputs(3)
+
+
+def test_the_runtime_makes_boxes_unless_told_otherwise(asked, built, tmp_path):
+    (made,) = build(**asked, targets=["mobile-int8"], output=tmp_path)
+    assert made.bundle.manifest.detection.where == "runtime"
+    assert [(o.name, o.shape) for o in made.bundle.manifest.outputs] == [("detections", (1, 100, 6))]
+    assert made.verification is not None and made.verification.agreement is not None
+    (again,) = build(**asked, targets=["mobile-int8"], output=tmp_path)
+    assert again.unchanged
+    (other,) = build(**asked, targets=["mobile-int8"], output=tmp_path, nms="host")
+    assert not other.unchanged
+    host = built["mobile-int8"].bundle
+    assert other.bundle.manifest.files == host.manifest.files, "two builds give the same bytes"
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"softmax": True}, "--softmax for a detector"),
+        ({"task": "multilabel"}, "--task multilabel, and efficientdet-lite0 is a detector"),
+        ({"size": (128, 100)}, "a side must be a multiple of 128"),
+        ({"nms": "gpu"}, "--nms 'gpu'"),
+        ({"anchor_ratios": "1:1,2:1"}, "--anchor-ratios names 2 shapes"),
+        ({"threshold": 0.1, "score": 0.2}, "--threshold 0.1"),
+        ({"crop": 0.8}, "a letterbox"),
+        ({"letterbox": (1, 2, 3, 4)}, "--letterbox has 4 values"),
+        ({"max_boxes": 9000}, "--max-boxes 9000"),
+        ({"score": 1.0}, "--score 1"),
+        ({"iou": 1.5}, "--iou 1.5"),
+    ],
+    ids=str,
+)
+def test_refusals(asked, said, what, tmp_path):
+    with pytest.raises(OptionError) as error:
+        build(**(asked | said), targets=["cpu-int8"], output=tmp_path)
+    assert what in error.value.what
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_runtime_without_boxes_is_not_asked_for_them(built):
+    manifest = built["cpu-int8"].bundle.manifest
+    meaning, rtx = manifest.meaning, load_target("rtx-int8")
+    assert placed(meaning, rtx, None, ONE).detection.where == "host"
+    with pytest.raises(OptionError, match="rtx-int8: --nms runtime"):
+        placed(meaning, rtx, "runtime", ONE)
+    assert placed(meaning, load_target("cpu-int8"), None, ONE).detection.where == "runtime"
+    assert placed(Meaning(), rtx, "runtime", ONE) == Meaning()
+
+
+def test_options_of_boxes_are_for_detectors(asked, tmp_path):
+    with pytest.raises(OptionError, match="--score, --nms-across for lite0, which finds no boxes"):
+        build(
+            "lite0", targets=["cpu-int8"], score=0.0, nms_across=True, output=tmp_path, cache=asked["cache"]
+        )
+
+
+def test_what_is_said_of_boxes(checkpoint):
+    from edgeeff.zoo.sources import Asked, tensors
+
+    identity = tensors.identify(Asked(source=str(checkpoint), model="efficientdet-lite0"), str(checkpoint))
+    request = BuildRequest.of(
+        score=0.05,
+        max_boxes=7,
+        nms_across=True,
+        anchor_scale=5,
+        anchor_ratios="1:1,2:1,1:2",
+        letterbox="none",
+    )
+    found = resolve_detection(resolve_detector(request.detector), identity, (256, 128))
+    assert (found.nms.score, found.nms.iou, found.nms.max_boxes, found.nms.across) == (0.05, 0.5, 7, True)
+    assert found.geometry.ratios == ((1.0, 1.0), (2.0, 1.0), (1.0, 2.0)) and found.geometry.scale == 5
+    assert found.geometry.size == (256, 128)
+    own = identity.preprocess
+    squashed = prepared(own, None, resolve_preprocess(request.preprocess))
+    assert squashed.letterbox is None and squashed.squash and squashed.crop == 1
+    black = prepared(own, None, resolve_preprocess(BuildRequest.of(letterbox=0).preprocess))
+    assert black.letterbox == (0.0, 0.0, 0.0) and not black.squash
+    other = prepared(own, None, resolve_preprocess(BuildRequest.of(mean=100, std=50).preprocess))
+    assert other.letterbox == (100.0, 100.0, 100.0), "a border in the mean colour stays zero"
+
+
+def test_labels_of_coco():
+    gaps, plain = coco(), coco(gaps=False)
+    assert len(gaps) == 90 and len(plain) == 80 == len({*plain})
+    assert (gaps[0], gaps[12], gaps[89], plain[79]) == ("person", "stop sign", "toothbrush", "toothbrush")
+    assert {*gaps} - {*plain} == {f"(no class {n})" for n in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)}
+
+
+def test_a_bundle_is_read_again(built):
+    manifest = built["cpu-int8"].bundle.manifest
+    assert Bundle.load(built["cpu-int8"].bundle.folder).manifest.detection == manifest.detection
