@@ -140,6 +140,20 @@ def placeholders(classes: int) -> tuple[str, ...]:
     return ("positive",) if classes == 1 else tuple(f"class {i}" for i in range(classes))
 
 
+def without_background(names: Sequence[str], classes: int) -> tuple[str, ...]:
+    """Labels of a detector's classes, without a first one that is called background and has no output.
+
+    Object Detection API's and torchvision's lists have one, since their classes are counted from 1.
+    """
+    extra = len(names) == classes + 1 and is_background(names[0])
+    return tuple(names[1:] if extra else names)
+
+
+def is_background(name: str) -> bool:
+    """Whether a label says that there is no object."""
+    return name.strip().strip("_").lower() in ("background", "bg", "no object", "no_object")
+
+
 def are_known(labels: Sequence[str]) -> bool:
     """Whether these are names, not :func:`placeholders`."""
     return tuple(labels) != placeholders(len(labels))

@@ -8,6 +8,8 @@ import pytest
 
 from edgeeff import labels
 from edgeeff.errors import LabelsError, MissingFileError
+from edgeeff.pipeline import preparing
+from edgeeff.pipeline.context import Context
 
 KEPT = ("cat", "dog", "eel")
 
@@ -210,3 +212,22 @@ def test_imagenet():
 
 def test_an_empty_file_has_no_labels(tmp_path):
     assert labels.read(written(tmp_path, "labels.txt", "\n")) == ()
+
+
+def test_background_is_no_class_of_a_detector():
+    assert labels.without_background(("__background__", "cat", "dog"), 2) == ("cat", "dog")
+    assert labels.without_background(("Background", "cat"), 2) == ("Background", "cat")  # as many as classes
+    assert labels.without_background(("bird", "cat", "dog"), 2) == (
+        "bird",
+        "cat",
+        "dog",
+    )
+    assert not labels.is_background("backgrounds") and labels.is_background("No object")
+
+
+def test_a_first_class_called_background_is_warned_of():
+    context = Context.of()
+    assert preparing._of_objects(("background", "cat", "dog"), 2, context) == ("cat", "dog")
+    assert preparing._of_objects(("cat", "dog"), 2, context) == ("cat", "dog") and not context.warnings
+    with pytest.warns(UserWarning, match="no output for background"):
+        assert preparing._of_objects(("background", "cat"), 2, context) == ("background", "cat")

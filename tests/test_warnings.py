@@ -163,6 +163,7 @@ ELSEWHERE = {
     "foreign/tflite_file.py _labels": "tests/detection/test_foreign_file.py",
     "foreign/tflite_file.py _tell": "tests/detection/test_foreign_file.py",
     "graph/importing/detector.py end": "tests/graph/importing/test_detectors.py",
+    "pipeline/preparing.py _of_objects": "tests/test_labels.py",
     "zoo/detection/checkpoints.py understand": "tests/zoo/detection/test_effdet.py",
     "zoo/namings/effdet.py _made": "tests/zoo/detection/test_effdet.py",
     "zoo/namings/effdet.py _own_lite": "tests/zoo/detection/test_effdet.py",

@@ -25,7 +25,7 @@ from edgeeff.bundle import Bundle, write_bundle
 from edgeeff.detection import RUNTIME, Detection, Geometry, Nms
 from edgeeff.errors import BundleError, GraphError, LabelsError, OptionError
 from edgeeff.harness.record import record
-from edgeeff.labels import given
+from edgeeff.labels import given, is_background
 from edgeeff.pipeline import artifact, plugged
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.plugged import Used
@@ -42,8 +42,8 @@ from edgeeff.zoo import catalog
 from edgeeff.zoo.spec import LITE
 
 _INPUTS = ("float32", "uint8", "int8")
-#: What labels call the column that is no class; COCO's files have ??? there, and in its gaps.
-_BACKGROUND = ("background", "__background__", "???")
+#: COCO's files have it for the background's column, and in the gaps of its numbers.
+_GAP = "???"
 _LARGEST_LABELS = 1 << 20  # bytes
 _THRESHOLD = 0.3
 
@@ -210,7 +210,7 @@ def _labels(held: _Read, said: Sequence[str] | None, path: Path, context: Contex
             "is background, classes are counted one too high: pass --labels"
         )
         return tuple(map(str, range(held.columns)))
-    if len(names) == held.columns and names[0].lower() in _BACKGROUND:
+    if len(names) == held.columns and (names[0] == _GAP or is_background(names[0])):
         context.progress.tell(f"labels   the first, {names[0]!r}, is no class: the operator leaves it out")
         names = names[1:]
     elif len(names) not in (held.columns, held.columns - 1):
@@ -221,8 +221,7 @@ def _labels(held: _Read, said: Sequence[str] | None, path: Path, context: Contex
         )
     elif len(names) < held.columns:
         context.progress.tell("labels   one fewer than columns: the first column is background")
-    gaps = ("???", "")
-    return tuple(f"(no class {k})" if name in gaps else name for k, name in enumerate(names))
+    return tuple(f"(no class {k})" if name == _GAP else name for k, name in enumerate(names))
 
 
 def _preprocess(held: _Read) -> Preprocess:

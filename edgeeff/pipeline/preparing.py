@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeeff.calibration.selection import Selection, select
 from edgeeff.images.survey import survey
-from edgeeff.labels import are_known, given
+from edgeeff.labels import are_known, given, is_background, without_background
 from edgeeff.pipeline import held_out
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.options import Options
@@ -72,7 +72,10 @@ def name_classes(request: BuildRequest, identity: Identity, context: Context) ->
         LabelsError: They are not as many as the network's classes, or cannot be read.
     """
     said = request.meaning.labels
-    own, negative = sides(given(said, identity.classes) or identity.labels, identity.classes)
+    named = given(said, identity.classes) or identity.labels
+    if named is not None and identity.geometry is not None:
+        named = _of_objects(named, identity.classes, context)
+    own, negative = sides(named, identity.classes)
     if negative and own:
         context.progress.tell(f"labels   the logit is {own[0]!r}, the second of two; without it {negative!r}")
     names = resolve_labels(own, identity.labels, identity.classes, said)
@@ -80,6 +83,19 @@ def name_classes(request: BuildRequest, identity: Identity, context: Context) ->
         context.progress.tell(no_labels_line(identity.classes))
     context.warn_all(label_warnings(names))
     return Classes(names, negative)
+
+
+def _of_objects(names: Sequence[str], classes: int, context: Context) -> tuple[str, ...]:
+    """A detector's labels: background is none of its classes, which have a sigmoid each."""
+    found = without_background(names, classes)
+    if len(found) < len(names):
+        context.progress.tell(f"labels   the first, {names[0]!r}, has no output, and is left out")
+    elif len(names) == classes and is_background(names[0]):
+        context.warn(
+            f"the first label is {names[0]!r}, and a detector of this kind has no output for background: if "
+            "labels are counted one too far, pass others with --labels"
+        )
+    return found
 
 
 def judged_by_class(drafting: Drafting, names: tuple[str, ...]) -> Drafting:

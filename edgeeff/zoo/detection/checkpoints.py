@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from edgeeff.errors import CheckpointError, OptionError
+from edgeeff.labels import without_background
 from edgeeff.zoo import catalog, namings
 from edgeeff.zoo.accounting import Accounted
 from edgeeff.zoo.checkpoint_options import Chosen
@@ -93,9 +94,10 @@ def understand(
     tensors, own = fitting.fit(file.tensors, accounted, chosen_spec, path)
     architecture = efficientdet.fitted(own, tensors)
     classes = efficientdet.classes_of(tensors, architecture)
-    if file.labels is not None and len(file.labels) != classes:
+    labels = None if file.labels is None else without_background(file.labels, classes)
+    if labels is not None and len(labels) != classes:
         raise CheckpointError(
-            f"{path} names {len(file.labels)} classes, but its class head has {classes}",
+            f"{path} names {len(labels)} classes, but its class head has {classes}",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
     said = next((n for n in names if n != chosen_spec.name and catalog.understood(n) == chosen_spec), None)
@@ -136,7 +138,7 @@ def understand(
                 *warnings,
             ),
         ),
-        labels=file.labels,
+        labels=labels,
         given=given,
     )
 
