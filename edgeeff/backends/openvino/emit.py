@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
@@ -41,6 +42,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     if emission.batch.dynamic:
         _bound(model, emission.batch)
     model = _with_input(model, emission)
+    if emission.detection is not None and not emission.batch.dynamic:
+        _pin(model)
     if emission.detection is not None and emission.detection.where == RUNTIME:
         model = with_boxes(model, emission.detection)
     elif emission.added:
@@ -68,6 +71,21 @@ def _bound(model: Any, batch: Batch) -> None:
     """Let the IR say how many images a run takes at most: OpenVINO refuses more."""
     _, *rest = model.input(0).partial_shape
     model.reshape(ov.PartialShape([ov.Dimension(1, batch.size), *rest]))
+
+
+def _pin(model: Any) -> None:
+    """Say the input's shape once more, by an operation that changes nothing.
+
+    Model API puts its own resize and letterbox before the network, behind which no size is known any more. A
+    network of open shapes is slower, and one of an open batch finds nothing in bf16 (OpenVINO 2026.4).
+    """
+    source = model.input(0).get_node()
+    readers = list(source.output(0).get_target_inputs())
+    shaped = ov.opset13.reshape(source, np.array(list(source.shape), np.int64), False)
+    shaped.set_friendly_name("input.shape")
+    for reader in readers:
+        reader.replace_source_output(shaped.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def _with_input(model: Any, emission: Emission) -> Any:

@@ -148,3 +148,15 @@ def test_the_last_layers_give_float32_where_the_rest_is_bf16(tiny_detector, tmp_
     assert {types["cpu-int8"][name] for name in heads} == {"f32"}
     assert {types["cpu-int8"][name] for name in set(types["cpu-int8"]) - heads} == {"bf16"}
     assert "bf16" in {types["cpu-bf16"][name] for name in heads & set(types["cpu-bf16"])}
+
+
+def test_a_readers_own_letterbox_leaves_the_network_its_sizes(tiny_detector, tmp_path):
+    """Model API resizes in front of the network, to sizes that only a run knows."""
+    for name, content in emit(tiny_detector.graph, tiny_detector.emission("cpu-int8", Nms())).items():
+        (tmp_path / name).write_bytes(content)
+    model = ov.Core().read_model(tmp_path / "model.xml")
+    whole = ov.Core().compile_model(model, "CPU", PROPERTIES)(tiny_detector.pixels(1))[0]
+    model.reshape(ov.PartialShape([-1, -1, -1, 3]))
+    assert model.output(0).partial_shape == ov.PartialShape([1, 1, 100, 7])
+    found = ov.Core().compile_model(model, "CPU", PROPERTIES)(tiny_detector.pixels(1))[0]
+    np.testing.assert_allclose(found, whole, atol=1e-5)
