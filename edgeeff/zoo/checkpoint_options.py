@@ -54,11 +54,13 @@ class Chosen:
         prefix: Only tensors whose names begin so.
         head: What the head computes.
         taps: The features that are put out; with any the head is not of use.
+        origin: Whose detector it computes as; None: whose names its tensors have.
     """
 
     prefix: str | None = None
     head: HeadGiven | None = None
     taps: tuple[str, ...] = ()
+    origin: str | None = None
 
 
 def read(prefix: str | None = None, head: str | None = None, taps: tuple[str, ...] | None = None) -> Chosen:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from edgeeff.errors import CheckpointError, MissingFileError
+from edgeeff.errors import CheckpointError, MissingFileError, OptionError
 from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, namings, origin, taps
 from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
@@ -103,6 +103,11 @@ def read(
     accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
     if namings.naming(accounted.naming).detector:
         return detection.understand(file, accounted, path, model, chosen)
+    if chosen and chosen.origin:
+        raise OptionError(
+            f"--origin {chosen.origin} for {path}, which is no detector",
+            mend="leave it out: --model, --padding and --bn-epsilon say how a classifier computes",
+        )
     tapped = chosen.taps if chosen else ()
     spec = _named(model, path) if model else fitting.which(file.tensors, accounted, path, tapped)
     fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)

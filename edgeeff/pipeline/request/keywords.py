@@ -27,6 +27,7 @@ class BuildKeywords(TypedDict, total=False):
     channels: str | None
     padding: str | None
     bn_epsilon: float | None
+    origin: str | None
     targets: Sequence[str | Target]
     output: Path | str | None
     name: str | None

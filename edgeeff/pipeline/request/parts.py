@@ -99,6 +99,12 @@ class Source(Part):
         "Epsilon of batch normalisation. Default: that of the checkpoint's origin.",
         example=1e-3,
     )
+    origin: str | None = option(
+        WORD,
+        "Whose detector it computes as, where its tensors have another library's names: effdet, automl, "
+        "zylo117 or xuannianz (padding, epsilon, anchors, letterbox). Default: whose names they are.",
+        example="effdet",
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from edgeeff.errors import OptionError
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.request.held import Held
 from edgeeff.tasks import FEATURES_TASK
-from edgeeff.zoo import catalog, checkpoint_options, conventions
+from edgeeff.zoo import catalog, checkpoint_options, conventions, namings
 from edgeeff.zoo.sources import Asked, Identity, Order
 
 
@@ -35,6 +35,10 @@ def resolve_source(request: BuildRequest) -> Asked:
         raise OptionError(
             f"--bn-epsilon {said.bn_epsilon:g}", mend="1e-3 and 1e-5 are what networks are trained with"
         )
+    if said.origin is not None and said.origin not in namings.of_detectors():
+        raise OptionError(
+            f"--origin {said.origin!r:.40}", mend=f"choose one of {', '.join(namings.of_detectors())}"
+        )
     taps = _taps(request.meaning.task, request.meaning.taps)
     checkpoint_options.read(said.prefix, said.head, taps)
     held = said.checkpoint.value if isinstance(said.checkpoint, Held) else None
@@ -46,6 +50,7 @@ def resolve_source(request: BuildRequest) -> Asked:
         size=request.preprocess.size,
         padding=said.padding,
         epsilon=said.bn_epsilon,
+        origin=said.origin,
         prefix=said.prefix,
         head=said.head,
         trust=said.trust_checkpoint,

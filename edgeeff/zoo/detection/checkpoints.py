@@ -102,7 +102,10 @@ def understand(
         )
     said = next((n for n in names if n != chosen_spec.name and catalog.understood(n) == chosen_spec), None)
     given = {**file.preprocess, **accounted.preprocess}
-    found = origin.of(accounted.naming, own, said, given, architecture.backbone.inputs)
+    whose = (chosen.origin if chosen else None) or accounted.naming
+    found = origin.of(whose, own, said, given, architecture.backbone.inputs)
+    if whose != accounted.naming:
+        found = replace(found, notes=(*found.notes, f"computed as {whose}'s, as --origin says"))
     warnings += [
         f"the file says {name} is {count}, and its class head has {classes} classes"
         for name, count in file.counts.items()

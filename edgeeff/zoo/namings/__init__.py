@@ -104,6 +104,11 @@ def naming(name: str) -> Naming:
 _named = naming
 
 
+def of_detectors() -> list[str]:
+    """Those of :func:`names` that are of detectors."""
+    return [name for name in names() if _named(name).detector]
+
+
 def facts() -> list[list[str]]:
     """What reading a checkpoint depends on beside our code: namings of plug-ins, disabled ones too."""
     return [*NAMINGS.facts(NAMINGS.names()), *([text] for text in warnings())]

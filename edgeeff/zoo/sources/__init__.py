@@ -57,6 +57,7 @@ class Asked:
         size: Height and width of the input; None: the source's own.
         padding: Instead of the convention of the source's origin: what ``conventions.is_option`` knows.
         epsilon: Likewise, of batch normalisation.
+        origin: Whose detector it computes as, a naming; None: whose names its tensors have.
         prefix: Which of a file's networks is meant, by the beginning of its names.
         head: What the head computes, as :mod:`edgeeff.zoo.checkpoint_options` reads it.
         trust: Whether a source that is code may be run.
@@ -72,6 +73,7 @@ class Asked:
     size: tuple[int, int] | None = None
     padding: str | None = None
     epsilon: float | None = None
+    origin: str | None = None
     prefix: str | None = None
     head: str | None = None
     trust: bool = False
@@ -240,6 +242,7 @@ def _refuse_options_of_tensors(asked: Asked, source: str) -> None:
         "--head": asked.head,
         "--padding": asked.padding,
         "--bn-epsilon": asked.epsilon,
+        "--origin": asked.origin,
     }
     named = [option for option, value in given.items() if value is not None]
     if named:

@@ -149,7 +149,7 @@ def _chosen(asked: Asked) -> checkpoint_options.Chosen:
     """
     if asked.taps is not None:
         taps.refuse_unknown(asked.taps, catalog.classifier(asked.model) if asked.model else None)
-    return checkpoint_options.read(asked.prefix, asked.head, asked.taps)
+    return replace(checkpoint_options.read(asked.prefix, asked.head, asked.taps), origin=asked.origin)
 
 
 def _conventions(asked: Asked, spec: ModelSpec, origin: Origin) -> Conventions:

@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgeeff.errors import CheckpointError
+from edgeeff.errors import CheckpointError, OptionError
 from edgeeff.zoo import catalog, checkpoints, namings
+from edgeeff.zoo.checkpoint_options import Chosen
 from edgeeff.zoo.detection import efficientdet, origin
 from edgeeff.zoo.detection.conventions import TENSORFLOW, XUANNIANZ
+from edgeeff.zoo.detection.conventions import ZYLO117 as ZYLO117_CONVENTIONS
 from edgeeff.zoo.formats import _keras_detector
 
 TABLES = Path(__file__).parents[2] / "fixtures" / "naming"
@@ -101,8 +103,17 @@ def test_lost_weights_of_fusion_are_missed(written):
     with pytest.raises(CheckpointError, match="numbers 0, 2 alone"):
         checkpoints.read(path)
     path, _ = written({key: shape for key, shape in AUTOML[D0].items() if "WSM" not in key})
-    (warning,) = checkpoints.read(path, D0).origin.warnings
+    found = checkpoints.read(path, D0, Chosen(origin="zylo117")).origin
+    (warning,) = found.warnings
     assert "no weights of fusion" in warning
+    # Whose it is the user says, whatever the names of its tensors.
+    assert (found.conventions, found.offset) == (ZYLO117_CONVENTIONS, 0)
+    assert any("as --origin says" in note for note in found.notes)
+
+
+def test_a_classifier_has_no_origin_to_choose():
+    with pytest.raises(OptionError, match="which is no detector"):
+        checkpoints.read(None, "lite0", Chosen(origin="effdet"))
 
 
 def test_a_tensor_that_nobody_knows_is_refused(written):
