@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -148,7 +149,7 @@ def weighed(outputs: Outputs, reference: Outputs) -> Outputs:
 def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Prediction]:
     """The boxes of each image at the operating threshold or over it, in pixels of the input."""
     found = []
-    for number, every in enumerate(boxes_of(outputs, meaning)):
+    for number, every in enumerate(_shown(outputs, meaning)):
         if len(every) and not 0 <= int(every.classes.min()) <= int(every.classes.max()) < len(naming.labels):
             raise BundleError(
                 f"the artifact gives class {every.classes.max()}, its labels are {len(naming.labels)}",
@@ -163,6 +164,23 @@ def decode(outputs: Outputs, meaning: Meaning, naming: Naming) -> list[Predictio
         )
         found.append(Prediction(own, named, named or best, naming.absent, boxes))
     return found
+
+
+def _shown(outputs: Outputs, meaning: Meaning) -> list[Boxes]:
+    """The boxes of each image that can be at the threshold; where none can, the best one.
+
+    A box drops none of a better score, so that those under the threshold need not be looked at: few of the
+    candidates that average precision wants are over it.
+    """
+    facts = _facts(meaning)
+    # A little lower: scores are rounded.
+    shown = replace(facts.nms, score=max(facts.nms.score, meaning.threshold * (1 - 1e-5)))
+    found = boxes_of(outputs, replace(meaning, detection=replace(facts, nms=shown)))
+    best = replace(meaning, detection=replace(facts, nms=replace(facts.nms, max_boxes=1)))
+    return [
+        boxes or boxes_of({name: values[i : i + 1] for name, values in outputs.items()}, best)[0]
+        for i, boxes in enumerate(found)
+    ]
 
 
 def to_json(prediction: Prediction, meaning: Meaning) -> dict[str, Any]:

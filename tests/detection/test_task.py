@@ -63,6 +63,29 @@ def test_boxes_of_a_batch_lie_in_their_photos(heads):
     assert len(MEANING.decode(heads, replace(NAMING, top=1))[0].boxes) == 1
 
 
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.7])
+def test_boxes_are_those_of_the_whole_suppression_at_the_threshold(threshold):
+    """Whatever is left out before: in a crowd, with and without boxes over it, per class and across."""
+    rng = np.random.default_rng(1)
+    logits = rng.normal(-3, 1.5, (2, GEOMETRY.count, 3)).astype(np.float32)
+    logits[1] -= 9
+    heads = {
+        "class_logits": logits,
+        "box_codes": rng.normal(0, 0.5, (2, GEOMETRY.count, 4)).astype(np.float32),
+    }
+    for across in (False, True):
+        nms = Nms(0.05, max_boxes=60, across=across)
+        meaning = replace(MEANING, threshold=threshold, detection=replace(MEANING.detection, nms=nms))
+        whole = tasks.room("detection").boxes_of(heads, meaning)
+        crowd, empty = meaning.decode(heads, NAMING)
+        assert crowd.boxes == whole[0].named(NAMING.labels).at(threshold) and len(crowd.boxes) > 5
+        assert (len(empty.boxes), len(whole[1])) == (0, 0)
+        logits[1, 70, 2] = -2.5  # 0.076
+        (there,) = meaning.decode({name: value[1:] for name, value in heads.items()}, NAMING)
+        assert (there.likeliest[0].label, len(there.boxes)) == ("cow", int(threshold < 0.07))
+        logits[1, 70, 2] = -12
+
+
 def test_a_box_in_the_letterboxs_border_is_none_of_the_photo(heads):
     heads["class_logits"][0, 300, 1] = -9
     preprocess = Preprocess((64, 64), (0,) * 3, (1,) * 3, 1.0, letterbox=(0, 0, 0))
