@@ -21,7 +21,7 @@ InputType = Literal["float32", "uint8", "int8"]
 CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
 Activation = Literal["bounded", "unbounded"]
 #: What a layer is for, as far as a scheme may keep it in float for it.
-Role = Literal["stem", "first depthwise", "depthwise", "classifier"]
+Role = Literal["stem", "first depthwise", "depthwise", "classifier", "box head", "class head"]
 Precision = Literal["int8", "fp16", "bf16", "fp32"]
 
 

@@ -2,20 +2,22 @@
 
 Where an image has exactly one class, the differences of the logits alone. Of several outputs each one's error
 counts relative to its power: they are divided by the root of their mean energy on the calibration images, so
-that each adds 1 to the energy of an image, however large its values and however many they are.
+that each adds 1 to the energy of an image, however large its values and however many they are. Of a
+detector's two outputs what can become boxes decides (:mod:`detecting`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 import torch
 from torch import Tensor
 
 from edgeeff.calibration.statistics import Statistics
+from edgeeff.quantization import detecting
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,26 @@ class Deciding:
         exclusive: Whether classes exclude each other. Then a number added to all logits of an image changes
             nothing, and their mean is taken off. Else each logit is compared with its threshold, and stays as
             it is: of a single logit nothing would be left.
-        energies: Of several outputs each one's mean energy Σ x² for one image; empty for a single output.
+        energies: Of several outputs each one's mean energy Σ x² for one image; empty for a single output, and
+            for a detector.
+        codes: Of a detector, how much an error of each box code counts; None: by the outputs that are given.
     """
 
     exclusive: bool = True
     energies: Mapping[str, float] = field(default_factory=dict)
+    codes: Tensor | None = None
+
+    def by(self, outputs: Mapping[str, Tensor]) -> Deciding:
+        """The same for images of which the float network gives these outputs: what others give is weighed
+        as these are."""
+        if not detecting.is_detector(outputs):
+            return self
+        return replace(self, codes=detecting.weights(outputs))
 
     def __call__(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """The vectors of a batch, [N, D], of outputs [N, …] each."""
+        if detecting.is_detector(outputs):
+            return detecting.vectors(outputs, self.codes)
         if not self.energies:
             (output,) = outputs.values()
             return centred(output.flatten(1), self.exclusive)
@@ -58,6 +72,8 @@ def deciding(model: ir.Model, statistics: Statistics, exclusive: bool) -> Decidi
     values = model.graph.outputs
     if len(values) < 2:
         return Deciding(exclusive)
+    if detecting.is_detector([str(value.name) for value in values]):
+        return Deciding(False)
     return Deciding(False, {str(value.name): _energy(value, statistics) for value in values})
 
 

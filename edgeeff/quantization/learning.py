@@ -258,7 +258,9 @@ def _gradients(
 ) -> list[Tensor]:
     program, of_outputs = subject.program, subject.deciding
     with torch.no_grad():
-        wanted = of_outputs(trace(program, images))
+        outputs = trace(program, images)
+        of_outputs = of_outputs.by(outputs)
+        wanted = of_outputs(outputs)
     with torch.enable_grad():
         vectors = of_outputs(trace(program, images, read=parameters.read(leaves)))
         loss = (vectors - wanted).square().mean(1).sum() / signal
@@ -268,7 +270,7 @@ def _gradients(
 
 def _signal(program: Program, images: Sequence[Tensor], of_outputs: Deciding) -> float:
     """Mean square of what decides; of feature maps image by image, as all of them would not fit memory."""
-    if of_outputs.energies:
+    if len(program.outputs) > 1:
         means = [float(of_outputs(outputs_of(program, image[None])).square().mean()) for image in images]
         return math.fsum(means) / len(means)
     rows = [{name: value[0] for name, value in outputs_of(program, i[None]).items()} for i in images]
@@ -283,8 +285,10 @@ def _error(subject: Subject, parameters: Parameters, images: Sequence[Tensor]) -
     read = parameters.read(parameters.rounded(subject.largest))
     error = signal = 0.0
     for image in images:
-        wanted = of_outputs(trace(program, image[None]))
-        found = of_outputs(trace(program, image[None], read=read))
+        outputs = trace(program, image[None])
+        of_image = of_outputs.by(outputs)
+        wanted = of_image(outputs)
+        found = of_image(trace(program, image[None], read=read))
         error += float((found - wanted).double().square().sum())
         signal += float(wanted.double().square().sum())
     return error / max(signal, 1e-30)

@@ -178,6 +178,7 @@ def _measure(
     """A row for each field of :class:`Errors`, and of the last two for each part: [3 + 2 · parts, N]."""
     start = Run(program, {program.input: images}, dict(program.reads))
     outputs = start.fork().finish()
+    of_outputs = of_outputs.by(_double(outputs))
     reference = of_outputs(_double(outputs))
 
     def error(run: Run, read: Reader, quantised: Container[str]) -> tuple[Tensor, dict[str, Tensor]]:

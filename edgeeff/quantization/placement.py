@@ -4,7 +4,9 @@ The rules for Swish and squeeze-excite stand here and nowhere else.
 
 TensorRT and OpenVINO (``every_tensor = false``)
     The inputs of convolutions and of the classifier, and the skip input of residual additions, which
-    shares its Q with the next convolution. Nothing inside Swish. With ``squeeze_excite = "float"`` the
+    shares its Q with the next convolution. What the nodes of a detector's pyramid fuse is quantised once, as
+    its layer makes it and before it is resized and weighted, where the runtime resizes codes; elsewhere it
+    is fused in float. Nothing inside Swish. With ``squeeze_excite = "float"`` the
     pooled vector, both convolutions and the gate stay float; the product is quantised for the projection.
     So do layers of the roles ``float_layers``, where the processor does them in bf16 as fast. TensorRT has
     no zero points; what an unpadded layer reads may have one all the same, as its bias takes it over.
@@ -26,9 +28,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from edgeeff.detection.facts import CODES, LOGITS
 from edgeeff.graph.model import constant
 from edgeeff.graph.operators import traits
 from edgeeff.target import Role, Scheme
+
+_HEADS: Mapping[str, frozenset[Role]] = {CODES: frozenset({"box head"}), LOGITS: frozenset({"class head"})}
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Site:
         symmetric: Whether its zero point must be 0.
         output: Whether it is an output of the graph, to be quantised although no node need read it.
         scale_of: The tensor whose scale and zero point it takes, where the runtime's kernel has one for both.
+        times: By what that scale is multiplied: of a product with a number, whose codes are those of what it
+            multiplies.
     """
 
     tensor: str
@@ -52,6 +59,7 @@ class Site:
     fixed: tuple[float, int] | None = None
     output: bool = False
     scale_of: str | None = None
+    times: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,13 +89,10 @@ def place(model: ir.Model, scheme: Scheme, floating: Collection[str] = ()) -> Pl
             for node, index in value.uses()
             if _reads_quantised(node, index, scheme, floating)
         )
-        # With integer inputs come integer outputs, even of a classifier that stays float.
         output = (
             scheme.every_tensor
             and value.is_graph_output()
-            and (
-                _is_raw(graph.inputs[0]) or (not _is_floating(value, floating) and not _ends_in_float(value))
-            )
+            and _is_quantised_output(value, graph.inputs[0], floating)
         )
         if (readers or output) and not _is_fused(value, scheme, floating):
             assert value.name is not None
@@ -109,19 +114,24 @@ def _shared(model: ir.Model, sites: Mapping[str, Site]) -> dict[str, Site]:
     """The sites, with those that share a scale since a kernel has one for what it reads and makes.
 
     A mean takes that of what it is taken of. What only a Concat reads takes that of the Concat's result,
-    which holds all of its values; what others read as well keeps its own, and is brought to that scale.
+    which holds all of its values; what others read as well keeps its own, and is brought to that scale. The
+    product with a number has the codes of what is multiplied.
     """
     found = dict(sites)
 
-    def share(name: str, of: str) -> None:
+    def share(name: str, of: str, times: float = 1.0) -> None:
         root: str | None = of
         while root is not None and root != name:
             root = found[root].scale_of
         if root is None and found[name].fixed is None and found[name].scale_of is None:
-            found[name] = replace(found[name], scale_of=of)
+            found[name] = replace(found[name], scale_of=of, times=times)
 
     for node in model.graph:
         made, scale = node.outputs[0].name, traits(node).scale
+        if made in found and (weighted := weighting(node)) is not None:
+            of = str(origin(weighted[0]).name)
+            if of in found and found[of].symmetric <= found[made].symmetric:
+                share(str(made), of, weighted[1])
         if made not in found or scale == "own":
             continue
         for value in node.inputs:
@@ -149,6 +159,56 @@ def is_nonnegative(value: ir.Value) -> bool:
     """Whether a tensor can hold no negative value, by the operator that makes it."""
     producer = value.producer()
     return producer is not None and traits(producer).nonnegative(producer, is_nonnegative)
+
+
+def weighting(node: ir.Node) -> tuple[ir.Value, float] | None:
+    """What a node multiplies by one positive number, and the number; None: it does something else."""
+    if node.op_type != "Mul":
+        return None
+    for factor, value in (node.inputs, reversed(node.inputs)):
+        number = constant(factor)
+        if number is not None and value is not None and number.size == 1 and float(number.reshape(-1)[0]) > 0:
+            return value, float(number.reshape(-1)[0])
+    return None
+
+
+def is_fusion(addition: ir.Node) -> bool:
+    """Whether an addition is of a pyramid's node: its sum is of resized or weighted tensors, or of three."""
+    if addition.op_type != "Add":
+        return False
+    (reader, *more) = [*addition.outputs[0].consumers(), None]
+    if reader is not None and more == [None] and reader.op_type == "Add":
+        return is_fusion(reader) or _is_resized_or_weighted(addition) or _adds_sum(reader)
+    return _is_resized_or_weighted(addition) or _adds_sum(addition)
+
+
+def _is_resized_or_weighted(addition: ir.Node) -> bool:
+    made = [value.producer() for value in addition.inputs if value is not None]
+    return any(n is not None and (weighting(n) is not None or _resizes(n)) for n in made)
+
+
+def _adds_sum(addition: ir.Node) -> bool:
+    """Whether an addition adds to what another one made for it alone."""
+    made = [value.producer() for value in addition.inputs if value is not None and len(value.uses()) == 1]
+    return any(n is not None and n.op_type == "Add" for n in made)
+
+
+def _resizes(node: ir.Node) -> bool:
+    return traits(node).selects(node) and node.op_type in ("Resize", "MaxPool")
+
+
+def _is_summand(node: ir.Node, index: int, scheme: Scheme) -> bool:
+    """Whether an addition of a pyramid's node, or the product before it, reads a level's features as codes.
+
+    What a convolution makes for this sum alone is added in the convolution's own kernel, in float.
+    """
+    value = node.inputs[index]
+    producer = value.producer() if value is not None else None
+    if not scheme.before_selection or producer is None or constant(value) is not None:
+        return False
+    if producer.op_type == "Add" or weighting(producer) is not None:
+        return False
+    return not (producer.op_type == "Conv" and len(producer.outputs[0].uses()) == 1)
 
 
 def skip_input(addition: ir.Node) -> int | None:
@@ -188,15 +248,29 @@ def roles(node: ir.Node) -> frozenset[Role]:
 
     The stem is the convolution that reads the image; the first depthwise convolution is the one that reads
     what the stem makes, where there is such (not in V2, whose first blocks are fused). The classifier is the
-    fully connected layer.
+    fully connected layer. A detector's heads are the layers from which one of its outputs alone is made.
     """
     if node.op_type != "Conv":
         return frozenset(("classifier",)) if node.op_type == "Gemm" else frozenset()
+    head = _head(node)
     if not is_depthwise(node):
-        return frozenset(("stem",)) if _source(node) is None else frozenset()
+        return head | {"stem"} if _source(node) is None else head
     before = _source(node)
     first = before is not None and before.op_type == "Conv" and "stem" in roles(before)
-    return frozenset(("depthwise", "first depthwise") if first else ("depthwise",))
+    return head | ({"depthwise", "first depthwise"} if first else {"depthwise"})
+
+
+def _head(node: ir.Node) -> frozenset[Role]:
+    """The head of a detector that a convolution is of: the one output that its values become part of."""
+    value = node.outputs[0]
+    while not value.is_graph_output():
+        readers = list(value.consumers())
+        if len(readers) == 2:  # Swish in its steps
+            readers = [r for r in readers if not (r.op_type == "Sigmoid" and len(r.outputs[0].uses()) == 1)]
+        if len(readers) != 1:
+            return frozenset()
+        value = readers[0].outputs[0]
+    return _HEADS.get(str(value.name), frozenset())
 
 
 def _source(layer: ir.Node) -> ir.Node | None:
@@ -260,8 +334,10 @@ def _stays_float(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bo
 
 def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collection[str]) -> bool:
     if traits(node).layer and _stays_float(node, scheme, floating):
-        return False
+        return index == 0 and scheme.every_tensor and _shares_features(node, scheme, floating)
     if scheme.every_tensor:
+        if _puts_floats_together(node, floating):
+            return False
         if node.op_type == "Sub" and index == 1 and _read_in_float(node.outputs[0], floating):
             return False
         return not _is_swish_of(node, floating)
@@ -275,13 +351,57 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
             and not node.outputs[0].is_graph_output()
             and all(_reads_quantised(reader, i, scheme, floating) for reader, i in uses)
         )
+    if is_fusion(node):
+        return _is_summand(node, index, scheme)
+    if (weighted := weighting(node)) is not None and node.inputs[index] is weighted[0]:
+        readers = list(node.outputs[0].consumers())
+        return len(readers) == 1 and is_fusion(readers[0]) and _is_summand(node, index, scheme)
     return node.op_type == "Add" and index == skip_input(node)
+
+
+def _shares_features(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bool:
+    """Whether a float head reads features that others read as codes: their layer makes these alone."""
+    value = node.inputs[0]
+    if value is None or not _head(node) or _is_floating(value, floating):
+        return False
+    return any(
+        not (traits(other).layer and _stays_float(other, scheme, floating)) for other in value.consumers()
+    )
 
 
 def _is_floating(value: ir.Value | None, floating: Collection[str]) -> bool:
     """Whether a layer that stays float makes the tensor."""
     producer = value.producer() if value is not None else None
     return producer is not None and traits(producer).layer and producer.name in floating
+
+
+def _is_quantised_output(value: ir.Value, pixels: ir.Value, floating: Collection[str]) -> bool:
+    """Whether an output is to be codes where every tensor is.
+
+    With integer inputs come integer outputs, even of a classifier that stays float; a detector's box codes,
+    whose layers stay float as 8 bits are too few for them, stay float all the same.
+    """
+    producer = value.producer()
+    if producer is not None and _puts_floats_together(producer, floating):
+        return False
+    return _is_raw(pixels) or (not _is_floating(value, floating) and not _ends_in_float(value))
+
+
+def _puts_floats_together(node: ir.Node, floating: Collection[str]) -> bool:
+    """Whether a node makes an output of nothing but what layers made that stay float.
+
+    That is a Concat of them, and what rearranges them for it.
+    """
+    if node.op_type == "Concat":
+        return node.outputs[0].is_graph_output() and all(
+            v is not None and _is_floating(origin(v), floating) for v in node.inputs
+        )
+    readers = [*node.outputs[0].consumers()]
+    if not traits(node).selects(node) or node.inputs[0] is None or not readers:
+        return False
+    return _is_floating(origin(node.inputs[0]), floating) and all(
+        _puts_floats_together(reader, floating) for reader in readers
+    )
 
 
 def _ends_in_float(value: ir.Value) -> bool:

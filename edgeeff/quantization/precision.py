@@ -23,6 +23,7 @@ from edgeeff.errors import OptionError
 from edgeeff.graph.execute import Program, outputs_of, prepare, rows
 from edgeeff.graph.model import constant
 from edgeeff.quantization import sensitivity, simulate
+from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, read_by
 from edgeeff.quantization.placement import is_layer, place
 from edgeeff.quantization.plan import Plan
@@ -134,7 +135,7 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
     program = prepare(draft.model)
     draft.progress.stage("asking what each layer's rounding costs", total=images + confirmed)
     predicted = _predicted(draft, program, images)
-    references = [draft.deciding(outputs_of(program, batch)) for batch in draft.images(images)]
+    references = [_reference(draft, program, batch) for batch in draft.images(images)]
     plain = _error(draft, program, (), images, references)
     total = max(sum(predicted.values()), 1e-300)
     gains = {layer: value / total for layer, value in predicted.items()}
@@ -146,13 +147,24 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
     return sorted(found, key=lambda c: -c.gain / c.cost)
 
 
+def _reference(draft: Draft, program: Program, images: Tensor) -> tuple[Deciding, Tensor]:
+    """What decides in the float network's outputs, and how that is found in others of the same images."""
+    outputs = outputs_of(program, images)
+    of_outputs = draft.deciding.by(outputs)
+    return of_outputs, of_outputs(outputs)
+
+
 def _error(
-    draft: Draft, program: Program, floating: Collection[str], images: int, references: Sequence[Tensor]
+    draft: Draft,
+    program: Program,
+    floating: Collection[str],
+    images: int,
+    references: Sequence[tuple[Deciding, Tensor]],
 ) -> float:
     """Energy of the error of what decides in the outputs, by simulation."""
     plan, energy = kept(draft, floating), 0.0
-    for batch, reference in zip(draft.images(images), references, strict=True):
-        difference = (draft.deciding(simulated(program, plan, batch)) - reference).double()
+    for batch, (of_outputs, reference) in zip(draft.images(images), references, strict=True):
+        difference = (of_outputs(simulated(program, plan, batch)) - reference).double()
         energy += float(difference.square().sum())
     return energy
 

@@ -83,12 +83,26 @@ def choose(
                 curve=swish if name in swish_of else None,
             )
             chosen[name] = fit(low, high, site.symmetric, integer)
-    for name in chosen:
-        root = name
+    return follow(sites, chosen)
+
+
+def follow(
+    sites: Mapping[str, Site], chosen: Mapping[str, ActivationQuantization]
+) -> dict[str, ActivationQuantization]:
+    """Scales and zero points, of sites that take another's by what that one has."""
+    found = {}
+    for name, own in chosen.items():
+        root, times = name, 1.0
         while (other := sites[root].scale_of) is not None:
+            times *= sites[root].times
             root = other
-        chosen[name] = chosen[root]
-    return chosen
+        found[name] = chosen[root] if times == 1 else _multiplied(chosen[root], times)
+        assert found[name].type == own.type, f"{name} takes the scale of {root}, which has another type"
+    return found
+
+
+def _multiplied(quantization: ActivationQuantization, times: float) -> ActivationQuantization:
+    return replace(quantization, scale=_float32(quantization.scale * times))
 
 
 def value_range(

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from edgeeff.graph.execute import Program, rows, trace
 from edgeeff.graph.side_by_side import MOST, side_by_side
+from edgeeff.quantization import detecting
 from edgeeff.quantization.centring import Deciding
 
 F64 = npt.NDArray[np.float64]
@@ -72,7 +73,9 @@ def measure(
         number, image = part
         return _gradients(program, image, torch.Generator().manual_seed(seed + number), of_outputs)
 
-    images = (image[None] for batch in batches for image in _centre(batch))
+    # A detector's levels are resized to each other, and its outputs are as many as they were.
+    whole = detecting.is_detector(program.outputs)
+    images = (image[None] for batch in batches for image in (batch if whole else _centre(batch)))
     most = max(1, min(MOST, HELD // _bytes(program)))
     for vectors, found in side_by_side(work, enumerate(images), most):
         for name, energy in found.items():

@@ -58,8 +58,8 @@ def apply(
             continue
         if tensor not in draft.evidence.statistics:
             continue
-        reach = _reach(draft.evidence.statistics[tensor], tail)
-        full = (reach.max() / np.maximum(reach, 1e-9 * reach.max() + 1e-30)) ** strength
+        reached = reach(draft.evidence.statistics[tensor], tail)
+        full = (reached.max() / np.maximum(reached, 1e-9 * reached.max() + 1e-30)) ** strength
         needed = need * np.sqrt(gain / max(float(np.median(gain)), 1e-30))
         factors[tensor] = np.clip(np.minimum(full, needed), 1, limit).astype(np.float32)
     model, statistics, carried = equalise.rewrite(draft.model, draft.evidence.statistics, gains, factors)
@@ -71,7 +71,7 @@ def apply(
     )
 
 
-def _reach(tensor: TensorStatistics, tail: float) -> F64:
+def reach(tensor: TensorStatistics, tail: float) -> F64:
     """How far from zero each channel's values go but for a small share of them, [C]."""
     total = np.maximum(tensor.histogram.sum(axis=1, keepdims=True), 1)
     share = np.cumsum(tensor.histogram, axis=1) / total

@@ -23,4 +23,6 @@ def apply(draft: Draft, *, layers: list[Role]) -> Draft:
     if draft.activations:
         raise OptionError("step keep_float comes after the ranges", mend="put it before the step ranges")
     kept = {str(node.name) for node in draft.model.graph if roles(node) & {*layers}}
+    if not kept:
+        return draft
     return replace(draft, floating=draft.floating | kept, notes=(*draft.notes, f"float: {', '.join(layers)}"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from edgeeff.cache import Bookmark, key_of, versions
 from edgeeff.graph.execute import prepare
 from edgeeff.graph.model import constant
-from edgeeff.quantization import learning
+from edgeeff.quantization import detecting, learning
 from edgeeff.quantization.draft import Draft, layer_constants
 
 Rate = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -45,8 +45,14 @@ def apply(
         scale_rate: Share of a scale a step at most.
         bias_rate: Share of a layer's mean bias a step at most.
         seed: Of the images' order.
+
+    A detector is left as it is.
     """
     draft.need("learn", ranges=True, weights=True)
+    if detecting.is_detector([str(value.name) for value in draft.model.graph.outputs]):
+        # At a detector's size it would take hours, and move the codes that its levels share apart.
+        draft.progress.tell("learning: not for detectors, whose levels share their weights")
+        return replace(draft, notes=(*draft.notes, "not learned: levels share their weights"))
     every: list[Tensor] = [image for part in draft.images(images) for image in part]
     kept = [image for i, image in enumerate(every) if (i + 1) % _ASIDE] or every
     aside = every[_ASIDE - 1 :: _ASIDE] or every

@@ -191,7 +191,7 @@ def test_what_the_user_gave_a_range_is_not_scaled(begun):
 @pytest.mark.parametrize("share", [0.0, 1e-2])
 def test_reach_is_a_quantile_of_each_channel(b0, share):
     tensor = b0.statistics["stem.swish"]
-    found = step._reach(tensor, share)
+    found = step.reach(tensor, share)
     seen = np.maximum(np.abs(tensor.minimum), np.abs(tensor.maximum))
     assert (found <= seen).all()
     if share == 0:
