@@ -53,8 +53,7 @@ class Heads:
     Args:
         maps: Tensors of the file, level by level: those of one head, then those of the other.
         outputs: What the file makes of each head's maps, where it puts them together: an output's name.
-        sigmoid: Whether it makes probabilities of the classes.
-        codes_first: Whether the first head of ``maps`` is known to be that of boxes.
+        sigmoids: Of which of the maps it makes probabilities.
         called: Names that the file has for what is of each half of ``maps``.
         notes: What was read of the file; a phrase each.
         warnings: What of that may be wrong; a sentence each.
@@ -66,8 +65,7 @@ class Heads:
 
     maps: tuple[tuple[str, ...], tuple[str, ...]]
     outputs: tuple[str, str] = ("", "")
-    sigmoid: bool = False
-    codes_first: bool = False
+    sigmoids: tuple[bool, ...] = ()
     called: tuple[str, str] = ("", "")
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -75,6 +73,11 @@ class Heads:
     classes: int = 0
     features: int = 0
     geometry: Geometry | None = None
+
+    @property
+    def sigmoid(self) -> bool:
+        """Whether it makes probabilities of the classes."""
+        return any(self.sigmoids)
 
     @property
     def taps(self) -> tuple[FileTap, ...]:
@@ -103,13 +106,10 @@ def find(model: onnx.ModelProto) -> Heads | None:
              if v.name not in [path.output for path in paths]]  # fmt: skip
     if len(joined) == 2 and len(paths) == 2 and len(joined[0].maps) == len(joined[1].maps):
         one, other = joined
-        if one.sigmoid and other.sigmoid:
-            raise GraphError(f"both its outputs {one.output!r} and {other.output!r} are sigmoids", mend=_RAW)
         return Heads(
             (one.maps, other.maps),
             (one.output, other.output),
-            one.sigmoid or other.sigmoid,
-            codes_first=other.sigmoid,
+            (*(one.sigmoid for _ in one.maps), *(other.sigmoid for _ in other.maps)),
             called=(_called(graph, one.output, *one.maps), _called(graph, other.output, *other.maps)),
             notes=tuple(notes),
         )
@@ -120,15 +120,15 @@ def find(model: onnx.ModelProto) -> Heads | None:
         if all(len(path.maps) == 1 for path in paths) and len(set(maps)) == len(maps):
             return Heads(
                 (tuple(maps[:half]), tuple(maps[half:])),
-                sigmoid=any(path.sigmoid for path in paths),
+                sigmoids=tuple(path.sigmoid for path in paths),
                 called=(_called(graph, *maps[:half]), _called(graph, *maps[half:])),
             )
     _refuse_other(model)
     return None
 
 
-def _walk(graph: Lookup, output: str) -> _Path:
-    """From an output back to what is more than another order of values, or their Sigmoid."""
+def _walk(graph: Lookup, output: str, *, part: bool = False) -> _Path:
+    """From an output, or a ``part`` of one, back to what is more than another order or a Sigmoid."""
     name, sigmoid = output, False
     for _ in range(len(graph.makers) + 1):
         node = graph.maker(name)
@@ -138,11 +138,11 @@ def _walk(graph: Lookup, output: str) -> _Path:
             sigmoid, name = True, node.input[0]
         elif node.op_type in SAME:
             name = node.input[0]
-        elif node.op_type == "Concat" and len(node.input) in _LEVELS:
-            parts = [_walk(graph, part) for part in node.input]
-            if all(len(part.maps) == 1 and part.sigmoid == parts[0].sigmoid for part in parts):
+        elif node.op_type == "Concat" and len(node.input) in _LEVELS and not part:
+            parts = [_walk(graph, name, part=True) for name in node.input]
+            if all(found.sigmoid == parts[0].sigmoid for found in parts):
                 both = sigmoid or parts[0].sigmoid
-                return _Path(output, tuple(part.maps[0] for part in parts), both)
+                return _Path(output, tuple(found.maps[0] for found in parts), both)
             break
         else:
             break
@@ -233,7 +233,10 @@ def end(graph: ir.Graph, heads: Heads, known: Mapping[str, View | Array], size: 
             f"{list(geometry.features)}",
             mend="export it for the size that it is to run at, a multiple of 128",
         )
-    first, warnings = _codes_first(heads, [next(iter(found)) for found in channels])
+    sigmoids = [{heads.sigmoids[i] for i in head} for head in order]
+    first, warnings = _classes_of(heads, [next(iter(found)) for found in channels], sigmoids)
+    if len(sigmoids[first]) > 1 or True in sigmoids[1 - first]:
+        raise GraphError("it makes a Sigmoid of its box maps, or of some of its class maps alone", mend=_RAW)
     classes = next(iter(channels[first])) // ANCHORS
     graph.outputs.clear()
     for name, place, last in ((LOGITS, first, classes), (CODES, 1 - first, _BOX)):
@@ -244,7 +247,6 @@ def end(graph: ir.Graph, heads: Heads, known: Mapping[str, View | Array], size: 
         heads,
         maps=(tuple(logits), tuple(codes)),
         outputs=(heads.outputs[first], heads.outputs[1 - first]),
-        codes_first=False,
         notes=(*heads.notes, f"heads of {count} levels: {geometry.count} anchors, {classes} classes"),
         warnings=(*heads.warnings, *warnings),
         channels_last=frozenset(name for name in tensors if _is_last(known[name])),
@@ -270,7 +272,9 @@ def _ordered(heads: Heads, shapes: Sequence[tuple[int, ...]], count: int) -> lis
     return [sorted(half, key=lambda i: -prod(shapes[i][2:])) for half in halves]
 
 
-def _codes_first(heads: Heads, channels: Sequence[int]) -> tuple[int, tuple[str, ...]]:
+def _classes_of(
+    heads: Heads, channels: Sequence[int], sigmoids: Sequence[set[bool]]
+) -> tuple[int, tuple[str, ...]]:
     """Which of the two heads is that of classes: 0 or 1; and what is to be warned of.
 
     Raises:
@@ -286,8 +290,9 @@ def _codes_first(heads: Heads, channels: Sequence[int]) -> tuple[int, tuple[str,
         )
     if len(boxes) == 1:
         return 1 - boxes[0], ()
-    if heads.sigmoid and heads.outputs[0]:
-        return int(heads.codes_first), ()
+    probable = [place for place in (0, 1) if sigmoids[place] == {True}]
+    if len(probable) == 1:
+        return probable[0], ()
     said = [place for place, text in enumerate(heads.called) if "box" in text or "regress" in text]
     if len(said) == 1:
         return 1 - said[0], ()

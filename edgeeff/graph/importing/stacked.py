@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from edgeeff.graph.importing.lookup import Lookup
 
@@ -20,7 +20,8 @@ def unstacked(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = Lookup(model)
     found: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
-        parts = _stacked(graph, node) if node.op_type == "ReduceSum" else None
+        whole = node.op_type == "ReduceSum" and node.input and node.output
+        parts = _stacked(graph, node) if whole else None
         if parts:
             found[node.output[0]] = _added(node, parts)
     if not found:
@@ -46,7 +47,8 @@ def _stacked(graph: Lookup, node: onnx.NodeProto) -> list[str] | None:
     parts = []
     for name in stack.input:
         single = graph.maker(name)
-        if single is None or single.op_type != "Unsqueeze" or _axes(graph, single) != [axis]:
+        unsqueezed = single is not None and single.op_type == "Unsqueeze" and single.input
+        if single is None or not unsqueezed or _axes(graph, single) != [axis]:
             return None
         parts.append(str(single.input[0]))
     return parts if len(parts) > 1 else None
@@ -56,8 +58,12 @@ def _axes(graph: Lookup, node: onnx.NodeProto) -> list[int] | None:
     """The axes of Unsqueeze or ReduceSum, an attribute before opset 13 and an input from there on."""
     held = next((list(a.ints) for a in node.attribute if a.name == "axes"), None)
     if held is None and len(node.input) > 1:
-        numbers = graph.numbers(node.input[1])
-        held = None if numbers is None else np.ravel(numbers).astype(int).tolist()
+        tensor = graph.constant(node.input[1])
+        if tensor is not None and tensor.data_type == onnx.TensorProto.INT64:
+            try:
+                held = np.ravel(numpy_helper.to_array(tensor)).tolist()
+            except (ValueError, TypeError):
+                return None
     return held
 
 

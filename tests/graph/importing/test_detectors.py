@@ -180,6 +180,26 @@ def test_boxes_made_inside_are_refused_with_the_way_out(exported):
     assert "export the network alone" in caught.value.mend
 
 
+def test_a_sigmoid_of_boxes_is_not_dropped(exported):
+    model = onnx.load(exported("maps")[0])
+    last = model.graph.output[-1].name
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == last else name for name in node.output]
+    model.graph.node.append(helper.make_node("Sigmoid", ["before"], [last]))
+    with pytest.raises(GraphError, match="Sigmoid of its box maps"):
+        importing.from_proto(model, "net.onnx")
+
+
+def test_tensors_put_together_of_themselves_end(exported):
+    model = onnx.load(exported("joined")[0])
+    first, second = (value.name for value in model.graph.output)
+    for node in model.graph.node:
+        if node.op_type == "Concat" and node.output[0] in (first, second):
+            node.input[:] = [first, second, first, second, first]
+    with pytest.raises(GraphError):
+        importing.from_proto(model, "net.onnx")
+
+
 def test_levels_that_are_not_halves_of_each_other_are_refused(exported):
     with pytest.raises(GraphError, match=r"levels|another size"):
         importing.read(exported("maps")[0], (200, 200))
