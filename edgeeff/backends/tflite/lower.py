@@ -45,7 +45,8 @@ def lower(
         graph: One input [N, 3, H, W], outputs [N, classes] or [N, C, H, W], which become [N, H, W, C]; static
             but for N, which may be a symbol.
         name: The network's name.
-        input_type: Type of the model's input; an integer input comes with an output of its type.
+        input_type: Type of the model's input; an integer input comes with outputs of its type, but of
+            a detector that makes boxes or whose codes stay float.
         preprocess: What the graph's input is normalised with.
         activation: ``Softmax`` or ``Sigmoid`` to end in probabilities, where the graph itself does not.
         detection: Of a detector, which ends in boxes where its runtime is to make them: float32 always.
@@ -78,7 +79,9 @@ def lower(
     if any(n.op_type == activation and outputs[0] in n.output for n in network.nodes):
         activation = None
     boxes = detection if detection is not None and detection.where == RUNTIME else None
-    output_type: InputType = "float32" if boxes else input_type
+    # A detector whose codes stay float gives logits in float too: readers take one type of both.
+    floats = detection is not None and any(network.stored(name).type == "float32" for name in outputs)
+    output_type: InputType = "float32" if boxes or floats else input_type
     last = {output: _output(network, output, output_type, activation).name for output in outputs}
     if boxes:
         last = postprocess.append(network, last, boxes)

@@ -99,8 +99,11 @@ class Drawing:
         return model
 
 
-def drawn(*, integers=True):
-    """Levels of 20, 10, 5 and 3 pixels; the pool of 5 pixels is padded on both sides."""
+def drawn(*, integers=True, float_codes=False):
+    """Levels of 20, 10, 5 and 3 pixels; the pool of 5 pixels is padded on both sides.
+
+    With ``float_codes`` the last layers of the box head stay float.
+    """
     d = Drawing(integers)
     pool = {"kernel_shape": [3, 3], "strides": [2, 2]}
     x = d.codes("input", 1 / 128, -1)
@@ -121,6 +124,7 @@ def drawn(*, integers=True):
         head, parts = d.weights(ANCHORS * width, CHANNELS, 1), []
         for number, level in enumerate(levels):
             # One scale for all levels, so that they can stand in one tensor.
+            d.integers = integers and not (float_codes and name == "box_codes")
             found = d.codes(d.conv(level, head, 1 + number / 10), 1 / 20, 5)
             rows = d.node("Transpose", found, perm=[0, 2, 3, 1])
             parts.append(d.node("Reshape", rows, d.constant(np.array([1, -1, width], np.int64))))
@@ -256,15 +260,17 @@ def test_labels_are_in_the_file(tmp_path, where):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", [HOST, RUNTIME])
-@pytest.mark.parametrize("input_type", ["float32", "uint8"])
-def test_mediapipe_finds_the_same_boxes(tmp_path, pixels, where, input_type):
+@pytest.mark.parametrize(
+    ("input_type", "float_codes"), [("float32", False), ("uint8", False), ("uint8", True)]
+)
+def test_mediapipe_finds_the_same_boxes(tmp_path, pixels, where, input_type, float_codes):
     """NOT RUN where mediapipe is not installed: it is no dependency, it brings OpenCV with it."""
     mediapipe = pytest.importorskip("mediapipe", reason="NOT RUN: mediapipe is not installed")
     from mediapipe.tasks.python import BaseOptions, vision
 
     # Where MediaPipe makes the boxes it drops some in its own way: all candidates are held against them.
     asked = emission(where, input_type, **({"iou": 1.0, "max_boxes": 3000} if where == HOST else {}))
-    written(drawn(), tmp_path, asked)
+    written(drawn(float_codes=float_codes), tmp_path, asked)
     expected = boxes_of(opened(tmp_path, asked).infer(pixels), asked.meaning)
     options = vision.ObjectDetectorOptions(
         base_options=BaseOptions(model_asset_path=str(tmp_path / "model.tflite")), score_threshold=0.4
@@ -299,3 +305,15 @@ def test_boxes_of_a_file_of_another_origin_are_known_by_their_operator(tmp_path,
     builder.Finish(model.Pack(builder), b"TFL3")
     (tmp_path / "model.tflite").write_bytes(bytes(builder.Output()))
     np.testing.assert_array_equal(opened(tmp_path, asked).infer(pixels)["detections"], expected)
+
+
+@pytest.mark.parametrize("input_type", ["uint8", "int8"])
+def test_codes_that_stay_float_bring_logits_in_float(tmp_path, pixels, input_type):
+    asked = emission(HOST, input_type)
+    graph = drawn(float_codes=True)
+    written(graph, tmp_path, asked)
+    session = opened(tmp_path, asked)
+    assert {t["dtype"] for t in session.interpreter.get_output_details()} == {np.float32}
+    for name, expected in reference(graph, pixels).items():
+        assert np.abs(session.infer(pixels)[name] - expected).mean() < 0.05
+    assert check(tmp_path, properties={}).counts["delegate_nodes"] == 1
