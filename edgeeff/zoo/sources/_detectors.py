@@ -126,10 +126,11 @@ def _preprocess(
     if torch:
         mean, std = PLUS_MINUS_ONE
         own = replace(own, mean=mean, std=std, letterbox=mean)
+    ours = "effdet" if torch else "google/automl"
+    theirs = "google/automl has 127 and 128" if torch else "effdet has 127.5 and 127.5"
     return own, {
         "warnings": (
             f"the file does not normalise its input: mean {own.mean[0]:g} and std {own.std[0]:g} are taken, "
-            f"as {'effdet' if torch else 'google/automl'} has them for Lite; the other library has 127 and "
-            "128, or 127.5 twice: pass --mean and --std",
+            f"as {ours} has them for Lite; {theirs}: pass --mean and --std",
         )
     }
