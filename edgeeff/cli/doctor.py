@@ -38,6 +38,8 @@ def command(
         rows.append({"part": f"run {name}", "missing": missing, "install": runtime.install})
     missing = [] if find_spec("av") else ["av"]
     rows.append({"part": "read video", "missing": missing, "install": install_line("video")})
+    missing = [] if find_spec("hotcoco") else ["hotcoco"]
+    rows.append({"part": "score boxes", "missing": missing, "install": install_line("detection")})
     rows.append(_history())
     added = plugged.everything(with_steps=not absent)
     cache = Cache.default()
