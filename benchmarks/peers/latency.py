@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.peers.contenders import Task, nncf, ours
 from benchmarks.table import arguments, show, write_json
+from edgeeff.harness.golden import GOLDEN
 from edgeeff.harness.latency import LatencyReport, benchmark
-from edgeeff.harness.verify import GOLDEN
 
 FORMATS = {"cpu_ms": ".3f", "p50_ms": ".3f", "p99_ms": ".3f", "ratio": ".3f"}
 
