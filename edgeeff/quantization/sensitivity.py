@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,9 +73,10 @@ def measure(
         number, image = part
         return _gradients(program, image, torch.Generator().manual_seed(seed + number), of_outputs)
 
-    # A detector's levels are resized to each other, and its outputs are as many as they were.
-    whole = detecting.is_detector(program.outputs)
-    images = (image[None] for batch in batches for image in (batch if whole else _centre(batch)))
+    # A detector's levels are resized to each other: it is cut where memory asks for it, to what all halve.
+    whole = detecting.is_detector(program.outputs) and _bytes(program) <= HELD
+    smallest = None if whole else _smallest(program)
+    images = (image[None] for batch in batches for image in _centre(batch, smallest))
     most = max(1, min(MOST, HELD // _bytes(program)))
     for vectors, found in side_by_side(work, enumerate(images), most):
         for name, energy in found.items():
@@ -112,11 +113,45 @@ def _gradients(
     return deciding.detach(), found
 
 
-def _centre(images: Tensor) -> Tensor:
+def _centre(images: Tensor, smallest: Sequence[int] | None = ()) -> Tensor:
+    """The middle of images.
+
+    Args:
+        images: [N, C, H, W].
+        smallest: Of :func:`_smallest`; None leaves images whole.
+    """
     height, width = images.shape[2:]
+    if smallest is None:
+        return images
+    if smallest:  # a whole number of pixels of the coarsest map is left, so that each is half of another
+        sides = []
+        for side, places in zip((height, width), smallest, strict=True):
+            unit = side // places
+            sides.append(min(side, max(LARGEST_SIDE // unit, 1) * unit))
+        top, left = ((of - side) // 2 // 32 * 32 for of, side in zip((height, width), sides, strict=True))
+        return images[:, :, top : top + sides[0], left : left + sides[1]]
     # An even number of pixels is cut off each side, so that strided windows fall as they did.
     top, left = (max(0, side - LARGEST_SIDE) // 2 // 32 * 32 for side in (height, width))
     return images[:, :, top : height - top, left : width - left]
+
+
+def _smallest(program: Program) -> Sequence[int] | None:
+    """Height and width of the coarsest map that is doubled; none: none is resized.
+
+    None where one is resized otherwise: to a size that holds for the graph's own input alone.
+    """
+    found: list[list[int]] = []
+    for node, _ in program.steps:
+        if node.op_type != "Resize" or node.inputs[0] is None:
+            continue
+        of, to = node.inputs[0].shape, node.outputs[0].shape
+        if of is None or to is None or len(of) != 4 or not (of.is_static() and to.is_static()):
+            return None
+        before, after = list(of.numpy())[2:], list(to.numpy())[2:]
+        if after != [2 * side for side in before]:
+            return None
+        found.append(before)
+    return min(found, default=())
 
 
 def to_bytes(sensitivity: Sensitivity) -> bytes:
