@@ -100,6 +100,9 @@ def random_weights(spec: DetectorSpec, classes: int) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         coarse = torch.randn(2, 3, 8, 8)
         network.train()(torch.nn.functional.interpolate(coarse, size=(256, 256), mode="bilinear"))
+    for norm in norms:
+        assert norm.running_var is not None
+        norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)  # few places of a coarse map
     return network.eval().state_dict()
 
 
