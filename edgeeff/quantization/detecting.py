@@ -24,6 +24,8 @@ from edgeeff.detection.facts import CODES, LOGITS
 
 #: The logit of the score 0.05: what lies under it is left out of most precision-recall curves' upper part.
 FLOOR = -3.0
+#: A logit that no reader of boxes asks for.
+LOWEST = -8.0
 #: Logits that an error of 1 in the logarithm of a box's height or width is worth.
 CODE = 20.0
 #: An anchor is at most so many times larger, or smaller, than its box, as far as errors are weighed.
@@ -38,6 +40,15 @@ def is_detector(outputs: Collection[str]) -> bool:
 def curve(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """After which function an error of a logit counts."""
     return np.asarray(np.logaddexp(0.0, logits - FLOOR), np.float64)
+
+
+def logit_range(low: float, high: float) -> tuple[float, float]:
+    """The range that codes of all class logits should cover, of values between ``low`` and ``high``.
+
+    None is clipped at the upper end, whatever an estimator makes of so few of so many: boxes of one score are
+    no longer told apart, and the best of them is not the one that is kept. Below −8 a score is under 0.0004.
+    """
+    return min(max(low, LOWEST), 0.0), max(high, 0.0)
 
 
 def weights(outputs: Mapping[str, Tensor]) -> Tensor:

@@ -16,9 +16,10 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeeff.calibration.statistics import F64, Statistics, TensorStatistics
+from edgeeff.detection.facts import LOGITS
 from edgeeff.graph.model import constant
 from edgeeff.preprocess import Preprocess
-from edgeeff.quantization import estimators
+from edgeeff.quantization import detecting, estimators
 from edgeeff.quantization.estimators import Curve, Grid, Sample
 from edgeeff.quantization.placement import Site
 from edgeeff.quantization.plan import ActivationQuantization, IntegerType
@@ -72,6 +73,9 @@ def choose(
             # Whoever brings a range that lies evenly around zero means a zero point of 0.
             even = integer == "int8" and low == -high
             chosen[name] = fit(low, high, site.symmetric or even, integer)
+        elif name == LOGITS:
+            low, high = detecting.logit_range(statistics[name].low, statistics[name].high)
+            chosen[name] = fit(low, high, site.symmetric, integer)
         else:
             low, high = value_range(
                 statistics[name],

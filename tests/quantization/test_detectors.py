@@ -154,6 +154,8 @@ def test_a_detector_is_quantised_by_each_recipe_with_its_boxes_in_float(drafts, 
             assert len(shared) == 5
             assert all((first[name], 0) in plan.readers[name] for name in shared)
             assert CODES not in plan.activations and LOGITS in plan.outputs
+            # No logit is clipped at the upper end: boxes would tie, and another than the best be kept.
+            assert plan.activations[LOGITS].limits[1] >= 0.99 * draft.evidence.statistics[LOGITS].high
         hub = quantize.write(draft)
         assert [o.name for o in hub.graph.output] == [LOGITS, CODES]
     assert detecting.is_detector([LOGITS, CODES]) and not detecting.is_detector([LOGITS])
