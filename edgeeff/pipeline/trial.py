@@ -138,10 +138,7 @@ class Trial:
         self, watch: Callable[[Pixels, npt.NDArray[np.int64]], None] | None = None
     ) -> Iterator[Pixels]:
         calibration = self.drafting.calibration
-        # A detector's graph joins its levels by shapes for one image: several at a time would be mixed.
-        size = None if self.drafting.meaning.detection is None else 1
-        rest = calibration.images.calibration
-        return pixels(self.images, calibration.preprocess, size, rest=rest, watch=watch)
+        return pixels(self.images, calibration.preprocess, rest=calibration.images.calibration, watch=watch)
 
     def _inputs(self) -> Iterator[Tensor]:
         import torch

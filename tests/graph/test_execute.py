@@ -79,6 +79,20 @@ def test_whole_networks_and_any_batch(name, networks, run_onnx):
     assert relative_error(execute(program, torch.from_numpy(x[1:2])).numpy(), found[1:2]) <= 1e-4
 
 
+def test_shapes_for_one_image_join_no_images(graph_of):
+    """As a detector's levels are: [1, H, W, places · classes] → [1, −1, classes], one behind the other."""
+    body = (
+        "t = Transpose <perm = [0, 2, 3, 1]> (x) a = Reshape (t, sizes) "
+        "p = MaxPool <kernel_shape = [2, 2]> (x) u = Transpose <perm = [0, 2, 3, 1]> (p) "
+        "b = Reshape (u, sizes) y = Concat <axis = 1> (a, b)"
+    )
+    program = prepare(graph_of(body, sizes=np.array([1, -1, 2], np.int64)))
+    images = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 4, 8, 8), np.float32))
+    alone = [execute(program, images[i : i + 1]) for i in range(3)]
+    assert alone[0].shape == (1, 2 * (64 + 49), 2)
+    assert torch.equal(execute(program, images), torch.cat(alone))
+
+
 def test_every_tensor_is_observed_once_in_order(b0):
     seen = []
     x = torch.from_numpy(b0.preprocess.normalise(b0.images[:1]))

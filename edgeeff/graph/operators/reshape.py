@@ -27,11 +27,16 @@ def translate(step: Step) -> View:
 
 
 def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
-    """To constant sizes; a first one of 1 is the images', whose number may be another."""
+    """To constant sizes; a first one of 1 is the images', whose number may be another.
+
+    It is theirs where every size is given, or where the graph has one image there too: [1, −1, C] of a
+    detector's map joins no images.
+    """
     wanted = [int(size) for size in x[1]]
     if not node.attributes.get_int("allowzero", 0):
         wanted = [x[0].shape[i] if size == 0 else size for i, size in enumerate(wanted)]
-    if wanted[0] == 1 and -1 not in wanted:
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    if wanted[:1] == [1] and (-1 not in wanted or (shape is not None and shape[0] == 1)):
         wanted[0] = x[0].shape[0]
     return x[0].reshape(wanted)
 
