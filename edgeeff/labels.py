@@ -57,16 +57,25 @@ def given(
 
     Raises:
         MissingFileError: There is no such file.
-        LabelsError: It is not understood; a label is empty, stands twice or holds a line's end.
+        LabelsError: It is not understood or names no class; a label is empty, stands twice or holds a
+            line's end.
     """
     if labels is None:
         return None
     if isinstance(labels, (str, Path)):
         if str(labels) == COCO:
             return coco(gaps=classes != len(_coco()))
-        return imagenet() if str(labels) == IMAGENET else read(Path(labels))
-    found = tuple(_of_mapping(labels, "labels") if isinstance(labels, Mapping) else labels)
-    return checked(found, "labels")
+        found = imagenet() if str(labels) == IMAGENET else read(Path(labels))
+    else:
+        found = checked(
+            tuple(_of_mapping(labels, "labels") if isinstance(labels, Mapping) else labels), "labels"
+        )
+    if not found:  # Else the checkpoint's would stand in for it without a word.
+        origin = labels if isinstance(labels, (str, Path)) else "labels"
+        raise LabelsError(
+            f"{origin} names no class", mend=f"{_ONE_A_LINE}; without --labels they are the checkpoint's"
+        )
+    return found
 
 
 def read(path: Path) -> tuple[str, ...]:

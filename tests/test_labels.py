@@ -211,7 +211,11 @@ def test_imagenet():
 
 
 def test_an_empty_file_has_no_labels(tmp_path):
-    assert labels.read(written(tmp_path, "labels.txt", "\n")) == ()
+    empty = written(tmp_path, "labels.txt", "\n")
+    assert labels.read(empty) == ()
+    for said in (empty, str(empty), [], {}):
+        with pytest.raises(LabelsError, match="names no class"):
+            labels.given(said, 3)  # the checkpoint's would stand in for it without a word
 
 
 def test_background_is_no_class_of_a_detector():

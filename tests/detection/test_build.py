@@ -111,6 +111,7 @@ def test_the_runtime_makes_boxes_unless_told_otherwise(asked, built, tmp_path):
         ({"size": (128, 100)}, "a side must be a multiple of 128"),
         ({"nms": "gpu"}, "--nms 'gpu'"),
         ({"anchor_ratios": "1:1,2:1"}, "--anchor-ratios names 2 shapes"),
+        ({"anchor_ratios": "1:1,1.4:0.7,1:1"}, "--anchor-ratios names a shape twice"),
         ({"threshold": 0.1, "score": 0.2}, "--threshold 0.1"),
         ({"crop": 0.8}, "a letterbox"),
         ({"letterbox": (1, 2, 3, 4)}, "--letterbox has 4 values"),

@@ -68,6 +68,12 @@ def resolve_detection(said: Detector, identity: Identity, size: tuple[int, int])
             f"place: {own.octaves} sizes of {len(own.ratios)} shapes",
             mend=f"give {len(own.ratios)} of them, in the order of the network's outputs",
         )
+    if len(set(ratios)) != len(ratios):
+        raise OptionError(
+            "--anchor-ratios names a shape twice: "
+            + ",".join(f"{width:g}:{height:g}" for width, height in ratios),
+            mend="give each shape of the network once, in the order of its outputs",
+        )
     geometry = replace(own, size=size, ratios=ratios, scale=said.anchor_scale or own.scale)
     asked = {"score": said.score, "iou": said.iou, "max_boxes": said.max_boxes, "across": said.nms_across}
     nms = Nms(**{name: value for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
