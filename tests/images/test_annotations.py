@@ -249,6 +249,16 @@ def test_what_is_no_voc_is_refused(content, says, photos):
         open_images(photos)
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_a_first_voc_file_that_is_broken_hides_no_boxes(others, photos):
+    if others:
+        voc(photos, "b", [("dog", False, (1, 1, 20, 10))])
+    (photos / "Annotations").mkdir(exist_ok=True)
+    (photos / "Annotations" / "a.xml").write_text("<annotation>")
+    with pytest.raises(EdgeeffError, match=r"a\.xml is no XML"):
+        open_images(photos)
+
+
 def test_photos_that_are_turned_are_told(photos):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -57,14 +57,23 @@ def files(folder: Path) -> list[Path]:
 
 
 def is_one(folder: Path) -> bool:
-    """Whether a folder is a set of VOC's: the first XML file in it is an annotation."""
+    """Whether a folder is a set of VOC's: the first XML file in it that can be read is an annotation.
+
+    One that cannot be read hides no boxes: the set is still one, and reading it refuses that file. So it
+    is where no file of a folder ``Annotations`` can be read.
+    """
     if not regular.is_folder(folder):
         return False
     try:
         found = files(folder)
-        return bool(found) and _root(found[0]).tag == "annotation"
-    except (OSError, MissingFileError):
+    except OSError:
         return False
+    for path in found:
+        try:
+            return _root(path).tag == "annotation"
+        except (OSError, MissingFileError):
+            continue
+    return bool(found) and found[0].parent != folder
 
 
 def is_split(path: Path) -> bool:
