@@ -148,7 +148,7 @@ def test_a_threshold_moves_agreement():
     )
 
 
-@pytest.mark.parametrize("value", [0, 1, -0.5, float("nan")])
+@pytest.mark.parametrize("value", [0, 1, -0.5, float("nan"), "high"])
 def test_a_threshold_is_a_probability(value):
     with pytest.raises(OptionError, match="--threshold"):
         Meaning("multilabel").with_threshold(value)

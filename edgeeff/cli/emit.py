@@ -38,6 +38,11 @@ def command(
     from edgeeff.zoo.detection.spec import DetectorSpec
 
     strict = said.pop("strict", False)
+    if graph.is_dir():
+        raise OptionError(
+            f"{graph} is a folder, and emit takes a graph's file",
+            mend="pass the .onnx or .tflite file; for other targets `edgeeff build` makes bundles anew",
+        )
     if graph.suffix.lower() == ".tflite":
         if model is not None:
             raise OptionError("--model for a .tflite file, which is taken as it is", mend="leave it out")

@@ -23,9 +23,9 @@ SHOWN = 5
 
 
 def _figure(value: float | Proportion | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else _proportion(value)
+    if value is None or isinstance(value, float):
+        return _share(value)
+    return _proportion(value)
 
 
 def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:

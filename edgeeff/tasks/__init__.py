@@ -37,6 +37,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -236,13 +237,14 @@ class Meaning:
                 f"--threshold has no meaning for {self.task}, which names the likeliest class",
                 mend="leave it out; a multilabel network is built with --task multilabel",
             )
+        value = checked_threshold(value)
         if self.detection is not None and value < self.detection.nms.score:
             raise OptionError(
                 f"--threshold {value:g}, and boxes of a score under {self.detection.nms.score:g} are dropped "
                 "by the bundle's NMS",
                 mend=f"give {self.detection.nms.score:g} or more, or build with a lower --score",
             )
-        return replace(self, threshold=checked_threshold(value))
+        return replace(self, threshold=value)
 
     def outputs(self, network: Outputs, named: Sequence[Output] = ()) -> Outputs:
         """What the artifact gives where the network, ending in logits, gives this.
@@ -315,6 +317,8 @@ def checked_threshold(value: float) -> float:
     Raises:
         OptionError: It is no probability between 0 and 1.
     """
-    if not 0 < value < 1:
-        raise OptionError(f"--threshold {value:g}", mend="give a probability between 0 and 1, such as 0.5")
+    number = isinstance(value, Real)
+    if not number or not 0 < value < 1:
+        said = f"{value:g}" if number else f"{value!r:.80}"
+        raise OptionError(f"--threshold {said}", mend="give a probability between 0 and 1, such as 0.5")
     return value

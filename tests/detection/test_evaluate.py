@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -110,6 +111,12 @@ def test_tables_hold_at_80_columns(cells, known):
     for made in (judgements.accuracy_table([report]), judgements.detection_table([report])):
         screen.print(made)
     screen.print(judgements.per_class_table(report))
+    unknown = replace(
+        report, scores=replace(report.scores, means=dict.fromkeys(report.scores.means, math.nan))
+    )
+    with (empty := Console(width=80, record=True, markup=False)).capture():
+        empty.print(judgements.accuracy_table([unknown]))
+    assert "nan" not in empty.export_text()
     text = screen.export_text()
     assert "…" not in text.replace("(-13.46…12.35)", "").replace("(94.0…100.0)", "")
     for word in ("(-13.46…12.35)", "0.721", "0.833", "1.000", "preci-"):
