@@ -158,6 +158,7 @@ def test_what_is_no_yolo_is_refused(line, says, photos):
         (one(bbox=[1, 2, 3, float("nan")]), "no four finite numbers"),
         (one(bbox=[1, 2, 3, 10**400]), "no four finite numbers"),
         (one(bbox=[1, 2, 3]), "no four finite numbers"),
+        (one(bbox=[0.1, 0.2, 0.5, 0.8]), "within 0…1: are these shares"),
         (one(area=-1), "the area of annotation 0"),
         (one(iscrowd=2), "iscrowd of annotation 0"),
         (one(7), "annotation 0 is no object"),

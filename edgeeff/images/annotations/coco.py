@@ -6,7 +6,7 @@ kind. A missing ``iscrowd`` is 0, a missing ``area`` the box's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def read(path: Path, root: Path | None = None) -> Annotated:
         raise MissingFileError(f"{path} names no image", mend=_MEND)
     categories = _categories(said.get("categories"), path)
     notes = _annotations(_list(said, "annotations", path), images, categories, path, odd)
+    _refuse_shares(images.values(), path)
     folder = photos.folder_of([one.name for one in images.values()], root, path)
     pictures, absent = [], []
     for one in images.values():
@@ -73,6 +74,20 @@ def read(path: Path, root: Path | None = None) -> Annotated:
     if len(names) < len(categories):
         names = ()
     return Annotated(pictures, names, tuple(categories), warnings=warnings, notes=notes)
+
+
+def _refuse_shares(images: Iterable[_Image], path: Path) -> None:
+    """Refuse boxes that are shares of their photo, which would be a pixel in its corner.
+
+    Raises:
+        LabelsError: There are boxes, and all of them lie within 0…1.
+    """
+    corners = [box for one in images for box in one.rows.corners]
+    if corners and all(0 <= side <= 1 for box in corners for side in box):
+        raise LabelsError(
+            f"{path}: all boxes lie within 0…1: are these shares of the photo's sides?",
+            mend="write pixels (x, y, width, height), as COCO does; YOLO's files are those with shares",
+        )
 
 
 def _list(said: Mapping[str, Any], key: str, path: Path) -> list[Any]:
