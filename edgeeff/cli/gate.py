@@ -72,12 +72,18 @@ class Judged:
         typer.Option(
             "--images",
             "-i",
-            help="Folder, list file, .npz, recipe .toml, or data set .yaml.",
+            help="Folder, list file, .npz, recipe .toml or data set .yaml; of boxes COCO's .json, a VOC "
+            "folder or a YOLO .yaml.",
             rich_help_panel=_IMAGES,
         ),
     ] = None
     margin: Annotated[
-        str | None, _limit("Loss of top-1, points, that must not pass; or off.", _IMAGES, default="1 point")
+        str | None,
+        _limit(
+            "Loss of top-1, of a detector of mAP, points, that must not pass; or off.",
+            _IMAGES,
+            default="1 point",
+        ),
     ] = None
     reference: Annotated[
         Path | None,

@@ -137,7 +137,7 @@ def _evaluate(
     what = bundles[0].name if len(bundles) == 1 else f"{len(bundles)} bundles"
     listener.stage(f"judging {what}", len(images))
     if floating is None and any(truth is None for _, truth in known):
-        raise _nothing_to_judge_by()
+        raise _nothing_to_judge_by(boxes=all(b.manifest.detection is not None for b in bundles))
     watched = Watched()
     watched.add(one.folder / MANIFEST for one in (*bundles, *([floating] if floating else [])))
     watched.add(picture.path for picture in images.pictures)
@@ -233,7 +233,12 @@ def _groups(asked: Sequence[_Asked], lanes: Sequence[Lane | MissingRuntimeError]
     return [*groups.values()]
 
 
-def _nothing_to_judge_by() -> OptionError:
+def _nothing_to_judge_by(*, boxes: bool) -> OptionError:
+    if boxes:
+        return OptionError(
+            "there is nothing to judge by: the images have no boxes, and no reference is named",
+            mend="pass their boxes (COCO's JSON, VOC folder, YOLO .yaml), or a float bundle (--reference)",
+        )
     return OptionError(
         "there is nothing to judge by: the images bear no labels, and no reference is named",
         mend="label the images (a folder for each class, a list file, an .npz; boxes as COCO's JSON, VOC's "

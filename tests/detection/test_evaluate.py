@@ -135,7 +135,7 @@ def test_the_photos_folder_is_an_option(cells, known, run, tmp_path, monkeypatch
 
 
 def test_what_bears_no_boxes_is_refused(cells, known, photo, tmp_path):
-    with pytest.raises(OptionError, match="nothing to judge by"):
+    with pytest.raises(OptionError, match="nothing to judge by: the images have no boxes"):
         evaluate(cells, photo("alone.png"))
     with pytest.raises(LabelsError, match="judged by boxes"):
         evaluate(cells, known, labels=[0] * 30)
