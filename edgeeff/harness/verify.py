@@ -135,7 +135,27 @@ def judge(
         ValueError: Names or shapes differ.
     """
     found = _fidelity(meaning or Meaning(), float_outputs, artifact)
-    hub = None if hub_outputs is None else compared(hub_outputs, artifact).outputs
+    return _verification(found, meaning, None if hub_outputs is None else compared(hub_outputs, artifact))
+
+
+def judge_parts(parts: Iterable[tuple[Outputs, Outputs]], meaning: Meaning | None = None) -> Verification:
+    """The same of outputs that come part by part; none of them is kept.
+
+    Args:
+        parts: The float graph's outputs of some images and the artifact's, [n, …] each, by the same names.
+        meaning: What all of these are; None: logits of exclusive classes.
+
+    Raises:
+        ValueError: Names or shapes differ.
+    """
+    found = Fidelity()
+    for float_outputs, artifact in parts:
+        found += _fidelity(meaning or Meaning(), float_outputs, artifact)
+    return _verification(found, meaning)
+
+
+def _verification(found: Fidelity, meaning: Meaning | None, of_hub: Fidelity | None = None) -> Verification:
+    hub = None if of_hub is None else of_hub.outputs
     return Verification(
         images=found.images,
         agreement=found.agreement,

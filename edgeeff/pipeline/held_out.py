@@ -24,7 +24,8 @@ from edgeeff.zoo.sources import Identity
 JUDGED, SEARCHED, LABELLED = 100, 50, 2000
 #: Images of either where mean average precision is: a look at one takes a second.
 BOXED = 500
-#: Bytes of the outputs of these images that are held at a time, but those of so many images at least.
+#: Bytes of the outputs of these images that are kept at most (:mod:`edgeeff.pipeline.kept`), but those of so
+#: many images at least.
 HELD, FEWEST = 640 << 20, 16
 #: The classes of images, or their boxes, and the photos that they are of, by number.
 Known = tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64]]
@@ -44,7 +45,7 @@ def halves(validation: ImageSet, budget: Budget | None, most: int | None = None)
     if budget.max_drop is None:
         return _part(validation, 1, searched), _part(validation, 0, judged)
     if have_boxes(validation):
-        # What the float graph makes of these is held whole, and a detector's outputs are large.
+        # What the float graph makes of these is kept, and a detector's outputs are large.
         return _part(validation, 1, BOXED), _part(validation, 0, judged)
     return _part(validation, 1, LABELLED), _part(validation, 0, LABELLED)
 
@@ -67,7 +68,7 @@ def truths(images: ImageSet) -> npt.NDArray[Any]:
 
 
 def affordable(identity: Identity, size: tuple[int, int]) -> int | None:
-    """How many images' outputs are held side by side at most; None: as many as there are.
+    """How many images' outputs are kept at most; None: as many as there are.
 
     A detector gives values for each anchor: 18 MB of one image for D0 with 90 classes, 74 MB for D4.
     """

@@ -20,7 +20,7 @@ from edgeeff.pipeline.held_out import Known
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting, is_raw
 from edgeeff.preprocess import Pixels
-from edgeeff.quantization.boxed import BoxJudge
+from edgeeff.quantization.boxed import BoxJudge, Levels
 from edgeeff.quantization.budget import Budget, Choice, Cost, Judged, judge_outputs
 from edgeeff.target import Target
 from edgeeff.tasks import Outputs, joined
@@ -104,11 +104,16 @@ class Trial:
         """
         truths, photos = self._known
         meaning, classes = self.drafting.meaning, self.drafting.calibration.network.source.identity.classes
-        if truths is None or truths.dtype != object:
+        if meaning.detection is None:
             whole = joined(of_float())
             return lambda found: judge_outputs(whole, joined(found), truths, photos)
 
         def judged(found: Iterator[Outputs]) -> Judged:
+            if truths is None:
+                levels = Levels()
+                for one, other in zip(of_float(), found, strict=True):
+                    levels.update(one, other)
+                return levels.judged(photos)
             judge, start = BoxJudge(meaning, classes), 0
             for one, other in zip(of_float(), found, strict=True):
                 count = len(next(iter(one.values())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub
 from edgeeff.pipeline.stages.reference import Reference
-from edgeeff.quantization.boxed import BoxJudge
+from edgeeff.quantization.boxed import BoxJudge, Levels
 from edgeeff.quantization.budget import Budget, Choice, Judged, judge_outputs
-from edgeeff.tasks import Outputs, joined
+from edgeeff.tasks import Output, Outputs
 
 #: Raised when a bundle that stands is to be verified anew.
 VERSION = 1
@@ -91,34 +91,59 @@ class Verifying:
             "images": self.expected.images,
             "bad_images": {**images.calibration.bad, **images.validation.bad},
         }
-        of_hub = self._run_hub()
-        if of_hub is not None:
-            report["hub"] = self._judged(of_hub, self.expected.outputs, probable=False).to_json()
-        of_hub = of_hub if self.budget is not None else None  # a detector's are hundreds of megabytes
+        of_hub = None
+        if self.hub.plan is not None:
+            found_of_hub, of_hub = self._compared(self._run_hub(), probable=False)
+            report["hub"] = found_of_hub.to_json()
         check = bundle.check()
         report |= self._checked(bundle, check)
         if backends.runtime(bundle.manifest.runtime).offers("examine"):
             examined = self._examined(bundle)
             report |= {**examined.report, "ladder": {**examined.ladder, **check.ladder}}
-        outputs, found = self._run_artifact(bundle, report.get("hub"))
+        of_artifact, found = self._run_artifact(bundle, report.get("hub"))
         report |= found
         if self.budget is not None and self.choice is not None:
             # Probabilities and boxes are no logits: of an artifact that ends in them the hub graph is judged.
-            other = self.drafting.meaning.probable or (outputs or {}).keys() != self.expected.outputs.keys()
-            shown = of_hub if other else outputs
-            report["budget"] = self._held(self.budget, self.choice, shown, bundle)
+            report["budget"] = self._held(self.budget, self.choice, of_artifact or of_hub, bundle)
         return report, check.files
 
-    def _run_hub(self) -> Outputs | None:
-        """The hub graph's outputs of the held-out images; None for a float target."""
-        if self.hub.plan is None:
-            return None
+    def _run_hub(self) -> Iterator[Outputs]:
+        """The hub graph's outputs of the held-out images, batch by batch."""
         preprocess, batches = self.drafting.calibration.preprocess, self.expected.batches
-        return reference.infer(self.hub.graph, preprocess, batches, raw=self.hub.raw)
+        return reference.inferred(self.hub.graph, preprocess, batches, raw=self.hub.raw)
 
-    def _judged(self, found: Outputs, expected: Outputs, *, probable: bool) -> verify.Verification:
+    def _compared(
+        self, parts: Iterable[Outputs], named: Sequence[Output] = (), *, probable: bool
+    ) -> tuple[verify.Verification, Judged | None]:
+        """Outputs of the held-out images against the float graph's, none of which is kept where it is large.
+
+        Args:
+            parts: The outputs, batch by batch.
+            named: What they are called, where the network's outputs have other names.
+            probable: Whether they are probabilities.
+
+        Returns:
+            How near they are; and for a budget the same of each image's outputs, None without a budget and of
+            what are not the network's own outputs.
+        """
         meaning = replace(self.drafting.meaning, probable=probable)
-        return verify.judge(found, float_outputs=expected, meaning=meaning)
+        labels, photos = self.expected.known
+        labels = None if labels is not None and labels.dtype == object else labels
+        levels, found = Levels(), []
+
+        def pairs() -> Iterator[tuple[Outputs, Outputs]]:
+            for of_float, outputs in self.expected.outputs.pairs(parts):
+                if self.choice is not None and not probable and outputs.keys() == of_float.keys():
+                    if self.expected.outputs.large:
+                        levels.update(of_float, outputs)
+                    else:
+                        found.append(judge_outputs(of_float, outputs, labels, photos))
+                yield meaning.outputs(of_float, named), outputs
+
+        verification = verify.judge_parts(pairs(), meaning)
+        if levels.images:
+            return verification, levels.judged(photos)
+        return verification, found[0] if found else None
 
     def _checked(self, bundle: Bundle, check: CheckReport) -> dict[str, Any]:
         """What the runtime made of the artifact, for the report; warn of it."""
@@ -137,34 +162,30 @@ class Verifying:
 
     def _run_artifact(
         self, bundle: Bundle, of_hub: Mapping[str, Any] | None
-    ) -> tuple[Outputs | None, dict[str, Any]]:
-        """The artifact's outputs of the held-out images, None where it cannot run here; and the report."""
+    ) -> tuple[Judged | None, dict[str, Any]]:
+        """The artifact on the held-out images, for a budget (see :meth:`_compared`); and the report."""
         context, meaning = self.drafting.context, self.drafting.meaning
         try:
             session = bundle.session()
         except MissingRuntimeError as error:
             context.warn_all(of_hub["warnings"] if of_hub else (), about=bundle.name)
             return None, {"not_run": error.what}
-        expected = meaning.outputs(self.expected.outputs, bundle.manifest.outputs)
         parts = regrouped(self.expected.batches, bundle.manifest.batch.size)
-        outputs = joined(session.infer(part) for part in parts)
-        found = self._judged(outputs, expected, probable=meaning.probable)
+        outputs = (session.infer(part) for part in parts)
+        found, judged = self._compared(outputs, bundle.manifest.outputs, probable=meaning.probable)
         context.warn_all(found.warnings, about=bundle.name)
         golden = check_golden(bundle)
         if golden.status == "failed":
             raise self._refusal(bundle, golden.summary)
-        return outputs, {"artifact": found.to_json(), "golden": golden.to_json()}
+        return judged, {"artifact": found.to_json(), "golden": golden.to_json()}
 
-    def _held(self, budget: Budget, choice: Choice, shown: Outputs | None, bundle: Bundle) -> dict[str, Any]:
+    def _held(self, budget: Budget, choice: Choice, judged: Judged | None, bundle: Bundle) -> dict[str, Any]:
         """The finished bundle against its budget, for the report."""
-        assert shown is not None, "a budget is of an int8 target, which has a hub graph"
-        known, photos = self.expected.known
-        if known is None or known.dtype != object:
-            judged = judge_outputs(self.expected.outputs, shown, known, photos)
-        else:
-            found = judge_outputs(self.expected.outputs, shown, None, photos)
+        assert judged is not None, "a budget is of an int8 target, which has a hub graph"
+        known = self.expected.known[0]
+        if known is not None and known.dtype == object:
             boxes = self._judged_boxes(bundle)
-            judged = replace(found, images=boxes.images, drop=boxes.drop, drop_error=boxes.drop_error)
+            judged = replace(judged, images=boxes.images, drop=boxes.drop, drop_error=boxes.drop_error)
         warnings = mixed.hold(budget, choice, judged, bundle.name)
         self.drafting.context.warn_all(warnings, about=bundle.name)
         return {**choice.to_json(), "verified": judged.to_json()}

@@ -18,6 +18,34 @@ from edgeeff.tasks.detection import DetectionScores
 DRAWS = 200
 
 
+class Levels:
+    """How near outputs are to the float network's: two sums for each image and output are kept."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._signal: dict[str, list[Array]] = {}
+        self._noise: dict[str, list[Array]] = {}
+
+    def update(self, float_outputs: Outputs, outputs: Outputs) -> None:
+        """Add a batch, [N, …] each; outputs that only one of both has are left out."""
+        images = len(next(iter(float_outputs.values())))
+        self.images += images
+        for name in float_outputs:
+            if name in outputs:
+                values = float_outputs[name].reshape(images, -1).astype(np.float64)
+                error = outputs[name].reshape(images, -1) - values
+                self._signal.setdefault(name, []).append(np.square(values).sum(1))
+                self._noise.setdefault(name, []).append(np.square(error).sum(1))
+
+    def judged(self, photos: Array | None = None) -> Judged:
+        """The SQNR of the worst output; ``photos`` as of :func:`edgeeff.quantization.budget.judge`."""
+        levels = [
+            level(np.concatenate(signal), np.concatenate(self._noise[name]), photos)
+            for name, signal in self._signal.items()
+        ]
+        return Judged(self.images, *min(levels, key=lambda one: one[0], default=(float("nan"), float("inf"))))
+
+
 class BoxJudge:
     """What is found out about a quantised detector.
 
@@ -27,10 +55,8 @@ class BoxJudge:
     """
 
     def __init__(self, meaning: Meaning, classes: int) -> None:
-        self._images = 0
+        self._levels = Levels()
         self._before, self._after = (meaning.scorer(classes, name) for name in ("float", "quantised"))
-        self._signal: dict[str, list[Array]] = {}
-        self._noise: dict[str, list[Array]] = {}
 
     def update(self, float_outputs: Outputs, outputs: Outputs, known: Array) -> None:
         """Add a batch.
@@ -42,21 +68,11 @@ class BoxJudge:
         """
         self._before.update(float_outputs, known)
         self._after.update(outputs, known)
-        self._images += len(known)
-        for name in set(outputs) & set(float_outputs):
-            values = float_outputs[name].reshape(len(known), -1).astype(np.float64)
-            error = outputs[name].reshape(len(known), -1) - values
-            self._signal.setdefault(name, []).append(np.square(values).sum(1))
-            self._noise.setdefault(name, []).append(np.square(error).sum(1))
+        self._levels.update(float_outputs, outputs)
 
     def judged(self) -> Judged:
         """The SQNR of the worst output, and how much mean average precision is lower."""
-        levels = [
-            level(np.concatenate(self._signal[name]), np.concatenate(self._noise[name]))
-            for name in sorted(self._signal)
-        ]
-        sqnr, error = min(levels, default=(float("nan"), float("inf")))
-        found = Judged(self._images, sqnr, error)
+        found = self._levels.judged()
         before, after = _scores(self._before), _scores(self._after)
         lost = None if before is None or after is None else after.lost(before, DRAWS)
         if lost is None:

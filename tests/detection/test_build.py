@@ -13,6 +13,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache
 from edgeeff.errors import OptionError
 from edgeeff.labels import coco
+from edgeeff.pipeline import kept
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.resolve.detection import placed, resolve_detection, resolve_detector
 from edgeeff.pipeline.resolve.preprocessing import prepared, resolve_preprocess
@@ -90,15 +91,22 @@ def test_a_bundle_gives_values_for_each_anchor(built, target):
     assert {name: values.shape for name, values in found.items()} == detection.outputs(3)
 
 
-def test_the_runtime_makes_boxes_unless_told_otherwise(asked, built, tmp_path):
+def test_the_runtime_makes_boxes_unless_told_otherwise(asked, built, tmp_path, monkeypatch):
     (made,) = build(**asked, targets=["mobile-int8"], output=tmp_path)
     assert made.bundle.manifest.detection.where == "runtime"
     assert [(o.name, o.shape) for o in made.bundle.manifest.outputs] == [("detections", (1, 100, 6))]
     assert made.verification is not None and made.verification.agreement is not None
     (again,) = build(**asked, targets=["mobile-int8"], output=tmp_path)
     assert again.unchanged
+    monkeypatch.setattr(kept, "IN_MEMORY", 0)
     (other,) = build(**asked, targets=["mobile-int8"], output=tmp_path, nms="host")
     assert not other.unchanged
+    whole = built["mobile-int8"]
+    assert other.hub.agreement == whole.hub.agreement
+    assert other.hub.sqnr == pytest.approx(whole.hub.sqnr), "outputs in a file are those in memory"
+    assert other.verification.images == whole.verification.images
+    assert other.verification.agreement == whole.verification.agreement
+    assert other.verification.sqnr == pytest.approx(whole.verification.sqnr)
     host = built["mobile-int8"].bundle
     assert other.bundle.manifest.files == host.manifest.files, "two builds give the same bytes"
 

@@ -13,6 +13,7 @@ from edgeeff.harness.verify import FEW
 from edgeeff.pipeline import held_out
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.held_out import Known
+from edgeeff.pipeline.kept import Kept
 from edgeeff.pipeline.stages.calibration import Calibration
 from edgeeff.pipeline.stages.network import Network
 from edgeeff.pipeline.stages.stage import Stage, run
@@ -29,12 +30,12 @@ class Reference:
 
     Args:
         batches: Raw pixels, uint8 [n, H, W, C] each.
-        outputs: By name, float32 [N, …] over all batches.
+        outputs: By name, float32 [N, …] over all batches; in a file where they are large.
         known: The images' classes and photos, as far as a budget asks for them.
     """
 
     batches: Sequence[Pixels]
-    outputs: Outputs
+    outputs: Kept
     known: Known
 
     @property
@@ -45,13 +46,13 @@ class Reference:
     def first(self, count: int) -> tuple[Pixels, Outputs]:
         """The first so many images and their outputs, or all there are."""
         inputs = np.concatenate(self.batches)[:count]
-        return inputs, {name: values[: len(inputs)] for name, values in self.outputs.items()}
+        return inputs, self.outputs.rows(0, len(inputs))
 
 
 def _stage(
     network: Network, preprocess: Preprocess, images: Selection, budget: Budget | None, context: Context
 ) -> Stage[Reference]:
-    """What the float graph makes of the images that verify; held in memory for one build."""
+    """What the float graph makes of the images that verify; held for one build."""
     verifying = held_out.halves(images.validation, budget, _most(network, preprocess))[1]
     return Stage(
         "reference",
@@ -122,8 +123,11 @@ def _run(
         )
     )
     held_out.warn_skipped(images.validation, few.bad, context)
-    outputs = infer(network.graph(), preprocess, batches, raw=False)
-    found = Reference(batches, outputs, held_out.known(few, numbers, budget))
+    known = held_out.known(few, numbers, budget)
+    parts = inferred(network.graph(), preprocess, batches, raw=False)
+    # What top-1 loses is found on all images at once.
+    outputs = Kept(parts, sum(map(len, batches)), whole=known[0] is not None and known[0].dtype != object)
+    found = Reference(batches, outputs, known)
     if found.images < min(FEW, most or FEW):
         context.warn(f"only {found.images} images to judge by: pass more with --validation")
     return found
