@@ -29,17 +29,15 @@ def command(
     named = load_board(board) if board else None
     planned = builds(named) if named else []
     here = machine.describe()
-    rows: list[dict[str, Any]] = []
     absent = missing_for_build()
-    rows.append({"part": "build bundles", "missing": absent, "install": INSTALL_BUILD_WING})
+    rows: list[Any] = [{"part": "build bundles", "missing": absent, "install": INSTALL_BUILD_WING}]
     for name in backends.runtime_names():
         runtime = backends.runtime(name)
         missing = runtime.missing_to_run()
         rows.append({"part": f"run {name}", "missing": missing, "install": runtime.install})
-    missing = [] if find_spec("av") else ["av"]
-    rows.append({"part": "read video", "missing": missing, "install": install_line("video")})
-    missing = [] if find_spec("hotcoco") else ["hotcoco"]
-    rows.append({"part": "score boxes", "missing": missing, "install": install_line("detection")})
+    for part, module, extra in (("read video", "av", "video"), ("score boxes", "hotcoco", "detection")):
+        missing = [] if find_spec(module) else [module]
+        rows.append({"part": part, "missing": missing, "install": install_line(extra)})
     rows.append(_history())
     added = plugged.everything(with_steps=not absent)
     cache = Cache.default()

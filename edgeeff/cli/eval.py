@@ -133,8 +133,7 @@ def command(
         comparing.margin,
         asked=files.disagreements is not None,
     )
-    _refuse_unwritable(files)
-    _refuse_tables(files, opened)
+    _refuse_files(files, opened)
     held = Bundle.load(reference) if reference else None
     for one in (held, pairs.named if how.via is None else None):
         if one is not None:
@@ -146,10 +145,7 @@ def command(
     if files.html is not None:
         _page(files.html, reports, [*pairs.bundles, *([held] if held else [])], images)
     warned = _say(reports, as_json=json)
-    if not json:
-        _show(shown, per_class=per_class)
-    if pairs.note:
-        console.note(pairs.note)
+    _show(shown, pairs.note, per_class=per_class, as_json=json)
     return 1 if strict and warned else 0
 
 
@@ -175,8 +171,13 @@ def _judged(
         )
 
 
+def _refuse_files(files: Files, bundles: Sequence[Bundle]) -> None:
+    """What a file needs, or cannot hold, is said before the work, not after it."""
+    _refuse_unwritable(files)
+    _refuse_tables(files, bundles)
+
+
 def _refuse_unwritable(files: Files) -> None:
-    """What a file needs is missed before the work, not after it."""
     from edgeeff.files import refuse_unwritable
 
     for path in (files.confusion, files.disagreements):
@@ -298,8 +299,15 @@ def _say(reports: Sequence[AccuracyReport], *, as_json: bool) -> bool:
     return bool(not_stored) or any(report.warnings for report in reports)
 
 
-def _show(reports: Sequence[AccuracyReport], *, per_class: bool) -> None:
-    """The figures, on standard output."""
+def _show(reports: Sequence[AccuracyReport], note: str, *, per_class: bool, as_json: bool) -> None:
+    """The figures, on standard output where they are not JSON, and a note behind them."""
+    if not as_json:
+        _show_tables(reports, per_class=per_class)
+    if note:
+        console.note(note)
+
+
+def _show_tables(reports: Sequence[AccuracyReport], *, per_class: bool) -> None:
     console.table(judgements.accuracy_table(reports))
     if (boxes := judgements.detection_table(reports)) is not None:
         console.plain("")

@@ -23,7 +23,7 @@ from edgeeff import backends, digests, foreign_ends
 from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt.lint.reading import load
 from edgeeff.batch import Batch
-from edgeeff.bundle import Bundle, write_bundle
+from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.cache import key_of
 from edgeeff.calibration.selection import pixels
 from edgeeff.detection import Geometry
@@ -99,48 +99,71 @@ def emit(
         context = Context.of(progress=progress)
         return tflite_file.wrap(path, resolve_targets([target], io=None)[0], request, _name(path), context)
     changed, order = _normalisation(request), resolve_order(request.source.channels)
-    task = resolve_task(request.meaning.task)
     wanted, context = _target(target), Context.of(progress=progress)
     given = _loaded(path, context)
     graph, repairs = repairing.repaired(given, path, wanted)
     batch = rules.batch_of(graph, path, request.output.batch, context)
     backends.refuse_batch([wanted], batch)
     graph = rules.of_one(graph, path)
-    if task == DETECTION:
-        identity = detectors.identity_of(graph, path, changed, request.detector, geometry)
-    else:
-        identity = rules.identity_of(graph, path, changed, task)
-    said = resolve_detector(request.detector)
-    detection = resolve_detection(said, identity, identity.preprocess.size)
+    identity = _identity(graph, path, changed, request, geometry)
     _tell(graph, identity, context)
     compared = repairing.compared(given, graph, identity.preprocess, context) if repairs else None
     graph, identity = _in_rgb(graph, identity, order, context)
     classes = preparing.name_classes(request, identity, context)
     folder = resolve_output(request.output.output, request.output.name or _name(path), [wanted])[0]
-    meaning = rules.meaning_of(identity, request.meaning, context, detection)
-    for line in boxes_lines(meaning, [wanted], said.nms, batch):
-        context.progress.tell(line)
-    meaning = placed(meaning, wanted, said.nms, batch)
+    meaning = _meaning(request, identity, wanted, batch, context)
     outputs = outputs_of(graph, meaning.task)
     emission = _emission(folder.name, wanted, identity, classes.names, meaning, outputs, batch)
     files = artifact.lowered(graph, emission)
     artifact.caution(emission, context)
     count = golden_count(request.output.golden, batch, backends.artifact_outputs(emission))
     files |= _golden(graph, emission, images, count, context)
-    used = Used(wanted, meaning.task)
+    used, made_from = Used(wanted, meaning.task), _digests(path, wanted, identity.preprocess, batch, order)
     context.warn_all(plugged.warnings([used]))
-    manifest = artifact.manifest(
+    manifest = _manifest(emission, used, identity, made_from, classes.negative)
+    context.watched.refuse_changed()
+    told = {"repairs": repairs, "repaired": compared}
+    return write_bundle(folder, manifest, files, partial(_measure, told, context))
+
+
+def _identity(
+    graph: onnx.ModelProto,
+    path: Path,
+    changed: Mapping[str, Any],
+    request: BuildRequest,
+    geometry: Geometry | None,
+) -> Identity:
+    """What the graph is of: a detector where the task says so."""
+    task = resolve_task(request.meaning.task)
+    if task == DETECTION:
+        return detectors.identity_of(graph, path, changed, request.detector, geometry)
+    return rules.identity_of(graph, path, changed, task)
+
+
+def _meaning(
+    request: BuildRequest, identity: Identity, target: Target, batch: Batch, context: Context
+) -> Meaning:
+    """What the outputs mean; of a detector also who makes its boxes, which is told."""
+    said = resolve_detector(request.detector)
+    detection = resolve_detection(said, identity, identity.preprocess.size)
+    meaning = rules.meaning_of(identity, request.meaning, context, detection)
+    for line in boxes_lines(meaning, [target], said.nms, batch):
+        context.progress.tell(line)
+    return placed(meaning, target, said.nms, batch)
+
+
+def _manifest(
+    emission: Emission, used: Used, identity: Identity, made_from: Mapping[str, str], negative: str
+) -> Manifest:
+    return artifact.manifest(
         emission,
         used,
         model="foreign",
         classes=identity.classes,
         cpu_class=resolve_cpu_class("auto"),
-        digests=_digests(path, wanted, identity.preprocess, batch, order),
-        negative=classes.negative,
+        digests=made_from,
+        negative=negative,
     )
-    context.watched.refuse_changed()
-    told = {"repairs": repairs, "repaired": compared}
-    return write_bundle(folder, manifest, files, partial(_measure, told, context))
 
 
 def _tell(graph: onnx.ModelProto, identity: Identity, context: Context) -> None:

@@ -44,6 +44,8 @@ from edgeeff.zoo.spec import LITE
 _INPUTS = ("float32", "uint8", "int8")
 #: COCO's files have it for the background's column, and in the gaps of its numbers.
 _GAP = "???"
+#: Bytes of the largest file: a flatbuffer's offsets reach no further.
+_LARGEST = 1 << 31
 _LARGEST_LABELS = 1 << 20  # bytes
 _THRESHOLD = 0.3
 
@@ -91,10 +93,8 @@ def wrap(path: Path, target: Target, request: BuildRequest, name: str, context: 
     if fixed:
         listed = ", ".join(f"--{option.replace('_', '-')}" for option in fixed)
         raise OptionError(f"{listed} for {path}, which makes boxes in its own way", mend="leave it out")
-    if not regular.is_file(path):
-        raise GraphError(f"no file {path}", mend="pass the path of a .tflite file")
     context.watched.add([path])
-    content = path.read_bytes()
+    content = regular.read(path, GraphError, _LARGEST, "pass the path of a .tflite file")
     held = _read(path)
     target = replace(target, input=held.input)  # type: ignore[arg-type]
     labels = _labels(held, given(request.meaning.labels), path, context)

@@ -8,7 +8,7 @@ the second, or where the user says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -89,17 +89,7 @@ def account(
     naming, prefix, trunk, aside = network(tensors, path, detectors=not chosen.taps)
     notes += aside.lines
     detector = namings.naming(naming).detector
-    rest: dict[str, str | None] = {}  # key → ours, if it is of the library's own head
-    seen = {place_of(tensors[key]) for key in trunk}
-    for key in sorted(tensors, key=lambda key: not key.startswith(prefix)):  # the network's own names first
-        if key in trunk or key in aside.keys or place_of(tensors[key]) in seen:
-            continue
-        seen.add(place_of(tensors[key]))
-        ours = namings.ours_of(naming, key[len(prefix) :]) if key.startswith(prefix) else None
-        if detector and namings.unneeded(naming, key):
-            continue
-        if ours != "" and not key.endswith(UNCOUNTED):
-            rest[key] = ours if is_head(ours) else None
+    rest = _outside(tensors, naming, prefix, {*trunk, *aside.keys}, [*trunk])
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
     notes += lines
     if chosen.taps:
@@ -122,6 +112,25 @@ def account(
         built.assumed,
         built.warnings,
     )
+
+
+def _outside(
+    tensors: Mapping[str, Tensor], naming: str, prefix: str, placed: Collection[str], trunk: Sequence[str]
+) -> dict[str, str | None]:
+    """The tensors that have no place yet: key → our name, if it is of the library's own head."""
+    detector = namings.naming(naming).detector
+    rest: dict[str, str | None] = {}
+    seen = {place_of(tensors[key]) for key in trunk}
+    for key in sorted(tensors, key=lambda key: not key.startswith(prefix)):  # the network's own names first
+        if key in placed or place_of(tensors[key]) in seen:
+            continue
+        seen.add(place_of(tensors[key]))
+        ours = namings.ours_of(naming, key[len(prefix) :]) if key.startswith(prefix) else None
+        if detector and namings.unneeded(naming, key):
+            continue
+        if ours != "" and not key.endswith(UNCOUNTED):
+            rest[key] = ours if is_head(ours) else None
+    return rest
 
 
 def refuse_strays(accounted: Accounted, path: object) -> None:

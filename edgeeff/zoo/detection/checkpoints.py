@@ -94,37 +94,16 @@ def understand(
     tensors, own = fitting.fit(file.tensors, accounted, chosen_spec, path)
     architecture = efficientdet.fitted(own, tensors)
     classes = efficientdet.classes_of(tensors, architecture)
-    labels = None if file.labels is None else without_background(file.labels, classes)
-    if labels is not None and len(labels) != classes:
-        raise CheckpointError(
-            f"{path} names {len(labels)} classes, but its class head has {classes}",
-            mend="correct the list of classes in the checkpoint, or save the state_dict without it",
-        )
+    labels = _labels(file, classes, path)
     said = next((n for n in names if n != chosen_spec.name and catalog.understood(n) == chosen_spec), None)
     given = {**file.preprocess, **accounted.preprocess}
     whose = (chosen.origin if chosen else None) or accounted.naming
     found = origin.of(whose, own, said, given, architecture.backbone.inputs)
     if whose != accounted.naming:
         found = replace(found, notes=(*found.notes, f"computed as {whose}'s, as --origin says"))
-    warnings += [
-        f"the file says {name} is {count}, and its class head has {classes} classes"
-        for name, count in file.counts.items()
-        if count != classes
-    ]
-    other = catalog.understood(file.said) if file.said else None
-    if other is not None and other != chosen_spec:
-        warnings.append(f"the file says {file.said}, and its tensors are those of {chosen_spec.name}")
+    warnings += _contradictions(file, chosen_spec, classes)
     warnings += _of_anchors(file.tensors, found)
-    if chosen_spec.weighted and not own.weighted and accounted.naming not in _UNWEIGHTED:
-        warnings.append(
-            f"the file holds no weights of fusion, which the authors' {own.name} has: features are added "
-            "instead; if they were left out by mistake, its boxes are wrong: pass the whole checkpoint"
-        )
-    if own.weighted and not chosen_spec.weighted and accounted.naming not in _WEIGHTED:
-        warnings.append(
-            f"the file holds weights of fusion, which the authors' {own.name} has not: they are used, and "
-            "what else it does otherwise is not known"
-        )
+    warnings += _of_fusion(chosen_spec, own, accounted.naming)
     return DetectorCheckpoint(
         spec=own,
         tensors=tensors,
@@ -144,6 +123,45 @@ def understand(
         labels=labels,
         given=given,
     )
+
+
+def _labels(file: WeightsFile, classes: int, path: Path) -> tuple[str, ...] | None:
+    """The classes' names that a file holds; None: it holds none."""
+    labels = None if file.labels is None else without_background(file.labels, classes)
+    if labels is not None and len(labels) != classes:
+        raise CheckpointError(
+            f"{path} names {len(labels)} classes, but its class head has {classes}",
+            mend="correct the list of classes in the checkpoint, or save the state_dict without it",
+        )
+    return labels
+
+
+def _contradictions(file: WeightsFile, spec: DetectorSpec, classes: int) -> list[str]:
+    """Warnings of what a file says of itself and its tensors do not."""
+    found = [
+        f"the file says {name} is {count}, and its class head has {classes} classes"
+        for name, count in file.counts.items()
+        if count != classes
+    ]
+    other = catalog.understood(file.said) if file.said else None
+    if other is not None and other != spec:
+        found.append(f"the file says {file.said}, and its tensors are those of {spec.name}")
+    return found
+
+
+def _of_fusion(authors: DetectorSpec, own: DetectorSpec, naming: str) -> list[str]:
+    """Warnings of weights of fusion that a file has, or has not, other than its authors' network."""
+    if authors.weighted and not own.weighted and naming not in _UNWEIGHTED:
+        return [
+            f"the file holds no weights of fusion, which the authors' {own.name} has: features are added "
+            "instead; if they were left out by mistake, its boxes are wrong: pass the whole checkpoint"
+        ]
+    if own.weighted and not authors.weighted and naming not in _WEIGHTED:
+        return [
+            f"the file holds weights of fusion, which the authors' {own.name} has not: they are used, and "
+            "what else it does otherwise is not known"
+        ]
+    return []
 
 
 def _named(model: str, path: Path) -> DetectorSpec:
