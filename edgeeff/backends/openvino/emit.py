@@ -15,6 +15,7 @@ from openvino.preprocess import PrePostProcessor
 from edgeeff.backends import Emission
 from edgeeff.backends.openvino import lengths, precise
 from edgeeff.backends.openvino.box_ending import with_boxes
+from edgeeff.backends.openvino.usage import pad_value
 from edgeeff.batch import Batch
 from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import GraphError, OutputError
@@ -164,7 +165,7 @@ def _of_boxes(info: dict[str, str], emission: Emission, detection: Detection) ->
         if colour is None
         else {
             "resize_type": "fit_to_window",
-            "pad_value": str(round(sum(colour) / len(colour))),
+            "pad_value": str(pad_value(colour)),
         }
     )
     del info["output_raw_scores"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from edgeeff.backends import Emission
 from edgeeff.detection import RUNTIME
@@ -133,13 +133,24 @@ def _names(emission: Emission) -> list[str]:
 
 
 def boxes(emission: Emission) -> str:
-    """One sentence: what an artifact that makes boxes gives."""
+    """What an artifact that makes boxes gives, and what of it Model API cannot say."""
     most = 0 if emission.detection is None else emission.detection.nms.max_boxes
+    colour = emission.preprocess.letterbox or ()
+    mean = (
+        f" Model API's `SSD` fills what a photo leaves free with one value: {pad_value(colour)}."
+        if len({*colour}) > 1
+        else ""
+    )
     return (
         f"`{DETECTIONS}` [1, 1, {emission.batch.example * most}, 7]: each row is the image's number, class, "
         "score, and left, top, right and bottom as shares of the input's width and height; behind the last "
-        "box stands the image −1."
+        f"box stands the image −1.{mean}"
     )
+
+
+def pad_value(colour: Sequence[float]) -> int:
+    """The letterbox's colour as Model API knows it, one value for all channels: their mean."""
+    return round(sum(colour) / len(colour))
 
 
 def _open(emission: Emission) -> str:

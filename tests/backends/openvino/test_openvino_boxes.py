@@ -8,6 +8,7 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from edgeeff.backends.openvino import usage
 from edgeeff.backends.openvino.check import check
 from edgeeff.backends.openvino.emit import emit
 from edgeeff.backends.openvino.run import compile_model, load
@@ -96,6 +97,13 @@ def test_what_comes_before_the_boxes_stays_as_it_is(tiny_detector, made):
         np.testing.assert_allclose(found[name], raw[name], atol=1e-3)
     info = ov.Core().read_model(folder / "model.xml").get_rt_info("model_info").astype(dict)
     assert "model_type" not in info  # no reader of model_info decodes them
+
+
+def test_the_readme_says_that_model_api_has_one_colour_for_the_letterbox(tiny_detector):
+    emission = tiny_detector.emission("cpu-fp32", Nms(), "runtime")
+    assert "leaves free with one value: 119." in usage.boxes(emission)
+    grey = replace(emission, preprocess=replace(emission.preprocess, letterbox=(119.0, 119.0, 119.0)))
+    assert "Model API" not in usage.boxes(grey)
 
 
 def test_readers_of_model_info_are_told_of_the_letterbox(made):
