@@ -101,7 +101,11 @@ PASSING = {
     *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
     *("calibration/judgement.py Judgement.warnings",),
-    *("diagnosis/__init__.py _diagnose", "diagnosis/__init__.py _with_kernels", "harness/verify.py judge"),
+    *(
+        "diagnosis/__init__.py _diagnose",
+        "diagnosis/__init__.py _with_kernels",
+        "harness/verify.py _verification",
+    ),
     "harness/verify.py Verification.from_json",
     *(
         "harness/accuracy.py _evaluate",
