@@ -14,7 +14,7 @@ from edgeeff.detection import numbers
 Array = npt.NDArray[np.float32]
 #: Width and height of anchors, by which the side of a square is multiplied; automl has √2 and 1/√2.
 RATIOS = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))
-#: Anchors of the largest detector: D7x at 1536 x 1536 has 442 368.
+#: Anchors of the largest detector: D7x at 1536 x 1536 has 442 260.
 _MOST = 1 << 22
 _LARGEST = 1 << 14
 _KEYS = ("size", "levels", "octaves", "ratios", "scale")

@@ -43,10 +43,6 @@ class EfficientDet(nn.Module):
     ) -> None:
         super().__init__()
         spec.refuse_size(size)
-        #: The smallest size of images whose trace is that of images of ``size``: where every level is half of
-        #: the one before nothing that is traced depends on the size.
-        unit = 2 ** architecture.levels[1]
-        self.traced: Size = size if size[0] % unit or size[1] % unit else (unit, unit)
         shared = Shared(
             channels=architecture.channels,
             activation=ACTIVATIONS[spec.activation],

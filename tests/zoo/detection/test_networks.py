@@ -150,7 +150,6 @@ def test_a_small_trace_serves_large_images():
     """Where levels are halves of each other nothing that is traced depends on the size."""
     spec = tiny()
     large = efficientdet.build(spec, 2, (256, 384))
-    assert large.traced == (128, 128) and efficientdet.build(spec, 2).traced == (160, 160)
     small = efficientdet.build(spec, 2, (128, 128))
     small.load_state_dict(large.state_dict())
     images = torch.randn(1, 3, 256, 384)
