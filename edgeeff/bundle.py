@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from numbers import Integral
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from edgeeff import backends, digests, regular, shortage, tasks, text
+from edgeeff.device import Device
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
 from edgeeff.images import held
@@ -52,10 +53,12 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk."""
+    """A bundle on disk, run on this machine, or on a board (:meth:`on`)."""
 
     folder: Path
     manifest: Manifest
+    #: Where it runs; None: on this machine.
+    device: Device | None = field(default=None, repr=False, compare=False)
     #: What ``predict`` loaded, by the number of threads, and the lock that its calls take turns by.
     _loaded: _Loaded = field(default_factory=_Loaded, init=False, repr=False, compare=False)
 
@@ -71,6 +74,10 @@ class Bundle:
         if not regular.is_folder(folder):
             raise MissingFileError(f"no bundle {folder}", mend="pass a folder that `edgeeff build` wrote")
         return cls(folder, read_manifest(folder))
+
+    def on(self, device: Device | None) -> Bundle:
+        """The same bundle, run on a board; None: on this machine. What it has loaded stays with this one."""
+        return replace(self, device=device)
 
     @property
     def name(self) -> str:
@@ -114,11 +121,30 @@ class Bundle:
         Raises:
             MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
             BundleError: A sealed file was altered.
+            DeviceError: It runs on a board that cannot be reached, or cannot hold it.
         """
         if not checked:
             self.refuse_altered()
+        if self.device is not None:
+            self._refuse_properties()
+            self.refuse_unpushable()
+            return self.device.session(self.folder, threads=threads)
         session: backends.Session = self._load("run", threads)
         return session
+
+    def refuse_unpushable(self) -> None:
+        """Refuse a bundle whose runtime has no part that can be sent to a board.
+
+        Raises:
+            MissingRuntimeError: It is a plug-in's, or one that runs where it was built alone.
+        """
+        runtime = self.runtime
+        if runtime.plugin is not None or not runtime.offers("onboard"):
+            able = [name for name in backends.runtime_names() if backends.runtime(name).offers("onboard")]
+            raise MissingRuntimeError(
+                f"{self.name}: the runtime {runtime.name} has no part that is sent to a board",
+                mend=f"run it on this machine, or install edgeeff there; on a board run {', '.join(able)}",
+            )
 
     def queue(self, threads: int, requests: int) -> Any:
         """Load the artifact for several runs at once, where its runtime does that itself; else None.
@@ -184,6 +210,7 @@ class Bundle:
             MissingRuntimeError: onnxruntime is not installed.
             BundleError: A sealed file was altered.
         """
+        self._refuse_device("onnxruntime computes its graph")
         kind = "qdq" if self.manifest.precision == "int8" else "float"
         names = ("model.raw.onnx", f"model.{kind}.onnx", f"model.{kind}.fp16.onnx")
         graphs = [name for name in names if name in self.manifest.files]
@@ -208,6 +235,7 @@ class Bundle:
             MissingRuntimeError: The runtime is not installed, or tells no times of layers.
             BundleError: A sealed file was altered.
         """
+        self._refuse_device("the times of its layers are taken")
         runtime = self.runtime
         if not runtime.offers("profile"):
             timed = [n for n in backends.runtime_names() if backends.runtime(n).offers("profile")]
@@ -229,6 +257,18 @@ class Bundle:
             raise BundleError(
                 f"{self.folder}: {', '.join(altered)} does not have the manifest's SHA-256",
                 mend="copy the bundle again, or build it again",
+            )
+
+    def _refuse_device(self, what: str) -> None:
+        """Refuse what is done on this machine alone, for a bundle that runs on a board.
+
+        Raises:
+            OptionError: It does.
+        """
+        if self.device is not None:
+            raise OptionError(
+                f"{self.name} runs on {self.device.name}, and {what} on this machine alone",
+                mend="leave out --device for this",
             )
 
     def _refuse_properties(self) -> None:
@@ -271,6 +311,7 @@ class Bundle:
         Raises:
             BundleError: Its manifest sets a property that the runtime is not given.
         """
+        self._refuse_device("what its runtime made of it is found out")
         self._refuse_properties()
         part = self.runtime.part("check")
         report = part.check(self.folder, properties=self.manifest.runtime_properties)

@@ -97,6 +97,10 @@ class BusyError(EdgeeffError):
     """Another measurement has this machine: nothing is wrong with what was to be measured."""
 
 
+class DeviceError(EdgeeffError):
+    """A board cannot be reached, or lacks what is to run there; nothing is wrong with the bundle."""
+
+
 class BundleError(EdgeeffError):
     """A bundle is incomplete, altered, or of a schema this version does not read."""
 
@@ -113,3 +117,11 @@ class VerificationError(EdgeeffError):
     """An artifact was built, and does not do what the hub graph does."""
 
     exit_status = 1
+
+
+def named(kind: str, what: str, mend: str) -> EdgeeffError:
+    """The error of a kind by its name, as another process told it; of an unknown name the base of all."""
+    found = globals().get(kind)
+    if isinstance(found, type) and issubclass(found, EdgeeffError):
+        return found(what, mend=mend)
+    return EdgeeffError(what, mend=mend)

@@ -26,7 +26,7 @@ MARKS = ("<!-- floors: written by make floors from floors.toml -->", "<!-- floor
 #: They reach the build wing only when a name or a verb is asked for, and stand above everything.
 FACADES = ("edgeeff", "edgeeff.cli", "edgeeff.__main__")
 #: What a runtime's folder has for a device, and what it copies there; the rest of it is for its ``emit``.
-DEVICE_PARTS = r"edgeeff\.backends\.\w+\.(run|check|profile|tool|usage|device\.onboard\.\w+)"
+DEVICE_PARTS = r"edgeeff\.backends\.\w+\.(run|check|profile|tool|usage|onboard|device\.onboard\.\w+)"
 
 Wing = Literal["build", "device"]
 
@@ -162,6 +162,8 @@ def place(module: str) -> Place:
     Raises:
         KeyError: The table does not say it.
     """
+    if re.match(r"edgeeff\.backends\.\w+\.device(\.onboard|$)", module):
+        return PLACES["backends.*.device"]
     if re.match(r"edgeeff\.backends\.\w+\.", module) or module in DEVICE:
         return PLACES["backends.*.run" if module in DEVICE else "backends.*.emit"]
     name = module.removeprefix("edgeeff.")

@@ -30,7 +30,7 @@ from edgeeff.target import InputType, Precision
 
 #: Whom a box drops that overlaps it: those of its own class, or of any.
 Nms = Literal["per class", "across"]
-Part = Literal["emit", "run", "check", "examine", "profile", "tool", "usage"]
+Part = Literal["emit", "run", "check", "examine", "profile", "tool", "usage", "onboard"]
 #: What each part has to define.
 FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "emit": ("emit",),
@@ -40,6 +40,7 @@ FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "profile": ("load", "peak"),
     "tool": ("command", "read"),
     "usage": ("channels_first", "text", "lost"),
+    "onboard": ("load",),
 }
 
 
@@ -166,6 +167,10 @@ class Runtime:
     def usage(self) -> ModuleType | None:
         """Its ``usage`` part, which imports no runtime; None where there is none."""
         return self._imported("usage") if self.offers("usage") else None
+
+    def onboard(self) -> ModuleType | None:
+        """What of it is sent to a board, which loads no runtime when imported; None: there is none."""
+        return self._imported("onboard") if self.offers("onboard") else None
 
     def require(self, part: Part) -> None:
         """Refuse a part that is not there or whose modules are not installed, without importing either.

@@ -15,7 +15,8 @@ from typing import IO, Any
 
 from edgeeff import errors, shortage
 from edgeeff.bundle import MANIFEST, Bundle
-from edgeeff.errors import EdgeeffError
+from edgeeff.device import Device, Finished
+from edgeeff.errors import EdgeeffError, MissingRuntimeError, OptionError
 from edgeeff.harness.launch import order
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.watched import Watched
@@ -74,27 +75,106 @@ def start(
         What the process told; ``bundle`` of an event is a place in ``bundles``.
 
     Raises:
+        OptionError: The bundles are to run on several devices.
+        DeviceError: Their board cannot be reached, or the connection broke.
         EdgeeffError: It told of an error, it crashed, it took longer than a launch may, or it ended without
             a result of one of the bundles.
     """
     places = order(len(bundles), number)
     loaded = [bundles[place] for place in places]
+    taking = [images[place] for place in places]
+    patience, device = how.patience(len(bundles)), common_device(bundles)
+    if device is None:
+        finished = _here(module, loaded, taking, how, patience)
+        return _understood(finished, loaded, places, patience)
+    return _there(device, module, loaded, places, taking, how, patience)
+
+
+def _there(
+    device: Device,
+    module: str,
+    loaded: Sequence[Bundle],
+    places: Sequence[int],
+    images: Sequence[int],
+    how: How,
+    patience: float,
+) -> list[dict[str, Any]]:
+    """Run the process on a board; what cannot be sent there is not run, and the others are."""
+    absent: list[dict[str, Any]] = []
+    sent: list[int] = []
+    for i, bundle in enumerate(loaded):
+        bundle.refuse_altered()
+        try:
+            bundle.refuse_unpushable()
+            sent.append(i)
+        except MissingRuntimeError as error:
+            absent.append({"event": "not run", "bundle": places[i], "what": error.what})
+    if not sent:
+        return absent
+    bundles, own = [loaded[i] for i in sent], [places[i] for i in sent]
+    finished = device.launch(
+        module.rpartition(".")[2],
+        [bundle.folder for bundle in bundles],
+        [images[i] for i in sent],
+        threads=how.threads,
+        seconds=how.seconds,
+        seed=how.seed,
+        patience=patience,
+        requests=how.requests,
+    )
+    return [*absent, *_understood(finished, bundles, own, patience)]
+
+
+def common_device(bundles: Sequence[Bundle]) -> Device | None:
+    """Where bundles run that are measured in one process; None: on this machine.
+
+    Raises:
+        OptionError: They are to run on several devices.
+    """
+    devices = {id(bundle.device): bundle.device for bundle in bundles}
+    if len(devices) > 1:
+        names = ", ".join("this machine" if d is None else d.name for d in devices.values())
+        raise OptionError(
+            f"bundles that run on {names} cannot be measured in one process",
+            mend="measure those of each device by themselves",
+        )
+    return next(iter(devices.values()), None)
+
+
+def _here(
+    module: str, loaded: Sequence[Bundle], images: Sequence[int], how: How, patience: float
+) -> Finished:
+    """Run the process on this machine."""
     command = [sys.executable, "-m", module]
     command += [f"--threads={how.threads}", f"--seconds={how.seconds}", f"--seed={how.seed}"]
     command += [f"--parent={os.getpid()}"]
-    command += [f"--images={','.join(str(images[place]) for place in places)}"]
+    command += [f"--images={','.join(map(str, images))}"]
     command += [] if how.requests is None else [f"--requests={how.requests}"]
     command += ["--", *(str(bundle.folder.resolve()) for bundle in loaded)]
-    patience = how.patience(len(bundles))
     # -m puts the working folder on the import path: it is ours, not the user's, who may keep anything there.
-    finished = _run(command, Path(errors.__file__).parent.parent, patience)
+    return _run(command, Path(errors.__file__).parent.parent, patience)
+
+
+def _understood(
+    finished: Finished, loaded: Sequence[Bundle], places: Sequence[int], patience: float
+) -> list[dict[str, Any]]:
+    """The events of a process; ``bundle`` of one is a place in the caller's order.
+
+    Args:
+        finished: The process.
+        loaded: The bundles in the order that it loaded them in.
+        places: Where each of them stands in the caller's order.
+        patience: Seconds that it might take.
+
+    Raises:
+        EdgeeffError: As for :func:`start`.
+    """
     events = _events(finished.stdout)
     if finished.returncode is None:
         raise _hang(loaded, events, patience, _text(finished.stderr))
     for event in events:
         if event["event"] == "error":
-            kind = getattr(errors, event["kind"], EdgeeffError)
-            raise kind(event["what"], mend=event["mend"])
+            raise errors.named(event["kind"], event["what"], event["mend"])
     if finished.returncode or not events or events[-1]["event"] != "done":
         raise _crash(loaded, events, finished.returncode, _text(finished.stderr))
     found = {event.get("bundle") for event in events if event["event"] not in ("loading", "loaded")}
@@ -186,16 +266,7 @@ def repeatedly(
     return series.not_run
 
 
-@dataclass(frozen=True)
-class _Finished:
-    """A process that ended; ``returncode`` None: it was ended, as it took too long."""
-
-    returncode: int | None
-    stdout: bytes
-    stderr: bytes
-
-
-def _run(command: Sequence[str], folder: Path, seconds: float) -> _Finished:
+def _run(command: Sequence[str], folder: Path, seconds: float) -> Finished:
     """Run a process, and keep as much of what it prints as can be of use, whatever a runtime prints.
 
     It is killed on Ctrl-C, and when its time is over.
@@ -231,7 +302,7 @@ def _run(command: Sequence[str], folder: Path, seconds: float) -> _Finished:
             reader.join(_LAST_WORDS)
             if not reader.is_alive():  # what the process started may hold its streams for ever
                 pipe.close()
-    return _Finished(status, bytes(out), bytes(err))
+    return Finished(status, bytes(out), bytes(err))
 
 
 def _text(printed: bytes) -> str:
