@@ -52,6 +52,7 @@ OPEN_FOLDERS = (
     ),
     *("gate/formats", "history/kinds", "history/migrations"),
     *("report/sections", "report/drawing"),
+    *("onboard", "devices/kinds"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 
