@@ -84,6 +84,7 @@ ALLOWED = {
     "harness/lock.py": "our own lock, and the note beside it: bounded, and checked by name",
     "gate/written.py": "text that text.py read, and typed",
     "harness/resuming.py": "the state of our own run: arrays without objects, and its key and types checked",
+    "harness/shards.py": "states of our own runs, the same",
     "backends/openvino/tool.py": "what OpenVINO's benchmark wrote a moment ago",
     "backends/tflite/tool.py": "what LiteRT's benchmark wrote a moment ago",
     "plugins/installed.py": "installed packages",
