@@ -50,9 +50,8 @@ OPEN_FOLDERS = (
         "backends/tensorrt/deployment",
         "backends/tensorrt/repair",
     ),
-    *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
+    *("gate/formats", "history/kinds", "history/migrations"),
     *("report/sections", "report/drawing"),
-    *("onboard", "devices/kinds"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from edgeeff.errors import EdgeeffError, OptionError
 if TYPE_CHECKING:
     from edgeeff.gate.pair import Method
     from edgeeff.gate.publishing import Outputs
-    from edgeeff.gate.suite import Instead
+    from edgeeff.gate.suite import Instead, Suite
     from edgeeff.gate.verdict import GateReport
 
 
@@ -26,7 +26,7 @@ class Told:
     Args:
         outputs: Files and annotations.
         explain: In words, verdict by verdict.
-        wait: Seconds for another measurement on this machine.
+        wait: Seconds for another measurement on this machine, or on the board.
         strict: Whether warnings are exit status 1.
         json: Whether standard output is for programs.
     """
@@ -38,27 +38,33 @@ class Told:
     json: bool
 
 
-def run(measure: Callable[[console.ConsoleProgress], GateReport], name: str, source: Path, told: Told) -> int:
-    """Measure alone on this machine, tell the result everywhere, and return the exit status.
+def run(
+    measure: Callable[[console.ConsoleProgress], GateReport],
+    name: str,
+    source: Path,
+    told: Told,
+    *,
+    here: bool = True,
+) -> int:
+    """Measure alone, tell the result everywhere, and return the exit status.
 
     Args:
         measure: What makes the report.
         name: Of the suite or the bundle.
         source: Its file or folder.
         told: How the result is told.
+        here: Whether something is measured on this machine; what measures on a board holds that one's lock.
     """
-    from edgeeff.harness import lock
-
     with (
         _reported(name, source, told),
-        lock.alone(told.wait, console.note),
+        alone(told, here=here),
         console.ConsoleProgress(still=True) as progress,
     ):
         report = measure(progress)
-    (data,), not_stored = recording.keep([report.to_json()])
+    data, not_stored = recording.keep([one.to_json() for one in report.by_place()])
     annotations = told.outputs.write(report, name, source)
     if told.json:
-        console.as_json(data)
+        console.as_json(data[0] if len(data) == 1 else data)
     else:
         say(report, told)
     # Runners read annotations from both streams; the one that programs read holds JSON alone.
@@ -66,6 +72,13 @@ def run(measure: Callable[[console.ConsoleProgress], GateReport], name: str, sou
     stream.write(annotations)
     stream.flush()
     return report.exit_status or int(told.strict and bool(report.warnings or not_stored))
+
+
+def alone(told: Told, *, here: bool) -> AbstractContextManager[None]:
+    """This machine's lock, where something is measured on it."""
+    from edgeeff.harness import lock
+
+    return lock.alone(told.wait, console.note) if here else nullcontext()
 
 
 @contextmanager
@@ -87,12 +100,12 @@ def say(report: GateReport, told: Told) -> None:
     from edgeeff.gate import explain
     from edgeeff.gate.formats import words
 
-    several = len({verdict.case for verdict in report.verdicts}) > 1
+    several = len({verdict.place for verdict in report.verdicts}) > 1
     made = tables.new(*(["bundle"] if several else []), "metric", "", ">worse by", ">interval", ">limit")
     for verdict in report.verdicts:
         cells = (verdict.metric, words.CALLED[verdict.status], words.figure(verdict.value, verdict.unit))
         ends = words.interval(verdict).removesuffix(verdict.unit).strip()
-        made.add_row(*([verdict.case] if several else []), *cells, ends, words.limit(verdict))
+        made.add_row(*([verdict.place] if several else []), *cells, ends, words.limit(verdict))
     console.table(made)
     console.plain("")
     if told.explain:
@@ -102,7 +115,7 @@ def say(report: GateReport, told: Told) -> None:
     reasons: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for verdict in report.verdicts:
         if not several or verdict.status != "pass":
-            key = (verdict.case, words.summary(verdict), tuple(words.printed(verdict)))
+            key = (verdict.place, words.summary(verdict), tuple(words.printed(verdict)))
             reasons.setdefault(key, []).append(verdict.metric)
     for (case, why, lines), metrics in reasons.items():
         console.plain(f"{f'{case}: ' if several else ''}{', '.join(metrics)}: {why}")
@@ -122,9 +135,16 @@ def suite(path: Path, instead: Instead, method: Method, told: Told, *, update: b
         loaded = load(path, instead)
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
-        return running.run(loaded, method=method, known=remembered.known, progress=progress)
+        known = remembered.known
+        return running.run(loaded, method=method, known=known, wait=told.wait, progress=progress)
 
-    return run(measure, loaded.name, path, told)
+    return run(measure, loaded.name, path, told, here=_any_here(loaded))
+
+
+def _any_here(suite: Suite) -> bool:
+    from edgeeff.gate.suite import LOCAL
+
+    return any(case.device == LOCAL for case in suite.cases)
 
 
 def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
@@ -132,7 +152,6 @@ def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
     from edgeeff.gate import running
     from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.suite import load
-    from edgeeff.harness import lock
 
     if instead.old is not None:
         raise OptionError(
@@ -144,8 +163,8 @@ def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
             mend="take --junit, --markdown, --gitlab, --github and --explain away",
         )
     loaded = load(path, instead)
-    with lock.alone(told.wait, console.note), console.ConsoleProgress(still=True) as progress:
-        written, report = running.update(loaded, method=method, progress=progress)
+    with alone(told, here=_any_here(loaded)), console.ConsoleProgress(still=True) as progress:
+        written, report = running.update(loaded, method=method, wait=told.wait, progress=progress)
     if told.json:
         files = [{"path": str(one.path), "diff": one.diff} for one in written]
         console.as_json({"written": files, **report.to_json(), "exit_status": _status(report, told)})
@@ -153,7 +172,7 @@ def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
     for one in written:
         console.plain(one.diff or f"{one.path}: nothing changed")
     for verdict in report.verdicts:
-        console.plain(f"{verdict.case}: NOT MEASURED: {verdict.metric}: {verdict.why}")
+        console.plain(f"{verdict.place}: NOT MEASURED: {verdict.metric}: {verdict.why}")
     console.note(f"{len(written)} of {len(loaded.cases)} baselines written; have them reviewed")
     return _status(report, told)
 

@@ -131,8 +131,8 @@ _TOO_WIDE = 1.0
 
 def notes(report: LatencyReport) -> list[str]:
     """Why bundles were not run, and what the figures are too few for."""
+    from edgeeff.harness import energy
     from edgeeff.harness.timing import P99_9_NEEDS
-    from edgeeff.onboard import energy
 
     found = [f"{entry.name}: {NOT_RUN}: {entry.not_run}" for entry in report.entries if entry.not_run]
     if len(report.entries) > 1:
@@ -154,9 +154,12 @@ def notes(report: LatencyReport) -> list[str]:
     around = [launch.around for launch in report.taken if launch.around]
     if around:
         found += _conditions_seen(around[0].before, around[-1].after)
-        of_energy = f"energy{' (RAPL is for root alone)' if energy.locked() else ''}"
+        # Whether RAPL is there and locked is known of this machine alone.
+        locked = report.record.device is None and energy.locked()
+        of_energy = f"energy{' (RAPL is for root alone)' if locked else ''}"
         missing = around[0].before.unreadable() + ([] if meters else [of_energy])
-        found += [f"Not readable here: {', '.join(missing)}."] if missing else []
+        place = "here" if report.record.device is None else "there"
+        found += [f"Not readable {place}: {', '.join(missing)}."] if missing else []
     return found
 
 
@@ -174,10 +177,11 @@ def _conditions_seen(before: Conditions, after: Conditions) -> list[str]:
 
 
 def conditions(report: LatencyReport | ProfileReport | ThroughputReport) -> str:
-    """What figures hold for, in two lines."""
-    here, threads = report.machine, report.threads
+    """What figures hold for, in two lines, on a board in three."""
+    here, threads, device = report.machine, report.threads, report.record.device
+    there = "" if device is None else f"{device}{f', {here.board}' if here.board else ''}:\n"
     return (
-        f"{here.cpu or 'processor unknown'}, governor {here.governor or 'unknown'},\n"
+        f"{there}{here.cpu or 'processor unknown'}, governor {here.governor or 'unknown'},\n"
         f"{threads} thread{'s' if threads > 1 else ''}, {report.launches} launches of {report.seconds:g} s "
         "a bundle"
     )

@@ -50,7 +50,7 @@ class Alone:
 
 def facts_of(case: Case, environment: Mapping[str, Any]) -> dict[str, Any]:
     """The device class that a case's figures belong to."""
-    return device_class.facts(environment, device_class.distributions(case.bundle.runtime))
+    return device_class.facts(environment, device_class.distributions(case.bundle.runtime, environment))
 
 
 def run(case: Case, how: How, record: Record, accuracy: AccuracyReport | None, listener: Recorder) -> Alone:

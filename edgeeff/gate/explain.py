@@ -39,7 +39,7 @@ def _whole(report: GateReport) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    head = words.one_line(f"{verdict.case}: {verdict.metric}: {words.CALLED[verdict.status]}", 400)
+    head = words.one_line(f"{verdict.place}: {verdict.metric}: {words.CALLED[verdict.status]}", 400)
     parts = [head]
     if verdict.status != "error" and (say := _SAYS.get(_kind(verdict))) is not None:
         parts += say(verdict)

@@ -43,6 +43,7 @@ class Measured:
         launch: What makes a launch.
         launches: Those that were made, in order.
         seconds: That they took.
+        cores: Processors that may be used where it is measured; None: not known.
     """
 
     pair: tuple[Bundle, Bundle]
@@ -52,6 +53,7 @@ class Measured:
     launch: Measure = measure
     launches: list[Launch] = field(default_factory=list)
     seconds: float = 0.0
+    cores: int | None = field(default_factory=lambda: machine.describe().usable_cores)
 
     def more(self) -> Launch:
         """Make one more launch.
@@ -226,5 +228,5 @@ def _data(
         "before": around[0].before.to_json() if around else None,
         "after": around[-1].after.to_json() if around else None,
         "others": [one.others for one in around],
-        "doubts": sensors.doubts(around, machine.describe().usable_cores, measured.how.threads),
+        "doubts": sensors.doubts(around, measured.cores, measured.how.threads),
     }

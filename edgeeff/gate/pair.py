@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgeeff import tasks
@@ -14,7 +14,7 @@ from edgeeff.gate.comparable import refuse_unlike
 from edgeeff.gate.limits import MOST_THREADS, OF_IMAGES, UNITS, Limit
 from edgeeff.gate.sequential import FEWEST, Plan
 from edgeeff.gate.verdict import GateReport, Verdict, unmeasured
-from edgeeff.harness import machine
+from edgeeff.harness import where
 from edgeeff.harness.latency import clock_of, in_a_run
 from edgeeff.harness.launches import Clock, How
 from edgeeff.harness.record import record
@@ -75,6 +75,7 @@ class _Pair:
     limits: Limits
     method: Method
     listener: Recorder
+    cores: int | None = None
     verdicts: list[Verdict] = field(default_factory=list)
 
     def limit(self, metric: str) -> float | None:
@@ -88,7 +89,6 @@ def decide(
     limits: Limits = DEFAULTS,
     *,
     images: ImageSet | Path | str | None = None,
-    root: Path | None = None,
     reference: Bundle | Path | str | None = None,
     method: Method | None = None,
     case: str | None = None,
@@ -97,11 +97,10 @@ def decide(
     """Measure two bundles against each other and decide whether the new one may take the old one's place.
 
     Args:
-        new: A bundle or its folder.
+        new: A bundle or its folder; both run on this machine, or on the board that they are on.
         old: What is used now.
         limits: By metric; see :data:`Limits`.
         images: To compare their accuracy on, if they bear labels; else how alike they decide.
-        root: The folder of the photos that a file of boxes names; None: where they usually are.
         reference: A float bundle, from which neither may be farther away.
         method: How they are measured.
         case: What the verdicts call the pair; None: the new bundle's name.
@@ -114,11 +113,13 @@ def decide(
         OptionError: The two must not be compared, or an option makes no sense.
         BundleError: A bundle cannot be read.
         ChangedFileError: A bundle was replaced meanwhile.
+        DeviceError: Their board cannot be reached. One that is lost later makes errors of its verdicts.
     """
     listener, method = Recorder.of(progress), method or Method()
     one, other = _opened(new), _opened(old)
     floating = None if reference is None else _opened(reference)
-    pair = _Pair(case or one.name, one, other, limits, method, listener)
+    place = where.of(where.common([one, other]))
+    pair = _Pair(case or one.name, one, other, limits, method, listener, place.machine.usable_cores)
     plan = _plan(pair)
     if reference is not None and images is None:
         raise OptionError("a reference, and no images to compare on", mend="name --images too")
@@ -126,23 +127,25 @@ def decide(
         raise OptionError("images, and no limit on what they say", mend=f"limit {', '.join(OF_IMAGES)}")
     watched = Watched()
     watched.add(bundle.folder / MANIFEST for bundle in (one, other))
-    for text in (*one.plugin_warnings(), *other.plugin_warnings()):
+    for text in (*refuse_unlike(one, other, other_target=method.other_target), *_doubts(one, other)):
         listener.warn(text)
-    for text in refuse_unlike(one, other, other_target=method.other_target):
-        listener.warn(text)
-    begun = record("gate", [one, other, *([floating] if floating else [])], here=machine.describe())
+    begun = record("gate", [one, other, *([floating] if floating else [])], place=place)
     if one.digest() == other.digest() and not method.noise_probe:
         pair.verdicts += _equal(pair, with_images=images is not None)
     else:
         _costs(pair, _latency(pair, plan) if plan is not None else None)
         if images is not None:
             wanted = {metric: limits.get(metric) for metric in OF_IMAGES}
-            asked = accuracy.Asked(
-                pair.case, one, other, floating, images, method.threads, method.white, root
-            )
+            asked = accuracy.Asked(pair.case, one, other, floating, images, method.threads, method.white)
             pair.verdicts += accuracy.gate(asked, wanted, listener)
     watched.refuse_changed()
-    return GateReport(tuple(pair.verdicts), begun, listener.warnings)
+    verdicts = tuple(replace(verdict, device=place.name) for verdict in pair.verdicts)
+    return GateReport(verdicts, begun, listener.warnings)
+
+
+def _doubts(one: Bundle, other: Bundle) -> list[str]:
+    plugins = (*one.plugin_warnings(), *other.plugin_warnings())
+    return [*plugins, *where.class_warnings([one, other])]
 
 
 def _opened(bundle: Bundle | Path | str) -> Bundle:
@@ -197,7 +200,8 @@ def _measured(pair: _Pair) -> latency.Measured:
     clock = method.clock or clock_of((pair.new, pair.old), method.threads)
     batches = [in_a_run(bundle, method.images_in_a_run) for bundle in (pair.new, pair.old)]
     how = How(threads=method.threads, seconds=method.seconds, timeout=method.timeout)
-    return latency.Measured((pair.new, pair.old), (batches[0], batches[1]), how, clock)
+    both = ((pair.new, pair.old), (batches[0], batches[1]))
+    return latency.Measured(*both, how, clock, cores=pair.cores)
 
 
 def _costs(pair: _Pair, measured: latency.Measured | None) -> None:

@@ -46,12 +46,12 @@ def _runs(where: place.Place, case: Case, series: str) -> Runs:
         (Filter(kind="gate", metric=f"alone_{clock}_ms"), f"threads={case.threads}", 1),
         (Filter(kind="latency", metric="cpu_ms"), f"threads={case.threads} images={images}", images),
     )
-    distributions = device_class.distributions(case.bundle.runtime)
     found: dict[str, list[tuple[float, ...]]] = {}
     with reading(where) as connection:
         for wanted, conditions, divided in kinds if clock == "cpu" else kinds[:1]:
             asked = replace(wanted, bundle=case.name, target=manifest.target)
             for run in [] if connection is None else runs(connection, asked, limit=_MOST):
+                distributions = device_class.distributions(case.bundle.runtime, run.environment)
                 facts = device_class.facts(run.environment, distributions)
                 if device_class.digest(facts) != series:
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from edgeeff.files import refuse_unwritable, write_file
 from edgeeff.gate import against, alone, baseline, matching, pair
 from edgeeff.gate.against import Runs
 from edgeeff.gate.baseline import Baseline
+from edgeeff.gate.boards import Boards, Open, open_by_address
 from edgeeff.gate.limits import OF_IMAGES, UNITS
-from edgeeff.gate.suite import Case, Suite
+from edgeeff.gate.suite import LOCAL, Case, Suite
 from edgeeff.gate.verdict import GateReport, Verdict
 from edgeeff.harness import device_class, truth
 from edgeeff.harness.accuracy import AccuracyReport, evaluate
 from edgeeff.harness.latency import clock_of
 from edgeeff.harness.launches import How
-from edgeeff.harness.record import Record, record
+from edgeeff.harness.record import Record
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.recipes import open_to_judge
 from edgeeff.tasks.detection import DetectionScores
@@ -48,7 +50,7 @@ class _Run:
 
     suite: Suite
     method: pair.Method
-    record: Record
+    boards: Boards
     listener: Recorder
     baselines: list[Baseline]
     known: Known
@@ -61,11 +63,14 @@ def run(
     *,
     method: pair.Method | None = None,
     known: Callable[[Callable[[str], None]], Known] | None = None,
+    open_board: Open = open_by_address,
+    wait: float = 0.0,
     progress: Progress | None = None,
 ) -> GateReport:
     """Decide about every case of a suite.
 
-    A case whose bundle or baseline makes trouble is an ``error`` of that case, and the others are measured.
+    A case whose bundle, baseline or board makes trouble is an ``error`` of that case, and the others are
+    measured.
     What fails by its latency is measured once more when all others are done: a fail that does not repeat was
     the machine's.
 
@@ -74,33 +79,42 @@ def run(
         method: How pairs are measured; the threads are each case's own.
         known: Given what warns, a function that says which runs of a case's bundles on its device class a
             history has, such as :func:`edgeeff.gate.remembered.known`; None: there is no history.
+        open_board: How a board is opened by its address.
+        wait: Seconds that a case waits for whoever measures on its board.
         progress: Told of what is done, and warned.
 
     Raises:
         ReportError: A baseline's file cannot be read.
     """
     listener = Recorder.of(progress)
-    bundles = [one for case in suite.cases for one in (case.bundle, case.old) if one is not None]
-    at_work = _Run(
-        suite,
-        method or pair.Method(),
-        record("gate", bundles, _names(suite)),
-        listener,
-        baseline.load_all(suite.baselines),
-        known(listener.warn) if known is not None else lambda case, series: {},
-    )
-    _warn_of_idle_baselines(at_work)
-    for case in suite.cases:
-        at_work.verdicts += _guarded(case, at_work, _decided)
-    _repeat(at_work)
-    return GateReport(tuple(at_work.verdicts), at_work.record, listener.warnings)
+    with closing(Boards(suite.cases, open_board, wait)) as boards:
+        at_work = _Run(
+            suite,
+            method or pair.Method(),
+            boards,
+            listener,
+            baseline.load_all(suite.baselines),
+            known(listener.warn) if known is not None else lambda case, series: {},
+        )
+        _warn_of_idle_baselines(at_work)
+        for case in suite.cases:
+            at_work.verdicts += _guarded(case, at_work, _decided)
+        _repeat(at_work)
+    return _report(at_work)
 
 
 @recorded
 def update(
-    suite: Suite, *, method: pair.Method | None = None, progress: Progress | None = None
+    suite: Suite,
+    *,
+    method: pair.Method | None = None,
+    open_board: Open = open_by_address,
+    wait: float = 0.0,
+    progress: Progress | None = None,
 ) -> tuple[list[Updated], GateReport]:
     """Measure every bundle of a suite by itself, and write its baseline.
+
+    Arguments are those of :func:`run`.
 
     Returns:
         The files, and a report of the cases that could not be measured.
@@ -111,48 +125,48 @@ def update(
     """
     listener = Recorder.of(progress)
     refuse_unwritable(suite.baselines)  # before the minutes that measuring takes
-    begun = record("gate", [case.bundle for case in suite.cases], [case.name for case in suite.cases])
-    at_work = _Run(
-        suite,
-        method or pair.Method(),
-        begun,
-        listener,
-        baseline.load_all(suite.baselines),
-        lambda case, series: {},
-    )
     written: list[Updated] = []
 
-    def write(case: Case, at_work: _Run) -> list[Verdict]:
-        written.append(_write(_alone(case, at_work).baseline, at_work))
+    def write(case: Case, begun: Record, at_work: _Run) -> list[Verdict]:
+        written.append(_write(_alone(case, begun, at_work).baseline, at_work))
         return []
 
-    for case in suite.cases:
-        at_work.verdicts += _guarded(case, at_work, write)
-    return written, GateReport(tuple(at_work.verdicts), begun, listener.warnings)
+    cases = [replace(case, old=None) for case in suite.cases]
+    with closing(Boards(cases, open_board, wait)) as boards:
+        standing = baseline.load_all(suite.baselines)
+        method = method or pair.Method()
+        at_work = _Run(suite, method, boards, listener, standing, lambda case, series: {})
+        for case in cases:
+            at_work.verdicts += _guarded(case, at_work, write)
+    return written, _report(at_work)
 
 
-def _names(suite: Suite) -> list[str]:
-    """What the record calls the bundles: cases, and what they are held against."""
-    found = []
-    for case in suite.cases:
-        found += [case.name, *([f"{case.name} (old)"] if case.old is not None else [])]
-    return found
+def _report(at_work: _Run) -> GateReport:
+    """What was decided; a place whose cases are all errors, since it cannot be reached, has no record."""
+    records, verdicts = [*at_work.boards.records.values()], tuple(at_work.verdicts)
+    first = records[0] if records else None
+    return GateReport(verdicts, first, at_work.listener.warnings, tuple(records[1:]))
 
 
-def _guarded(case: Case, at_work: _Run, work: Callable[[Case, _Run], list[Verdict]]) -> list[Verdict]:
+def _guarded(case: Case, at_work: _Run, work: Callable[[Case, Record, _Run], list[Verdict]]) -> list[Verdict]:
     """What is decided about a case; trouble is an error of all its metrics."""
+    board = None if case.device == LOCAL else case.device
     try:
-        return work(case, at_work)
+        with at_work.boards.at(case) as (placed, begun):
+            verdicts, board = work(placed, begun, at_work), begun.device
     except (EdgeeffError, OSError) as error:
         why = f"{error.what} → {error.mend}" if isinstance(error, EdgeeffError) else str(error)
-        return [
+        verdicts = [
             Verdict(case.name, metric, "error", unit=UNITS[metric], limit=limit, why=why)
             for metric, limit in case.limits.items()
             if metric not in OF_IMAGES or case.images is not None
         ]
+    if any(one.status == "error" for one in verdicts):  # perhaps the connection broke
+        at_work.boards.drop(case.device)
+    return [replace(one, device=board) for one in verdicts]
 
 
-def _decided(case: Case, at_work: _Run) -> list[Verdict]:
+def _decided(case: Case, begun: Record, at_work: _Run) -> list[Verdict]:
     """One case against its old bundle, else against its baseline.
 
     Raises:
@@ -160,7 +174,7 @@ def _decided(case: Case, at_work: _Run) -> list[Verdict]:
     """
     if case.old is not None:
         return list(_pair(case, case.old, at_work).verdicts)
-    facts = alone.facts_of(case, at_work.record.environment)
+    facts = alone.facts_of(case, begun.environment)
     series = device_class.digest(facts)
     standing = matching.of(case.bundle, at_work.baselines, series, facts)
     if standing is None:
@@ -170,11 +184,11 @@ def _decided(case: Case, at_work: _Run) -> list[Verdict]:
             f"{case.name} is the bundle of its baseline; --noise-probe measures it all the same"
         )
         return against.equal(case)
-    found = _alone(case, at_work)
+    found = _alone(case, begun, at_work)
     return against.verdicts(case, standing, found, at_work.known(case, series))
 
 
-def _alone(case: Case, at_work: _Run) -> alone.Alone:
+def _alone(case: Case, begun: Record, at_work: _Run) -> alone.Alone:
     how = How(threads=case.threads, seconds=at_work.method.seconds, timeout=at_work.method.timeout)
     clock = clock_of((case.bundle,), case.threads)
     if at_work.method.clock not in (None, clock):
@@ -187,7 +201,7 @@ def _alone(case: Case, at_work: _Run) -> alone.Alone:
             "slowdown or look like one"
         )
     accuracy = _accuracy(case, at_work.method.white, at_work.listener)
-    return alone.run(case, how, at_work.record, accuracy, at_work.listener)
+    return alone.run(case, how, begun, accuracy, at_work.listener)
 
 
 def _pair(case: Case, old: Bundle, at_work: _Run) -> GateReport:
@@ -197,7 +211,6 @@ def _pair(case: Case, old: Bundle, at_work: _Run) -> GateReport:
         old,
         case.limits if images is not None else _without_images(case.limits),
         images=images,
-        root=case.root,
         reference=case.reference if images is not None else None,
         method=replace(at_work.method, threads=case.threads),
         case=case.name,
@@ -213,7 +226,7 @@ def _accuracy(case: Case, white: float | None, listener: Recorder) -> AccuracyRe
     """What the images say of a bundle by itself; None where they say nothing, or no limit asks them."""
     if case.images is None or not any(metric in case.limits for metric in OF_IMAGES):
         return None
-    images = open_to_judge(case.images, case.root)
+    images = open_to_judge(case.images)
     labelled = truth.read(images, None, case.bundle.manifest)[1] is not None
     found = None
     if labelled or case.reference is not None:
@@ -235,15 +248,17 @@ def _accuracy(case: Case, white: float | None, listener: Recorder) -> AccuracyRe
 
 def _repeat(at_work: _Run) -> None:
     """Measure the latency of what failed once more, now that other cases have run in between."""
-    failed = {v.case for v in at_work.verdicts if v.metric == "latency" and v.status == "fail"}
+    failed = {(v.case, v.device) for v in at_work.verdicts if v.metric == "latency" and v.status == "fail"}
     for case in at_work.suite.cases:
-        if case.name not in failed:
+        begun = at_work.boards.records.get(case.device)
+        key = (case.name, None if begun is None else begun.device)
+        if key not in failed:
             continue
         only = replace(case, limits={"latency": case.limits["latency"]}, images=None)
         at_work.listener.tell(f"{case.name} failed by its latency: it is measured once more")
         (again,) = _guarded(only, at_work, _decided)
         at_work.verdicts[:] = [
-            _repeated(one, again) if one.case == case.name and one.metric == "latency" else one
+            _repeated(one, again) if (one.case, one.device) == key and one.metric == "latency" else one
             for one in at_work.verdicts
         ]
 
@@ -285,6 +300,8 @@ def _write(found: Baseline, at_work: _Run) -> Updated:
         )
     before = text.read(path, ReportError) if standing is not None else ""
     write_file(path, content.encode())
+    # Another board of this device class adds a run to it.
+    at_work.baselines[:] = [one for one in at_work.baselines if one is not standing] + [baseline.load(path)]
     return Updated(path, _diff(path, before, content))
 
 

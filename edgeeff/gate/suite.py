@@ -21,8 +21,8 @@ from edgeeff.gate import written
 from edgeeff.gate.limits import DEFAULTS, MOST_THREADS, OF_IMAGES, Limit, read_limit
 
 SCHEMA = 1
-#: Where bundles can be measured.
-DEVICES = ("local",)
+#: This machine, as a device.
+LOCAL = "local"
 #: Bundles that one suite may have.
 _MOST = 1000
 
@@ -53,7 +53,6 @@ class _Common(BaseModel):
     targets: Names | None = None
     devices: Names | None = None
     images: Name | None = None
-    root: Name | None = None
     reference: Name | None = None
     old: Name | None = None
     threads: int | None = Field(None, ge=1, le=MOST_THREADS)
@@ -76,15 +75,14 @@ class Case:
     """One bundle on one device.
 
     Args:
-        name: Of the bundle; distinct in its suite.
+        name: Of the bundle; distinct in its suite on each device.
         bundle: The new one.
         old: What it is held against, or None: its baseline is.
-        device: Where it is measured.
+        device: Where it is measured: ``local``, or a board's address.
         images: For its accuracy, or None.
         reference: A float bundle for its fidelity, or None.
         limits: By metric; what has none is not measured.
         threads: Of its runtime.
-        root: The folder of the photos that a file of boxes names; None: where they usually are.
     """
 
     name: str
@@ -95,7 +93,6 @@ class Case:
     reference: Path | None
     limits: Mapping[str, float]
     threads: int
-    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -123,13 +120,13 @@ class Instead:
         old: A folder of old bundles.
         images: For accuracy.
         limits: By metric.
-        root: The folder of the photos that a file of boxes names.
+        device: Where all cases are measured.
     """
 
     old: Path | None = None
     images: Path | None = None
     limits: Mapping[str, Limit] | None = None
-    root: Path | None = None
+    device: str | None = None
 
 
 def load(path: Path, instead: Instead | None = None) -> Suite:
@@ -152,28 +149,30 @@ def load(path: Path, instead: Instead | None = None) -> Suite:
         images=any(case.images is not None for case in cases),
         reference=any(case.reference is not None for case in cases),
     )
-    seen: dict[str, Path] = {}
+    seen: dict[tuple[str, str], Path] = {}
     for one in cases:
-        if one.name in seen:
+        key, there = (one.name, one.device), "" if one.device == LOCAL else f" on {one.device}"
+        if key in seen:
             raise ReportError(
-                f"{path}: two cases are called {one.name!r:.200}: {seen[one.name]} and {one.bundle.folder}",
+                f"{path}: two cases are called {one.name!r:.200}{there}: {seen[key]} and {one.bundle.folder}",
                 mend="narrow the patterns, or build one of them with --name",
             )
-        seen[one.name] = one.bundle.folder
+        seen[key] = one.bundle.folder
     return Suite(path, content.name or path.stem, folder / content.baselines, tuple(cases))
 
 
 def _cases(
     path: Path, folder: Path, suite: _SuiteFile, case: _CaseFile, number: int, by: Instead
 ) -> list[Case]:
-    """The cases of one ``[[case]]``, a bundle each."""
+    """The cases of one ``[[case]]``, one for each bundle on each device."""
     where = f"{path} case {number}"
-    for device in case.devices or suite.devices or ["local"]:
-        if device not in DEVICES:
+    for device in case.devices or suite.devices or [LOCAL]:
+        if device != LOCAL:
             raise ReportError(
                 f"{where}: there is no device {device!r:.80}",
-                mend=f"this version measures on {', '.join(DEVICES)}",
+                mend=f"this version measures on {LOCAL}",
             )
+    devices = [by.device] if by.device is not None else case.devices or suite.devices or [LOCAL]
     bundles = _bundles(where, folder, case.bundles)
     targets = case.targets or suite.targets
     if targets is not None:
@@ -186,12 +185,11 @@ def _cases(
             )
         bundles = [bundle for bundle in bundles if bundle.manifest.target in targets]
     images = by.images or _beside(folder, case.images or suite.images)
-    root = by.root or (None if by.images else _beside(folder, case.root or suite.root))
     reference = _beside(folder, case.reference or suite.reference)
     old = by.old or _beside(folder, case.old or suite.old)
     olds = _old_bundles(where, old) if old is not None else {}
     limits = {**DEFAULTS, **suite.limits, **case.limits, **(by.limits or {})}
-    for name, said in (("images", images), ("root", root), ("reference", reference)):
+    for name, said in (("images", images), ("reference", reference)):
         if said is not None and not regular.exists(said):
             raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
     if all(limit is None or (name in OF_IMAGES and images is None) for name, limit in limits.items()):
@@ -201,9 +199,8 @@ def _cases(
         name="",
         bundle=bundles[0],
         old=None,
-        device="local",
+        device=LOCAL,
         images=images,
-        root=root,
         reference=reference,
         limits={name: limit for name, limit in limits.items() if limit is not None},
         threads=case.threads or suite.threads or 1,
@@ -215,7 +212,11 @@ def _cases(
                 f"{where}: {bundle.folder} would be held against itself",
                 mend="name a folder of old bundles, not the one of the new",
             )
-    return [replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target))) for b in bundles]
+    return [
+        replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target)), device=device)
+        for b in bundles
+        for device in dict.fromkeys(devices)
+    ]
 
 
 def _refuse_idle(where: str, said: _Common, *, images: bool, reference: bool) -> None:
@@ -223,8 +224,6 @@ def _refuse_idle(where: str, said: _Common, *, images: bool, reference: bool) ->
     if not images:
         if said.reference is not None:
             raise ReportError(f"{where}reference: there are no images to compare on", mend="name images")
-        if said.root is not None:
-            raise ReportError(f"{where}root: there are no images whose photos it has", mend="name images")
         for metric in OF_IMAGES:
             if said.limits.get(metric) is not None:
                 raise ReportError(

@@ -61,6 +61,7 @@ class Verdict:
         settle: What would settle an inconclusive; None otherwise, or where nothing would.
         seconds: What it took to measure.
         measured: What was measured, as plain data: how, how often, each figure that was used.
+        device: The board that it was measured on, as the user wrote it; None: this machine.
     """
 
     case: str
@@ -76,11 +77,18 @@ class Verdict:
     settle: Settle | None = None
     seconds: float = 0.0
     measured: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The case, and the board that it was measured on."""
+        return self.case if self.device is None else f"{self.case} on {self.device}"
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data; what JSON has no number for is its name (``inf``)."""
+        """As plain data; what JSON has no number for is its name (``inf``). ``device`` of a board alone."""
         numbers = ("value", "low", "high", "limit", "seconds")
-        data = {k: v for k, v in vars(self).items() if k not in (*numbers, "settle", "measured")}
+        left = (*numbers, "settle", "measured", *([] if self.device else ["device"]))
+        data = {k: v for k, v in vars(self).items() if k not in left}
         for name in numbers:
             number = getattr(self, name)
             data[name] = None if number is None else json_number(number)
@@ -97,11 +105,28 @@ class GateReport:
         verdicts: In the order of the cases.
         record: Which run this is, of which bundles, when and where; None where no bundle could be read.
         warnings: What the reader must not miss.
+        others: Of a suite on several devices the records of the others.
     """
 
     verdicts: tuple[Verdict, ...]
     record: Record | None = None
     warnings: tuple[str, ...] = ()
+    others: tuple[Record, ...] = ()
+
+    def by_place(self) -> list[GateReport]:
+        """A report for each place that was measured on: figures of two environments are two runs.
+
+        Verdicts of a board that could not be reached are a report without a record.
+        """
+        if not self.others or self.record is None:
+            return [self]
+        found, seen = [], set()
+        for one in (self.record, *self.others):
+            mine = tuple(verdict for verdict in self.verdicts if verdict.device == one.device)
+            found.append(GateReport(mine, one, self.warnings))
+            seen.add(one.device)
+        rest = tuple(verdict for verdict in self.verdicts if verdict.device not in seen)
+        return [*found, *([GateReport(rest, None, self.warnings)] if rest else [])]
 
     @property
     def status(self) -> Status:
@@ -188,6 +213,7 @@ class _VerdictFile(BaseModel):
     settle: _SettleFile | None = None
     seconds: float = 0.0
     measured: dict[str, Any] = {}
+    device: str | None = None
 
 
 class _RecordFile(BaseModel):
@@ -199,6 +225,8 @@ class _RecordFile(BaseModel):
     environment: dict[str, Any]
     about: dict[str, dict[str, Any]] = {}
     commit: str | None = None
+    device: str | None = None
+    host: dict[str, Any] | None = None
 
 
 class _ReportFile(BaseModel):

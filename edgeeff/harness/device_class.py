@@ -6,6 +6,7 @@ which would make a class of its own of every run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import metadata
@@ -43,9 +44,17 @@ def digest(facts: Mapping[str, Any]) -> str:
     return digests.of_json(facts)
 
 
-def distributions(runtime: Runtime) -> set[str]:
-    """The distributions that bring a runtime: another version of another runtime makes no other class."""
-    return {name for module in runtime.modules for name in _installed().get(module, ())}
+def distributions(runtime: Runtime, environment: Mapping[str, Any] | None = None) -> set[str]:
+    """The distributions that bring a runtime: another version of another runtime makes no other class.
+
+    Args:
+        runtime: Whose.
+        environment: Of a record. A board may have another distribution of a runtime than this machine (the
+            old tflite-runtime), or the only one: those are taken whose name is that of the runtime's module.
+    """
+    found = {name for module in runtime.modules for name in _installed().get(module, ())}
+    said = (environment or {}).get("versions")
+    return found | {name for name in (said or ()) if re.sub("[-.]", "_", name).lower() in runtime.modules}
 
 
 @cache

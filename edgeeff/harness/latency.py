@@ -17,7 +17,7 @@ from statistics import median
 from edgeeff import backends
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
-from edgeeff.harness import machine, sensors
+from edgeeff.harness import sensors, where
 from edgeeff.harness.estimate import LEAST, MOST, estimate
 from edgeeff.harness.fresh_process import How, Series
 from edgeeff.harness.latency_report import Entry, LatencyReport, Ratio
@@ -30,6 +30,7 @@ from edgeeff.harness.subjects import (
     opened,
     place_of,
     warn_of_another,
+    warn_of_place,
     warn_of_plugins,
 )
 from edgeeff.harness.timing import P99_9_NEEDS, LoadingTimes, Percentiles, Timing, summarise
@@ -56,6 +57,7 @@ __all__ = [
     "refuse",
     "summarise",
     "warn_of_another",
+    "warn_of_place",
     "warn_of_plugins",
 ]
 
@@ -79,12 +81,12 @@ def benchmark(
     tools: bool = False,
     progress: Progress | Count | None = None,
 ) -> LatencyReport:
-    """Time bundles against one another on this machine.
+    """Time bundles against one another, on this machine or on the board that they are on.
 
     Each launch is a fresh process that loads all of them in an order that changes with the launch, warms
     them up until their times are steady, and runs them round-robin on one prepared input, in an order that
     changes with each round: one image, or as many as a run of the bundle takes. A bundle whose runtime cannot
-    run here is listed as NOT RUN. With several threads, a pool that still spins after its inference is
+    run there is listed as NOT RUN. With several threads, a pool that still spins after its inference is
     charged to the next one: such figures are compared by wall time.
 
     Args:
@@ -103,14 +105,20 @@ def benchmark(
             and all of them.
 
     Raises:
-        OptionError: A number that makes no sense, or no such baseline.
+        OptionError: A number that makes no sense, or no such baseline; ``tools`` on a board.
         BundleError: A bundle cannot be read, or was altered.
         ChangedFileError: A bundle was replaced meanwhile.
+        DeviceError: The board cannot be reached, or was lost.
         EdgeeffError: A bundle crashed its process or hung; the message ends with what it printed.
     """
     most = (LAUNCHES if until is None else MOST) if launches is None else launches
     loaded = opened(bundles, launches=most, seconds=seconds, threads=threads)
     refuse(until, timeout, most)
+    if tools and (there := where.common(loaded)) is not None:
+        raise OptionError(
+            f"tools with the device {there.name}: the runtimes' own benchmarks run on this machine alone",
+            mend="leave one of the two out, or run benchmark_app or benchmark_model on the board by hand",
+        )
     how = How(threads, seconds, seed, timeout)
     asked = _Asked(most, how, place_of(distinct_names(loaded), baseline), images, until, tools)
     return _benchmark(loaded, asked, Recorder.of(progress))
@@ -129,17 +137,17 @@ class _Asked:
 
 
 def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> LatencyReport:
-    names, how, here = distinct_names(loaded), asked.how, machine.describe()
+    names, how, there = distinct_names(loaded), asked.how, where.of(where.common(loaded))
     clock = clock_of(loaded, how.threads)
-    begun = record("latency", loaded, names, here)
+    begun = record("latency", loaded, names, there)
     with recorder.recording() as warned:
         batches = in_runs(loaded, asked.images, recorder)
         warn_of_plugins(loaded, recorder)
-        warn_of_another(recorder)
+        warn_of_place(loaded, recorder)
         series = Series(LAUNCH, loaded, batches, how)
         taken, reached = _launches(series, batches, asked, clock, recorder)
         around = [launch.around for launch in taken if launch.around is not None]
-        for text in sensors.doubts(around, here.usable_cores, how.threads):
+        for text in sensors.doubts(around, there.machine.usable_cores, how.threads):
             recorder.warn(text)
         pairs = min(len(taken), LAUNCHES)
         beside = compare(loaded, names, batches, how, pairs, recorder) if asked.tools and taken else ()
@@ -155,7 +163,7 @@ def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> L
         seconds=how.seconds,
         threads=how.threads,
         seed=how.seed,
-        machine=here,
+        machine=there.machine,
         record=begun,
         clock=clock,
         taken=tuple(taken),
@@ -188,11 +196,14 @@ def _launches(
 def clock_of(bundles: Sequence[Bundle], threads: int) -> Clock:
     """Which clock bundles are compared by: wall time where several threads or a device of its own compute.
 
-    A bundle whose device is not here is not measured, and decides nothing.
+    A bundle whose device is not here is not measured, and decides nothing. On a board every runtime may be.
     """
-    names = {bundle.manifest.runtime for bundle in bundles} & set(backends.runtime_names())
-    runtimes = [backends.runtime(name) for name in names]
-    elsewhere = any(runtime.on_device and not runtime.missing_to_run() for runtime in runtimes)
+    known, elsewhere = backends.runtime_names(), False
+    for bundle in bundles:
+        if bundle.manifest.runtime in known:
+            runtime = backends.runtime(bundle.manifest.runtime)
+            absent = bundle.device is None and runtime.missing_to_run()
+            elsewhere = elsewhere or bool(runtime.on_device and not absent)
     return "wall" if threads > 1 or elsewhere else "cpu"
 
 

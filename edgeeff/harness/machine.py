@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +60,27 @@ class Machine:
     system: str
     python: str
     versions: dict[str, str]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Machine:
+        """From :meth:`to_json`, or from what a board says of itself; what it does not say is not known."""
+        flags = tuple(map(str, facts.get("flags") or ()))
+        architecture, load = str(facts.get("architecture") or ""), facts.get("load_average")
+        return cls(
+            cpu=facts.get("cpu"),
+            board=facts.get("board"),
+            architecture=architecture,
+            cpu_class=facts.get("cpu_class") or cpu_class(flags, architecture),
+            flags=flags,
+            cores=facts.get("cores"),
+            usable_cores=facts.get("usable_cores"),
+            governor=facts.get("governor"),
+            turbo=facts.get("turbo"),
+            load_average=None if load is None else tuple(load),
+            system=str(facts.get("system") or ""),
+            python=str(facts.get("python") or ""),
+            versions=dict(facts.get("versions") or {}),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
-from edgeeff.harness import machine
+from edgeeff.errors import OptionError
+from edgeeff.harness import machine, where
 from edgeeff.harness.fresh_process import How, repeatedly
 from edgeeff.harness.latency import LAUNCHES, SECONDS
 from edgeeff.harness.record import Record, record
@@ -250,18 +251,21 @@ def profile(
             the launches done and all of them.
 
     Raises:
-        OptionError: A number that makes no sense.
+        OptionError: A number that makes no sense, or bundles that are on a board.
         BundleError: A bundle cannot be read, or was altered.
         ChangedFileError: A bundle was replaced meanwhile.
         EdgeeffError: A bundle crashed its process or hung; the message ends with what it printed.
     """
     recorder = Recorder.of(progress)
     loaded = opened(bundles, launches=launches, seconds=seconds, threads=threads)
-    names, here = distinct_names(loaded), machine.describe()
-    begun = record("profile", loaded, names, here)
+    _refuse_board(loaded)
+    names, place = distinct_names(loaded), where.this()
+    begun = record("profile", loaded, names, place)
     with recorder.recording() as warned:
         batches = in_runs(loaded, images, recorder)
         warn_of_plugins(loaded, recorder)
+        for text in where.class_warnings(loaded):
+            recorder.warn(text)
     heard = _Heard([[] for _ in loaded], [[] for _ in loaded], {})
     how = How(threads, seconds, seed, timeout)
     not_run = repeatedly(LAUNCH, loaded, batches, heard.event, how, launches, recorder)
@@ -269,11 +273,19 @@ def profile(
         _entry(name, bundle, None if i in not_run else heard.times(i, batches[i]), not_run.get(i))
         for i, (name, bundle) in enumerate(zip(names, loaded, strict=True))
     )
-    report = ProfileReport(entries, _best(heard.peaks), launches, seconds, threads, here, begun)
+    report = ProfileReport(entries, _best(heard.peaks), launches, seconds, threads, place.machine, begun)
     with recorder.recording() as doubted:
         for text in doubts(report):
             recorder.warn(text)
     return replace(report, warnings=(*warned, *doubted))
+
+
+def _refuse_board(bundles: Sequence[Bundle]) -> None:
+    if (there := where.common(bundles)) is not None:
+        raise OptionError(
+            f"a profile on the device {there.name}: times of layers are taken on this machine alone",
+            mend="profile without the device, or compare whole bundles there",
+        )
 
 
 def doubts(report: ProfileReport) -> list[str]:

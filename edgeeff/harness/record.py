@@ -14,7 +14,7 @@ from typing import Any, Literal
 from edgeeff import digests
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
-from edgeeff.harness import commit, machine
+from edgeeff.harness import commit, machine, where
 
 #: Raised when a field of a report changes its name or its meaning; new fields alone do not raise it.
 SCHEMA = 1
@@ -35,6 +35,8 @@ class Record:
         about: Of each bundle, by the same names, what figures are sorted by later: model, target, runtime,
             precision, task, images in a run, and the bytes of its artifact, as :func:`about` has them.
         commit: What was checked out, as :mod:`edgeeff.harness.commit` says; None: it is not known.
+        device: The board that computed, as the user wrote it: ``environment`` is its own. None: this machine.
+        host: The environment of the machine that asked for it, where that is another one.
     """
 
     kind: Kind
@@ -44,9 +46,12 @@ class Record:
     utc: str = field(default_factory=lambda: datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
     about: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     commit: str | None = None
+    device: str | None = None
+    host: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data; ``device`` and ``host`` where a board computed."""
+        there = {"device": self.device, "host": dict(self.host or {})} if self.device is not None else {}
         return {
             "schema_version": SCHEMA,
             "kind": self.kind,
@@ -57,6 +62,7 @@ class Record:
             "commit": self.commit,
             "environment": dict(self.environment),
             "environment_sha256": environment_digest(self.environment),
+            **there,
         }
 
 
@@ -64,15 +70,15 @@ def record(
     kind: Kind,
     bundles: Sequence[Bundle],
     names: Sequence[str] | None = None,
-    here: machine.Machine | None = None,
+    place: where.Place | None = None,
 ) -> Record:
-    """The record of a report that is begun now, on this machine.
+    """The record of a report that is begun now.
 
     Args:
         kind: What the report is of.
         bundles: Those that it is about, a reference too.
         names: What the report calls them; None: their own names.
-        here: This machine, where it has been described already.
+        place: Where it is measured, where that has been described already; None: where the first bundle runs.
     """
     found: dict[str, str] = {}
     facts: dict[str, dict[str, Any]] = {}
@@ -81,7 +87,15 @@ def record(
         other = found.get(name, digest) != digest  # a bundle and its reference may have one name
         found[called := f"{name} ({bundle.folder})" if other else name] = digest
         facts[called] = about(bundle)
-    return Record(kind, found, environment(here), about=facts, commit=commit.current())
+    there = place or where.of(bundles[0].device if bundles else None)
+    host = None if there.device is None else where.this().environment
+    return Record(
+        *(kind, found, there.environment),
+        about=facts,
+        commit=commit.current(),
+        device=there.name,
+        host=host,
+    )
 
 
 def about(bundle: Bundle) -> dict[str, Any]:
@@ -111,9 +125,7 @@ def artifact_bytes(bundle: Bundle) -> int:
 
 def environment(here: machine.Machine | None = None) -> dict[str, Any]:
     """What of a machine decides about figures and stays from run to run: no load, no free memory, no time."""
-    data = (here or machine.describe()).to_json()
-    del data["load_average"]
-    return data
+    return where.lasting((here or machine.describe()).to_json())
 
 
 def environment_digest(found: Mapping[str, Any]) -> str:

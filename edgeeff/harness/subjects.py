@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
-from edgeeff.harness import lock
+from edgeeff.harness import lock, where
 from edgeeff.progress import Recorder
 
 
@@ -20,10 +20,21 @@ def warn_of_plugins(bundles: Sequence[Bundle], recorder: Recorder) -> None:
 
 
 def warn_of_another(recorder: Recorder) -> None:
-    """Warn where a process that still lives measures here too, as the lock of this machine says."""
+    """Warn where a process that still lives measures here too, as the lock of this machine says.
+
+    Who measures on a board holds the board's lock, and nobody else measures there.
+    """
     who = lock.holder()
     if who is not None and who.pid != os.getpid() and Path(f"/proc/{who.pid}").exists():
         recorder.warn(f"another measurement runs on this machine, and both disturb one another: {who}")
+
+
+def warn_of_place(bundles: Sequence[Bundle], recorder: Recorder) -> None:
+    """Warn of what makes figures of bundles doubtful where they are measured."""
+    if where.common(bundles) is None:
+        warn_of_another(recorder)
+    for text in where.class_warnings(bundles):
+        recorder.warn(text)
 
 
 def in_runs(bundles: Sequence[Bundle], images: int | None, recorder: Recorder) -> list[int]:
@@ -78,7 +89,7 @@ def opened(
     """The bundles that are to be measured.
 
     Raises:
-        OptionError: None, or a number that makes no sense.
+        OptionError: None, or a number that makes no sense, or bundles that are on several devices.
         BundleError: One cannot be read.
     """
     if not bundles:
@@ -88,7 +99,9 @@ def opened(
             raise OptionError(f"{name} is {value}", mend=f"give at least {least}")
     if not 0 < seconds < float("inf"):
         raise OptionError(f"seconds is {seconds}", mend="give a positive number of seconds")
-    return [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
+    loaded = [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
+    where.common(loaded)
+    return loaded
 
 
 def distinct_names(bundles: Sequence[Bundle]) -> list[str]:

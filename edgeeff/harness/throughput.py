@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
-from edgeeff.harness import latency, machine, sensors, subjects
+from edgeeff.harness import latency, machine, sensors, subjects, where
 from edgeeff.harness.estimate import Estimate, estimate
 from edgeeff.harness.fresh_process import How, Series
 from edgeeff.harness.latency import LAUNCHES, SECONDS
@@ -128,7 +128,7 @@ def throughput(
     timeout: float | None = None,
     progress: Progress | Count | None = None,
 ) -> ThroughputReport:
-    """Count the images a second of bundles with several runs in flight, on this machine.
+    """Count the images a second of bundles with several runs in flight, on this machine or on their board.
 
     OpenVINO gets as many infer requests as runs are in flight, and as many streams, up to its threads; of any
     other runtime each run has a thread and a session of its own, with its share of the threads; runs beyond
@@ -149,18 +149,18 @@ def throughput(
     latency.refuse(None, timeout, launches)
     names = subjects.distinct_names(loaded)
     base = subjects.place_of(names, baseline)
-    here = machine.describe()
-    begun = record("throughput", loaded, names, here)
+    place = where.of(where.common(loaded))
+    begun = record("throughput", loaded, names, place)
     with recorder.recording() as warned:
         batches = subjects.in_runs(loaded, images, recorder)
         subjects.warn_of_plugins(loaded, recorder)
-        subjects.warn_of_another(recorder)
+        subjects.warn_of_place(loaded, recorder)
         series = Series(LAUNCH, loaded, batches, How(threads, seconds, seed, timeout, flight))
         taken = _launches(series, batches, launches, recorder)
         ran = sorted({place for launch in taken for place in launch.runs})
         _warn_of_shares([(names[place], loaded[place]) for place in ran], flight, threads, recorder)
         around = tuple(launch.around for launch in taken if launch.around is not None)
-        for text in sensors.doubts(around, here.usable_cores, threads):
+        for text in sensors.doubts(around, place.machine.usable_cores, threads):
             recorder.warn(text)
     return ThroughputReport(
         entries=_entries(loaded, names, batches, taken, base, series.not_run),
@@ -169,7 +169,7 @@ def throughput(
         seconds=seconds,
         threads=threads,
         requests=flight,
-        machine=here,
+        machine=place.machine,
         record=begun,
         around=around,
         warnings=tuple(warned),

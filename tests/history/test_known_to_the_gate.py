@@ -18,7 +18,7 @@ A, B = "a" * 64, "b" * 64
 def case():
     """As a suite resolves it, as far as the history asks."""
     manifest = SimpleNamespace(target="cpu-int8", runtime="openvino", batch=ONE)
-    bundle = SimpleNamespace(manifest=manifest, runtime=backends.runtime("openvino"))
+    bundle = SimpleNamespace(manifest=manifest, device=None, runtime=backends.runtime("openvino"))
     return SimpleNamespace(name="b0-cpu-int8", bundle=bundle, threads=1)
 
 

@@ -27,7 +27,7 @@ def text(report: GateReport, suite: str, path: str) -> str:
     for verdict in report.verdicts:
         if verdict.status in _SEVERITIES:
             # The same issue of two commits has to have the same fingerprint: no figure is in it.
-            named = "\0".join((suite, verdict.case, verdict.metric, verdict.status))
+            named = "\0".join((suite, verdict.place, verdict.metric, verdict.status))
             head = f"{words.CALLED[verdict.status]}: {words.title(verdict)}: {words.summary(verdict)}"
             issues.append(
                 {

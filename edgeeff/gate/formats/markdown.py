@@ -27,6 +27,7 @@ def text(report: GateReport, suite: str) -> str:
     lines += [""] if report.warnings else []
     if report.record is not None:
         cpu = report.record.environment.get("cpu") or "an unknown processor"
+        cpu = f"{report.record.device}: {cpu}" if report.record.device else cpu
         lines += [f"<sub>{escaped(str(cpu))}, {report.record.utc}, run {report.record.run_id}</sub>", ""]
     return "\n".join(lines)
 
@@ -34,7 +35,7 @@ def text(report: GateReport, suite: str) -> str:
 def _row(verdict: Verdict) -> str:
     cells = (
         f"{_MARKS[verdict.status]} {words.CALLED[verdict.status]}",
-        escaped(verdict.case),
+        escaped(verdict.place),
         escaped(verdict.metric),
         escaped(words.figure(verdict.value, verdict.unit)),
         escaped(words.interval(verdict)),

@@ -71,7 +71,7 @@ def settle(found: Settle | None) -> str:
 
 def title(verdict: Verdict) -> str:
     """Case and metric in one line."""
-    return one_line(f"{verdict.case}: {verdict.metric}", 300)
+    return one_line(f"{verdict.place}: {verdict.metric}", 300)
 
 
 def summary(verdict: Verdict) -> str:

@@ -1,0 +1,101 @@
+"""The boards of a suite's cases: opened when they are needed, locked for each case, closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+
+from edgeeff.bundle import Bundle
+from edgeeff.device import Device
+from edgeeff.errors import DeviceError, EdgeeffError
+from edgeeff.gate.suite import LOCAL, Case
+from edgeeff.harness import lock, where
+from edgeeff.harness.record import Record, record
+
+Open = Callable[[str], "Device | None"]
+
+
+def open_by_address(address: str) -> Device | None:
+    """The board of an address; None: it is this machine.
+
+    Raises:
+        DeviceError: It cannot be reached, or there is no such address.
+    """
+    raise DeviceError(f"no device is called {address!r}", mend="measure on this machine: local")
+
+
+@dataclass
+class Boards:
+    """Where the cases of a run are measured, and the record of each place.
+
+    Args:
+        cases: Of the suite, which its records name the bundles of.
+        open: How a board is opened.
+        wait: Seconds that a case waits for whoever measures on its board.
+    """
+
+    cases: Sequence[Case]
+    open: Open = open_by_address
+    wait: float = 0.0
+    #: By the device of a case.
+    records: dict[str, Record] = field(default_factory=dict)
+    _opened: dict[str, Device | None] = field(default_factory=dict)
+    _refused: dict[str, EdgeeffError] = field(default_factory=dict)
+
+    @contextmanager
+    def at(self, case: Case) -> Iterator[tuple[Case, Record]]:
+        """The case where it is measured, which nobody else measures on meanwhile, and that place's record.
+
+        A board that cannot be opened is not tried again.
+
+        Raises:
+            DeviceError: It cannot be reached.
+            BusyError: Somebody else measures there, and goes on longer than is waited.
+        """
+        device = self._device(case.device)
+        begun = self._record(case.device, device)
+        if device is None:
+            # A name that means this machine: the gate of "local" cases holds its lock already.
+            with nullcontext() if case.device == LOCAL else lock.alone(self.wait):
+                yield case, begun
+            return
+        with device.lock(self.wait):
+            old = None if case.old is None else case.old.on(device)
+            yield replace(case, bundle=case.bundle.on(device), old=old), begun
+
+    def _device(self, address: str) -> Device | None:
+        if address == LOCAL:
+            return None
+        if address in self._refused:
+            raise self._refused[address]
+        if address not in self._opened:
+            try:
+                self._opened[address] = self.open(address)
+            except EdgeeffError as error:
+                self._refused[address] = error
+                raise
+        return self._opened[address]
+
+    def _record(self, address: str, device: Device | None) -> Record:
+        if address not in self.records:
+            of = [case for case in self.cases if case.device == address]
+            bundles: list[Bundle] = []
+            names: list[str] = []
+            for case in of:
+                bundles += [case.bundle, *([case.old] if case.old is not None else [])]
+                names += [case.name, *([f"{case.name} (old)"] if case.old is not None else [])]
+            self.records[address] = record("gate", bundles, names, where.of(device))
+        return self.records[address]
+
+    def drop(self, address: str) -> None:
+        """Let go of a board: it is opened again for the next case."""
+        device = self._opened.pop(address, None)
+        if device is not None:
+            with suppress(EdgeeffError, OSError):
+                device.close()
+
+    def close(self) -> None:
+        """Let go of all boards."""
+        for address in list(self._opened):
+            self.drop(address)
