@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import OptionError
+from edgeeff.onboard.runs import filled as filled
+from edgeeff.onboard.runs import in_runs as in_runs
 
 #: The most images of one run: beyond that no runtime gains, and sizes of tensors no longer fit 32 bits.
 LARGEST = 1024
@@ -80,50 +82,6 @@ class Batch:
 ONE = Batch()
 
 
-def in_runs(
-    pixels: npt.NDArray[Any],
-    batch: Batch,
-    run: Callable[[npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]]],
-) -> dict[str, npt.NDArray[Any]]:
-    """Bring any number of images through runs of a batch; memory is bounded by the batch and the outputs.
-
-    The last run of a fixed batch is filled up with its last image, and what comes of that is dropped.
-
-    Args:
-        pixels: Images [N, …], at least one.
-        batch: The images of a run.
-        run: One run: images [n, …] to each output by its name [n, …]; n is ``batch.size``, or less where the
-            batch is dynamic. It may give views that its next call overwrites.
-
-    Returns:
-        Each output of all images, [N, …], in their order.
-
-    Raises:
-        ValueError: There is no image, or an output does not hold one result for each image of its run.
-    """
-    if not len(pixels):
-        raise ValueError("no image to run")
-    if len(pixels) == batch.size:  # a frame: nothing to fill up, and no more than a copy of what came
-        return {name: _checked(name, values, batch.size).copy() for name, values in run(pixels).items()}
-    found: dict[str, npt.NDArray[Any]] = {}
-    for start in range(0, len(pixels), batch.size):
-        images = pixels[start : start + batch.size]
-        count = len(images)
-        for name, values in run(images if batch.dynamic else filled(images, batch.size)).items():
-            expected = count if batch.dynamic else batch.size
-            _checked(name, values, expected)
-            if name not in found:
-                found[name] = np.empty((len(pixels), *values.shape[1:]), values.dtype)
-            found[name][start : start + count] = values[:count]
-    return found
-
-
-def _checked(name: str, values: npt.NDArray[Any], expected: int) -> npt.NDArray[Any]:
-    if values.ndim == 0 or len(values) != expected:
-        raise ValueError(f"output {name} is {list(values.shape)} of a run of {expected} images")
-    return values
-
-
 def regrouped(parts: Iterable[npt.NDArray[Any]], size: int) -> Iterator[npt.NDArray[Any]]:
     """The same images in parts of at least ``size``, all but the last of a multiple of it.
 
@@ -139,12 +97,6 @@ def regrouped(parts: Iterable[npt.NDArray[Any]], size: int) -> Iterator[npt.NDAr
             waiting = [together[whole:]] if whole < count else []
     if waiting:
         yield np.concatenate(waiting)
-
-
-def filled(images: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-    """So many images [size, …]: those given, [n, …], and behind them the last one again."""
-    missing = size - len(images)
-    return images if missing <= 0 else np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
 
 
 def of_shape(dimensions: Sequence[int], most: int = MOST) -> Batch:

@@ -50,8 +50,9 @@ OPEN_FOLDERS = (
         "backends/tensorrt/deployment",
         "backends/tensorrt/repair",
     ),
-    *("gate/formats", "history/kinds", "history/migrations"),
+    *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
     *("report/sections", "report/drawing"),
+    *("onboard", "devices/kinds"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

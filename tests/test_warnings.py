@@ -163,6 +163,8 @@ PASSING = {
 
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
+    "backends/tensorrt/deployment/__init__.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
+    "backends/tensorrt/emit.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
     "cli/build.py _board": "tests/test_plugins.py",
     "foreign/tflite_file.py _labels": "tests/detection/test_foreign_file.py",
     "foreign/tflite_file.py _tell": "tests/detection/test_foreign_file.py",

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeeff import regular
 from edgeeff.cli import console, options, tables
-from edgeeff.errors import OptionError
+from edgeeff.errors import GraphError, OptionError
 
 
 @options.of_verb("emit")
@@ -46,6 +47,8 @@ def command(
     if graph.suffix.lower() == ".tflite":
         if model is not None:
             raise OptionError("--model for a .tflite file, which is taken as it is", mend="leave it out")
+    elif not regular.exists(graph):
+        raise GraphError(f"no file {graph}", mend="pass the path of an ONNX file")
     elif (model is None) == ("mean" not in said or "std" not in said):
         raise OptionError("the preprocessing is not clear", mend="pass --model, or both --mean and --std")
     geometry = None

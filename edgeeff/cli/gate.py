@@ -77,6 +77,13 @@ class Judged:
             rich_help_panel=_IMAGES,
         ),
     ] = None
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the photos that a file of boxes names. Default: where they usually are.",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = None
     margin: Annotated[
         str | None,
         _limit(
@@ -177,7 +184,7 @@ def command(
     told = gating.Told(_outputs(ci), ci.explain, ci.wait, strict, json)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
-        instead = Instead(against, judged.images, said)
+        instead = Instead(against, judged.images, said, judged.root)
         return gating.suite(new, instead, method, told, update=update_baseline)
     if update_baseline:
         raise OptionError("--update-baseline, and no suite", mend="name a suite's .toml file")
@@ -190,9 +197,15 @@ def command(
     old, limits = against, {**pair.DEFAULTS, **said}
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
-        images, reference = judged.images, judged.reference
         return pair.decide(
-            new, old, limits, images=images, reference=reference, method=method, progress=progress
+            new,
+            old,
+            limits,
+            images=judged.images,
+            root=judged.root,
+            reference=judged.reference,
+            method=method,
+            progress=progress,
         )
 
     return gating.run(measure, new.resolve().name, new, told)
@@ -250,8 +263,13 @@ def _refuse_idle(judged: Judged, white: float | None) -> None:
     Raises:
         OptionError: There is one.
     """
-    of_images = {"--margin": judged.margin, "--max-disagreement": judged.max_disagreement, "--white": white}
-    of_reference = {"--max-sqnr-loss": judged.max_sqnr_loss}
+    of_images: dict[str, object] = {
+        "--margin": judged.margin,
+        "--max-disagreement": judged.max_disagreement,
+        "--root": judged.root,
+        "--white": white,
+    }
+    of_reference: dict[str, object] = {"--max-sqnr-loss": judged.max_sqnr_loss}
     for given, without, value in (
         (of_images, "--images", judged.images),
         (of_reference, "--reference", judged.reference),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from edgeeff.metrics import Proportion
     from edgeeff.tasks.detection import DetectionScores
 
-_CLASSIFIER = ("top-1", "top-5", "F1")
 #: Confusions and disagreements that are shown of a bundle.
 SHOWN = 5
 
@@ -31,11 +30,10 @@ def _figure(value: float | Proportion | None) -> str:
 def accuracy_table(reports: Sequence[AccuracyReport]) -> Table:
     """Accuracy against labels and against the float bundle: top-1, or F1 and mAP, as the task is."""
     scored = [report.scores for report in reports if report.scores is not None]
-    # Without any labels, or any bundle that ran, the columns are those of a classifier.
-    tasks = tuple(dict.fromkeys(name for scores in scored for name in scores.cells())) or _CLASSIFIER
+    tasks = tuple(dict.fromkeys(name for scores in scored for name in scores.cells()))
     made = new("bundle", ">images", *(f">{t}" for t in tasks), ">agreement", ">SQNR", ">points\nlost")
     cells = [cell for scores in scored for cell in scores.cells().items()]
-    proportions = {"agreement", *_CLASSIFIER[:2], *(n for n, v in cells if not isinstance(v, float))}
+    proportions = {"agreement", *(n for n, v in cells if not isinstance(v, float))}
     if any(report.reference is not None and report.reference.lost is not None for report in reports):
         proportions.add("points\nlost")
     made.collapse_padding = True  # so that it fits 80 characters, an interval under its value

@@ -131,8 +131,8 @@ _TOO_WIDE = 1.0
 
 def notes(report: LatencyReport) -> list[str]:
     """Why bundles were not run, and what the figures are too few for."""
-    from edgeeff.harness import energy
     from edgeeff.harness.timing import P99_9_NEEDS
+    from edgeeff.onboard import energy
 
     found = [f"{entry.name}: {NOT_RUN}: {entry.not_run}" for entry in report.entries if entry.not_run]
     if len(report.entries) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from edgeeff.graph.model import constant
-from edgeeff.quantization.placement import in_squeeze_excite, is_depthwise, is_layer
+from edgeeff.quantization.roles import in_squeeze_excite, is_depthwise, is_layer
 from edgeeff.tasks import LOGITS
 
 INPUT = "input"

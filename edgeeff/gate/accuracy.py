@@ -54,6 +54,7 @@ class Asked:
         images: On which.
         threads: Of each runtime.
         white: The value that is white in images of more than 8 bits, instead of the bundles'.
+        root: The folder of the photos that a file of boxes names; None: where they usually are.
     """
 
     case: str
@@ -63,6 +64,7 @@ class Asked:
     images: ImageSet | Path | str
     threads: int = 1
     white: float | None = None
+    root: Path | None = None
 
 
 def gate(asked: Asked, limits: Limits, listener: Recorder) -> list[Verdict]:
@@ -95,7 +97,7 @@ def gate(asked: Asked, limits: Limits, listener: Recorder) -> list[Verdict]:
 
 
 def _decide(asked: Asked, wanted: Mapping[str, float], listener: Recorder) -> list[Verdict]:
-    images = open_to_judge(asked.images)
+    images = open_to_judge(asked.images, asked.root)
     labelled = truth.read(images, None, asked.new.manifest)[1] is not None
     # Without labels and without a float bundle it is the old one that the new one is held against.
     alone = not labelled and asked.reference is None

@@ -89,6 +89,7 @@ def decide(
     limits: Limits = DEFAULTS,
     *,
     images: ImageSet | Path | str | None = None,
+    root: Path | None = None,
     reference: Bundle | Path | str | None = None,
     method: Method | None = None,
     case: str | None = None,
@@ -101,6 +102,7 @@ def decide(
         old: What is used now.
         limits: By metric; see :data:`Limits`.
         images: To compare their accuracy on, if they bear labels; else how alike they decide.
+        root: The folder of the photos that a file of boxes names; None: where they usually are.
         reference: A float bundle, from which neither may be farther away.
         method: How they are measured.
         case: What the verdicts call the pair; None: the new bundle's name.
@@ -136,7 +138,9 @@ def decide(
         _costs(pair, _latency(pair, plan) if plan is not None else None)
         if images is not None:
             wanted = {metric: limits.get(metric) for metric in OF_IMAGES}
-            asked = accuracy.Asked(pair.case, one, other, floating, images, method.threads, method.white)
+            asked = accuracy.Asked(
+                pair.case, one, other, floating, images, method.threads, method.white, root
+            )
             pair.verdicts += accuracy.gate(asked, wanted, listener)
     watched.refuse_changed()
     verdicts = tuple(replace(verdict, device=place.name) for verdict in pair.verdicts)

@@ -211,6 +211,7 @@ def _pair(case: Case, old: Bundle, at_work: _Run) -> GateReport:
         old,
         case.limits if images is not None else _without_images(case.limits),
         images=images,
+        root=case.root,
         reference=case.reference if images is not None else None,
         method=replace(at_work.method, threads=case.threads),
         case=case.name,
@@ -226,7 +227,7 @@ def _accuracy(case: Case, white: float | None, listener: Recorder) -> AccuracyRe
     """What the images say of a bundle by itself; None where they say nothing, or no limit asks them."""
     if case.images is None or not any(metric in case.limits for metric in OF_IMAGES):
         return None
-    images = open_to_judge(case.images)
+    images = open_to_judge(case.images, case.root)
     labelled = truth.read(images, None, case.bundle.manifest)[1] is not None
     found = None
     if labelled or case.reference is not None:

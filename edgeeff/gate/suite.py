@@ -53,6 +53,7 @@ class _Common(BaseModel):
     targets: Names | None = None
     devices: Names | None = None
     images: Name | None = None
+    root: Name | None = None
     reference: Name | None = None
     old: Name | None = None
     threads: int | None = Field(None, ge=1, le=MOST_THREADS)
@@ -83,6 +84,7 @@ class Case:
         reference: A float bundle for its fidelity, or None.
         limits: By metric; what has none is not measured.
         threads: Of its runtime.
+        root: The folder of the photos that a file of boxes names; None: where they usually are.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Case:
     reference: Path | None
     limits: Mapping[str, float]
     threads: int
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,14 @@ class Instead:
         old: A folder of old bundles.
         images: For accuracy.
         limits: By metric.
+        root: The folder of the photos that a file of boxes names.
         device: Where all cases are measured.
     """
 
     old: Path | None = None
     images: Path | None = None
     limits: Mapping[str, Limit] | None = None
+    root: Path | None = None
     device: str | None = None
 
 
@@ -185,11 +190,12 @@ def _cases(
             )
         bundles = [bundle for bundle in bundles if bundle.manifest.target in targets]
     images = by.images or _beside(folder, case.images or suite.images)
+    root = by.root or (None if by.images else _beside(folder, case.root or suite.root))
     reference = _beside(folder, case.reference or suite.reference)
     old = by.old or _beside(folder, case.old or suite.old)
     olds = _old_bundles(where, old) if old is not None else {}
     limits = {**DEFAULTS, **suite.limits, **case.limits, **(by.limits or {})}
-    for name, said in (("images", images), ("reference", reference)):
+    for name, said in (("images", images), ("root", root), ("reference", reference)):
         if said is not None and not regular.exists(said):
             raise ReportError(f"{where}: {name}: there is no {said}", mend="correct the path")
     if all(limit is None or (name in OF_IMAGES and images is None) for name, limit in limits.items()):
@@ -201,6 +207,7 @@ def _cases(
         old=None,
         device=LOCAL,
         images=images,
+        root=root,
         reference=reference,
         limits={name: limit for name, limit in limits.items() if limit is not None},
         threads=case.threads or suite.threads or 1,
@@ -224,6 +231,8 @@ def _refuse_idle(where: str, said: _Common, *, images: bool, reference: bool) ->
     if not images:
         if said.reference is not None:
             raise ReportError(f"{where}reference: there are no images to compare on", mend="name images")
+        if said.root is not None:
+            raise ReportError(f"{where}root: there are no images whose photos it has", mend="name images")
         for metric in OF_IMAGES:
             if said.limits.get(metric) is not None:
                 raise ReportError(

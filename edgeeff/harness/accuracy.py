@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from edgeeff import shortage, tasks
+from edgeeff import shortage
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import MissingRuntimeError, OptionError
-from edgeeff.harness import judging, reporting, truth, where
+from edgeeff.harness import judging, opening, reporting, where
 from edgeeff.harness.accuracy_report import AccuracyReport as AccuracyReport
 from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
-from edgeeff.harness.judging import Group, How, Lane, Reference
+from edgeeff.harness.judging import Group, How, Lane
+from edgeeff.harness.opening import Asked, as_bundle
 from edgeeff.harness.record import record
 from edgeeff.harness.resuming import Keeper, Resume
 from edgeeff.harness.stopping import delayed
 from edgeeff.images import ImageSet
-from edgeeff.images.survey import Survey, survey
-from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.recipes import open_to_judge
 from edgeeff.watched import Watched
@@ -109,16 +108,6 @@ def evaluate_all(
     return _evaluate(bundles, images, labels, reference, white, how, progress, warn, Resume.of(resume))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A bundle, with the images and their classes as its network numbers them, and what is known of each."""
-
-    bundle: Bundle
-    images: ImageSet
-    known: tasks.Truth | None
-    looked: Survey
-
-
 def _evaluate(
     named: Sequence[Bundle | Path | str],
     source: ImageSet | Path | str,
@@ -130,25 +119,22 @@ def _evaluate(
     warn: Callable[[str], None] | None,
     resume: Resume | None,
 ) -> list[AccuracyReport]:
-    bundles, floating = [*map(_as_bundle, named)], None if reference is None else _as_bundle(reference)
+    bundles, floating = [*map(as_bundle, named)], None if reference is None else as_bundle(reference)
     images = open_to_judge(source)
-    known = [truth.read(images, labels, bundle.manifest) for bundle in bundles]
+    known = opening.known(bundles, images, labels)
     listener = Recorder.of(progress)
     what = bundles[0].name if len(bundles) == 1 else f"{len(bundles)} bundles"
     listener.stage(f"judging {what}", len(images))
-    if floating is None and any(truth is None for _, truth in known):
-        raise _nothing_to_judge_by(boxes=all(b.manifest.detection is not None for b in bundles))
     watched = Watched()
     watched.add(one.folder / MANIFEST for one in (*bundles, *([floating] if floating else [])))
     watched.add(picture.path for picture in images.pictures)
-    surveys = _surveys(images, [bundle.manifest.preprocess.with_white(white) for bundle in bundles])
-    asked = [_Asked(b, *k, looked) for b, k, looked in zip(bundles, known, surveys, strict=True)]
+    asked = opening.ask(bundles, floating, known, white)
     places = {id(bundle.device): where.of(bundle.device) for bundle in bundles}
     records = [
         record("accuracy", [b, floating] if floating else [b], place=places[id(b.device)]) for b in bundles
     ]
-    lanes = _open(asked, floating, how)
-    groups = _groups(asked, lanes)
+    lanes = opening.lanes_of(asked, floating, how)
+    groups = opening.grouped(asked, lanes)
     troubles: list[str] = []
     keeper, start = None, 0
     if resume is not None:
@@ -158,6 +144,8 @@ def _evaluate(
     keep = keeper.keep if keeper is not None else None
     told_to_stop = delayed(keeper.stop) if keeper is not None else nullcontext()
     # Images are read ahead: one that is written meanwhile may be damaged in any way.
+    if start:
+        listener.advance(start)
     with watched, told_to_stop:
         judging.run(images, groups, listener.advance, start=start, keep=keep)
     try:
@@ -178,7 +166,7 @@ def _evaluate(
 
 
 def _reports(
-    asked: Sequence[_Asked],
+    asked: Sequence[Asked],
     lanes: Sequence[Lane | MissingRuntimeError],
     groups: Sequence[Group],
     names: Sequence[str],
@@ -192,61 +180,3 @@ def _reports(
             group = next(group for group in groups if lane in group.lanes)
             reports.append(reporting.report(one.images, one.looked, lane, group, names))
     return reports
-
-
-def _surveys(images: ImageSet, preprocesses: Sequence[Preprocess]) -> list[Survey]:
-    """How files are read for each preprocessing; they are looked at once for those that read them alike."""
-    looked: dict[tuple[object, ...], Survey] = {}
-    found = []
-    for one in preprocesses:
-        key = (one.exif, one.channels, one.white)
-        if key not in looked:
-            looked[key] = survey(images.pictures, one)
-        found.append(replace(looked[key], preprocess=replace(one, white=looked[key].preprocess.white)))
-    return found
-
-
-def _open(asked: Sequence[_Asked], floating: Bundle | None, how: How) -> list[Lane | MissingRuntimeError]:
-    """A lane for each bundle, or why it cannot run here.
-
-    Raises:
-        MissingRuntimeError: Not one of them can, or the reference cannot.
-    """
-    reference = None if floating is None else Reference(floating, floating.session(threads=how.threads))
-    lanes: list[Lane | MissingRuntimeError] = []
-    for one in asked:
-        try:
-            lanes.append(judging.lane(one.bundle, one.known, len(one.images), how, reference))
-        except MissingRuntimeError as error:
-            lanes.append(error)
-    absent = [lane for lane in lanes if isinstance(lane, MissingRuntimeError)]
-    if len(absent) == len(lanes):
-        raise absent[0]
-    return lanes
-
-
-def _groups(asked: Sequence[_Asked], lanes: Sequence[Lane | MissingRuntimeError]) -> list[Group]:
-    """The bundles that see the same pixels, together."""
-    groups: dict[Preprocess, Group] = {}
-    for one, lane in zip(asked, lanes, strict=True):
-        if not isinstance(lane, MissingRuntimeError):
-            sees = one.looked.preprocess.unnormalised()
-            groups.setdefault(sees, Group(sees, lane.reference)).add(lane)
-    return [*groups.values()]
-
-
-def _nothing_to_judge_by(*, boxes: bool) -> OptionError:
-    if boxes:
-        return OptionError(
-            "there is nothing to judge by: the images have no boxes, and no reference is named",
-            mend="pass their boxes (COCO's JSON, VOC folder, YOLO .yaml), or a float bundle (--reference)",
-        )
-    return OptionError(
-        "there is nothing to judge by: the images bear no labels, and no reference is named",
-        mend="label the images (a folder for each class, a list file, an .npz; boxes as COCO's JSON, VOC's "
-        "XML or a YOLO .yaml), or name a float bundle",
-    )
-
-
-def _as_bundle(bundle: Bundle | Path | str) -> Bundle:
-    return bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)

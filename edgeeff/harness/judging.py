@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import lcm
 
@@ -18,7 +18,7 @@ from edgeeff.harness import outcomes, truth
 from edgeeff.harness.outcomes import Decided, Outcomes
 from edgeeff.images import ImageSet
 from edgeeff.images.ahead import Sight, decoded
-from edgeeff.preprocess import CHANNELS, Preprocess
+from edgeeff.preprocess import CHANNELS, Pixels, Preprocess
 from edgeeff.tasks import Fidelity, Meaning, Outputs, Scorer, Truth
 from edgeeff.tasks.detection import alike
 
@@ -48,6 +48,8 @@ class Lane:
         decided: Of all images of the set; None where the task's decisions are not kept.
         fidelity: The bundle against the reference, so far.
         images: How many were run.
+        terms: What each part of images added to ``fidelity``, in order, where that is kept: sums of floats
+            are the same only if they are added up in the same order.
     """
 
     bundle: Bundle
@@ -62,6 +64,7 @@ class Lane:
     decided: Decided | None = None
     fidelity: Fidelity = field(default_factory=Fidelity)
     images: int = 0
+    terms: list[Fidelity] | None = None
 
     @property
     def size(self) -> int:
@@ -108,7 +111,10 @@ class Lane:
         if expected is None:
             return
         pair = (expected, found) if self.meaning.detection is None else alike(expected, found, self.meaning)
-        self.fidelity += self.meaning.fidelity(*pair)
+        added = self.meaning.fidelity(*pair)
+        self.fidelity += added
+        if self.terms is not None:
+            self.terms.append(added)
         if scored and self.leads and self.reference_scorer is not None:
             self.reference_scorer.update(expected, known)
 
@@ -155,14 +161,40 @@ def lane(
     """
     if reference is not None:
         _refuse_unlike(bundle, reference.bundle)
-    meaning, classes = bundle.manifest.meaning.with_threshold(how.threshold), bundle.manifest.classes
+    made = idle(bundle, known, count, how, reference)
     ran, session = _session(bundle, how.threads, how.via)
+    return replace(made, session=session, via=ran)
+
+
+def idle(
+    bundle: Bundle,
+    known: Truth | None,
+    count: int,
+    how: How,
+    reference: Reference | None = None,
+) -> Lane:
+    """A lane that runs nothing, and only adds up what others ran.
+
+    Raises:
+        OptionError: The threshold means nothing to the bundle's task.
+    """
+    meaning, classes = bundle.manifest.meaning.with_threshold(how.threshold), bundle.manifest.classes
     kept = outcomes.recorded(meaning, classes)
     return Lane(
-        *(bundle, session, ran, meaning, meaning.scorer(classes, bundle.name), known, reference),
+        *(bundle, NoSession(), None, meaning, meaning.scorer(classes, bundle.name), known, reference),
         reference_scorer=None if reference is None else meaning.scorer(classes, reference.bundle.name),
         decided=np.full(count, outcomes.UNKNOWN, np.int32) if kept else None,
     )
+
+
+class NoSession:
+    """Where nothing is run."""
+
+    def infer(self, pixels: Pixels) -> Outputs:
+        """It never is."""
+        raise AssertionError(f"{len(pixels)} images, and nothing that runs them")
+
+    prepare = execute = infer
 
 
 @dataclass
@@ -205,6 +237,7 @@ def run(
     advance: Callable[[int], None],
     *,
     start: int = 0,
+    stop: int | None = None,
     keep: Callable[[int], None] | None = None,
 ) -> None:
     """Run all images through all bundles; each is decoded once.
@@ -213,22 +246,36 @@ def run(
         images: The images.
         groups: The bundles.
         advance: Called as images are done, with how many.
-        start: The first image; what is before it the bundles have seen.
+        start: The first image; what is before it the bundles have seen. A multiple of :func:`together`.
+        stop: The image before which it ends; None: it goes on to the last.
         keep: Called where the images before a number are done, with that number.
 
     Raises:
-        ImageError: Not one image could be decoded.
+        ImageError: Not one image could be decoded, of all of them.
     """
-    size = _together([lane.size for group in groups for lane in group.lanes])
-    if start:
-        advance(start)
-    with decoded(images.pictures, [group.preprocess for group in groups], size, start) as parts:
+    size, some = together(groups), images.pictures[:stop]
+    with decoded(some, [group.preprocess for group in groups], size, start) as parts:
         for part in parts:
             for group, sight in zip(groups, part.sights, strict=True):
                 group.see(sight)
             if keep is not None:
                 keep(part.stop)
             advance(part.stop - part.start)
+    if stop is None:
+        refuse_none(images, groups)
+
+
+def together(groups: Sequence[Group]) -> int:
+    """Images that are decoded, and run, together."""
+    return _together([lane.size for group in groups for lane in group.lanes])
+
+
+def refuse_none(images: ImageSet, groups: Sequence[Group]) -> None:
+    """Refuse a pass in which nothing was seen.
+
+    Raises:
+        ImageError: Not one image could be decoded.
+    """
     for group in groups:
         if len(group.bad) == len(images):
             raise ImageError(

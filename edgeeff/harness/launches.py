@@ -18,9 +18,9 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
-from edgeeff.harness.energy import Energy
 from edgeeff.harness.fresh_process import How, Series, start
 from edgeeff.harness.sensors import Around
+from edgeeff.onboard.energy import Energy
 
 __all__ = ["LAUNCH", "Clock", "How", "Launch", "Run", "Series", "from_events", "measure"]
 

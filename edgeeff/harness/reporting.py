@@ -46,13 +46,13 @@ def report(
         notes=(*images.notes, *looked.lines),
         warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
         outcomes=lane.outcomes(names, group.bad),
-        images_sha256=_set_digest(names, lane.known),
+        images_sha256=set_digest(names, lane.known),
         labels=bundle.manifest.labels,
     )
     return replace(found, warnings=_warnings(found))
 
 
-def _set_digest(names: Sequence[str], known: tasks.Truth | None) -> str:
+def set_digest(names: Sequence[str], known: tasks.Truth | None) -> str:
     """SHA-256 of the images' names below their folder, and of what is known of them.
 
     Scores of other images make no trend; the folder may lie elsewhere in each job of a CI.

@@ -24,12 +24,12 @@ import platformdirs
 
 from edgeeff.errors import EdgeeffError
 from edgeeff.files import TEMPORARY, replacing
+from edgeeff.harness import states
 from edgeeff.harness.judging import Group, Lane
+from edgeeff.harness.states import Arrays
 from edgeeff.harness.stopping import Stop
 from edgeeff.harness.truth import as_bytes
 from edgeeff.images import ImageSet
-from edgeeff.metrics import Noise
-from edgeeff.tasks import Fidelity, Scorer
 from edgeeff.watched import stamp
 
 #: Raised when the file holds something else, or the same images would give other sums.
@@ -38,7 +38,8 @@ VERSION = 1
 EVERY, TIMES = 10.0, 20.0
 #: Seconds after which a state that nobody went on from is swept: 30 days.
 _OLD = 30 * 86_400.0
-_DAMAGED = (
+#: What reading a file raises that is damaged, or is another one.
+DAMAGED = (
     OSError,
     ValueError,
     KeyError,
@@ -48,8 +49,6 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def folder() -> Path:
@@ -152,7 +151,7 @@ class Keeper:
             with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             start = self._take(arrays)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             self.warn(
                 f"the state of an earlier run that was cut off cannot be used, and this one begins anew "
                 f"({self.path}: {error})"
@@ -171,11 +170,11 @@ class Keeper:
         taken = []
         for number, lane in enumerate(self._lanes()):
             own = {name: arrays[f"{number}/{name}"] for name in said["lanes"][number]["arrays"]}
-            taken.append((lane, _fresh(lane, own), said["lanes"][number]))
+            taken.append((lane, states.filled(lane, own), said["lanes"][number]))
         bad = [{int(n): str(why) for n, why in one.items()} for one in said["bad"]]
         for lane, (scorer, other, decided), one in taken:  # nothing is taken unless all of it can be
             lane.scorer, lane.decided, lane.images = scorer, decided, int(one["images"])
-            lane.fidelity = _read_fidelity(one["fidelity"])
+            lane.fidelity = states.read(one["fidelity"])
             if lane.leads:
                 lane.reference_scorer = other
         for group, found in zip(self.groups, bad, strict=True):
@@ -210,9 +209,9 @@ class Keeper:
         arrays: dict[str, npt.NDArray[Any]] = {}
         lanes = []
         for number, lane in enumerate(self._lanes()):
-            own = _arrays(lane)
+            own = states.arrays(lane)
             arrays |= {f"{number}/{name}": array for name, array in own.items()}
-            fidelity = _written_fidelity(lane.fidelity)
+            fidelity = states.written(lane.fidelity)
             lanes.append({"images": lane.images, "fidelity": fidelity, "arrays": list(own)})
         said = {"key": self.key, "next": done, "bad": [group.bad for group in self.groups], "lanes": lanes}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -229,63 +228,6 @@ class Keeper:
 
     def _lanes(self) -> list[Lane]:
         return [lane for group in self.groups for lane in group.lanes]
-
-
-def _arrays(lane: Lane) -> dict[str, npt.NDArray[Any]]:
-    """What a lane has added up, but for numbers that JSON holds."""
-    found = {f"own/{name}": array for name, array in lane.scorer.state().items()}
-    if lane.leads and lane.reference_scorer is not None:
-        found |= {f"reference/{name}": array for name, array in lane.reference_scorer.state().items()}
-    if lane.decided is not None:
-        found["decided"] = lane.decided
-    return found
-
-
-def _fresh(lane: Lane, arrays: Arrays) -> tuple[Scorer, Scorer | None, npt.NDArray[np.int32] | None]:
-    """New scorers of a lane that have seen what the arrays say, and its decisions.
-
-    Raises:
-        ValueError, KeyError: They are no arrays of such a lane.
-    """
-
-    def filled(part: str, name: str) -> Scorer:
-        scorer = lane.meaning.scorer(lane.bundle.manifest.classes, name)
-        state = {n.removeprefix(part): array for n, array in arrays.items() if n.startswith(part)}
-        if state:
-            scorer.add(state)
-        return scorer
-
-    other = None
-    if lane.leads and lane.reference is not None:
-        other = filled("reference/", lane.reference.bundle.name)
-    decided = arrays.get("decided")
-    if (decided is None) is not (lane.decided is None):
-        raise ValueError("decisions are there for another task")
-    if decided is not None and lane.decided is not None and decided.shape != lane.decided.shape:
-        raise ValueError(f"decisions of {decided.shape} images")
-    return filled("own/", lane.bundle.name), other, decided
-
-
-def _written_fidelity(found: Fidelity) -> dict[str, Any]:
-    """As JSON, in which Python writes numbers such that the same ones are read."""
-    return {
-        **{name: getattr(found, name) for name in ("images", "agreeing", "decisions")},
-        "cosine": dict(found.cosine),
-        **{
-            kind: {name: [noise.signal, noise.noise] for name, noise in getattr(found, kind).items()}
-            for kind in ("noise", "centred")
-        },
-    }
-
-
-def _read_fidelity(said: Mapping[str, Any]) -> Fidelity:
-    noise, centred = (
-        {name: Noise(float(a), float(b)) for name, (a, b) in said[kind].items()}
-        for kind in ("noise", "centred")
-    )
-    counts = {name: int(said[name]) for name in ("images", "agreeing", "decisions")}
-    cosine = {name: float(total) for name, total in said["cosine"].items()}
-    return Fidelity(**counts, noise=noise, centred=centred, cosine=cosine)
 
 
 def _sweep(place: Path) -> None:

@@ -1,120 +1,26 @@
 """One launch of a throughput benchmark: a fresh process that keeps several runs of a bundle in flight.
 
 ``python -m edgeeff.harness.throughput_launch`` is started by :func:`edgeeff.harness.throughput.throughput`
-and tells events as :mod:`edgeeff.harness.launch` does; a sample is a window of many runs, and its times are
-those of the window for each of its runs. OpenVINO keeps requests in flight itself; of any other runtime each
-run in flight has a thread and a session of its own, with its share of the threads, as long as there are some.
+and tells events as :mod:`edgeeff.harness.launch` does. OpenVINO keeps requests in flight itself; of any other
+runtime each run in flight has a thread and a session of its own, with its share of the threads, as long as
+there are some. What is measured, and how, is :mod:`edgeeff.onboard.flooding`, which boards run too.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgeeff.bundle import Bundle
-from edgeeff.harness import resident, sensors
-from edgeeff.harness.launch import (
-    Inference,
-    Loading,
-    Samples,
-    Tell,
-    benchmark_images,
-    each,
-    inference,
-    main,
-    order,
-)
-
-#: Seconds of a window: short enough for several rounds, long enough that its ends do not count.
-WINDOW = 0.15
-#: Windows of each bundle at least.
-MINIMUM_ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class Flood:
-    """A bundle with several runs in flight.
-
-    Args:
-        window: Runs it for so many seconds and more; gives the nanoseconds of a run in wall time, and in CPU
-            time.
-    """
-
-    window: Callable[[float], tuple[float, float]]
-
-
-def of_queue(flood: Callable[[Callable[[int], bool]], list[int]], requests: int) -> Flood:
-    """Where the runtime keeps the requests busy.
-
-    Args:
-        flood: Starts runs while it is told to, and gives the time that each was started at.
-        requests: In flight.
-    """
-
-    def window(seconds: float) -> tuple[float, float]:
-        cpu, deadline = time.process_time_ns(), time.perf_counter() + seconds
-        # From the first run that had to wait for another to end, the requests are all busy.
-        starts = flood(lambda count: count < 2 * requests + 2 or time.perf_counter() < deadline)
-        spent = time.process_time_ns() - cpu
-        return (starts[-1] - starts[requests]) / (len(starts) - 1 - requests), spent / len(starts)
-
-    return Flood(window)
-
-
-@dataclass
-class _Worker:
-    """One thread's share of a window."""
-
-    runs: int = 0
-    elapsed_ns: int = 0
-    failed: list[BaseException] = field(default_factory=list)
-
-    def work(self, made: Inference, begin: threading.Barrier, seconds: float) -> None:
-        """Run for so many seconds, and at least twice."""
-        try:
-            begin.wait()
-            start = time.perf_counter_ns()
-            while self.runs < 2 or time.perf_counter_ns() - start < seconds * 1e9:
-                made()
-                self.runs += 1
-            self.elapsed_ns = time.perf_counter_ns() - start
-        except BaseException as error:
-            self.failed.append(error)
-
-
-def of_threads(inferences: Sequence[Inference]) -> Flood:
-    """Where each run in flight has a thread and a session of its own."""
-
-    def window(seconds: float) -> tuple[float, float]:
-        begin = threading.Barrier(len(inferences))
-        workers = [_Worker() for _ in inferences]
-        threads = [
-            threading.Thread(target=worker.work, args=(made, begin, seconds))
-            for worker, made in zip(workers, inferences, strict=True)
-        ]
-        cpu = time.process_time_ns()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        spent = time.process_time_ns() - cpu
-        for worker in workers:
-            for error in worker.failed:
-                raise error
-        rate = sum(worker.runs / worker.elapsed_ns for worker in workers)
-        return 1 / rate, spent / sum(worker.runs for worker in workers)
-
-    return Flood(window)
-
-
-def shared_runs(requests: int, threads: int) -> int:
-    """How many runs share the threads, where each has one: more than there are threads would only wait."""
-    return min(requests, threads)
+from edgeeff.harness.launch import Loading, Tell, benchmark_images, main, refusals
+from edgeeff.onboard import flooding
+from edgeeff.onboard.flooding import WINDOW as WINDOW
+from edgeeff.onboard.flooding import Flood as Flood
+from edgeeff.onboard.flooding import measure as measure
+from edgeeff.onboard.flooding import of_queue as of_queue
+from edgeeff.onboard.flooding import of_threads as of_threads
+from edgeeff.onboard.flooding import shared_runs as shared_runs
 
 
 def prepare(bundle: Bundle, images: int, threads: int, requests: int, seed: int) -> tuple[Flood, Loading]:
@@ -126,41 +32,13 @@ def prepare(bundle: Bundle, images: int, threads: int, requests: int, seed: int)
     pixels = benchmark_images(bundle, images, seed)
     bundle.refuse_altered()
     bundle.runtime.part("run")
-    with resident.growth() as grown:
-        begin = time.perf_counter_ns()
-        queue = bundle.queue(threads, requests)
-        if queue is not None:
-            loaded = time.perf_counter_ns()
-            prepared = queue.session.prepare(pixels)
-            made = of_queue(lambda runs: queue.flood(prepared, runs), requests)
-        else:
-            busy = shared_runs(requests, threads)
-            sessions = [bundle.session(threads=threads // busy, checked=True) for _ in range(busy)]
-            loaded = time.perf_counter_ns()
-            made = of_threads([inference(session, pixels) for session in sessions])
-        ready = time.perf_counter_ns()
-        made.window(0.0)
-        end = time.perf_counter_ns()
-    return made, Loading((loaded - begin) / 1e6, (end - ready) / 1e6, grown.peak_mb)
-
-
-def measure(floods: Sequence[Flood], seconds: float) -> list[Samples]:
-    """Windows of all in turn, for ``seconds`` and at least three rounds."""
-    samples = [Samples() for _ in floods]
-    gc.collect()
-    gc.disable()
-    try:
-        deadline = time.perf_counter() + seconds
-        round_ = 0
-        while round_ < MINIMUM_ROUNDS or time.perf_counter() < deadline:
-            for i in order(len(floods), round_):
-                wall, cpu = floods[i].window(WINDOW)
-                samples[i].wall_ns.append(round(wall))
-                samples[i].cpu_ns.append(round(cpu))
-            round_ += 1
-    finally:
-        gc.enable()
-    return samples
+    return flooding.loaded(
+        pixels,
+        threads,
+        requests,
+        lambda: bundle.queue(threads, requests),
+        lambda share: bundle.session(threads=share, checked=True),
+    )
 
 
 def run(
@@ -174,27 +52,12 @@ def run(
     requests: int = 1,
 ) -> int:
     """Load, warm up for a window, measure; the exit status is 0, or 2 after an ``error`` event."""
-    floods: dict[int, Flood] = {}
 
-    def load(number: int, bundle: Bundle) -> None:
-        floods[number], cost = prepare(bundle, images[number], threads, requests, seed)
-        tell("loaded", bundle=number, **vars(cost))
+    def load(number: int) -> tuple[Flood, Loading]:
+        with refusals():
+            return prepare(Bundle.load(folders[number]), images[number], threads, requests, seed)
 
-    if not each(folders, load, tell):
-        return 2
-    if floods:
-        tell("measuring")
-        ready = list(floods.values())
-        for flood in ready:
-            flood.window(min(seconds, 2 * WINDOW))
-        before, begin = sensors.read(), sensors.Busy.now()
-        samples = measure(ready, seconds * len(ready))
-        others, after = sensors.Busy.now().others_since(begin), sensors.read()
-        for number, sample in zip(floods, samples, strict=True):
-            tell("samples", bundle=number, wall_ns=sample.wall_ns, cpu_ns=sample.cpu_ns, steady=True)
-        tell("conditions", **sensors.Around(before, after, others).to_json())
-    tell("done")
-    return 0
+    return flooding.run(len(folders), load, seconds=seconds, tell=tell)
 
 
 if __name__ == "__main__":

@@ -171,9 +171,9 @@ def caution(emission: Emission, context: Context) -> None:
     if backends.input_preprocess(target, emission.preprocess) != emission.preprocess:
         why = runtime.one_normalisation
         context.say_once(f"input    {target.name}: float pixels of 0…255, normalised inside ({why})")
-    usage = runtime.usage()
-    if usage is not None and hasattr(usage, "cautions"):
-        context.warn_all(usage.cautions(emission), about=emission.name)
+    for part in (runtime.usage(), runtime.part("emit")):
+        if part is not None and hasattr(part, "cautions"):
+            context.warn_all(part.cautions(emission), about=emission.name)
 
 
 def scratch(

@@ -18,7 +18,7 @@ from edgeeff.errors import EdgeeffError, PluginError, PluginFailedError
 if TYPE_CHECKING:
     from importlib import metadata
 
-Kind = Literal["runtimes", "targets", "boards", "schemes", "steps", "tasks", "namings"]
+Kind = Literal["runtimes", "targets", "boards", "schemes", "steps", "tasks", "namings", "devices"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,99}")
 

@@ -28,12 +28,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from edgeeff.detection.facts import CODES, LOGITS
 from edgeeff.graph.model import constant
 from edgeeff.graph.operators import traits
-from edgeeff.target import Role, Scheme
-
-_HEADS: Mapping[str, frozenset[Role]] = {CODES: frozenset({"box head"}), LOGITS: frozenset({"class head"})}
+from edgeeff.quantization.fusion import is_fusion, is_summand, weighting
+from edgeeff.quantization.roles import head, in_squeeze_excite, is_depthwise, roles
+from edgeeff.target import Scheme
 
 
 @dataclass(frozen=True)
@@ -161,130 +160,12 @@ def is_nonnegative(value: ir.Value) -> bool:
     return producer is not None and traits(producer).nonnegative(producer, is_nonnegative)
 
 
-def weighting(node: ir.Node) -> tuple[ir.Value, float] | None:
-    """What a node multiplies by one positive number, and the number; None: it does something else."""
-    if node.op_type != "Mul":
-        return None
-    for factor, value in (node.inputs, reversed(node.inputs)):
-        number = constant(factor)
-        if number is not None and value is not None and number.size == 1 and float(number.reshape(-1)[0]) > 0:
-            return value, float(number.reshape(-1)[0])
-    return None
-
-
-def is_fusion(addition: ir.Node) -> bool:
-    """Whether an addition is of a pyramid's node: its sum is of resized or weighted tensors, or of three."""
-    if addition.op_type != "Add":
-        return False
-    (reader, *more) = [*addition.outputs[0].consumers(), None]
-    if reader is not None and more == [None] and reader.op_type == "Add":
-        return is_fusion(reader) or _is_resized_or_weighted(addition) or _adds_sum(reader)
-    return _is_resized_or_weighted(addition) or _adds_sum(addition)
-
-
-def _is_resized_or_weighted(addition: ir.Node) -> bool:
-    made = [value.producer() for value in addition.inputs if value is not None]
-    return any(n is not None and (weighting(n) is not None or _resizes(n)) for n in made)
-
-
-def _adds_sum(addition: ir.Node) -> bool:
-    """Whether an addition adds to what another one made for it alone."""
-    made = [value.producer() for value in addition.inputs if value is not None and len(value.uses()) == 1]
-    return any(n is not None and n.op_type == "Add" for n in made)
-
-
-def _resizes(node: ir.Node) -> bool:
-    return traits(node).selects(node) and node.op_type in ("Resize", "MaxPool")
-
-
-def _is_summand(node: ir.Node, index: int, scheme: Scheme) -> bool:
-    """Whether an addition of a pyramid's node, or the product before it, reads a level's features as codes.
-
-    What a convolution makes for this sum alone is added in the convolution's own kernel, in float.
-    """
-    value = node.inputs[index]
-    producer = value.producer() if value is not None else None
-    if not scheme.before_selection or producer is None or constant(value) is not None:
-        return False
-    if producer.op_type == "Add" or weighting(producer) is not None:
-        return False
-    return not (producer.op_type == "Conv" and len(producer.outputs[0].uses()) == 1)
-
-
 def skip_input(addition: ir.Node) -> int | None:
     """Which input of a residual addition is the skip branch: not a convolution's private output."""
     for index, value in enumerate(addition.inputs):
         producer = value.producer() if value is not None else None
         if value is not None and (producer is None or producer.op_type != "Conv" or len(value.uses()) > 1):
             return index
-    return None
-
-
-def in_squeeze_excite(node: ir.Node) -> bool:
-    """Whether a convolution works on the pooled vector of a squeeze-excite branch: its input is 1×1."""
-    value = node.inputs[0]
-    while value is not None and (producer := value.producer()) is not None:
-        if producer.op_type == "GlobalAveragePool":
-            return node.op_type == "Conv"
-        passes = producer.op_type in ("Conv", "Mul") or traits(producer).activation
-        if not passes or not _is_vector(value):
-            return False
-        value = producer.inputs[0]
-    return False
-
-
-def is_layer(node: ir.Node) -> bool:
-    """Whether a node has weights to quantise."""
-    return traits(node).layer
-
-
-def is_depthwise(node: ir.Node) -> bool:
-    """Whether a convolution has a filter of its own for each channel."""
-    return node.op_type == "Conv" and node.attributes.get_int("group", 1) > 1
-
-
-def roles(node: ir.Node) -> frozenset[Role]:
-    """What a layer is for, as far as a scheme may ask.
-
-    The stem is the convolution that reads the image; the first depthwise convolution is the one that reads
-    what the stem makes, where there is such (not in V2, whose first blocks are fused). The classifier is the
-    fully connected layer. A detector's heads are the layers from which one of its outputs alone is made.
-    """
-    if node.op_type != "Conv":
-        return frozenset(("classifier",)) if node.op_type == "Gemm" else frozenset()
-    head = _head(node)
-    if not is_depthwise(node):
-        return head | {"stem"} if _source(node) is None else head
-    before = _source(node)
-    first = before is not None and before.op_type == "Conv" and "stem" in roles(before)
-    return head | ({"depthwise", "first depthwise"} if first else {"depthwise"})
-
-
-def _head(node: ir.Node) -> frozenset[Role]:
-    """The head of a detector that a convolution is of: the one output that its values become part of."""
-    value = node.outputs[0]
-    while not value.is_graph_output():
-        readers = list(value.consumers())
-        if len(readers) == 2:  # Swish in its steps
-            readers = [r for r in readers if not (r.op_type == "Sigmoid" and len(r.outputs[0].uses()) == 1)]
-        if len(readers) != 1:
-            return frozenset()
-        value = readers[0].outputs[0]
-    return _HEADS.get(str(value.name), frozenset())
-
-
-def _source(layer: ir.Node) -> ir.Node | None:
-    """The node that makes what a layer reads, seen through activations; None: it reads the image."""
-    value = layer.inputs[0]
-    while value is not None and (producer := value.producer()) is not None:
-        gate = producer.op_type == "Mul" and any(
-            v is not None and (p := v.producer()) is not None and p.op_type == "Sigmoid"
-            for v in producer.inputs
-        )
-        # The mean of raw pixels; activations, whole or in their steps.
-        if producer.op_type != "Sub" and not traits(producer).activation and not gate:
-            return producer
-        value = producer.inputs[0]
     return None
 
 
@@ -322,10 +203,6 @@ def _bias_takes_shift(reader: ir.Node) -> bool:
     return reader.op_type == "Conv" and not any(reader.attributes.get_ints("pads", ()))
 
 
-def _is_vector(value: ir.Value) -> bool:
-    return value.shape is not None and len(value.shape) == 4 and tuple(value.shape)[2:] == (1, 1)
-
-
 def _stays_float(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bool:
     if node.name in floating:
         return True
@@ -352,17 +229,17 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
             and all(_reads_quantised(reader, i, scheme, floating) for reader, i in uses)
         )
     if is_fusion(node):
-        return _is_summand(node, index, scheme)
+        return is_summand(node, index, scheme)
     if (weighted := weighting(node)) is not None and node.inputs[index] is weighted[0]:
         readers = list(node.outputs[0].consumers())
-        return len(readers) == 1 and is_fusion(readers[0]) and _is_summand(node, index, scheme)
+        return len(readers) == 1 and is_fusion(readers[0]) and is_summand(node, index, scheme)
     return node.op_type == "Add" and index == skip_input(node)
 
 
 def _shares_features(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bool:
     """Whether a float head reads features that others read as codes: their layer makes these alone."""
     value = node.inputs[0]
-    if value is None or not _head(node) or _is_floating(value, floating):
+    if value is None or not head(node) or _is_floating(value, floating):
         return False
     return any(
         not (traits(other).layer and _stays_float(other, scheme, floating)) for other in value.consumers()

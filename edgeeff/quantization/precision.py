@@ -25,8 +25,9 @@ from edgeeff.graph.model import constant
 from edgeeff.quantization import sensitivity, simulate
 from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, read_by
-from edgeeff.quantization.placement import is_layer, place
+from edgeeff.quantization.placement import place
 from edgeeff.quantization.plan import Plan
+from edgeeff.quantization.roles import is_layer
 
 #: Images of the calibration part that are looked at.
 IMAGES = 16

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeeff.graph.model import FloatArray, constant
-from edgeeff.quantization.placement import is_layer
+from edgeeff.quantization.roles import is_layer
 
 #: Shares of the largest weight of a channel by which float32 may miss another level's: two roundings.
 _TOLERANCE = 1e-5

@@ -35,6 +35,9 @@ from edgeeff.tasks import (
 from edgeeff.tasks._detection_scores import DetectionScorer as DetectionScorer
 from edgeeff.tasks._detection_scores import DetectionScores as DetectionScores
 from edgeeff.tasks._detection_scores import floor_notes
+from edgeeff.tasks._undecided import answers as answers
+from edgeeff.tasks._undecided import decisions as decisions
+from edgeeff.tasks._undecided import fidelity as fidelity
 from edgeeff.tasks.multilabel import probabilities as _sigmoid
 
 NAME = "detection"
@@ -207,33 +210,6 @@ def probabilities(logits: Array) -> Probabilities:
     return _sigmoid(logits)
 
 
-def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
-    """Refused: anchors are needed, see :func:`fidelity_with`.
-
-    Raises:
-        OptionError: Always.
-    """
-    _refuse()
-
-
-def decisions(outputs: Array, cut: float) -> Array:
-    """There are none image by image.
-
-    Raises:
-        OptionError: Always.
-    """
-    _refuse()
-
-
-def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:
-    """There are none without boxes.
-
-    Raises:
-        OptionError: Always.
-    """
-    _refuse()
-
-
 def _facts(meaning: Meaning) -> Detection:
     if meaning.detection is None:
         raise OptionError(
@@ -251,7 +227,3 @@ def _refuse_shapes(outputs: Outputs, facts: Detection) -> NoReturn:
     given = ", ".join(f"{name} {list(np.shape(values))}" for name, values in outputs.items())
     wanted = f"{LOGITS} [N, {facts.geometry.count}, classes] and {CODES} [N, {facts.geometry.count}, 4]"
     raise BundleError(f"a detector's outputs are {given}; there should be {wanted}", mend="build it again")
-
-
-def _refuse() -> NoReturn:
-    raise OptionError("a detector decides on boxes, not on an image", mend="compare boxes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -12,17 +12,18 @@ from edgeeff.errors import OptionError
 from edgeeff.tasks import (
     EMBEDDING,
     FEATURES,
-    Array,
     Fidelity,
     Meaning,
     Naming,
     Output,
     Outputs,
     Prediction,
-    Probabilities,
     compared,
 )
 from edgeeff.tasks._retrieval import RetrievalScorer, units
+from edgeeff.tasks._undecided import answers as answers
+from edgeeff.tasks._undecided import decisions as decisions
+from edgeeff.tasks._undecided import probabilities as probabilities
 
 NAME = "features"
 SUMMARY = "features of the network under a head: maps by stride, or an embedding"
@@ -79,36 +80,3 @@ def to_json(prediction: Prediction, meaning: Meaning) -> dict[str, Any]:
         if values.ndim == 1:
             found[name]["values"] = [float(f"{value:.6g}") for value in values]
     return {"task": NAME, "outputs": found}
-
-
-def probabilities(logits: Array) -> Probabilities:
-    """There are none.
-
-    Raises:
-        OptionError: Always.
-    """
-    _refuse()
-
-
-def decisions(outputs: Array, cut: float) -> Array:
-    """There are none.
-
-    Raises:
-        OptionError: Always.
-    """
-    _refuse()
-
-
-def answers(probabilities: Array, top: int | None, threshold: float) -> list[int]:
-    """There are none.
-
-    Raises:
-        OptionError: Always.
-    """
-    _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise OptionError(
-        "features name no class", mend="build the classifier, or compare embeddings with each other"
-    )

@@ -36,6 +36,7 @@ def test_emit_of_an_operator_that_no_backend_knows(operator, domain, target, ref
 def test_emit_of_what_is_no_graph(refused, tmp_path):
     arguments = ("--target=cpu-int8", "--model=lite0", "--output=out")
     assert "gone.onnx" in refused("emit", "gone.onnx", *arguments)
+    assert "no file gone.onnx" in refused("emit", "gone.onnx", "--target=cpu-int8")  # not: no mean is named
     assert "is a folder" in refused("emit", str(tmp_path), "--target=cpu-int8")  # not: no mean is named
     (tmp_path / "short.onnx").write_bytes(qdq("Relu").SerializeToString()[:-20])
     assert "short.onnx is not a valid ONNX model" in refused("emit", "short.onnx", *arguments)

@@ -116,14 +116,15 @@ def test_tables_hold_at_80_columns(cells, known):
     )
     with (empty := Console(width=80, record=True, markup=False)).capture():
         empty.print(judgements.accuracy_table([unknown]))
-    assert "nan" not in empty.export_text()
+        empty.print(judgements.accuracy_table([replace(report, scores=None)]))
+    assert not {"nan", "top-1"} & set(empty.export_text().split())
     text = screen.export_text()
     assert "…" not in text.replace("(-13.46…12.35)", "").replace("(94.0…100.0)", "")
     for word in ("(-13.46…12.35)", "0.721", "0.833", "1.000", "preci-"):
         assert word in text.split(), text
 
 
-def test_the_photos_folder_is_an_option(cells, known, run, tmp_path, monkeypatch):
+def test_the_photos_folder_is_an_option(cells, known, run, tmp_path, monkeypatch, make_cells):
     monkeypatch.setenv("EDGEEFF_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "apart").mkdir()
     moved = tmp_path / "apart" / "set" / "instances.json"
@@ -132,6 +133,11 @@ def test_the_photos_folder_is_an_option(cells, known, run, tmp_path, monkeypatch
     status, _, err = run(cells.folder, "--images", moved)
     assert status == 2 and "--root" in err
     assert run(cells.folder, "--images", moved, "--root", tmp_path)[0] == 0
+    other = make_cells(name="other")
+    limits = {"top_1": 1.0}
+    apart = pair.decide(other, cells, limits, images=moved, progress=Silent())
+    report = pair.decide(other, cells, limits, images=moved, root=tmp_path, progress=Silent())
+    assert [one.status for one in (*apart.verdicts, *report.verdicts)] == ["error", "pass"]
 
 
 def test_what_bears_no_boxes_is_refused(cells, known, photo, tmp_path):

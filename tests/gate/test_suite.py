@@ -62,8 +62,12 @@ def test_a_suite_is_resolved(write, tmp_path):
 
 def test_the_command_line_is_over_the_file(write, tmp_path, bundle):
     bundle("released/b0-mobile-int8", "b0-mobile-int8", "mobile-int8")
-    path = write('schema = 1\nold = "nowhere"\n[[case]]\nbundles = "dist/*"\nlimits.size = "9 %"\n')
+    said = 'schema = 1\nold = "nowhere"\nimages = "photos"\nroot = "released"\n'
+    path = write(f'{said}[[case]]\nbundles = "dist/*"\nlimits.size = "9 %"\n')
     read = suite.load(path, suite.Instead(tmp_path / "released", tmp_path / "photos", {"size": 2.0}))
+    assert {case.root for case in read.cases} == {None}  # that of the file is of its own images
+    kept = suite.load(path, suite.Instead(tmp_path / "released")).cases
+    assert {case.root for case in kept} == {tmp_path / "released"}
     assert [case.old is None for case in read.cases] == [True, False]
     assert all(case.images == tmp_path / "photos" and case.limits["size"] == 2.0 for case in read.cases)
 

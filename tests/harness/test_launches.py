@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edgeeff.errors import EdgeeffError, OptionError
-from edgeeff.harness import resident
 from edgeeff.harness.fresh_process import How, start
 from edgeeff.harness.launches import Launch, Run, measure
+from edgeeff.onboard import resident
 
 
 def run(wall, cpu=None, images=1):
@@ -107,7 +107,7 @@ child.wait()
 """
 CHILD = """
 import os, time
-from edgeeff.harness.launch import end_with
+from edgeeff.onboard.ending import end_with
 end_with(os.getppid())
 print(flush=True)
 time.sleep(600)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeeff.harness import energy, sensors
+from edgeeff.harness import sensors
 from edgeeff.harness.sensors import Around, Busy, Conditions
+from edgeeff.onboard import energy
 
 CPU = "sys/devices/system/cpu"
 

@@ -17,8 +17,8 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import detecting, quantize, recipe, sensitivity, sharing, simulate
 from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.draft import Evidence, layer_constants
-from edgeeff.quantization.placement import is_layer, roles
 from edgeeff.quantization.rewrites import equalise_depthwise
+from edgeeff.quantization.roles import is_layer, roles
 from edgeeff.zoo.detection import efficientdet, family
 
 SIZE = 128

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from edgeeff.quantization import placement
-from edgeeff.quantization.placement import in_squeeze_excite, is_depthwise, place, skip_input
+from edgeeff.quantization.placement import place, skip_input
 from edgeeff.quantization.rewrites import swish_steps
+from edgeeff.quantization.roles import in_squeeze_excite, is_depthwise
 
 WHOLE = ["openvino", "tensorrt"]
 

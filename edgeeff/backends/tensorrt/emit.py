@@ -43,3 +43,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     if emission.labels:
         files["labels.txt"] = "".join(f"{label}\n" for label in emission.labels).encode()
     return files
+
+
+def cautions(emission: Emission) -> tuple[str, ...]:
+    """What whoever builds this must know beforehand, a sentence each."""
+    return deployment.cautions(emission)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgeeff.errors import OptionError
 from edgeeff.quantization.draft import Draft
-from edgeeff.quantization.placement import roles
+from edgeeff.quantization.roles import roles
 from edgeeff.target import Role
 
 

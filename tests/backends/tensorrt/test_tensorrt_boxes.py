@@ -25,6 +25,9 @@ from edgeeff.detection import Detection, Geometry, Nms, decode
 from edgeeff.detection.decoding import rows_of
 from edgeeff.errors import GraphError, OptionError, VerificationError
 from edgeeff.graph.batch import with_batch
+from edgeeff.pipeline.artifact import caution
+from edgeeff.pipeline.context import Context
+from edgeeff.progress import Recorder, Silent
 
 ALIKE = {"model.float.onnx", "model.float.fp16.onnx"}
 
@@ -177,6 +180,17 @@ def test_deepstream_is_told_of_a_detector(files):
     assert lint(own, VERSIONS[:3]) == []
     script = files["deploy/deepstream/run.sh"].decode()
     assert "src-crop" not in script and "width=$width" in script and "config_infer_primary.txt" in script
+
+
+def test_that_deepstream_pads_black_is_a_warning(tiny_detector):
+    emission, heard = tiny_detector.emission("jetson-fp16", Nms()), Recorder(Silent())
+    caution(emission, Context.of(progress=heard))
+    (warning,) = heard.warnings
+    assert warning.startswith("DeepStream fills a letterbox with black")
+    assert "127 120 110" in warning and "--letterbox 0" in warning
+    black = replace(emission, preprocess=replace(emission.preprocess, letterbox=(0.0, 0.0, 0.0)))
+    caution(black, Context.of(progress=(again := Recorder(Silent()))))
+    assert not again.warnings
 
 
 def test_triton_is_told_of_the_outputs(files):

@@ -14,9 +14,9 @@ from edgeeff.graph.export import base_graph
 from edgeeff.graph.model import expand_functions, to_bytes
 from edgeeff.quantization import quantize, ranges, recipe
 from edgeeff.quantization.draft import Evidence
-from edgeeff.quantization.placement import roles
 from edgeeff.quantization.rewrites import swish_polynomial
 from edgeeff.quantization.rewrites.equalise import SUFFIX
+from edgeeff.quantization.roles import roles
 from edgeeff.zoo import catalog
 
 ARITHMETIC = {"swish_form": "polynomial", "float_layers": ("depthwise",)}

@@ -17,6 +17,7 @@ import onnx
 
 from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt import box_endings
+from edgeeff.backends.tensorrt.deployment._detector import colour
 from edgeeff.backends.tensorrt.deployment._raw_pixels import (
     of_raw_pixels,
     only_input,
@@ -105,6 +106,17 @@ def names() -> list[str]:
     """The ecosystems, sorted."""
     return sorted(
         m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith("_")
+    )
+
+
+def cautions(emission: Emission) -> tuple[str, ...]:
+    """What whoever deploys the bundle must know beforehand, a sentence each."""
+    shown = colour(emission)
+    if not shown or emission.preprocess.channels not in NVINFER_CHANNELS:
+        return ()
+    return (
+        f"DeepStream fills a letterbox with black, and this network was trained with {shown}: figures of "
+        "`edgeeff eval` are not those of DeepStream there; --letterbox 0 builds and judges with black",
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgeeff.backends import Emission
     from edgeeff.backends.tensorrt.deployment import Deployment
 
 PARSER = "NvDsInferParseCustomEfficientDetTAO"
@@ -42,16 +43,20 @@ def labels_text(labels: Sequence[str]) -> str:
     return "".join(f"{' '.join(label.split())}\n" for label in labels)
 
 
+def colour(emission: Emission) -> str:
+    """The letterbox's colour that the network knows, where it is not the black of nvinfer's; else empty."""
+    known = emission.preprocess.letterbox or BLACK
+    return " ".join(f"{value:g}" for value in known) if any(round(value) for value in known) else ""
+
+
 def letterboxed(deployment: Deployment) -> list[str]:
     """Of the heading: what becomes of a frame, and who reads the boxes."""
     height, width = deployment.shape[2:]
-    colour = deployment.emission.preprocess.letterbox or BLACK
     lines = [
         f"nvinfer brings a frame into {width}x{height} at the top left, its ratio of sides kept, and puts",
         "the boxes back onto the frame. It does not antialias as the training did.",
     ]
-    if any(round(value) for value in colour):
-        shown = " ".join(f"{value:g}" for value in colour)
+    if shown := colour(deployment.emission):
         lines += [
             f"What the frame leaves free is black there; the network knows it as {shown}.",
             "Look at the accuracy there.",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgeeff.backends.tensorrt.device.onboard import sensors as jetson
-from edgeeff.harness.sensors import number, text
+from edgeeff.onboard.sensors import number, text
 
 #: Seconds between two readings of a monitor of power: its own average is as long.
 _PAUSE = 0.05
@@ -114,7 +114,7 @@ class _Rapl:
         now = self._read()
         if now is None:
             return None
-        for zone, before, after in zip(self._zones, self._last, now, strict=True):
+        for zone, before, after in zip(self._zones, self._last, now):  # noqa: B905 (3.8)
             turn = 0.0 if after >= before else number(zone / "max_energy_range_uj")
             if turn is None:
                 return None
