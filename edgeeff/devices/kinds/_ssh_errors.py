@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from edgeeff.errors import DeviceError
 
-_OWN = 255
+#: The exit status of ssh for all that is its own.
+OWN = 255
 _LINES = 3
 _LINE = 200
 
@@ -132,9 +133,10 @@ def explain(name: str, resolved: Mapping[str, str], returncode: int, stderr: str
             f"{name}: ssh was ended by signal {-returncode} ({signal.strsignal(-returncode)}){said}",
             mend="run the same again",
         )
-    if returncode == _OWN:
+    if returncode == OWN:
         for cause in CAUSES:
-            if re.search(cause.sign, stderr):
+            # Of a shared connection that is lost nothing is said.
+            if re.search(cause.sign, stderr) or (cause is CAUSES[-1] and not stderr.strip()):
                 target = _target(name, resolved)
                 return DeviceError(
                     f"{name}: {cause.what}{said}", mend=cause.mend.format(login=login, target=target)

@@ -106,7 +106,20 @@ class Ssh:
 
     def explain(self, returncode: int, stderr: str) -> EdgeeffError:
         """Why a command failed: what ssh said, in the order of what it can be blamed for."""
-        return _ssh_errors.explain(str(self.place), self.resolved, returncode, stderr)
+        error = _ssh_errors.explain(str(self.place), self.resolved, returncode, stderr)
+        if returncode == _ssh_errors.OWN and self._behind():
+            # Behind a shared connection ssh throws away what a jump host said: once more, without sharing.
+            alone = [*self._base, *_options(self.resolved), "-o", "ControlPath=none", *self.place.arguments()]
+            with suppress(subprocess.TimeoutExpired):
+                done = _done([*alone, "exit"], _LOCALLY)
+                if done.returncode == _ssh_errors.OWN:
+                    said = done.stderr.decode(errors="replace")
+                    return _ssh_errors.explain(str(self.place), self.resolved, done.returncode, said)
+        return error
+
+    def _behind(self) -> bool:
+        """Whether the way leads over another host or through another program."""
+        return any(self.resolved.get(key, "none") != "none" for key in ("proxyjump", "proxycommand"))
 
     def close(self) -> None:
         """End the shared connection, where it is ours."""
@@ -117,13 +130,7 @@ class Ssh:
     def _resolve(self) -> dict[str, str]:
         """What the configuration makes of the place; keys in small letters, the first of each."""
         try:
-            done = subprocess.run(
-                [*self._base, "-G", *self.place.arguments()],
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=_LOCALLY,
-                check=False,
-            )
+            done = _done([*self._base, "-G", *self.place.arguments()], _LOCALLY)
         except FileNotFoundError:
             raise DeviceError(
                 f"{self.place}: there is no ssh on this machine",
@@ -148,7 +155,7 @@ class Ssh:
         if self.resolved.get("controlpath", "none") == "none":
             return False
         with suppress(subprocess.TimeoutExpired):
-            return not _quiet([*self._base, "-O", "check", *self.place.arguments()])
+            return not _done([*self._base, "-O", "check", *self.place.arguments()], 5).returncode
         return False
 
     def _share(self) -> list[str]:
@@ -213,15 +220,14 @@ def connect(rest: str, settings: Settings) -> Ssh:
     return Ssh(where, str(Path(configuration).expanduser()) if configuration else None)
 
 
-def _quiet(command: Sequence[str]) -> int:
-    devnull = subprocess.DEVNULL
+def _done(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        command, stdin=devnull, stdout=devnull, stderr=devnull, timeout=5, check=False
-    ).returncode
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
+    )
 
 
 def _leave(command: Sequence[str], folder: str) -> None:
     if Path(folder, "s").exists():
         with suppress(subprocess.TimeoutExpired, OSError):
-            _quiet(command)
+            _done(command, 5)
     shutil.rmtree(folder, ignore_errors=True)
