@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgeeff import written
 from edgeeff.errors import ReportError
-from edgeeff.gate import written
 from edgeeff.harness.launches import Clock
 
 SCHEMA = 1

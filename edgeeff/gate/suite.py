@@ -14,10 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from edgeeff import regular
+from edgeeff import regular, written
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.errors import ReportError
-from edgeeff.gate import written
 from edgeeff.gate.limits import DEFAULTS, MOST_THREADS, OF_IMAGES, Limit, read_limit
 
 SCHEMA = 1

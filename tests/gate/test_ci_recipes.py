@@ -17,7 +17,7 @@ from junitparser import JUnitXml
 from PIL import Image
 
 from edgeeff.cli import application
-from edgeeff.gate.written import tomllib
+from edgeeff.written import tomllib
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "ci"

@@ -1,4 +1,4 @@
-"""TOML files that the gate reads, suites and baselines: what is wrong in one is named with its line."""
+"""TOML files with a schema (suites, baselines, devices): what is wrong in one is named with its line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ _LINES = 2000
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-def read(path: Path, shape: type[Shape], kind: type[EdgeeffError], schema: int) -> Shape:
+def read(
+    path: Path,
+    shape: type[Shape],
+    kind: type[EdgeeffError],
+    schema: int,
+    document: str = "docs/gate.md",
+) -> Shape:
     """A file's content.
 
     Args:
@@ -35,6 +41,7 @@ def read(path: Path, shape: type[Shape], kind: type[EdgeeffError], schema: int) 
         shape: What it holds, its ``schema`` among it.
         kind: Of the error that is raised.
         schema: The newest that this version reads.
+        document: What shows how such a file is written.
 
     Raises:
         EdgeeffError: Of that kind: the file cannot be read, is not TOML, is of a newer schema, or has a key
@@ -60,7 +67,7 @@ def read(path: Path, shape: type[Shape], kind: type[EdgeeffError], schema: int) 
     try:
         return shape.model_validate(data)
     except ValidationError as error:
-        raise _refusal(path, content, shape, error, kind) from None
+        raise _refusal(path, content, shape, error, kind, document) from None
 
 
 def line(content: str, where: Sequence[str | int]) -> int | None:
@@ -103,7 +110,12 @@ def _place(path: Path, content: str, where: Sequence[str | int]) -> str:
 
 
 def _refusal(
-    path: Path, content: str, shape: type[BaseModel], error: ValidationError, kind: type[EdgeeffError]
+    path: Path,
+    content: str,
+    shape: type[BaseModel],
+    error: ValidationError,
+    kind: type[EdgeeffError],
+    document: str,
 ) -> EdgeeffError:
     """What a model found wrong first, with its line and what may stand there."""
     errors = error.errors()
@@ -120,7 +132,7 @@ def _refusal(
         what, mend = f"{named} is missing", f"the keys are {', '.join(keys)}"
     else:
         said = found["msg"].removeprefix("Value error, ")
-        what, mend = f"{named}: {said}", "correct the value; docs/gate.md has an example"
+        what, mend = f"{named}: {said}", f"correct the value; {document} has an example"
     return kind(f"{_place(path, content, where)}: {what}", mend=mend)
 
 
