@@ -42,7 +42,8 @@ def test_what_it_prints_is_read_and_never_run():
     known = places.places(
         "Place 'a':\n  aliases: x, y\n  tags: board=orin, k=\n"
         "  matches:\n    lab/acquired: no/*\n"
-        "  acquired: h/u\n  changed: 2026-11-27 02:54:10.083910\nPlace 'a1':\n  acquired: None\n  reservation: T1\n"
+        "  acquired: h/u\n  changed: 2026-11-27 02:54:10.083910\n"
+        "Place 'a1':\n  acquired: None\n  reservation: T1\n"
     )
     assert [p.state({"T1": "h/v"}) for p in known] == [
         "a is held by h/u since 2026-11-27 02:54:10",
