@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeeff.errors import OptionError
-from edgeeff.harness import sensors
+from edgeeff.onboard import sensors
 from edgeeff.harness.cooling import Cooling, degrees, doubts, wait
 
 
