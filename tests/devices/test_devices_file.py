@@ -101,7 +101,7 @@ def test_what_is_wrong_in_it(tmp_path, case):
 def test_no_text(tmp_path):
     path = tmp_path / "devices.toml"
     path.write_bytes(b"\xff\x00schema")
-    with pytest.raises(DeviceError, match="devices.toml"):
+    with pytest.raises(DeviceError, match=r"devices\.toml"):
         file.read(path)
     with pytest.raises(EdgeeffError):
         file.read(tmp_path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgeeff.errors import OptionError
-from edgeeff.onboard import sensors
 from edgeeff.harness.cooling import Cooling, degrees, doubts, wait
+from edgeeff.onboard import sensors
 
 
 class Board:
