@@ -6,6 +6,11 @@ traceback and exits with the kind's status: 2 for bad input, 1 for a check that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edgeeff.onboard.refusal import Refused
+
 
 class EdgeeffError(Exception):
     """The base of every error this package raises on purpose.
@@ -125,3 +130,16 @@ def named(kind: str, what: str, mend: str) -> EdgeeffError:
     if isinstance(found, type) and issubclass(found, EdgeeffError):
         return found(what, mend=mend)
     return EdgeeffError(what, mend=mend)
+
+
+@contextmanager
+def as_told() -> Iterator[None]:
+    """Have what the parts that boards run too refuse raised as the error of its kind.
+
+    Raises:
+        EdgeeffError: Something was refused.
+    """
+    try:
+        yield
+    except Refused as refused:
+        raise named(refused.kind, refused.what, refused.mend) from None

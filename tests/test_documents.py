@@ -52,7 +52,7 @@ OPEN_FOLDERS = (
     ),
     *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
     *("report/sections", "report/drawing"),
-    *("onboard", "devices/kinds"),
+    *("onboard",),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

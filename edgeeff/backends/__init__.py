@@ -24,7 +24,8 @@ from edgeeff.backends.runtime import Runtime as Runtime
 from edgeeff.backends.runtime import problem
 from edgeeff.batch import ONE, Batch
 from edgeeff.detection import RUNTIME, Detection
-from edgeeff.errors import BundleError, OptionError, UnknownTargetError
+from edgeeff.errors import OptionError, UnknownTargetError, as_told
+from edgeeff.onboard import outputs as onboard_outputs
 from edgeeff.plugins import Finder
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import Target
@@ -102,16 +103,8 @@ def output_places(held: Sequence[Collection[str]], wanted: Sequence[str], artifa
     Raises:
         BundleError: One is not there, or the artifact has several and the manifest names none.
     """
-    if not wanted and len(held) == 1:
-        return {min(held[0], default="output"): 0}
-    found = {name: i for name in wanted for i, names in enumerate(held) if name in names}
-    if not wanted or len(found) < len(wanted):
-        has = ", ".join(min(names, default="one without a name") for names in held)
-        raise BundleError(
-            f"{artifact} has the outputs {has}; the manifest names {', '.join(wanted) or 'none'}",
-            mend="copy the whole bundle, or build it again",
-        )
-    return found
+    with as_told():
+        return onboard_outputs.places(held, wanted, artifact)
 
 
 class Session(Protocol):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from edgeeff.device import Device
+from edgeeff.devices.connection import connect
 from edgeeff.devices.kinds import Settings, kind
 from edgeeff.devices.transport import Transport
 from edgeeff.errors import DeviceError
@@ -12,6 +14,21 @@ from edgeeff.errors import DeviceError
 LOCAL = "local"
 _LONGEST = 500
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+
+
+def open_device(address: str, settings: Settings | None = None) -> Device | None:
+    """The board that an address names, with an agent started there; None: it is this machine.
+
+    Args:
+        address: ``local``, or ``<kind>:<what this kind reads>``.
+        settings: What a devices file says of it.
+
+    Raises:
+        DeviceError: The address makes no sense, the board cannot be reached, or has no Python that serves.
+        PluginError: Its kind is a plug-in's that cannot be used.
+    """
+    transport = open_transport(address, settings)
+    return None if transport is None else connect(address, transport, (settings or Settings()).python)
 
 
 def open_transport(address: str, settings: Settings | None = None) -> Transport | None:

@@ -30,6 +30,9 @@ class Runs(NamedTuple):
         return f"1…{self.size}" if self.dynamic else str(self.size)
 
 
+ONE = Runs()
+
+
 def in_runs(pixels: Any, batch: Taking, run: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
     """Bring any number of images through runs of a batch; memory is bounded by the batch and the outputs.
 
