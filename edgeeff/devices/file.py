@@ -31,6 +31,8 @@ RESERVED = ("local", "all", "none")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PYTHON = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]{0,255}")
 _MOST = 10_000
+#: Seconds that a board may take to start after a power cycle.
+BOOT = 180.0
 
 
 def _a_name(value: str) -> str:
@@ -82,7 +84,7 @@ class _DeviceFile(BaseModel):
     coordinator: Coordinator | None = None
     service: str | None = Field(None, min_length=1, max_length=200)
     power_cycle: bool = False
-    boot: Seconds = 180.0
+    boot: Seconds = BOOT
     cool: Annotated[str, AfterValidator(_a_temperature)] | None = None
     cool_limit: Seconds | None = None
     benchmark_model: str | None = Field(None, min_length=1, max_length=4096)
@@ -123,7 +125,7 @@ class Named:
     coordinator: str | None = None
     service: str | None = None
     power_cycle: bool = False
-    boot: float = 180.0
+    boot: float = BOOT
     cool: Cooling | None = None
     benchmark_model: Path | None = None
 

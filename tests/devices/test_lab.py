@@ -226,6 +226,7 @@ def test_coordinator_gone(lab, monkeypatch):
 @pytest.mark.slow
 def test_place_deleted_while_it_is_held(lab):
     claim = Claim(find(lab.address), Wanted(name="board-1"))
+    lab.run("-p", "board-1", "release", "--kick")
     lab.run("-p", "board-1", "delete")
     assert claim.close() is False
     assert lab.held() == []

@@ -7,10 +7,11 @@ all. Other distributions add kinds through entry points of the group ``edgeeff.d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from edgeeff.devices.file import Named
 from edgeeff.devices.transport import Transport
 from edgeeff.errors import DeviceError
 from edgeeff.plugins import Finder
@@ -18,15 +19,22 @@ from edgeeff.plugins import Finder
 
 @dataclass(frozen=True)
 class Settings:
-    """What a devices file says of a device beside its address.
+    """What is known of a device beside its address.
 
     Args:
-        python: The command that starts Python there.
-        more: What only one kind knows, by the names in the file.
+        named: What a devices file says of it; None: it was given by its address alone.
+        wait: Seconds to wait for a board that others hold; 0: not at all.
+        tell: Called with what is waited for.
     """
 
-    python: str = "python3"
-    more: Mapping[str, Any] = field(default_factory=dict)
+    named: Named | None = None
+    wait: float = 0.0
+    tell: Callable[[str], None] | None = None
+
+    @property
+    def python(self) -> str:
+        """The command that starts Python there."""
+        return self.named.python if self.named else "python3"
 
 
 class Kind(Protocol):

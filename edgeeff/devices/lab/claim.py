@@ -28,6 +28,8 @@ Tell = Callable[[str], None]
 _RELEASE = 30.0
 #: Places that an error names.
 _SHOWN = 6
+#: Keepers that are still at work for claims that are closed here: Python warns of a process that it forgets.
+_BUSY: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Claim:
         except (OSError, ValueError, subprocess.TimeoutExpired):
             pass
         finally:
-            self._held.close()
+            self._let_go(process)
         if freed is None and place:
             if process.poll() is None:  # the coordinator does not answer; the keeper goes on trying
                 raise DeviceError(
@@ -115,12 +117,30 @@ class Claim:
             freed = keeper.free(self.client)  # somebody killed the keeper
         return not place or place in (freed or ())
 
+    def still_held(self) -> bool:
+        """Whether the coordinator says now that this run holds the place.
+
+        Raises:
+            DeviceError: It cannot be reached.
+        """
+        known = places.places(self.client.run("-v", "places"))
+        return any(p.name == self.place and p.holder == str(self.client.identity) for p in known)
+
     def _leave(self) -> None:
         """Leave all to the keeper, and do not wait for it."""
         process, self._keeper = self._keeper, None
+        if process is not None:
+            self._let_go(process)
+
+    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+        """Close what binds the keeper to this process; it frees what is left by itself."""
         self._held.close()
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        if process.poll() is None:
+            _BUSY.append(process)
 
     def power_cycle(self) -> None:
         """Take the board's power away for some seconds.
