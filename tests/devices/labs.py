@@ -43,6 +43,7 @@ class Lab:
 
     folder: Path
     ports: tuple[int, ...]
+    power: str = ""
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -60,6 +61,11 @@ class Lab:
                 f"group-{number}:\n  NetworkService:\n    address: 127.0.0.1\n    username: root\n"
                 f"    port: {port}\n"
             )
+            if self.power:
+                exported += (
+                    "  NetworkPowerPort:\n    model: simplerest\n    index: 1\n"
+                    f"    host: '{self.power}/{{index}}/{{value}}'\n"
+                )
         (self.folder / "places.yaml").write_text(places)
         (self.folder / "exported.yaml").write_text(exported)
         self.start_coordinator()
