@@ -118,7 +118,7 @@ def powered(tmp_path, monkeypatch):
     switched = []
 
     class Port(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             value = self.path.rpartition("/")[2]
             switched.append(value)
             if value == "0":
