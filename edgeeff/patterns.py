@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -26,7 +27,9 @@ def groups(pattern: str) -> int:
         ValueError: It is no regular expression, or one that can take for ever.
     """
     try:
-        found, parsed = re.compile(pattern).groups, _PARSER.parse(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sets in sets, which a Python to come may read otherwise
+            found, parsed = re.compile(pattern).groups, _PARSER.parse(pattern)
         repeats = _repeats(parsed, within=False)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None

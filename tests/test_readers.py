@@ -77,6 +77,7 @@ ALLOWED = {
     "report/page.py": "our own templates",
     "saved.py": "an archive that is written",
     "memory.py": "the kernel's own files",
+    "apart.py": "the same, and the null device",
     "onboard/resident.py": "the same",
     "onboard/sensors.py": "the same",
     "onboard/lock.py": "the lock of a machine, and the note beside it: bounded, and checked by name",

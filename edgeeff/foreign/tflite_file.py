@@ -8,6 +8,7 @@ of our own; nothing is changed in it, and there is no graph to hold it against.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeeff import digests, regular
+from edgeeff import apart, digests, regular
 from edgeeff.backends import Emission
 from edgeeff.backends.tflite import boxes
 from edgeeff.backends.tflite.run import FILE, make_interpreter
@@ -48,6 +49,9 @@ _GAP = "???"
 _LARGEST = 1 << 31
 _LARGEST_LABELS = 1 << 20  # bytes
 _THRESHOLD = 0.3
+#: Seconds of the processor, and bytes of memory, that opening a file and one image may take: the largest
+#: detector of Model Maker takes two seconds and 300 MB.
+_PATIENCE, _MEMORY = 60, 4 << 30
 
 
 @dataclass(frozen=True)
@@ -149,9 +153,31 @@ def _measure(context: Context, bundle: Bundle) -> Mapping[str, Mapping[str, Any]
 def _read(path: Path) -> _Read:
     """What the file takes and gives, from its interpreter.
 
+    The interpreter believes what a file says of itself: one of a stranger can crash it, or keep it for ever.
+    So the file is opened and run once in a copy of this process first.
+
     Raises:
-        GraphError: It makes no boxes, or takes something else than one image of three channels.
+        GraphError: It is damaged, makes no boxes, or takes something else than one image of three channels.
     """
+
+    def trial() -> None:
+        _, interpreter = _held(path)
+        interpreter.invoke()
+
+    if not apart.ends(trial, _PATIENCE, _MEMORY):
+        raise GraphError(
+            f"{path} is damaged: the TFLite runtime crashes or hangs over it, or takes more than "
+            f"{_MEMORY >> 30} GB",
+            mend="bring the file again",
+        )
+    try:
+        return _held(path)[0]
+    except UnicodeDecodeError:
+        raise GraphError(f"{path} is damaged: names in it are no text", mend="bring the file again") from None
+
+
+def _held(path: Path) -> tuple[_Read, Any]:
+    """The same without a trial, and the interpreter."""
     with TemporaryDirectory() as folder:
         (Path(folder) / FILE).symlink_to(path.resolve())
         try:
@@ -178,7 +204,8 @@ def _read(path: Path) -> _Read:
     node = next(n for n in interpreter._get_ops_details() if n["op_name"] == boxes.POSTPROCESS)
     scores = [int(side) for side in details[int(node["inputs"][1])]["shape"]]
     most = int(np.prod(details[made[2]]["shape"]))
-    return _Read((shape[1], shape[2]), kind, scores[-2], scores[-1], most, _packed_labels(path))
+    found = _Read((shape[1], shape[2]), kind, scores[-2], scores[-1], most, _packed_labels(path))
+    return found, interpreter
 
 
 def _packed_labels(path: Path) -> tuple[str, ...] | None:
@@ -189,7 +216,7 @@ def _packed_labels(path: Path) -> tuple[str, ...] | None:
             if len(texts) != 1 or texts[0].file_size > _LARGEST_LABELS:
                 return None
             lines = archive.read(texts[0]).decode("utf-8", "replace").splitlines()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
         return None
     return tuple(line.strip() for line in lines if line.strip()) or None
 

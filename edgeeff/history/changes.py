@@ -31,6 +31,8 @@ QUIET = 0.007
 MOST = 2000
 _CLIP = 3.0
 _NEIGHBOURS = 4
+#: Of what is larger, or no number, no mean can be taken.
+_LARGEST = 1e300
 
 Values = npt.NDArray[np.float64]
 
@@ -89,7 +91,7 @@ def noise(track: Track) -> float | None:
 def _figures(track: Track) -> tuple[list[int], Values]:
     """The newest points that have a figure, by their places, and the figures."""
     kept = [
-        i for i, point in enumerate(track.points) if point.value is not None and math.isfinite(point.value)
+        i for i, point in enumerate(track.points) if point.value is not None and abs(point.value) < _LARGEST
     ][-MOST:]
     return kept, np.array([track.points[i].value for i in kept], np.float64)
 

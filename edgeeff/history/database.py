@@ -157,6 +157,8 @@ def explained(place: Place) -> Iterator[None]:
     except (failures.DBAPIError, failures.ArgumentError, sqlite3.Error) as error:
         what, mend = _reason(error, place)
         raise HistoryError(what, mend=mend) from None
+    except UnicodeDecodeError:  # in what the library says of a damaged file
+        raise HistoryError(f"{place} is damaged: texts in it are no UTF-8", mend=_WHOLE) from None
     except OSError as error:
         raise HistoryError(
             f"{place} cannot be written: {error.strerror or error}",
@@ -164,6 +166,7 @@ def explained(place: Place) -> Iterator[None]:
         ) from None
 
 
+_WHOLE = "take a copy of it (`sqlite3 FILE .recover` saves what is left), or name another file"
 _REASONS = (
     ("database is locked", "is locked: another process has been writing for {wait} s", "try again later"),
     (
@@ -185,7 +188,7 @@ _REASONS = (
     (
         "malformed",
         "is damaged",
-        "take a copy of it (`sqlite3 FILE .recover` saves what is left), or name another file",
+        _WHOLE,
     ),
     ("disk is full", "could not be written: the disk is full", "free some space"),
     (

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.history.finding import Filter
+from edgeeff.history.rows import fetched
 from edgeeff.history.schema import Bundle, Environment, Result, Run
 from edgeeff.installing import install_line
 
@@ -55,7 +56,7 @@ def rows(connection: Connection, wanted: Filter) -> Iterator[dict[str, Any]]:
         .where(*wanted.of_results(), *wanted.of_runs())
         .order_by(Run.placed, Run.id, Result.id)
     )
-    for row in connection.execute(asked):
+    for row in fetched(connection, asked):
         yield dict(zip(COLUMNS, row, strict=True))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from edgeeff.errors import HistoryError, OptionError
+from edgeeff.history.rows import fetched
 from edgeeff.history.schema import Bundle, Environment, Result, Run, Verdict
 from edgeeff.metrics import json_number
 
@@ -109,7 +110,8 @@ class FoundRun:
     @property
     def not_run(self) -> tuple[str, ...]:
         """Names of the bundles that did not run."""
-        return tuple(self.facts.get("bundles_not_run", ()))
+        names = self.facts.get("bundles_not_run", ())
+        return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -215,15 +217,14 @@ def runs(
     if of_results:
         some = select(Result.id).join(Bundle).where(Result.run_id == Run.id, *of_results)
         asked = asked.where(some.exists())
-    rows = connection.execute(asked.order_by(Run.placed.desc(), Run.id.desc()).limit(limit)).all()
+    rows = fetched(connection, asked.order_by(Run.placed.desc(), Run.id.desc()).limit(limit))
     results: dict[int, list[FoundResult]] = {}
     verdicts: dict[int, list[Mapping[str, Any]]] = {}
     for part in _parts([row[0] for row in rows]):
-        for row in connection.execute(_results(of_results).where(Result.run_id.in_(part))):
+        for row in fetched(connection, _results(of_results).where(Result.run_id.in_(part))):
             results.setdefault(row.run_id, []).append(_result(row))
-        for row in connection.execute(
-            select(*Verdict.__table__.columns).where(Verdict.run_id.in_(part)).order_by(Verdict.id)
-        ):
+        of_part = select(*Verdict.__table__.columns).where(Verdict.run_id.in_(part)).order_by(Verdict.id)
+        for row in fetched(connection, of_part):
             data = {k: v for k, v in row._mapping.items() if k not in ("id", "run_id")}
             verdicts.setdefault(row.run_id, []).append(data)
     return [_run(row, results.get(row[0], ()), verdicts.get(row[0], ())) for row in rows]
@@ -260,7 +261,7 @@ def tracks(connection: Connection, wanted: Filter) -> list[Track]:
     )
     points: dict[tuple[str, str, str, str], list[Point]] = {}
     last: dict[tuple[str, str, str, str], tuple[str, str]] = {}
-    for row in connection.execute(asked):
+    for row in fetched(connection, asked):
         *figure, name, metric, conditions, series, device, unit = row
         key = (name, metric, conditions, series)
         points.setdefault(key, []).append(Point(*figure))

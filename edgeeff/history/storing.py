@@ -202,10 +202,10 @@ def _place_in_time(
     """Where a run of this machine stands among its others, and a warning where its clock went backwards."""
     of_here = schema.Run.environment_id == environment
     last = connection.execute(select(func.max(schema.Run.arrived)).where(of_here)).scalar()
-    if last is None or (now + _TOLERANCE).strftime(_FORM) >= last:
+    if last is None or (now + _TOLERANCE).strftime(_FORM) >= str(last):
         return utc, None
     latest = connection.execute(select(func.max(schema.Run.placed)).where(of_here)).scalar_one()
-    return max(utc, latest), (
+    return max(utc, str(latest)), (
         f"the clock of this machine went backwards: it says {now.strftime(_FORM)}, and an earlier run was "
         f"stored at {last}; the run is put after that one"
     )

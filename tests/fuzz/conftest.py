@@ -33,6 +33,12 @@ SNIPPETS = [
     b"\xff\xff\xff\xff", b"\xff" * 8, b"\x7f", b"(a+)+$", b"x" * 300, b"~nobody/",
 ]  # fmt: skip
 
+#: What is written over words of binary files: numbers and offsets, little-endian.
+WORDS = [
+    number.to_bytes(4, "little")
+    for number in (0, 1, 16, 1 << 16, 10**6, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
+]
+
 
 def mutated(content: bytes, number: int) -> bytes:
     """One to four changes of bytes: cut off, overwritten, left out, doubled, or a snippet put in."""
@@ -52,6 +58,23 @@ def mutated(content: bytes, number: int) -> bytes:
             data[at:at] = data[at : at + 8 * length]
         else:
             data[at : at + length] = rng.choice(SNIPPETS)
+    return bytes(data)
+
+
+def overwritten(content: bytes, number: int) -> bytes:
+    """One to three bytes, bits or words of four bytes overwritten: what is behind them stays in its place."""
+    rng = random.Random(number)
+    data = bytearray(content)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data))
+        change = rng.randrange(4)
+        if change == 0:
+            data[at] = rng.randrange(256)
+        elif change == 1:
+            data[at] ^= 1 << rng.randrange(8)
+        else:
+            at -= at % 4
+            data[at : at + 4] = rng.choice(WORDS)[: len(data) - at]
     return bytes(data)
 
 
@@ -111,20 +134,27 @@ def tried() -> Callable[..., None]:
 
 @pytest.fixture
 def fuzz(tried) -> Callable[..., None]:
-    """``fuzz(change, read, path, content)``: all mutations; each way to fail is told, with a number."""
+    """``fuzz(change, read, path, content, fewer=1)``: all mutations; each way to fail is told, with a number.
+
+    What is slow is tried ``fewer`` times less often.
+    """
 
     def all_of_them(
-        change: Callable[[bytes, int], bytes], read: Callable[[Path], object], path: Path, content: bytes
+        change: Callable[[bytes, int], bytes],
+        read: Callable[[Path], object],
+        path: Path,
+        content: bytes,
+        fewer: int = 1,
     ) -> None:
         failures: dict[tuple[str, str], str] = {}
-        for number in range(FIRST, FIRST + EXAMPLES):
+        for number in range(FIRST, FIRST + max(EXAMPLES // fewer, 1)):
             try:
                 tried(read, path, change(content, number))
             except Exception as error:
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 key = type(error).__name__, f"{place.filename}:{place.lineno}"
                 failures.setdefault(key, f"mutation {number}: {error!r:.300}")
-        assert failures == {}
+        assert failures == {}, "\n".join(f"{key}: {told}" for key, told in failures.items())
 
     return all_of_them
 
@@ -139,3 +169,9 @@ def bytes_changed() -> Callable[[bytes, int], bytes]:
 def types_changed() -> Callable[[bytes, int], bytes]:
     """``types_changed(content, number)``: of JSON."""
     return retyped
+
+
+@pytest.fixture
+def bytes_overwritten() -> Callable[[bytes, int], bytes]:
+    """``bytes_overwritten(content, number)``: of the same length."""
+    return overwritten

@@ -19,6 +19,7 @@ from edgeeff import labels, planned, report, text, video
 from edgeeff.backends.tensorrt import results
 from edgeeff.board import load_board
 from edgeeff.bundle import Bundle
+from edgeeff.detection import Detection, Geometry, Nms
 from edgeeff.errors import BundleError, ReportError
 from edgeeff.gate import baseline, explain, suite
 from edgeeff.gate.baseline import Baseline, Correct, Run
@@ -53,6 +54,23 @@ MANIFEST = {
     "digests": {},
     "tools": {},
     "files": {"model.xml": "00"},
+}
+DETECTOR = {
+    **MANIFEST,
+    "schema_version": 2,
+    **{"task": "detection", "threshold": 0.3, "negative": "", "batch": "dynamic:4", "thresholded": False},
+    "plugins": {"runtime": "x 1.0"},
+    "outputs": [
+        {"name": "class_logits", "shape": [1, 9, 2], "meaning": "scores"},
+        {"name": "box_codes", "shape": [1, 9, 4], "meaning": "scores"},
+    ],
+    "detection": Detection(Geometry((8, 8), (3, 3), 3), Nms(0.05), "host").to_json(),
+}
+VERIFICATION = {
+    **{"check": "ok", "warnings": ["w"], "not_run": "", "validation": "v"},
+    "artifact": {"images": 4, "agreement": {"value": 0.5, "interval": [0.1, 0.9]}, "sqnr_db": 20.0},
+    "hub": {"images": 4, "agreement": None, "sqnr_db": "inf"},
+    "golden": {"status": "ok", "summary": "s"},
 }
 PLAN = {
     "scheme": "s",
@@ -194,6 +212,52 @@ ACCURACY = {
 }
 
 
+PROFILE = {
+    "entries": [
+        {
+            **{"name": "b0", "status": "ok", "runtime": "openvino", "precision": "int8", "inference_us": 5.0},
+            **{"layers_us": 4.0, "inferences": 3, "images": 1, "gmacs_per_s": 6.8, "int8_peak_fraction": 0.4},
+            "kinds": [
+                {"kind": "conv", "precision": "int8", "microseconds": 4.0, "fraction": 1.0, "layers": 1}
+            ],
+            "layers": [
+                {"name": "c", "kind": "conv", "operator": "Conv", "microseconds": 4.0, "fused": ["r"]}
+            ],
+        }
+    ],
+    **{"peaks": {}, "launches": 2, "seconds": 0.5, "threads": 1, "record": {**RECORD, "kind": "profile"}},
+}
+DIAGNOSIS = {
+    **{"model": "b0", "target": "cpu-int8", "effort": "fast", "notes": ["n"], "images": 4, "agreeing": 4},
+    "findings": [
+        {
+            **{
+                "kind": "tensor",
+                "name": "c",
+                "what": "an activation",
+                "share": 0.3,
+                "doubt": 0.01,
+                "alone": 0.2,
+            },
+            **{"codes": [-1.0, 1.0], "seen": [-2.0, 2.0], "outside": 0.01, "kernel": None, "advice": "a"},
+            "histogram": {"low": -2.0, "high": 2.0, "counts": [1, 5, 2]},
+        }
+    ],
+    "groups": [{"name": "weights", "members": 5, "share": 0.5, "doubt": 0.1, "alone": 0.2}],
+    **{"reliefs": [], "advice": ["x"], "warnings": [], "definitions": {"share": "d"}, "sqnr_db": 23.5},
+}
+POINT = {"uid": "0" * 32, "placed": "2026-11-26T10:00:00Z", "commit": "c", "digest": "0" * 64, "value": 1.0}
+TREND = {
+    "tracks": [
+        {
+            **{"bundle": "b0", "metric": "cpu_ms", "conditions": "", "series": "0" * 64, "device": "x"},
+            **{"unit": "ms", "points": [{**POINT, "low": 0.9, "high": None}] * 3},
+            "changes": [{"place": 1, "before": 1.0, "after": 1.1, "step": 0.1, "commit_range": ["c", "d"]}],
+        }
+    ]
+}
+
+
 def _verdicts() -> bytes:
     alone = {"against": "baseline", "clock": "cpu", "new_ms": [1.0, 1.1], "threads": 1, "printed": "x"}
     unsure = Verdict(
@@ -235,6 +299,20 @@ def _kept_and_shown(path: Path) -> object:
     return importing.read([path]), page
 
 
+def _shown(path: Path) -> object:
+    """Read for a page alone: the history does not keep it."""
+    return report.of_paths([path])
+
+
+def _verified(path: Path) -> object:
+    """What lies in ``measured`` of a bundle, as `inspect`, tables and reports show it."""
+    bundle = path.parent / "b0"
+    (bundle / "measured").mkdir(parents=True, exist_ok=True)
+    (bundle / "manifest.json").write_text(json.dumps(MANIFEST))
+    path.replace(bundle / "measured" / "verification.json")
+    return report.of_paths([bundle]), Bundle.load(bundle).verification()
+
+
 def _npz() -> bytes:
     held = io.BytesIO()
     np.savez(held, images=np.zeros((3, 4, 4, 3), np.uint8), labels=np.arange(3))
@@ -252,6 +330,23 @@ def _picture(form: str) -> bytes:
     shades = np.arange(24 * 20 * 3, dtype=np.uint8).reshape(24, 20, 3)
     Image.fromarray(shades).save(held, form)
     return held.getvalue()
+
+
+def _deep(form: str, kind: type) -> bytes:
+    """A picture of more than 8 bits."""
+    held = io.BytesIO()
+    Image.fromarray(
+        (np.arange(480.0).reshape(24, 20) * (100 if kind == np.uint16 else 1 / 480)).astype(kind)
+    ).save(held, form)
+    return held.getvalue()
+
+
+def _set_of_boxes(path: Path) -> object:
+    (path.parent / "images").mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        Image.new("RGB", (40, 20)).save(path.parent / "images" / f"{name}.png")
+    (path.parent / "images" / "a.txt").write_text("0 0.5 0.5 0.2 0.1\n")
+    return open_source(path, splits=("val", "test"))
 
 
 def _clip() -> bytes:
@@ -299,6 +394,8 @@ FIT = Preprocess((8, 8), (1.0,) * 3, (2.0,) * 3)
 #: The file's name, what is right, and what reads it.
 KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "manifest": ("manifest.json", json.dumps(MANIFEST).encode(), _manifest),
+    "manifest of a detector": ("manifest.json", json.dumps(DETECTOR).encode(), _manifest),
+    "verification": ("v.json", json.dumps(VERIFICATION).encode(), _verified),
     "plan": ("plan.json", json.dumps(PLAN).encode(), lambda path: planned.read(path.parent)),
     "list": ("l.txt", b"a.png,0\nb.png,1\n# c\nc d.png\t2\n", open_images),
     "table": ("l.csv", b'path,class\n"a.png",cat\nb.png,dog\n', open_images),
@@ -306,6 +403,7 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "coco": ("c.json", json.dumps(COCO).encode(), _boxes),
     "voc": ("a.xml", VOC, _boxes),
     "yolo": ("a.txt", b"0 0.5 0.5 0.2 0.1\n1 0.1 0.1 0.2 0.1 0.3 0.3\n", _boxes),
+    "set of boxes": ("d.yaml", b"path: .\nval: images\nnames: {0: cat, 1: dog}\n", _set_of_boxes),
     "npy": ("a.npy", _npy(), lambda path: npy(path, BundleError, "-")),
     "labels": ("l.txt", b"cat\ndog\n", labels.read),
     "labels.json": ("l.json", b'{"0": "cat", "1": "dog"}', labels.read),
@@ -327,9 +425,14 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "verdicts kept": ("gate.json", _verdicts(), _kept_and_shown),
     "latency": ("bench.json", json.dumps(LATENCY).encode(), _kept_and_shown),
     "accuracy": ("eval.json", json.dumps(ACCURACY).encode(), _kept_and_shown),
+    "profile": ("profile.json", json.dumps(PROFILE).encode(), _kept_and_shown),
+    "diagnosis": ("diagnosis.json", json.dumps(DIAGNOSIS).encode(), _shown),
+    "trend": ("trend.json", json.dumps(TREND).encode(), _shown),
     "encodings": ("e.json", json.dumps(AIMET).encode(), foreign.read),
     "calibration cache": ("calib.cache", CACHE, foreign.read),
     "png": ("p.png", _picture("PNG"), _decoded),
+    "png of 16 bits": ("p.png", _deep("PNG", np.uint16), _decoded),
+    "tiff of floats": ("f.tif", _deep("TIFF", np.float32), _decoded),
     "jpeg": ("a.jpg", _picture("JPEG"), _decoded),
     "tiff": ("a.tif", _picture("TIFF"), _decoded),
     "gif": ("a.gif", _picture("GIF"), _decoded),
@@ -343,6 +446,7 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
 FOUND = {
     "a name that no file can have": ("list", b"a.png" + b"9" * 5000 + b",0\n"),
     "a path that no file can have": ("table", b"path,class\n" + b"9" * 5000 + b",cat\n"),
+    "a pattern that Python warns of": ("recipe", RECIPE.replace("(", "[[a](").encode()),
     "a home that nobody has": ("table", b"path,class\n~nobody/x.png,cat\n"),
 }
 

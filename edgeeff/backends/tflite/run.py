@@ -12,7 +12,7 @@ from edgeeff.backends.tflite.onboard import FILE as FILE
 from edgeeff.backends.tflite.onboard import OutputTensor as OutputTensor
 from edgeeff.backends.tflite.onboard import TfliteSession as TfliteSession
 from edgeeff.batch import Batch
-from edgeeff.errors import MissingRuntimeError, as_told
+from edgeeff.errors import BundleError, MissingRuntimeError, as_told
 from edgeeff.installing import install_line
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import InputType
@@ -43,7 +43,12 @@ def load(
     """
     interpreter = make_interpreter(folder, properties=properties, threads=threads)
     with as_told():
-        session = onboard.session_over(interpreter, folder, preprocess, input_type, outputs)
+        try:
+            session = onboard.session_over(interpreter, folder, preprocess, input_type, outputs)
+        except UnicodeDecodeError:
+            raise BundleError(
+                f"{folder / FILE} is damaged: names in it are no text", mend="build the bundle again"
+            ) from None
     return replace(session, batch=Batch(*session.batch))
 
 

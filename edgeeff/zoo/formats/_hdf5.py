@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeeff import unpacking
+from edgeeff import apart, unpacking
 from edgeeff.errors import CheckpointError, EdgeeffError, MissingRuntimeError
-from edgeeff.zoo.formats import BRING, _apart
+from edgeeff.zoo.formats import BRING
 
 # The largest EfficientNet in Keras has about 800 layers; a file whose groups hold each other has no end.
 _MOST_OBJECTS, _DEEPEST = 50_000, 24
@@ -89,7 +89,7 @@ def opened(source: Path | BytesIO, origin: str, size: int) -> Iterator[Hdf5]:
         raise MissingRuntimeError(
             f"{origin} is an HDF5 file, and h5py is missing", mend="pip install h5py"
         ) from None
-    if not _apart.ends(lambda: _look(h5py, source, origin, size), _PATIENCE):
+    if not apart.ends(lambda: _look(h5py, source, origin, size), _PATIENCE):
         raise CheckpointError(f"{origin} is damaged: HDF5's library hangs or crashes over it", mend=BRING)
     try:
         with h5py.File(source, "r") as file:
