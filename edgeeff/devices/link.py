@@ -77,8 +77,8 @@ class Link:
         self._answers: queue.Queue[Frame | Exception] = queue.Queue()
         self._errors = bytearray()
         self._number, self._ended = 0, threading.Event()
-        self._keeper = self._thread(self._keep_errors)
         self._silent = False
+        self._keeper, self._reader = self._thread(self._keep_errors), self._thread(self._greet)
         try:
             self._begin(agent.content)
         except BaseException:
@@ -160,10 +160,14 @@ class Link:
         with suppress(OSError):
             self._process.kill()
         self._process.wait()
+        for thread, pipe in ((self._reader, self._process.stdout), (self._keeper, self._process.stderr)):
+            if thread is not threading.current_thread():
+                thread.join(_END)
+            if pipe is not None and not thread.is_alive():  # what it started may hold its streams
+                pipe.close()
 
     def _begin(self, content: bytes) -> None:
         """Hand over the agent, if the board lacks it, and wait until it is ready."""
-        greeted = self._thread(self._greet)
         deadline = time.monotonic() + _START
         sent = False
         while True:
@@ -196,7 +200,6 @@ class Link:
                 break
             else:
                 self._refuse(said)
-        del greeted
         self._thread(self._beat)
 
     def _greet(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeeff.batch import Batch
 from edgeeff.devices.link import BrokenError, Link
-from edgeeff.errors import DeviceError
+from edgeeff.errors import DeviceError, EdgeeffError
 from edgeeff.manifest import read_manifest
 from edgeeff.onboard import arrays
 from edgeeff.onboard.frames import FrameError
@@ -96,27 +96,35 @@ class RemoteSession:
                 while len(asked) < _AHEAD and place + len(asked) < len(parts):
                     said, payloads = arrays.pack({"pixels": pixels[parts[place + len(asked)]]})
                     asked.append(link.say({"op": "infer", "session": number, "arrays": said}, payloads))
-                answer = link.answer(asked.pop(0), _LONG)
-                try:
-                    done.append(
-                        self._checked(arrays.unpack(answer.header["arrays"], answer.payloads), parts[place])
-                    )
-                except (FrameError, KeyError) as error:
-                    link.kill()
-                    raise BrokenError(
-                        DeviceError(f"{self._connection.name}: {error}", mend="report this")
-                    ) from None
+                done.append(self._answer(link, asked.pop(0), parts[place]))
 
         self._connection.again(rest)
         if len(done) == 1:
             return done[0]
         return {name: np.concatenate([one[name] for one in done]) for name in done[0]}
 
-    @staticmethod
-    def _checked(found: dict[str, Any], part: slice) -> dict[str, Any]:
-        for name, values in found.items():
-            if values.shape[:1] != (part.stop - part.start,):
-                raise FrameError(f"output {name} is {list(values.shape)} of {part.stop - part.start} images")
+    def _answer(self, link: Link, number: int, part: slice) -> dict[str, Any]:
+        """The outputs of a piece.
+
+        Raises:
+            BrokenError: The connection broke.
+            DeviceError: The runtime failed there; it is loaded anew for what comes next.
+        """
+        try:
+            answer = link.answer(number, _LONG)
+            found = arrays.unpack(answer.header["arrays"], answer.payloads)
+            for name, values in found.items():
+                if values.shape[:1] != (part.stop - part.start,):
+                    raise FrameError(
+                        f"output {name} is {list(values.shape)} of {part.stop - part.start} images"
+                    )
+        except EdgeeffError:
+            self._link = None
+            raise
+        except (FrameError, KeyError) as error:
+            link.kill()
+            reason = DeviceError(f"{self._connection.name} answers wrongly: {error}", mend="report this")
+            raise BrokenError(reason) from None
         return found
 
     def _parts(self, count: int) -> Iterator[slice]:

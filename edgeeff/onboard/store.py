@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -269,7 +270,7 @@ class Incoming:
             self._end()
             place = self._folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
-            self._file = place.open("xb")
+            self._file = place.open("xb", buffering=0)
         except OSError as error:
             raise self._store.refusal(error) from None
 
@@ -280,7 +281,9 @@ class Incoming:
             Refused: The disk is full or cannot be written.
         """
         try:
-            self._file.write(content)
+            view = memoryview(content)
+            while view:
+                view = view[self._file.write(view) :]
         except OSError as error:
             raise self._store.refusal(error) from None
 
@@ -317,7 +320,6 @@ class Incoming:
         if self._file is not None:
             file, self._file = self._file, None
             with file:
-                file.flush()
                 os.fsync(file.fileno())
 
 
@@ -365,7 +367,8 @@ def _size(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
-            size += path.lstat().st_size
+            found = path.lstat()
+            size += 0 if stat.S_ISDIR(found.st_mode) else found.st_size
     return size
 
 
