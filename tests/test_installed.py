@@ -265,6 +265,7 @@ ARGUMENTS = {
     "bench": ["openvino", "tflite", "--launches=1", "--seconds=0.01"],
     "build": ["--model=lite0", "--target=cpu-int8", "--calibration=photos", "--output=out"],
     "cache": ["ls"],
+    "devices": ["local", "--json"],
     "diagnose": ["--model=lite0", "--target=cpu-int8", "--calibration=photos"],
     "doctor": ["--json"],
     "emit": ["graph.onnx", "--target=cpu-int8", "--model=lite0", "--output=out"],
@@ -346,7 +347,7 @@ def test_every_verb_with_this_extra_alone(machine, extra, tmp_path):
         if lacking:
             assert status == 2, f"{verb}: {out}{err}"
             assert any(install_line(name) in err for name in lacking), f"{verb}: {err}"
-        elif verb in ("cache", "doctor", "inspect", "models", "targets"):
+        elif verb in ("cache", "devices", "doctor", "inspect", "models", "targets"):
             assert status == 0, f"{verb}: {err}"
     parts = {row["part"]: row for row in json.loads(found["doctor"][1])["parts"]}
     assert bool(parts["build bundles"]["missing"]) != (extra == "build")

@@ -129,6 +129,7 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         "models": ["models"],
         "targets": ["targets"],
         "doctor": ["doctor", "--board=orin-nano"],
+        "devices": ["devices", "local"],
         "cache": ["cache"],
         "inspect": ["inspect", cpu, "--layers", "--ranges"],
         "run": ["run", cpu, ten_photos],
@@ -145,7 +146,7 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
 
 
 INFORMING = ["help", "version", "wrong", "absent", "models", "targets", "doctor", "cache", "inspect", "lint"]
-INFORMING += ["history"]
+INFORMING += ["devices", "history"]
 WORKING = ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result"]
 
 

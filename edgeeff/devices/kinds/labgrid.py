@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 
 from edgeeff.devices.file import BOOT
 from edgeeff.devices.kinds import Settings, ssh
-from edgeeff.devices.lab import client
-from edgeeff.devices.lab.claim import Claim, Wanted, wait_until
+from edgeeff.devices.lab import client, places
+from edgeeff.devices.lab.claim import Claim, Wanted, fitting, states, wait_until
 from edgeeff.devices.lab.places import Resource
 from edgeeff.errors import DeviceError, EdgeeffError, EdgeeffWarning
 
@@ -197,6 +197,27 @@ def connect(rest: str, settings: Settings) -> Labgrid:
         claim.close()
         raise
     return Labgrid(claim, resource, way)
+
+
+def glance(rest: str, settings: Settings) -> str:
+    """Who has the place, or the places with the tags, without claiming one.
+
+    Raises:
+        DeviceError: There is no such place, its exporter is gone, or the coordinator cannot be reached.
+        MissingRuntimeError: labgrid is not installed.
+        OptionError: Nobody says where the coordinator is.
+    """
+    said = address(rest, settings)
+    program = client.find(said.coordinator)
+    found = fitting(program, Wanted(said.place, said.tags))
+    if len(found) == 1 and found[0].holder is None:
+        known = places.resources(program.run("-p", found[0].name, "show"))
+        if not any(one.kind == "NetworkService" and one.available for one in known):
+            raise DeviceError(
+                f"the place {found[0].name} is free, but its exporter is gone: no NetworkService is there",
+                mend=f"start the labgrid-exporter of that board; `labgrid-client -p {found[0].name} show`",
+            )
+    return states(program, found)
 
 
 def _service(claim: Claim, name: str | None) -> Resource:

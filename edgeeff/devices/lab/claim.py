@@ -170,10 +170,7 @@ class Claim:
         """
         if wanted.name is None:
             return self._reserved(wanted, wanted.tags)
-        known = places.places(self.client.run("-v", "places"))
-        place = places.named(known, wanted.name)
-        if place is None:
-            raise _no_such(wanted, known, self.client.coordinator)
+        (place,) = fitting(self.client, wanted)
         if place.holder is None and place.reservation is None:
             return place.name
         return self._reserved(wanted, {"name": place.name})  # a name is a tag too
@@ -192,12 +189,9 @@ class Claim:
         self._token = turn.token
         if turn.state == "allocated" and turn.place:
             return turn.place
-        known = places.places(self.client.run("-v", "places"))
-        fitting = [place for place in known if place.has(tags)]
-        if not fitting:  # it would be waited for for ever
-            raise _no_such(wanted, known, self.client.coordinator)
+        others = fitting(self.client, wanted)  # without one it would be waited for for ever
         if wanted.wait > 0:
-            self._tell(f"waiting up to {wanted.wait:g} s for {wanted}: {self._states(fitting)}")
+            self._tell(f"waiting up to {wanted.wait:g} s for {wanted}: {states(self.client, others)}")
             with suppress(DeviceError):  # its time is over
                 self.client.try_("wait", turn.token, seconds=wanted.wait)
         turns = places.reservations(self.client.run("reservations"))
@@ -207,18 +201,9 @@ class Claim:
         now = [p for p in places.places(self.client.run("-v", "places")) if p.has(tags)]
         raise BusyError(
             f"no place is free for {wanted}{f' after {wanted.wait:g} s' if wanted.wait else ''}: "
-            f"{self._states(now)}",
+            f"{states(self.client, now)}",
             mend="wait for a turn with --wait SECONDS, or ask whoever holds one to release it",
         )
-
-    def _states(self, fitting: Sequence[Place]) -> str:
-        owners: dict[str, str] = {}
-        if any(place.reservation for place in fitting):
-            turns = places.reservations(self.client.run("reservations"))
-            owners = {turn.token: turn.owner for turn in turns}
-        said = [place.state(owners) for place in fitting[:_SHOWN]]
-        more = [f"and {len(fitting) - _SHOWN} more"] if len(fitting) > _SHOWN else []
-        return "; ".join([*said, *more]) or "none is there any more"
 
     def _acquire(self, name: str) -> None:
         done = self.client.try_("-p", name, "acquire")
@@ -237,12 +222,43 @@ class Claim:
         now = [p for p in places.places(self.client.run("-v", "places")) if p.name == name]
         if "already acquired" in why or "was not reserved for" in why:  # somebody was faster
             return BusyError(
-                f"the place {name} was taken by somebody else: {self._states(now)}",
+                f"the place {name} was taken by somebody else: {states(self.client, now)}",
                 mend="wait for a turn with --wait SECONDS, or ask whoever holds it to release it",
             )
         return DeviceError(
             f"the place {name} cannot be acquired: {why}", mend=f"look at it with `{PROGRAM} -p {name} show`"
         )
+
+
+def states(client: Client, fitting: Sequence[Place]) -> str:
+    """Who has these places, in words.
+
+    Raises:
+        DeviceError: The coordinator cannot be reached.
+    """
+    owners: dict[str, str] = {}
+    if any(place.reservation for place in fitting):
+        turns = places.reservations(client.run("reservations"))
+        owners = {turn.token: turn.owner for turn in turns}
+    said = [place.state(owners) for place in fitting[:_SHOWN]]
+    more = [f"and {len(fitting) - _SHOWN} more"] if len(fitting) > _SHOWN else []
+    return "; ".join([*said, *more]) or "none is there any more"
+
+
+def fitting(client: Client, wanted: Wanted) -> list[Place]:
+    """The places that are wanted, whoever has them.
+
+    Raises:
+        DeviceError: There is none, or the coordinator cannot be reached.
+    """
+    known = places.places(client.run("-v", "places"))
+    if wanted.name is None:
+        found = [place for place in known if place.has(wanted.tags)]
+    else:
+        found = [place] if (place := places.named(known, wanted.name)) else []
+    if not found:
+        raise _no_such(wanted, known, client.coordinator)
+    return found
 
 
 def _start_keeper(client: Client, note: Path | None) -> subprocess.Popen[bytes]:
