@@ -174,6 +174,7 @@ ELSEWHERE = {
     "zoo/namings/effdet.py _made": "tests/zoo/detection/test_effdet.py",
     "zoo/namings/effdet.py _own_lite": "tests/zoo/detection/test_effdet.py",
     "zoo/sources/_detectors.py described": "tests/graph/importing/test_detectors.py",
+    "devices/kinds/labgrid.py Labgrid.close": "tests/devices/test_labgrid.py",
     "cli/doctor.py command": "tests/test_plugins.py",
     "cli/run.py command": "tests/test_plugins.py",
     "harness/subjects.py warn_of_plugins": "tests/test_plugins.py",
