@@ -29,6 +29,7 @@ _HELPERS = frozenset(
         "interrupts",
         "gating",
         "judgements",
+        "on_device",
         "options",
         "recording",
         "streams",

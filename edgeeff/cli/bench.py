@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgeeff.cli import console, options, recording, tables, timings
+from edgeeff.cli import console, on_device, options, recording, tables, timings
 from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 from edgeeff.progress import Recorder
 
 if TYPE_CHECKING:
+    from edgeeff.device import Device
     from edgeeff.harness.latency import LatencyReport
     from edgeeff.harness.profile import ProfileReport
     from edgeeff.harness.throughput import ThroughputReport
@@ -125,6 +126,8 @@ def command(
     baseline: Annotated[
         str, typer.Option(help="Ratios are held against this bundle: its name, or its place counted from 0.")
     ] = "0",
+    device: on_device.Address = None,
+    wait: on_device.Wait = 0.0,
     strict: options.Strict = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON; a list of reports for several --threads.")
@@ -138,16 +141,19 @@ def command(
 
     With --profile: where the time goes, bundle beside bundle, and what share of the processor's INT8 peak is
     reached. A profile is taken in processes of its own; its times are no latencies.
+
+    With --device the board measures, and every figure, its processor, clock and load are the board's.
     """
-    mode = _mode(what, length)
-    counts = _counts(
-        (str(_processors()) if what.throughput else "1") if what.threads is None else what.threads
-    )
+    from edgeeff.bundle import Bundle
+
+    mode = _mode(what, length, device)
+    given = None if what.threads is None else _counts(what.threads)
     measure, say = _ways(mode, what.layers)
-    asked = _asked(mode, what, length, baseline)
-    with console.ConsoleProgress(still=True) as progress:
-        recorder = Recorder(progress)
-        reports = [measure(list(bundles), threads=n, progress=recorder, **asked) for n in counts]
+    asked, loaded = _asked(mode, what, length, baseline), [Bundle.load(path) for path in bundles]
+    with on_device.opened(device, wait) as board, console.ConsoleProgress(still=True) as progress:
+        recorder, placed = Recorder(progress), [bundle.on(board) for bundle in loaded]
+        counts = given or [_processors(board) if what.throughput else 1]
+        reports = [measure(placed, threads=n, progress=recorder, **asked) for n in counts]
     data, not_stored = recording.keep([report.to_json() for report in reports])
     if json:
         console.as_json(data[0] if len(data) == 1 else data)
@@ -160,7 +166,7 @@ def command(
     return 1 if strict and (not_stored or any(report.warnings for report in reports)) else 0
 
 
-def _mode(what: What, length: Length) -> Mode:
+def _mode(what: What, length: Length, device: str | None) -> Mode:
     """What is measured.
 
     Raises:
@@ -173,6 +179,12 @@ def _mode(what: What, length: Length) -> Mode:
             raise OptionError(
                 f"{option} with {'--profile' if what.profile else '--throughput'}",
                 mend=f"{option} is of latencies: leave one of the two out",
+            )
+    for option, given in (("--tools", what.tools), ("--profile", what.profile)):
+        if given and device not in (None, "local"):
+            raise OptionError(
+                f"{option} with --device {device}",
+                mend=f"{option} looks at this machine alone: leave one of the two out",
             )
     if what.requests is not None and not what.throughput:
         raise OptionError("--requests without --throughput", mend="add --throughput")
@@ -209,10 +221,10 @@ def _ways(mode: Mode, layers: int) -> tuple[Callable[..., Any], Callable[[Any], 
     return benchmark, _latency
 
 
-def _processors() -> int:
-    from edgeeff.harness.machine import describe
+def _processors(board: Device | None) -> int:
+    from edgeeff.harness import where
 
-    return describe().usable_cores or 1
+    return where.of(board).machine.usable_cores or 1
 
 
 def _counts(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from edgeeff.cli import console, options, tables
+from edgeeff.cli import console, on_device, options, tables
 from edgeeff.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -29,10 +29,16 @@ def command(
         int, typer.Option(callback=options.at_least(1), help="Show so many tensors and layers, the worst.")
     ] = 15,
     everything: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
+    device: on_device.Address = None,
+    wait: on_device.Wait = 0.0,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots to this file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Find which tensors and layers of the quantised network lose what, and what to do about it."""
+    """Find which tensors and layers of the quantised network lose what, and what to do about it.
+
+    That is worked out here. With --device the artifact is also built, run on the board on golden inputs, and
+    held against the float network.
+    """
     from edgeeff.files import refuse_unwritable, write_file
 
     if html is not None:
@@ -50,8 +56,8 @@ def command(
 
     if html is not None:
         from edgeeff import report  # what it needs is missed before the work, not after it
-    with console.ConsoleProgress() as progress:
-        found = diagnose(targets[0], images=images, kernels=kernels, progress=progress, **said)
+    with on_device.opened(device, wait) as board, console.ConsoleProgress() as progress:
+        found = diagnose(targets[0], images=images, kernels=kernels, device=board, progress=progress, **said)
     if html is not None:
         write_file(html, report.of_diagnosis(found.to_json()).encode())
     if json:
@@ -61,6 +67,7 @@ def command(
     console.plain(
         f"{found.model} for {found.target}, --effort {found.effort} ({'; '.join(found.notes)})\n"
         f"{tables.decibels(found.sqnr)} {found.judged} (simulated)\n"
+        + (f"{found.board.line}\n" if found.board else "")
     )
     console.table(_groups(found))
     console.plain("")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeeff.cli import console, judgements, options, recording
+from edgeeff.cli import console, judgements, on_device, options, recording
 from edgeeff.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def command(
     how: How,
     comparing: Comparing,
     files: Files,
+    device: on_device.Address = None,
+    wait: on_device.Wait = 0.0,
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Show precision, recall and F1 of each class.")
     ] = False,
@@ -123,6 +125,9 @@ def command(
     images that takes, and the images on which they disagree.
 
     A run over many images that is cut off goes on where it was when it is started again.
+
+    With --device images are read and scored here, and the board computes; the float bundle of --reference
+    runs here, or there where this machine lacks its runtime.
     """
     from edgeeff.bundle import Bundle
 
@@ -135,10 +140,14 @@ def command(
     )
     _refuse_files(files, opened)
     held = Bundle.load(reference) if reference else None
-    for one in (held, pairs.named if how.via is None else None):
-        if one is not None:
-            one.session()  # one that is not here is an error of its own, and no bundle's
-    reports = _judged(pairs.bundles, images, held, how)
+    _refuse_via(how, device)
+    with on_device.opened(device, wait) as board:
+        placed = [bundle.on(board) for bundle in pairs.bundles]
+        named = None if pairs.named is None or how.via is not None else pairs.named.on(board)
+        for one in (held if board is None else None, named):
+            if one is not None:
+                one.session()  # one that is not here is an error of its own, and no bundle's
+        reports = _judged(placed, images, held, how)
     reports = pairs.compared(reports)
     shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
     _write(shown, files.confusion, files.disagreements)
@@ -147,6 +156,16 @@ def command(
     warned = _say(reports, as_json=json)
     _show(shown, pairs.note, per_class=per_class, as_json=json)
     return 1 if strict and warned else 0
+
+
+def _refuse_via(how: How, device: str | None) -> None:
+    from edgeeff.errors import OptionError
+
+    if how.via is not None and device not in (None, "local"):
+        raise OptionError(
+            f"--via {how.via} with --device {device}",
+            mend="the graph runs on this machine alone: leave one of the two out",
+        )
 
 
 def _judged(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, gating, options, recording
+from edgeeff.cli import console, gating, on_device, options, recording
 from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 
@@ -138,7 +138,9 @@ class Said:
     ] = False
     wait: Annotated[
         float,
-        typer.Option(help="Seconds to wait for another measurement on this machine.", rich_help_panel=_CI),
+        typer.Option(
+            help="Seconds to wait for another measurement on this machine or board.", rich_help_panel=_CI
+        ),
     ] = 0.0
     explain: Annotated[
         bool, typer.Option("--explain", help="Say in words what was measured and why the verdict follows.")
@@ -163,6 +165,7 @@ def command(
         bool, typer.Option("--other-target", help="Compare bundles of two targets.")
     ] = False,
     white: options.White = None,
+    device: on_device.Address = None,
     update_baseline: Annotated[
         bool,
         typer.Option(
@@ -177,6 +180,7 @@ def command(
     Both run in turn in fresh processes until the statistics can say; a fail must repeat. Exit status 0 pass,
     1 fail, 3 inconclusive (it says what would settle it), 2 not measured.
     """
+    from edgeeff.bundle import Bundle
     from edgeeff.gate import pair
     from edgeeff.gate.suite import Instead
 
@@ -184,7 +188,7 @@ def command(
     told = gating.Told(_outputs(ci), ci.explain, ci.wait, strict, json)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
-        instead = Instead(against, judged.images, said, judged.root)
+        instead = Instead(against, judged.images, said, judged.root, device)
         return gating.suite(new, instead, method, told, update=update_baseline)
     if update_baseline:
         raise OptionError("--update-baseline, and no suite", mend="name a suite's .toml file")
@@ -197,18 +201,23 @@ def command(
     old, limits = against, {**pair.DEFAULTS, **said}
 
     def measure(progress: console.ConsoleProgress) -> GateReport:
-        return pair.decide(
-            new,
-            old,
-            limits,
-            images=judged.images,
-            root=judged.root,
-            reference=judged.reference,
-            method=method,
-            progress=progress,
-        )
+        both = [Bundle.load(path) for path in (new, old)]
+        with (
+            on_device.opened(device, ci.wait if device else 0.0) as board,
+            gating.alone(told, here=board is None and device is not None),
+        ):
+            return pair.decide(
+                both[0].on(board),
+                both[1].on(board),
+                limits,
+                images=judged.images,
+                root=judged.root,
+                reference=judged.reference,
+                method=method,
+                progress=progress,
+            )
 
-    return gating.run(measure, new.resolve().name, new, told)
+    return gating.run(measure, new.resolve().name, new, told, here=device is None)
 
 
 def _outputs(ci: Said) -> Outputs:

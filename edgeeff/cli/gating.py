@@ -101,6 +101,8 @@ def say(report: GateReport, told: Told) -> None:
     from edgeeff.gate.formats import words
 
     several = len({verdict.place for verdict in report.verdicts}) > 1
+    if not several and report.verdicts and report.verdicts[0].device is not None:
+        console.plain(report.verdicts[0].place)
     made = tables.new(*(["bundle"] if several else []), "metric", "", ">worse by", ">interval", ">limit")
     for verdict in report.verdicts:
         cells = (verdict.metric, words.CALLED[verdict.status], words.figure(verdict.value, verdict.unit))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from edgeeff.cli import _boxes, console, options, streams
+from edgeeff.cli import _boxes, console, on_device, options, streams
 from edgeeff.errors import EdgeeffError
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def command(
             "also a folder for photos, or the video, with boxes drawn."
         ),
     ] = None,
+    device: on_device.Address = None,
+    wait: on_device.Wait = 0.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Classify images, or the frames of a video or camera, or find what is in them; results come one by one.
@@ -80,18 +82,22 @@ def command(
     A multilabel network names the labels whose sigmoid is at the threshold or over it; a detector tells each
     box, in pixels of the photo. With --save, what was answered until an interruption is kept, and no .npz and
     no video is written where an image cannot be read.
+
+    With --device images are read and prepared here, and the board computes.
     """
     from edgeeff import video
     from edgeeff.bundle import Bundle
+    from edgeeff.harness import where
 
     loaded = Bundle.load(bundle)
-    warnings = loaded.plugin_warnings()
-    for warning in warnings:
-        console.warn(warning)
-    with (
-        loaded.open(threads=threads, top=top, threshold=threshold, white=white) as predict,
-        _Kept(save, predict.meaning, source) as kept,
-    ):
+    with on_device.opened(device, wait) as board, ExitStack() as stack:
+        loaded = loaded.on(board)
+        warnings = [*loaded.plugin_warnings(), *where.class_warnings([loaded])]
+        for warning in warnings:
+            console.warn(warning)
+        opened = loaded.open(threads=threads, top=top, threshold=threshold, white=white)
+        predict = stack.enter_context(opened)
+        kept = stack.enter_context(_Kept(save, predict.meaning, source))
         answers = partial(_answers, predict, kept, top, warnings)
         if video.is_video(source):
             return _stream(source, predict.preprocess, answers, limit, warnings, json=json)

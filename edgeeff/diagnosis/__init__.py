@@ -15,6 +15,8 @@ from torch import Tensor
 
 from edgeeff.cache import Cache
 from edgeeff.calibration.selection import pixels
+from edgeeff.device import Device
+from edgeeff.diagnosis import on_board
 from edgeeff.diagnosis.examination import examine
 from edgeeff.diagnosis.findings import Diagnosis
 from edgeeff.diagnosis.relief import advise
@@ -50,6 +52,7 @@ def diagnose(
     *,
     images: int = IMAGES,
     kernels: bool = False,
+    device: Device | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
     **keywords: Unpack[BuildKeywords],
@@ -60,6 +63,8 @@ def diagnose(
         target: An int8 target, by name or as the path of a TOML file.
         images: Held-out images to look at, at most.
         kernels: Also build the bundle, in a temporary folder, and ask its runtime which kernels it takes.
+        device: A board, on which the artifact is run too; it is planned for the board's class of CPU where
+            none is named.
         cache: Where stage results are kept; None: the user's.
         progress: Told what is going on.
         keywords: Those of a build that have a meaning here.
@@ -70,6 +75,11 @@ def diagnose(
     progress = Recorder.of(progress)
     if images < 1:
         raise OptionError(f"--images {images}", mend="look at one image at least, 32 say more")
+    if device is not None:
+        _refuse_kernels(device, kernels=kernels)
+        if keywords.get("cpu_class") in (None, "auto"):
+            keywords["cpu_class"] = on_board.cpu_class(device)
+            progress.tell(f"planned for CPUs of the class {keywords['cpu_class']}, that of {device.name}")
     asked = BuildRequest.of(**keywords)
     refuse_other_verbs(asked, "diagnose")
     (wanted,) = resolve_targets([target], asked.output.io)
@@ -79,14 +89,27 @@ def diagnose(
             mend="choose an int8 one of `edgeeff targets`",
         )
     with in_files(asked, progress) as whole:
-        return _diagnose(whole, wanted, Context.of(cache, progress), images=images, kernels=kernels)
+        context = Context.of(cache, progress)
+        found = _diagnose(whole, wanted, context, images=images, kernels=kernels)
+        if device is not None:
+            give_back()
+            found = replace(found, board=on_board.run(wanted, whole, images, device, context))
+        return replace(found, warnings=progress.warnings)
+
+
+def _refuse_kernels(device: Device, *, kernels: bool) -> None:
+    if kernels:
+        raise OptionError(
+            f"kernels with the device {device.name}: they are asked of this machine's runtime alone",
+            mend="leave one of the two out",
+        )
 
 
 def _diagnose(
     asked: BuildRequest, wanted: Target, context: Context, *, images: int, kernels: bool
 ) -> Diagnosis:
     """The same for a request that is whole, and one int8 target."""
-    options, progress = resolve_options(asked), context.progress
+    options = resolve_options(asked)
     drafting = prepare(asked, options, context)
     network, used = drafting.calibration.network, drafting.recipe
     batch = options.tuning.batch if options.tuning else options.batch
@@ -95,13 +118,15 @@ def _diagnose(
     drafting.calibration.tell(drafting.calibration.judgement())
     inputs = _held_out(drafting.calibration, is_raw(wanted), images)
     model = network.source.identity.model
-    found = replace(examine(draft, inputs, progress), model=model, target=wanted.name, effort=used.name)
+    found = replace(
+        examine(draft, inputs, context.progress), model=model, target=wanted.name, effort=used.name
+    )
     found = advise(found, draft, used, inputs)
     if kernels:
         del draft, inputs
         give_back()
         found = _with_kernels(found, wanted, asked, context)
-    return replace(found, warnings=progress.warnings)
+    return found
 
 
 def _held_out(calibration: Calibration, raw: bool, count: int) -> list[Tensor]:

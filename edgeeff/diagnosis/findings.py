@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edgeeff.harness.golden import GoldenCheck
 from edgeeff.metrics import json_number
 
 #: Raised when a field changes its name or its meaning; new fields alone do not raise it.
@@ -114,6 +115,35 @@ class Relief:
 
 
 @dataclass(frozen=True)
+class OnBoard:
+    """What a board made of the artifact.
+
+    Args:
+        device: The board, as the user wrote it.
+        environment: What it is.
+        golden: The artifact there, held against the hub graph and the float network.
+    """
+
+    device: str
+    environment: Mapping[str, Any]
+    golden: GoldenCheck
+
+    @property
+    def line(self) -> str:
+        """The same for a person."""
+        if self.golden.float_sqnr is None:
+            return f"on {self.device}: {self.golden.status}: {self.golden.summary}"
+        return (
+            f"on {self.device}: {self.golden.float_sqnr:.1f} dB to the float network, the mean included; "
+            f"{self.golden.summary}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"device": self.device, "environment": dict(self.environment), "golden": self.golden.to_json()}
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """Which tensors and layers lose what.
 
@@ -133,6 +163,7 @@ class Diagnosis:
         advice: What to do, the most rewarding first.
         kernels: What the runtime's check says in one line, or why it was NOT RUN.
         warnings: What the user must not miss about the network and the images.
+        board: What a board made of the artifact; None where none was named.
     """
 
     model: str
@@ -148,6 +179,7 @@ class Diagnosis:
     advice: tuple[str, ...] = ()
     kernels: str = "NOT RUN: not asked for (--kernels)"
     warnings: tuple[str, ...] = ()
+    board: OnBoard | None = None
     definitions: Mapping[str, str] = field(default_factory=lambda: dict(DEFINITIONS))
 
     @property
@@ -178,6 +210,7 @@ class Diagnosis:
             ],
             "advice": list(self.advice),
             "warnings": list(self.warnings),
+            "board": None if self.board is None else self.board.to_json(),
         }
 
 

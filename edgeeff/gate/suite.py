@@ -170,12 +170,6 @@ def _cases(
 ) -> list[Case]:
     """The cases of one ``[[case]]``, one for each bundle on each device."""
     where = f"{path} case {number}"
-    for device in case.devices or suite.devices or [LOCAL]:
-        if device != LOCAL:
-            raise ReportError(
-                f"{where}: there is no device {device!r:.80}",
-                mend=f"this version measures on {LOCAL}",
-            )
     devices = [by.device] if by.device is not None else case.devices or suite.devices or [LOCAL]
     bundles = _bundles(where, folder, case.bundles)
     targets = case.targets or suite.targets

@@ -21,7 +21,7 @@ from edgeeff.harness.accuracy_report import ReferenceScores as ReferenceScores
 from edgeeff.harness.judging import Group, How, Lane
 from edgeeff.harness.opening import Asked, as_bundle
 from edgeeff.harness.record import record
-from edgeeff.harness.resuming import Keeper, Resume
+from edgeeff.harness.resuming import Keeper, Resume, told_if_lost
 from edgeeff.harness.stopping import delayed
 from edgeeff.images import ImageSet
 from edgeeff.progress import Count, Progress, Recorder
@@ -139,6 +139,8 @@ def _evaluate(
     keeper, start = None, 0
     if resume is not None:
         facts = {"environment": records[0].environment, "pillow": PIL.__version__, "threads": how.threads}
+        if any(one.device is not None for one in records):
+            facts["places"] = [[one.device, one.environment, one.host] for one in records]
         keeper = Keeper.of(resume.folder, images, groups, facts, listener.tell, troubles.append)
         start = keeper.restore(anew=resume.anew)
     keep = keeper.keep if keeper is not None else None
@@ -146,7 +148,7 @@ def _evaluate(
     # Images are read ahead: one that is written meanwhile may be damaged in any way.
     if start:
         listener.advance(start)
-    with watched, told_to_stop:
+    with watched, told_to_stop, told_if_lost(keeper, listener.tell):
         judging.run(images, groups, listener.advance, start=start, keep=keep)
     try:
         watched.refuse_changed()

@@ -35,6 +35,7 @@ class ReferenceScores:
         outputs: The SQNR of each output, by name, dB.
         cosines: The mean cosine of each embedding, by name.
         lost: Of a detector what mean average precision was lost, with its interval; None where not known.
+        device: The board that ran the reference; None: this machine.
     """
 
     name: str
@@ -46,11 +47,13 @@ class ReferenceScores:
     outputs: Mapping[str, float] = field(default_factory=dict)
     cosines: Mapping[str, float] = field(default_factory=dict)
     lost: Loss | None = None
+    device: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "name": self.name,
+            **({"device": self.device} if self.device else {}),
             "agreement": self.agreement.to_json() if self.agreement else None,
             "outputs": {name: {"sqnr_db": json_number(level)} for name, level in self.outputs.items()},
             **({"cosines": dict(self.cosines)} if self.cosines else {}),

@@ -62,12 +62,12 @@ def ask(
 
 
 def lanes_of(asked: Sequence[Asked], floating: Bundle | None, how: How) -> list[Lane | MissingRuntimeError]:
-    """A lane for each bundle, or why it cannot run here.
+    """A lane for each bundle, or why it cannot run where it is.
 
     Raises:
         MissingRuntimeError: Not one of them can, or the reference cannot.
     """
-    reference = None if floating is None else Reference(floating, floating.session(threads=how.threads))
+    reference = None if floating is None else _reference(asked, floating, how.threads)
     lanes: list[Lane | MissingRuntimeError] = []
     for one in asked:
         try:
@@ -78,6 +78,21 @@ def lanes_of(asked: Sequence[Asked], floating: Bundle | None, how: How) -> list[
     if len(absent) == len(lanes):
         raise absent[0]
     return lanes
+
+
+def _reference(asked: Sequence[Asked], floating: Bundle, threads: int) -> Reference:
+    """The float bundle, which runs where it is, so that bundles on all boards are held against the same.
+
+    Where this machine lacks its runtime, it runs on the board of the first bundle that is on one.
+    """
+    try:
+        return Reference(floating, floating.session(threads=threads))
+    except MissingRuntimeError:
+        boards = [one.bundle.device for one in asked if one.bundle.device is not None]
+        if floating.device is not None or not boards:
+            raise
+    there = floating.on(boards[0])
+    return Reference(there, there.session(threads=threads))
 
 
 def grouped(asked: Sequence[Asked], lanes: Sequence[Lane | MissingRuntimeError]) -> list[Group]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from edgeeff import tasks
 from edgeeff.bundle import Bundle
-from edgeeff.harness import truth
+from edgeeff.harness import truth, where
 from edgeeff.harness.accuracy_report import AccuracyReport, ReferenceScores
 from edgeeff.harness.judging import Group, Lane
 from edgeeff.harness.record import record
@@ -43,8 +43,13 @@ def report(
         reference=_against(lane, scores),
         via=lane.via,
         metric=tasks.room(bundle.manifest.task).PRIMARY,
-        notes=(*images.notes, *looked.lines),
-        warnings=(*bundle.plugin_warnings(), *images.warnings, *looked.warnings),
+        notes=(*images.notes, *looked.lines, *_places(lane)),
+        warnings=(
+            *bundle.plugin_warnings(),
+            *where.class_warnings([bundle]),
+            *images.warnings,
+            *looked.warnings,
+        ),
         outcomes=lane.outcomes(names, group.bad),
         images_sha256=set_digest(names, lane.known),
         labels=bundle.manifest.labels,
@@ -62,6 +67,15 @@ def set_digest(names: Sequence[str], known: tasks.Truth | None) -> str:
     digest = hashlib.sha256(below.encode(errors="surrogateescape"))
     digest.update(truth.as_bytes(known))
     return digest.hexdigest()
+
+
+def _places(lane: Lane) -> list[str]:
+    """Where the reference ran, if that is another place than the bundle's."""
+    if lane.reference is None or lane.reference.bundle.device is lane.bundle.device:
+        return []
+    places = [one.device for one in (lane.reference.bundle, lane.bundle)]
+    there, here = ("this machine" if one is None else one.name for one in places)
+    return [f"{lane.reference.bundle.name}, the reference, ran on {there}, {lane.bundle.name} on {here}"]
 
 
 def not_run(bundle: Bundle, reason: str) -> AccuracyReport:
@@ -95,6 +109,7 @@ def _against(lane: Lane, scores: tasks.Scores | None) -> ReferenceScores | None:
     lost = scores.lost(before) if isinstance(scores, DetectionScores) else None
     return ReferenceScores(
         name=lane.reference.bundle.name,
+        device=None if lane.reference.bundle.device is None else lane.reference.bundle.device.name,
         agreement=lane.scorer.agreement(other) or fidelity.agreement,
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,

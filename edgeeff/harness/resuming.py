@@ -12,8 +12,8 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from edgeeff.errors import EdgeeffError
+from edgeeff.errors import DeviceError, EdgeeffError
 from edgeeff.files import TEMPORARY, replacing
 from edgeeff.harness import states
 from edgeeff.harness.judging import Group, Lane
@@ -228,6 +228,17 @@ class Keeper:
 
     def _lanes(self) -> list[Lane]:
         return [lane for group in self.groups for lane in group.lanes]
+
+
+@contextmanager
+def told_if_lost(keeper: Keeper | None, tell: Callable[[str], None]) -> Iterator[None]:
+    """Where a board is lost meanwhile, say that the same command goes on from what is kept."""
+    try:
+        yield
+    except DeviceError:
+        if keeper is not None and keeper.path.is_file():
+            tell("the board was lost: the same command goes on from the images that were done")
+        raise
 
 
 def _sweep(place: Path) -> None:

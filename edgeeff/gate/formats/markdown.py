@@ -25,10 +25,11 @@ def text(report: GateReport, suite: str) -> str:
         lines += [""]
     lines += [f"- ⚠️ {escaped(warning)}" for warning in report.warnings]
     lines += [""] if report.warnings else []
-    if report.record is not None:
-        cpu = report.record.environment.get("cpu") or "an unknown processor"
-        cpu = f"{report.record.device}: {cpu}" if report.record.device else cpu
-        lines += [f"<sub>{escaped(str(cpu))}, {report.record.utc}, run {report.record.run_id}</sub>", ""]
+    for record in (report.record, *report.others):
+        if record is not None:
+            cpu = record.environment.get("cpu") or "an unknown processor"
+            cpu = f"{record.device}: {cpu}" if record.device else cpu
+            lines += [f"<sub>{escaped(str(cpu))}, {record.utc}, run {record.run_id}</sub>", ""]
     return "\n".join(lines)
 
 

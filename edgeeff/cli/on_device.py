@@ -1,0 +1,58 @@
+"""What verbs share that take ``--device``: the board, opened, locked, and let go of at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeeff.cli import console
+from edgeeff.errors import OptionError
+
+if TYPE_CHECKING:
+    from edgeeff.device import Device
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="ADDRESS",
+        help="Where it runs: ssh://user@board, a name of devices.toml, or local. Default: this machine.",
+    ),
+]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", help="With --device: seconds to wait until nobody else measures on the board."),
+]
+
+
+@contextmanager
+def opened(address: str | None, wait: float = 0.0) -> Iterator[Device | None]:
+    """The board of an address, which nobody else measures on meanwhile; None: it is this machine.
+
+    Args:
+        address: What ``--device`` says.
+        wait: Seconds to wait for whoever measures there.
+
+    Raises:
+        OptionError: ``wait`` is no time, or there is no board to wait for.
+        DeviceError: The board cannot be reached.
+        BusyError: Somebody still measures there.
+    """
+    if not 0 <= wait < float("inf"):
+        raise OptionError(f"--wait {wait:g}", mend="give seconds, 0 for not at all")
+    device = None
+    if wait and address is None:
+        raise OptionError("--wait without --device", mend="name a board with --device, or leave --wait out")
+    if address is not None:
+        from edgeeff.devices import open_device
+
+        device = open_device(address)
+    if device is None:
+        yield None
+        return
+    with closing(device), device.lock(wait):
+        console.note(f"on {device.name}")
+        yield device
