@@ -20,12 +20,14 @@ _FACTS = (
 
 
 def content(material: Material) -> Mapping[str, Any] | None:
-    """Each environment once, each report and each bundle."""
-    environments: dict[str, tuple[list[tuple[str, str]], list[str]]] = {}
+    """Each environment once on each device, each report and each bundle."""
+    environments: dict[tuple[str, str], tuple[list[tuple[str, str]], list[str]]] = {}
     for report in material.reports:
         found = values.at(report.data, "record", "environment")
         if isinstance(found, Mapping):
-            _, sources = environments.setdefault(report.environment, (_facts(found), []))
+            device = values.text(report.data, "record", "device")
+            facts = [*_device(device, values.at(report.data, "record", "host")), *_facts(found)]
+            _, sources = environments.setdefault((report.environment, device), (facts, []))
             if report.source not in sources:
                 sources.append(report.source)
     reports = Table.of(
@@ -62,9 +64,16 @@ def content(material: Material) -> Mapping[str, Any] | None:
     if not environments and not material.subjects:
         return None
     return {
-        "environments": [(name[:12], *rest) for name, rest in environments.items()],
+        "environments": [(name[:12], *rest) for (name, _), rest in environments.items()],
         "tables": [one for one in (bundles, reports) if one.rows],
     }
+
+
+def _device(name: str, host: Any) -> list[tuple[str, str]]:
+    """The board that computed, by the name that it was given, and the machine that asked for it."""
+    asked = [values.text(host, fact) for fact in ("cpu", "system")]
+    hosted = ", ".join(filter(None, asked))
+    return [("device", name), *([("asked by", hosted)] if hosted else [])] if name else []
 
 
 def _facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -54,9 +54,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
             value, limit = values.level(one, "value"), values.level(one, "limit")
             rows.append(
                 (
-                    Cell(
-                        values.text(one, "case"), subject=material.subject(report, values.text(one, "case"))
-                    ),
+                    Cell(_place(one), subject=material.subject(report, values.text(one, "case"))),
                     Cell(values.text(one, "metric").replace("_", " ")),
                     Cell(sign, style=style),
                     Cell("" if value is None else f"{_short(value)} {unit}".strip(), value, under),
@@ -69,7 +67,7 @@ def content(material: Material) -> Mapping[str, Any] | None:
         sign, style = _SIGNS.get(status, (f"! {status or 'no status'}", "bad"))
         made = Table.of(f"Verdicts of {report.source}", _COLUMNS, rows)
         printed = [
-            (values.text(one, "case"), values.text(one, "metric"), said)
+            (_place(one), values.text(one, "metric"), said)
             for one in values.rows(report.data, "verdicts")
             if (said := values.sentence(one, "measured", "printed"))
         ][:_PRINTED]
@@ -81,6 +79,11 @@ def content(material: Material) -> Mapping[str, Any] | None:
         figures = _figures(values.rows(report.data, "verdicts"))
         shown.append({**head, "table": made, "printed": printed, "figures": figures})
     return {"reports": shown} if shown else None
+
+
+def _place(verdict: Any) -> str:
+    """The case, and the board that it was measured on."""
+    return " on ".join(filter(None, (values.text(verdict, "case"), values.text(verdict, "device"))))
 
 
 def _figures(verdicts: list[Any]) -> list[tuple[str, Markup]]:
@@ -95,7 +98,7 @@ def _figures(verdicts: list[Any]) -> list[tuple[str, Markup]]:
         metric, unit = values.text(one, "metric").replace("_", " "), values.text(one, "unit")
         sign, colour = _SIGNS[status][0], _COLOURS[status]
         words = f"{_short(value)} ({_short(low)}…{_short(high)}) {unit}".strip()
-        name, box = values.text(one, "case"), (min(low, value), max(high, value))
+        name, box = _place(one), (min(low, value), max(high, value))
         span = Span(name, sign[0], colour, value, box, words=words, title=f"{name}: {sign}, {words}")
         groups.setdefault((metric, unit, limit), []).append(span)
     made = []

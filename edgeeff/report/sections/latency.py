@@ -54,6 +54,7 @@ def conditions(report: Report) -> str:
     launches, seconds = values.whole(data, "launches"), values.number(data, "seconds")
     threads = values.whole(data, "threads")
     said = [
+        values.text(data, "record", "device"),
         values.text(here, "board") or values.text(here, "cpu"),
         f"{threads} thread{'s' if threads != 1 else ''}" if threads else "",
         f"governor {values.text(here, 'governor') or 'unknown'}",

@@ -43,6 +43,7 @@ def _diagnosis(report: Report, count: int) -> Mapping[str, Any]:
         "notes": f"--effort {values.text(data, 'effort')}: {'; '.join(values.texts(data, 'notes'))}",
         "sqnr": values.level(data, "sqnr_db"),
         "judged": _judged(data),
+        "board": _board(values.at(data, "board")),
         "advice": values.sentences(data, "advice"),
         "tensors": along(tensors, "share", "alone", pixels, _label("tensor", tensors)),
         "weights": along(weights, "weights", "weights-alone", pixels, _label("layer", weights)),
@@ -68,6 +69,15 @@ def _judged(data: Mapping[str, Any]) -> str:
     if agreeing is None:
         return f"on {images} held-out images, each output by its power"
     return f"without the mean, {agreeing} of {images} held-out images classified as in float"
+
+
+def _board(found: Any) -> str:
+    """What a board made of the artifact, where one was named."""
+    device, level = values.text(found, "device"), values.level(found, "golden", "float_sqnr_db")
+    if not device:
+        return ""
+    said = "" if level is None else f"{level:.1f} dB to the float network, the mean included; "
+    return f"On {device}: {said}{values.sentence(found, 'golden', 'summary')}"
 
 
 def _label(what: str, parts: list[Part]) -> str:
