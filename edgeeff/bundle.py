@@ -159,8 +159,9 @@ class Bundle:
 
     @property
     def queues(self) -> bool:
-        """Whether its runtime, which must be installed, keeps several runs in flight itself."""
-        return getattr(self.runtime.part("run"), "load_queue", None) is not None
+        """Whether its runtime keeps several runs in flight itself; on this machine it must be installed."""
+        part = self.runtime.part("run") if self.device is None else self.runtime.onboard()
+        return getattr(part, "load_queue", None) is not None
 
     def open(
         self,

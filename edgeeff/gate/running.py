@@ -153,6 +153,8 @@ def _guarded(case: Case, at_work: _Run, work: Callable[[Case, Record, _Run], lis
     board = None if case.device == LOCAL else case.device
     try:
         with at_work.boards.at(case) as (placed, begun):
+            if begun.device is not None:
+                at_work.listener.tell(f"{case.name} on {begun.device}")
             verdicts, board = work(placed, begun, at_work), begun.device
     except (EdgeeffError, OSError) as error:
         why = f"{error.what} → {error.mend}" if isinstance(error, EdgeeffError) else str(error)
