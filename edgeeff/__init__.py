@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
+    from edgeeff.devices import open_device
     from edgeeff.errors import EdgeeffWarning
     from edgeeff.harness.accuracy import evaluate, evaluate_all
     from edgeeff.harness.latency import benchmark
@@ -36,6 +37,7 @@ __all__ = [
     "build",
     "evaluate",
     "evaluate_all",
+    "open_device",
 ]
 __version__ = "0.1.0"
 
@@ -50,6 +52,7 @@ _HOME = {
     "build": "edgeeff.pipeline.build",
     "evaluate": "edgeeff.harness.accuracy",
     "evaluate_all": "edgeeff.harness.accuracy",
+    "open_device": "edgeeff.devices",
 }
 
 

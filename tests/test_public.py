@@ -16,7 +16,7 @@ HEAVY = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "o
 
 def test_public_names():
     names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Prediction", "Predictor", "Target"]
-    names += ["benchmark", "build", "evaluate", "evaluate_all"]
+    names += ["benchmark", "build", "evaluate", "evaluate_all", "open_device"]
     assert edgeeff.__all__ == names
     assert dir(edgeeff) == sorted([*edgeeff.__all__, "__version__"])
     for name in edgeeff.__all__:
@@ -29,7 +29,7 @@ def test_public_names():
 
 def test_public_device_names_load_nothing_heavy():
     used = "edgeeff.Bundle, edgeeff.Predictor, edgeeff.Target, edgeeff.evaluate, edgeeff.evaluate_all"
-    used += ", edgeeff.benchmark"
+    used += ", edgeeff.benchmark, edgeeff.open_device"
     script = f"import sys, edgeeff; {used}\n"
     script += f"print([m for m in {list(HEAVY)} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

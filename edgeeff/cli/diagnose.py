@@ -41,6 +41,11 @@ def command(
     """
     from edgeeff.files import refuse_unwritable, write_file
 
+    if kernels and device not in (None, "local"):
+        raise OptionError(
+            f"--kernels with --device {device}",
+            mend="kernels are asked of this machine's runtime alone: leave one of the two out",
+        )
     if html is not None:
         if html.is_dir():
             raise OutputError(f"{html} is a folder", mend="name a file, such as diagnosis.html")

@@ -15,6 +15,7 @@ from edgeeff.gate.limits import MOST_THREADS, OF_IMAGES, UNITS, Limit
 from edgeeff.gate.sequential import FEWEST, Plan
 from edgeeff.gate.verdict import GateReport, Verdict, unmeasured
 from edgeeff.harness import where
+from edgeeff.harness.fresh_process import common_device
 from edgeeff.harness.latency import clock_of, in_a_run
 from edgeeff.harness.launches import Clock, How
 from edgeeff.harness.record import record
@@ -120,7 +121,7 @@ def decide(
     listener, method = Recorder.of(progress), method or Method()
     one, other = _opened(new), _opened(old)
     floating = None if reference is None else _opened(reference)
-    place = where.of(where.common([one, other]))
+    place = where.of(common_device([one, other]))
     pair = _Pair(case or one.name, one, other, limits, method, listener, place.machine.usable_cores)
     plan = _plan(pair)
     if reference is not None and images is None:

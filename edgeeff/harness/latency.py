@@ -19,7 +19,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
 from edgeeff.harness import sensors, where
 from edgeeff.harness.estimate import LEAST, MOST, estimate
-from edgeeff.harness.fresh_process import How, Series
+from edgeeff.harness.fresh_process import How, Series, common_device
 from edgeeff.harness.latency_report import Entry, LatencyReport, Ratio
 from edgeeff.harness.launches import LAUNCH, Clock, Launch, from_events
 from edgeeff.harness.record import record
@@ -114,7 +114,7 @@ def benchmark(
     most = (LAUNCHES if until is None else MOST) if launches is None else launches
     loaded = opened(bundles, launches=most, seconds=seconds, threads=threads)
     refuse(until, timeout, most)
-    if tools and (there := where.common(loaded)) is not None:
+    if tools and (there := common_device(loaded)) is not None:
         raise OptionError(
             f"tools with the device {there.name}: the runtimes' own benchmarks run on this machine alone",
             mend="leave one of the two out, or run benchmark_app or benchmark_model on the board by hand",
@@ -137,7 +137,7 @@ class _Asked:
 
 
 def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> LatencyReport:
-    names, how, there = distinct_names(loaded), asked.how, where.of(where.common(loaded))
+    names, how, there = distinct_names(loaded), asked.how, where.of(common_device(loaded))
     clock = clock_of(loaded, how.threads)
     begun = record("latency", loaded, names, there)
     with recorder.recording() as warned:

@@ -17,7 +17,7 @@ from edgeeff.backends import LayerTime
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import machine, where
-from edgeeff.harness.fresh_process import How, repeatedly
+from edgeeff.harness.fresh_process import How, common_device, repeatedly
 from edgeeff.harness.latency import LAUNCHES, SECONDS
 from edgeeff.harness.record import Record, record
 from edgeeff.harness.subjects import distinct_names, in_runs, opened, warn_of_plugins
@@ -281,7 +281,7 @@ def profile(
 
 
 def _refuse_board(bundles: Sequence[Bundle]) -> None:
-    if (there := where.common(bundles)) is not None:
+    if (there := common_device(bundles)) is not None:
         raise OptionError(
             f"a profile on the device {there.name}: times of layers are taken on this machine alone",
             mend="profile without the device, or compare whole bundles there",

@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import lock, where
+from edgeeff.harness.fresh_process import common_device
 from edgeeff.progress import Recorder
 
 
@@ -31,7 +32,7 @@ def warn_of_another(recorder: Recorder) -> None:
 
 def warn_of_place(bundles: Sequence[Bundle], recorder: Recorder) -> None:
     """Warn of what makes figures of bundles doubtful where they are measured."""
-    if where.common(bundles) is None:
+    if common_device(bundles) is None:
         warn_of_another(recorder)
     for text in where.class_warnings(bundles):
         recorder.warn(text)
@@ -100,7 +101,7 @@ def opened(
     if not 0 < seconds < float("inf"):
         raise OptionError(f"seconds is {seconds}", mend="give a positive number of seconds")
     loaded = [bundle if isinstance(bundle, Bundle) else Bundle.load(bundle) for bundle in bundles]
-    where.common(loaded)
+    common_device(loaded)
     return loaded
 
 

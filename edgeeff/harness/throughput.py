@@ -17,7 +17,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import latency, machine, sensors, subjects, where
 from edgeeff.harness.estimate import Estimate, estimate
-from edgeeff.harness.fresh_process import How, Series
+from edgeeff.harness.fresh_process import How, Series, common_device
 from edgeeff.harness.latency import LAUNCHES, SECONDS
 from edgeeff.harness.launches import Launch, from_events
 from edgeeff.harness.record import Record, record
@@ -149,7 +149,7 @@ def throughput(
     latency.refuse(None, timeout, launches)
     names = subjects.distinct_names(loaded)
     base = subjects.place_of(names, baseline)
-    place = where.of(where.common(loaded))
+    place = where.of(common_device(loaded))
     begun = record("throughput", loaded, names, place)
     with recorder.recording() as warned:
         batches = subjects.in_runs(loaded, images, recorder)

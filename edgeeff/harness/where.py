@@ -6,13 +6,12 @@ environment of a record. The machine that asked for it decodes images and scores
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edgeeff.bundle import Bundle
 from edgeeff.device import Device
-from edgeeff.errors import OptionError
 from edgeeff.harness import machine
 
 #: Classes of CPU that plans with weights of all 8 bits are made for, and the one where these saturate.
@@ -60,21 +59,6 @@ def of(device: Device | None) -> Place:
 def lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What of a machine stays from run to run."""
     return {name: fact for name, fact in facts.items() if name != "load_average"}
-
-
-def common(bundles: Sequence[Bundle]) -> Device | None:
-    """The one board that bundles run on; None: this machine.
-
-    Raises:
-        OptionError: They run in several places, and are to be measured in turn.
-    """
-    devices = [bundle.device for bundle in bundles]
-    if any(device is not devices[0] for device in devices):
-        named = dict.fromkeys("this machine" if one is None else one.name for one in devices)
-        raise OptionError(
-            f"bundles on {' and '.join(named)} cannot be measured in turn", mend="name one device for all"
-        )
-    return devices[0] if devices else None
 
 
 def class_warnings(bundles: Iterable[Bundle]) -> list[str]:
