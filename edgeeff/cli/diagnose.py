@@ -41,11 +41,7 @@ def command(
     """
     from edgeeff.files import refuse_unwritable, write_file
 
-    if kernels and device not in (None, "local"):
-        raise OptionError(
-            f"--kernels with --device {device}",
-            mend="kernels are asked of this machine's runtime alone: leave one of the two out",
-        )
+    _refuse_kernels(device, kernels=kernels)
     if html is not None:
         if html.is_dir():
             raise OutputError(f"{html} is a folder", mend="name a file, such as diagnosis.html")
@@ -68,7 +64,19 @@ def command(
     if json:
         console.as_json(found.to_json())
         return 0
-    shown = found.worst(None if everything else top)
+    _say(found, found.worst(None if everything else top), kernels=kernels)
+    return 0
+
+
+def _refuse_kernels(device: str | None, *, kernels: bool) -> None:
+    if kernels and device not in (None, "local"):
+        raise OptionError(
+            f"--kernels with --device {device}",
+            mend="kernels are asked of this machine's runtime alone: leave one of the two out",
+        )
+
+
+def _say(found: Diagnosis, shown: list[Finding], *, kernels: bool) -> None:
     console.plain(
         f"{found.model} for {found.target}, --effort {found.effort} ({'; '.join(found.notes)})\n"
         f"{tables.decibels(found.sqnr)} {found.judged} (simulated)\n"
@@ -82,7 +90,6 @@ def command(
     if kernels:
         console.plain(f"\nkernels: {found.kernels}")
     console.plain("\n" + "\n".join(f"→ {sentence}" for sentence in found.advice))
-    return 0
 
 
 def _groups(found: Diagnosis) -> Table:

@@ -14,6 +14,7 @@ from edgeeff.cli.groups import grouped
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
+    from edgeeff.device import Device
     from edgeeff.harness.accuracy_report import AccuracyReport
 
 _FILES = "Files"
@@ -124,13 +125,12 @@ def command(
     Two bundles are compared image by image: McNemar's test, whether a loss of accuracy is excluded, how many
     images that takes, and the images on which they disagree.
 
-    A run over many images that is cut off goes on where it was when it is started again.
-
-    With --device images are read and scored here, and the board computes; the float bundle of --reference
-    runs here, or there where this machine lacks its runtime.
+    A run over many images that is cut off goes on where it was when it is started again. With --device images
+    are read and scored here, and the board computes; the bundle of --reference runs here if it can.
     """
     from edgeeff.bundle import Bundle
 
+    _refuse_via(how, device)
     opened = [Bundle.load(path) for path in bundles]
     pairs = _Pairs(
         opened,
@@ -140,15 +140,8 @@ def command(
     )
     _refuse_files(files, opened)
     held = Bundle.load(reference) if reference else None
-    _refuse_via(how, device)
     with on_device.opened(device, wait) as board:
-        placed = [bundle.on(board) for bundle in pairs.bundles]
-        named = None if pairs.named is None or how.via is not None else pairs.named.on(board)
-        for one in (held if board is None else None, named):
-            if one is not None:
-                one.session()  # one that is not here is an error of its own, and no bundle's
-        reports = _judged(placed, images, held, how)
-    reports = pairs.compared(reports)
+        reports = pairs.compared(_judged(pairs, images, held, how, board))
     shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
     _write(shown, files.confusion, files.disagreements)
     if files.html is not None:
@@ -169,15 +162,19 @@ def _refuse_via(how: How, device: str | None) -> None:
 
 
 def _judged(
-    bundles: Sequence[Bundle], images: Path, reference: Bundle | None, how: How
+    pairs: _Pairs, images: Path, reference: Bundle | None, how: How, board: Device | None
 ) -> list[AccuracyReport]:
     from edgeeff.harness import resuming
     from edgeeff.harness.accuracy import evaluate_all
     from edgeeff.recipes import open_to_judge
 
+    named = None if pairs.named is None or how.via is not None else pairs.named.on(board)
+    for one in (reference if board is None else None, named):
+        if one is not None:
+            one.session()  # one that is not here is an error of its own, and no bundle's
     with console.ConsoleProgress() as progress:
         return evaluate_all(
-            bundles,
+            [bundle.on(board) for bundle in pairs.bundles],
             images if how.root is None else open_to_judge(images, how.root),
             reference=reference,
             white=how.white,

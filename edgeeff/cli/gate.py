@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
-    from edgeeff.gate.pair import Method
+    from edgeeff.gate.pair import Limits, Method
     from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.verdict import GateReport
 
@@ -180,7 +181,6 @@ def command(
     Both run in turn in fresh processes until the statistics can say; a fail must repeat. Exit status 0 pass,
     1 fail, 3 inconclusive (it says what would settle it), 2 not measured.
     """
-    from edgeeff.bundle import Bundle
     from edgeeff.gate import pair
     from edgeeff.gate.suite import Instead
 
@@ -198,17 +198,32 @@ def command(
             mend="name the old bundle with --against, or name a suite's .toml file",
         )
     _refuse_idle(judged, white)
-    old, limits = against, {**pair.DEFAULTS, **said}
+    limits = {**pair.DEFAULTS, **said}
+    measure = _deciding((new, against), limits, judged, method, device, told)
+    return gating.run(measure, new.resolve().name, new, told, here=device is None)
 
-    def measure(progress: console.ConsoleProgress) -> GateReport:
-        both = [Bundle.load(path) for path in (new, old)]
+
+def _deciding(
+    paths: tuple[Path, Path],
+    limits: Limits,
+    judged: Judged,
+    method: Method,
+    device: str | None,
+    told: gating.Told,
+) -> Callable[[console.ConsoleProgress], GateReport]:
+    """What decides about the new and the old bundle, on the board where one is named."""
+    from edgeeff.bundle import Bundle
+    from edgeeff.gate import pair
+
+    def decide(progress: console.ConsoleProgress) -> GateReport:
+        new, old = (Bundle.load(path) for path in paths)
         with (
-            on_device.opened(device, ci.wait if device else 0.0) as board,
+            on_device.opened(device, told.wait if device else 0.0) as board,
             gating.alone(told, here=board is None and device is not None),
         ):
             return pair.decide(
-                both[0].on(board),
-                both[1].on(board),
+                new.on(board),
+                old.on(board),
                 limits,
                 images=judged.images,
                 root=judged.root,
@@ -217,7 +232,7 @@ def command(
                 progress=progress,
             )
 
-    return gating.run(measure, new.resolve().name, new, told, here=device is None)
+    return decide
 
 
 def _outputs(ci: Said) -> Outputs:

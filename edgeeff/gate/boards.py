@@ -33,12 +33,12 @@ class Boards:
 
     Args:
         cases: Of the suite, which its records name the bundles of.
-        open: How a board is opened.
+        opening: How a board is opened.
         wait: Seconds that a case waits for whoever measures on its board.
     """
 
     cases: Sequence[Case]
-    open: Open = open_by_address
+    opening: Open = open_by_address
     wait: float = 0.0
     #: By the device of a case.
     records: dict[str, Record] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Boards:
             raise self._refused[address]
         if address not in self._opened:
             try:
-                self._opened[address] = self.open(address)
+                self._opened[address] = self.opening(address)
             except EdgeeffError as error:
                 self._refused[address] = error
                 raise

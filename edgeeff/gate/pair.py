@@ -124,10 +124,7 @@ def decide(
     place = where.of(common_device([one, other]))
     pair = _Pair(case or one.name, one, other, limits, method, listener, place.machine.usable_cores)
     plan = _plan(pair)
-    if reference is not None and images is None:
-        raise OptionError("a reference, and no images to compare on", mend="name --images too")
-    if images is not None and all(limits.get(metric) is None for metric in OF_IMAGES):
-        raise OptionError("images, and no limit on what they say", mend=f"limit {', '.join(OF_IMAGES)}")
+    _refuse_idle(images, reference, limits)
     watched = Watched()
     watched.add(bundle.folder / MANIFEST for bundle in (one, other))
     for text in (*refuse_unlike(one, other, other_target=method.other_target), *_doubts(one, other)):
@@ -146,6 +143,13 @@ def decide(
     watched.refuse_changed()
     verdicts = tuple(replace(verdict, device=place.name) for verdict in pair.verdicts)
     return GateReport(verdicts, begun, listener.warnings)
+
+
+def _refuse_idle(images: object, reference: object, limits: Limits) -> None:
+    if reference is not None and images is None:
+        raise OptionError("a reference, and no images to compare on", mend="name --images too")
+    if images is not None and all(limits.get(metric) is None for metric in OF_IMAGES):
+        raise OptionError("images, and no limit on what they say", mend=f"limit {', '.join(OF_IMAGES)}")
 
 
 def _doubts(one: Bundle, other: Bundle) -> list[str]:

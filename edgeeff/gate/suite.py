@@ -14,9 +14,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from edgeeff import regular, written
+from edgeeff import devices, regular, written
 from edgeeff.bundle import MANIFEST, Bundle
-from edgeeff.errors import ReportError
+from edgeeff.devices import file
+from edgeeff.errors import EdgeeffError, ReportError
 from edgeeff.gate.limits import DEFAULTS, MOST_THREADS, OF_IMAGES, Limit, read_limit
 
 SCHEMA = 1
@@ -170,7 +171,9 @@ def _cases(
 ) -> list[Case]:
     """The cases of one ``[[case]]``, one for each bundle on each device."""
     where = f"{path} case {number}"
-    devices = [by.device] if by.device is not None else case.devices or suite.devices or [LOCAL]
+    places = [by.device] if by.device is not None else case.devices or suite.devices or [LOCAL]
+    for device in places:
+        _refuse_unknown(where, device)
     bundles = _bundles(where, folder, case.bundles)
     targets = case.targets or suite.targets
     if targets is not None:
@@ -215,8 +218,21 @@ def _cases(
     return [
         replace(one, name=b.name, bundle=b, old=olds.get((b.name, b.manifest.target)), device=device)
         for b in bundles
-        for device in dict.fromkeys(devices)
+        for device in dict.fromkeys(places)
     ]
+
+
+def _refuse_unknown(where: str, device: str) -> None:
+    """Refuse what is no address and no name of a board; whether it can be reached is found out later."""
+    if device == LOCAL:
+        return
+    try:
+        if ":" in device:
+            devices.split(device)
+        else:
+            file.look_up(device)
+    except EdgeeffError as error:
+        raise ReportError(f"{where}: devices: {error.what}", mend=error.mend) from None
 
 
 def _refuse_idle(where: str, said: _Common, *, images: bool, reference: bool) -> None:

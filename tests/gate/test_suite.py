@@ -110,7 +110,7 @@ CASE = '[[case]]\nbundles = "dist/*"\n'
             f"schema = 1\n[limits]\nlatncy = '1 %'\n{CASE}",
             "there is no metric 'latncy'; the metrics are latency",
         ),
-        (f"schema = 1\n{CASE}devices = 'orin1'", "there is no device 'orin1'"),
+        (f"schema = 1\n{CASE}devices = 'orin1'", "devices: no device is called 'orin1'"),
         (f"schema = 1\n{CASE}targets = 'jetson-int8'", "no bundle of target 'jetson-int8'"),
         (f"schema = 1\n{CASE}{CASE}", "two cases are called 'b0-cpu-int8'"),
         ("schema = 1\n[[case]]\nbundles = 'dist/b1-*'\n", "no bundle is at"),

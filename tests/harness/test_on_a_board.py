@@ -177,7 +177,7 @@ def test_another_distribution_of_a_runtime_makes_another_class_of_board(make_bun
 
 SUITE = """
 schema = 1
-devices = ["one", "gone", "breaks"]
+devices = ["ssh://one", "ssh://gone", "ssh://breaks"]
 images = "colours.npz"
 old = "old"
 [limits]
@@ -192,7 +192,7 @@ bundles = "tested*"
 class Breaking:
     """A board that is lost when something is first asked of it."""
 
-    name = "breaks"
+    name = "ssh://breaks"
     asked = 0
 
     def __init__(self, board):
@@ -215,28 +215,33 @@ def test_a_board_that_is_gone_or_lost_is_an_error_of_its_cases_alone(make_bundle
 
     def open_board(name):
         opened.append(name)
-        if name == "gone":
+        if name == "ssh://gone":
             raise DeviceError("gone cannot be reached", mend="switch it on")
-        return Breaking(board) if name == "breaks" else board
+        return Breaking(board) if name == "ssh://breaks" else board
 
     read_in = suite.load(tmp_path / "suite.toml")
     assert [(case.name, case.device) for case in read_in.cases] == [
-        ("tested", "one"),
-        ("tested", "gone"),
-        ("tested", "breaks"),
+        ("tested", "ssh://one"),
+        ("tested", "ssh://gone"),
+        ("tested", "ssh://breaks"),
     ]
     made = running.run(read_in, open_board=open_board, progress=Silent())
     found = {(v.device, v.metric): v.status for v in made.verdicts}
     assert found[NAME, "size"] == "pass" and found[NAME, "top_1"] in ("pass", "inconclusive")
-    assert found["gone", "size"] == found["gone", "top_1"] == found["breaks", "top_1"] == "error"
-    assert made.exit_status == 2 and opened.count("gone") == 1 and Breaking.asked
+    assert (
+        found["ssh://gone", "size"]
+        == found["ssh://gone", "top_1"]
+        == found["ssh://breaks", "top_1"]
+        == "error"
+    )
+    assert made.exit_status == 2 and opened.count("ssh://gone") == 1 and Breaking.asked
     suites = ElementTree.fromstring(junit.text(made, "s"))
     errors = [case.get("name") for case in suites.iter("testcase") if case.find("error") is not None]
-    assert "tested on gone: size" in errors and not list(suites.iter("failure"))
+    assert "tested on ssh://gone: size" in errors and not list(suites.iter("failure"))
     parts = made.by_place()
-    assert [part.record and part.record.device for part in parts] == [NAME, "breaks", None]
+    assert [part.record and part.record.device for part in parts] == [NAME, "ssh://breaks", None]
     assert parts[0].record.environment["usable_cores"] == 1 and "tested" in parts[0].record.bundles
-    assert {v.device for v in parts[2].verdicts} == {"gone"}
+    assert {v.device for v in parts[2].verdicts} == {"ssh://gone"}
     for part in parts[:2]:
         assert read(part.to_json()).environment == part.record.environment
     assert bundle.digest() in parts[0].record.bundles.values()
