@@ -17,7 +17,7 @@ from typing import Any
 from edgeeff import digests, regular
 from edgeeff.bundle import Bundle
 from edgeeff.devices.kinds.adb import FOLDER, Adb
-from edgeeff.errors import DeviceError, OptionError
+from edgeeff.errors import BundleError, DeviceError, OptionError
 
 NAME = "LiteRT benchmark_model"
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)"
@@ -99,9 +99,9 @@ def measure(
             mend="download benchmark_model for its processor (android_aarch64), and name that",
         )
     bundle.refuse_altered()
-    model = bundle.folder / "model.tflite"
+    model = regular.read(bundle.folder / "model.tflite", BundleError, _LARGEST, "build the bundle again")
     there = send(device, content, "benchmark_model")
-    graph = send(device, model.read_bytes(), "model.tflite")
+    graph = send(device, model, "model.tflite")
     argv = [there, f"--graph={graph}", f"--num_threads={threads}", "--num_runs=10", f"--min_secs={seconds:g}"]
     done = _run(device, argv, seconds + _BEYOND)
     printed = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
