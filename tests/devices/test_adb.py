@@ -96,7 +96,7 @@ def test_a_phone_that_has_not_been_asked(server):
     phone = Phone(authorized=False)
     try:
         subprocess.run(["adb", "connect", phone.serial], check=False, capture_output=True, timeout=30)
-        with pytest.raises(DeviceError, match="allowed|asks on its screen|cannot connect|offline"):
+        with pytest.raises(DeviceError, match=r"allowed|asks on its screen|cannot connect|offline"):
             adb.connect(phone.serial, Settings())
     finally:
         phone.close()
@@ -137,7 +137,7 @@ def test_the_list_of_adb(monkeypatch):
 
 def test_no_adb(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DeviceError, match="adb is not installed"):
+    with pytest.raises(DeviceError, match=r"adb is not installed"):
         adb.connect("R58M", Settings())
 
 
