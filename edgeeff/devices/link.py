@@ -213,7 +213,7 @@ class Link:
                     raise FrameError("it ended")
                 seen += part
                 self._hear()
-                found = mark.search(seen) if part == b"\n" else None
+                found = mark.search(seen, seen.rfind(b"\n", 0, -1) + 1) if part == b"\n" else None
                 if found:
                     word = found[1].decode("ascii")
                     seen.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -81,6 +82,7 @@ class Sshd:
         inside: What the server is started with: another namespace.
         more: Lines of its configuration.
         environment: Of the commands there.
+        house: What its home is called.
     """
 
     folder: Path
@@ -90,6 +92,7 @@ class Sshd:
     inside: tuple[str, ...] = ()
     more: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    house: str = "home"
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self):
@@ -103,7 +106,12 @@ class Sshd:
 
     @property
     def home(self) -> Path:
-        return self.folder / "home"
+        return self.folder / self.house
+
+    @property
+    def seen(self) -> Path:
+        """Its home as it is seen from outside."""
+        return self.home
 
     @property
     def config(self) -> Path:
@@ -129,7 +137,13 @@ class Sshd:
     def start(self) -> None:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
-        environment = {"HOME": str(self.home), "EDGEEFF_HOME": str(self.home / "edgeeff"), **self.environment}
+        environment = {
+            "HOME": str(self.home),
+            "EDGEEFF_HOME": str(self.home / "edgeeff"),
+            "EDGEEFF_LOCK": str(self.home / "measuring.lock"),
+            "PATH": os.environ["PATH"],
+            **self.environment,
+        }
         said = " ".join(f'"{name}={value}"' for name, value in environment.items())
         (self.folder / "sshd.conf").write_text(
             CONF.format(folder=self.folder)
@@ -160,6 +174,22 @@ class Sshd:
         """The processes of connections: children of the server."""
         assert self.process is not None
         return children(self.process.pid)
+
+    def is_free(self, within: float = 15.0) -> bool:
+        """Whether nothing that was started over it runs any more, once it has had its time."""
+        deadline = time.monotonic() + within
+        while (found := running(f"EDGEEFF_HOME={self.home}")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not found
+
+    def left(self) -> list[str]:
+        """The files below its home that are no part of a whole bundle or of an agent."""
+        store = self.seen / "edgeeff"
+        kept = re.compile(r"agents/[0-9a-f]{64}\.zip|bundles/[0-9a-f]{64}(\.lock|/.*)")
+        found = [path for path in self.seen.rglob("*") if path.is_file()]
+        return [
+            str(p) for p in found if store not in p.parents or not kept.fullmatch(str(p.relative_to(store)))
+        ]
 
     def stop(self) -> None:
         """End the server and every connection of it, with what runs there."""
@@ -195,8 +225,8 @@ def running(mark: str) -> list[int]:
 
 @contextmanager
 def serving(sshd: Sshd):
-    sshd.start()
     try:
+        sshd.start()
         yield sshd
     finally:
         sshd.stop()
@@ -214,7 +244,9 @@ class Board(Sshd):
 
     def __post_init__(self):
         self.name = f"b{self.number}"
-        self.address, self.port = f"10.213.{self.number}.2", 22
+        # Of this process alone: others may run these tests beside it.
+        self.subnet = f"10.{100 + os.getpid() % 100}.{(os.getpid() // 100 + self.number) % 256}"
+        self.address, self.port = f"{self.subnet}.2", 22
         self.namespace, self.link = (
             f"eff-{os.getpid()}-{self.number}",
             f"eff{os.getpid() % 100000}h{self.number}",
@@ -228,7 +260,7 @@ class Board(Sshd):
         there = f"{self.link}b"
         ip("netns", "add", self.namespace)
         ip("link", "add", self.link, "type", "veth", "peer", "name", there, "netns", self.namespace)
-        ip("address", "add", f"10.213.{self.number}.1/24", "dev", self.link)
+        ip("address", "add", f"{self.subnet}.1/24", "dev", self.link)
         ip("link", "set", self.link, "up")
         for words in (f"address add {self.address}/24 dev {there}", f"link set {there} up", "link set lo up"):
             ip("-n", self.namespace, *words.split())
@@ -238,6 +270,12 @@ class Board(Sshd):
         super().stop()
         for words in (("link", "del", self.link), ("netns", "del", self.namespace)):
             subprocess.run(["ip", *words], check=False)
+
+    @property
+    def seen(self) -> Path:
+        """Its home, which is mounted for it alone."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/root{self.home}")
 
     def cut(self) -> None:
         """Take its cable out."""

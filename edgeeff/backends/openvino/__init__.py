@@ -1,7 +1,12 @@
 """OpenVINO: INT8 on x86 and ARM CPUs."""
 
+import sys
+
 from edgeeff.backends import Runtime
 from edgeeff.installing import install_line
+
+# OpenVINO's package tells its makers over the network that it was imported, where this module is installed.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _INSTALL = install_line("openvino")
 RUNTIME = Runtime(

@@ -5,6 +5,7 @@ OpenVINO is imported when something is loaded.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,8 @@ def module() -> Any:
     Raises:
         Refused: It cannot be imported.
     """
+    # Its package tells its makers over the network that it was imported, where this module is installed.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except (ImportError, OSError) as error:
