@@ -13,6 +13,7 @@ from edgeeff.detection.settings import CANDIDATES
 from edgeeff.preprocess import CHANNELS, Preprocess
 from edgeeff.target import InputType
 from edgeeff.tasks import EMBEDDING
+from edgeeff.text import in_markdown
 
 _PREDICTOR = """
 From Python, loaded once and asked for each frame (a file, a Pillow image, pixels, or a list of them):
@@ -32,7 +33,8 @@ def readme(emission: Emission) -> str:
     target = emission.target
     runtime = backends.runtime(target.runtime)
     text = (
-        f"# {emission.name}\n\n{target.summary}. Made by edgeeff; `manifest.json` says from what.\n\n"
+        f"# {in_markdown(emission.name)}\n\n{in_markdown(target.summary)}. Made by edgeeff; `manifest.json` says "
+        "from what.\n\n"
         f"    {runtime.run}\n\n"
         "What was verified, and what was NOT RUN: `measured/verification.json`.\n"
     )

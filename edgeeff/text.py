@@ -7,7 +7,9 @@ read; what is no text is refused.
 from __future__ import annotations
 
 import codecs
+import html
 import json
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -111,6 +113,12 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join("\N{REPLACEMENT CHARACTER}" if c not in "\n\t" and steers(c) else c for c in text)
+
+
+def in_markdown(text: str) -> str:
+    """A name or a sentence in a line of Markdown: nothing of it becomes markup, a link or another line."""
+    shown = html.escape(" ".join(clean(text).split()), quote=False)
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", shown)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -77,3 +77,9 @@ def test_json_with_a_mark(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"a": [1]}', encoding="utf-8-sig")
     assert text.read_json(path, LabelsError) == {"a": [1]}
+
+
+def test_nothing_foreign_is_markup_of_a_document():
+    assert text.in_markdown("lite0-cpu-int8, for x_y (#1)") == "lite0-cpu-int8, for x_y (#1)"
+    shown = text.in_markdown("a](b)<script>`c`|\n# d\u202e*e*")
+    assert shown == "a\\](b)&lt;script&gt;\\`c\\`\\| # d\N{REPLACEMENT CHARACTER}\\*e\\*"

@@ -28,6 +28,8 @@ STREAMS = {
     "no reader of errors": ("2>&1 >/dev/null | true", {}),
     "ascii": ("", ASCII),
     "latin-1": ("", {"PYTHONIOENCODING": "latin-1"}),
+    "a dumb terminal": ("", {"TERM": "dumb", "FORCE_COLOR": "1"}),
+    "twenty columns": ("", {"COLUMNS": "20"}),
     "code page": ("", {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}),
 }
 #: Nothing that is printed gets anywhere, and the user must know.
@@ -101,6 +103,17 @@ def test_json_for_a_console_of_ascii_is_json(through):
     assert ended.status == 0 and json.loads(ended.out.decode("ascii"))
 
 
+def test_a_file_is_whole_whether_its_verb_can_say_so_or_not(through, lite0_bundles, tmp_path):
+    """Without any output the verb is refused before its work; where it is full only the words are lost."""
+    pages = []
+    for stream in ("output closed", "both full", "twenty columns"):
+        ended = through(stream, "report", lite0_bundles / "lite0-cpu-int8", f"--output={tmp_path / 'r.html'}")
+        ended.assert_clean()
+        assert ended.status == (2 if stream in UNPRINTED else 0)
+        pages += [path.read_bytes() for path in tmp_path.iterdir() if path.name != "status"]
+    assert len(pages) == 2 and pages[0] == pages[1]
+
+
 @pytest.mark.parametrize("json_option", [[], ["--json"]])
 def test_wrong_arguments_are_an_error_as_others_are(json_option, edgeeff):
     result = edgeeff("run", "--n\x1b[2J", *json_option)
@@ -142,12 +155,22 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         "diagnose": ["diagnose", *lite0],
         "import-result": ["import-result", folder / "nothing.json"],
         "history": ["history", "list", f"--database={folder / 'history.sqlite'}"],
+        "report": ["report", cpu, f"--output={folder / 'report.html'}"],
+        "gate": [
+            "gate",
+            cpu,
+            "--against",
+            cpu,
+            "--launches=2",
+            "--seconds=0.05",
+            f"--junit={folder / 'g.xml'}",
+        ],
     }
 
 
 INFORMING = ["help", "version", "wrong", "absent", "models", "targets", "doctor", "cache", "inspect", "lint"]
-INFORMING += ["devices", "history"]
-WORKING = ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result"]
+INFORMING += ["devices", "history", "report"]
+WORKING = ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result", "gate"]
 
 
 @pytest.mark.slow

@@ -19,13 +19,22 @@ def refuse_output(output: Path, name: str | None) -> None:
         OptionError: The name.
         OutputError: The place.
     """
-    if name is not None and (
-        not name or Path(name).name != name or name.startswith(".") or not text.is_text(name)
-    ):
+    if name is not None and not _is_name(name):
         raise OptionError(f"--name {name!r} is no folder's name", mend="use letters, digits, - and _")
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file", mend="choose a folder with -o")
     refuse_unwritable(output)
+
+
+def _is_name(name: str) -> bool:
+    """Whether a folder may have a name that stands in scripts, documents and command lines as well."""
+    return (
+        Path(name).name == name != ""
+        and name[0] not in ".-"
+        and name == name.strip()
+        and text.is_text(name)
+        and not any(map(text.steers, name))
+    )
 
 
 def resolve_output(output: Path, name: str, targets: Sequence[Target]) -> list[Path]:
