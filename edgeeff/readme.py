@@ -33,8 +33,8 @@ def readme(emission: Emission) -> str:
     target = emission.target
     runtime = backends.runtime(target.runtime)
     text = (
-        f"# {in_markdown(emission.name)}\n\n{in_markdown(target.summary)}. Made by edgeeff; `manifest.json` says "
-        "from what.\n\n"
+        f"# {in_markdown(emission.name)}\n\n{in_markdown(target.summary)}. Made by edgeeff; "
+        "`manifest.json` says from what.\n\n"
         f"    {runtime.run}\n\n"
         "What was verified, and what was NOT RUN: `measured/verification.json`.\n"
     )
