@@ -102,7 +102,8 @@ PASSING = {
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
     *("calibration/judgement.py Judgement.warnings",),
     *(
-        "diagnosis/__init__.py _diagnose",
+        "diagnosis/__init__.py diagnose",
+        "harness/subjects.py warn_of_place",
         "diagnosis/__init__.py _with_kernels",
         "harness/verify.py _verification",
     ),
@@ -178,6 +179,8 @@ ELSEWHERE = {
     "cli/doctor.py command": "tests/test_plugins.py",
     "cli/run.py command": "tests/test_plugins.py",
     "harness/subjects.py warn_of_plugins": "tests/test_plugins.py",
+    "harness/where.py class_warnings": "tests/harness/test_on_a_board.py",
+    "diagnosis/on_board.py run": "tests/harness/test_on_a_board.py",
     "harness/subjects.py warn_of_another": "tests/harness/test_benchmark.py",
     "harness/subjects.py in_runs": "tests/harness/test_batches.py",
     "harness/latency.py _benchmark": "tests/harness/test_benchmark.py",

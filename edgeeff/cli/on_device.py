@@ -49,7 +49,7 @@ def opened(address: str | None, wait: float = 0.0) -> Iterator[Device | None]:
     if address is not None:
         from edgeeff.devices import open_device
 
-        device = open_device(address)
+        device = open_device(address, wait=wait, tell=console.note)
     if device is None:
         yield None
         return

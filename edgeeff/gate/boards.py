@@ -8,23 +8,24 @@ from dataclasses import dataclass, field, replace
 
 from edgeeff.bundle import Bundle
 from edgeeff.device import Device
+from edgeeff.devices import open_device
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate.suite import LOCAL, Case
 from edgeeff.harness import lock, where
 from edgeeff.harness.record import Record, record
 
-Open = Callable[[str], "Device | None"]
+#: Opens the board of an address or a name; given how long it waits for others, and what is told of that.
+Open = Callable[[str, float, Callable[[str], None]], "Device | None"]
 
 
-def open_by_address(address: str) -> Device | None:
-    """The board of an address; None: it is this machine.
+def open_by_name(name: str, wait: float, tell: Callable[[str], None]) -> Device | None:
+    """The board of an address or a name of a devices file; None: it is this machine.
 
     Raises:
-        DeviceError: It cannot be reached, or there is no such address.
+        DeviceError: It cannot be reached, or there is none of that name.
+        BusyError: Somebody else has it.
     """
-    from edgeeff.devices import open_device
-
-    return open_device(address)
+    return open_device(name, wait=wait, tell=tell)
 
 
 @dataclass
@@ -34,12 +35,14 @@ class Boards:
     Args:
         cases: Of the suite, which its records name the bundles of.
         opening: How a board is opened.
-        wait: Seconds that a case waits for whoever measures on its board.
+        wait: Seconds that a case waits for whoever has its board, or measures there.
+        tell: Called with what is waited for.
     """
 
     cases: Sequence[Case]
-    opening: Open = open_by_address
-    wait: float = 0.0
+    opening: Open
+    wait: float
+    tell: Callable[[str], None]
     #: By the device of a case.
     records: dict[str, Record] = field(default_factory=dict)
     _opened: dict[str, Device | None] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class Boards:
         begun = self._record(case.device, device)
         if device is None:
             # A name that means this machine: the gate of "local" cases holds its lock already.
-            with nullcontext() if case.device == LOCAL else lock.alone(self.wait):
+            with nullcontext() if case.device == LOCAL else lock.alone(self.wait, self.tell):
                 yield case, begun
             return
         with device.lock(self.wait):
@@ -73,7 +76,7 @@ class Boards:
             raise self._refused[address]
         if address not in self._opened:
             try:
-                self._opened[address] = self.opening(address)
+                self._opened[address] = self.opening(address, self.wait, self.tell)
             except EdgeeffError as error:
                 self._refused[address] = error
                 raise

@@ -15,7 +15,7 @@ from edgeeff.files import refuse_unwritable, write_file
 from edgeeff.gate import against, alone, baseline, matching, pair
 from edgeeff.gate.against import Runs
 from edgeeff.gate.baseline import Baseline
-from edgeeff.gate.boards import Boards, Open, open_by_address
+from edgeeff.gate.boards import Boards, Open, open_by_name
 from edgeeff.gate.limits import OF_IMAGES, UNITS
 from edgeeff.gate.suite import LOCAL, Case, Suite
 from edgeeff.gate.verdict import GateReport, Verdict
@@ -63,7 +63,7 @@ def run(
     *,
     method: pair.Method | None = None,
     known: Callable[[Callable[[str], None]], Known] | None = None,
-    open_board: Open = open_by_address,
+    open_board: Open = open_by_name,
     wait: float = 0.0,
     progress: Progress | None = None,
 ) -> GateReport:
@@ -79,7 +79,7 @@ def run(
         method: How pairs are measured; the threads are each case's own.
         known: Given what warns, a function that says which runs of a case's bundles on its device class a
             history has, such as :func:`edgeeff.gate.remembered.known`; None: there is no history.
-        open_board: How a board is opened by its address.
+        open_board: How a board is opened by its name or address.
         wait: Seconds that a case waits for whoever measures on its board.
         progress: Told of what is done, and warned.
 
@@ -87,7 +87,7 @@ def run(
         ReportError: A baseline's file cannot be read.
     """
     listener = Recorder.of(progress)
-    with closing(Boards(suite.cases, open_board, wait)) as boards:
+    with closing(Boards(suite.cases, open_board, wait, listener.tell)) as boards:
         at_work = _Run(
             suite,
             method or pair.Method(),
@@ -108,7 +108,7 @@ def update(
     suite: Suite,
     *,
     method: pair.Method | None = None,
-    open_board: Open = open_by_address,
+    open_board: Open = open_by_name,
     wait: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[list[Updated], GateReport]:
@@ -132,7 +132,7 @@ def update(
         return []
 
     cases = [replace(case, old=None) for case in suite.cases]
-    with closing(Boards(cases, open_board, wait)) as boards:
+    with closing(Boards(cases, open_board, wait, listener.tell)) as boards:
         standing = baseline.load_all(suite.baselines)
         method = method or pair.Method()
         at_work = _Run(suite, method, boards, listener, standing, lambda case, series: {})

@@ -16,7 +16,9 @@ import pytest
 from PIL import Image
 
 from edgeeff import cli, devices, report
+from edgeeff.bundle import Bundle
 from edgeeff.devices import connection
+from edgeeff.diagnosis import on_board
 from edgeeff.errors import DeviceError, OptionError
 from edgeeff.gate import running, suite
 from edgeeff.gate.formats import junit
@@ -25,7 +27,10 @@ from edgeeff.harness.accuracy import evaluate
 from edgeeff.harness.latency import benchmark
 from edgeeff.harness.profile import profile
 from edgeeff.history.reports import read
-from edgeeff.progress import Silent
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.progress import Recorder, Silent
+from edgeeff.target import load_target
 from tests.devices.local import Local
 
 NAME = "ssh://pi@board-7"
@@ -58,7 +63,7 @@ def verb(monkeypatch, tmp_path, board):
     """``verb(*arguments)``: exit status, standard output and standard error; the board is ``NAME``."""
     borrowed = SimpleNamespace(**{name: getattr(board, name) for name in ("name", "environment", "session")})
     borrowed.launch, borrowed.lock, borrowed.close = board.launch, board.lock, lambda: None
-    monkeypatch.setattr(devices, "open_device", lambda address: borrowed if address == NAME else None)
+    monkeypatch.setattr(devices, "open_device", lambda address, **_: borrowed if address == NAME else None)
     monkeypatch.setenv("EDGEEFF_HISTORY", "off")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
@@ -213,7 +218,7 @@ def test_a_board_that_is_gone_or_lost_is_an_error_of_its_cases_alone(make_bundle
     (tmp_path / "suite.toml").write_text(SUITE.replace("tested*", "tested"))
     opened: list[str] = []
 
-    def open_board(name):
+    def open_board(name, wait, tell):
         opened.append(name)
         if name == "ssh://gone":
             raise DeviceError("gone cannot be reached", mend="switch it on")
@@ -245,6 +250,29 @@ def test_a_board_that_is_gone_or_lost_is_an_error_of_its_cases_alone(make_bundle
     for part in parts[:2]:
         assert read(part.to_json()).environment == part.record.environment
     assert bundle.digest() in parts[0].record.bundles.values()
+
+
+def test_a_diagnosis_tells_what_the_board_made_of_the_artifact(make_bundle, network, board, monkeypatch):
+    right = make_bundle("right")
+    wrong = make_bundle("wrong", graph=network.graph(np.eye(3)[::-1]))  # its golden outputs are another's
+    heard: list[str] = []
+    listener = SimpleNamespace(**{name: getattr(Silent(), name) for name in ("stage", "advance", "tell")})
+    listener.warn = heard.append
+    for bundle in (right, wrong):
+        monkeypatch.setattr(on_board, "build", lambda *_, bundle=bundle, **__: [Built(bundle)])
+        context = Context.of(None, Recorder(listener))
+        found = on_board.run(load_target("mobile-fp32"), BuildRequest(), 4, board, context)
+        assert found.device == NAME and found.environment["usable_cores"] == 1
+        assert NAME in found.line and found.to_json()["golden"]["images"] == 4
+    assert len(heard) == 1 and heard[0].startswith(f"on {NAME} the artifact is not what the hub graph says")
+
+
+@dataclass
+class Built:
+    """What a build gives, as far as it is used."""
+
+    bundle: Bundle
+    warnings: tuple[str, ...] = ()
 
 
 class Tiring:
