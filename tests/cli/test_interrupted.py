@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -206,3 +207,37 @@ def test_two_builds_at_once(start, arguments, clean, tmp_path):
     assert files(output) == files(clean.output)
     # Statistics, graph and hub as in the cache of one undisturbed build.
     assert files(tmp_path / "cache") == files(clean.cache)
+
+
+#: How a process is started, what it ignores then, and the signal that comes.
+SIGNALS = {
+    "TERM": (signal.SIGTERM, None),
+    "HUP": (signal.SIGHUP, None),
+    "HUP under nohup": (signal.SIGHUP, signal.SIGHUP),
+    "INT in the background of sh": (signal.SIGINT, signal.SIGINT),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", SIGNALS)
+def test_other_signals(way, start, process, arguments, clean, tmp_path):
+    """One ends the build at once and leaves nothing half; what its starter ignores it ignores too."""
+    number, ignored = SIGNALS[way]
+    temporary, output = tmp_path / "tmp", tmp_path / "dist"
+    temporary.mkdir()
+    env = {"EDGEEFF_CACHE_DIR": str(tmp_path / "cache"), "TMPDIR": str(temporary)}
+
+    def ignore() -> None:
+        if ignored is not None:
+            signal.signal(ignored, signal.SIG_IGN)
+
+    running = start(*arguments, f"--output={output}", env=env, preexec_fn=ignore, start_new_session=True)
+    wait_for(running, "calibrating")
+    os.killpg(running.pid, number)
+    _, err = running.communicate(timeout=300)
+    assert "Traceback" not in err
+    assert running.returncode == (0 if ignored else -number), err
+    assert not list(temporary.iterdir())
+    assert not output.exists() or assert_whole(output) == (len(TARGETS) if ignored else 0)
+    assert process(*arguments, f"--output={output}", env=env).status == 0
+    assert files(output) == files(clean.output)
