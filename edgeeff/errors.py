@@ -114,6 +114,14 @@ class ReportError(EdgeeffError):
     """A report, suite or baseline is malformed, of another kind, or of a newer schema."""
 
 
+class MatrixError(EdgeeffError):
+    """A matrix is malformed, its folder of results is not one, or another run is at work there."""
+
+
+class ClusterError(EdgeeffError):
+    """A Dask scheduler is unreachable, not secured or of other versions, or its workers see other files."""
+
+
 class HistoryError(EdgeeffError):
     """The database of results is locked, unreachable, of another program, or of another schema."""
 

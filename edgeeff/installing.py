@@ -26,6 +26,7 @@ EXTRAS = {
     "postgresql": ("psycopg",),
     "parquet": ("pyarrow",),
     "report": ("jinja2", "markupsafe"),
+    "matrix": ("distributed", "dask", "cryptography"),
 }
 
 

@@ -123,20 +123,20 @@ def _refusal(
     found = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     where = list(found["loc"])
     keys = _keys(shape, where[:-1])
-    named = _named(where)
+    place = named(where)
     if found["type"] == "extra_forbidden":
-        what = f"there is no key {str(where[-1])!r:.80}{f' in {_named(where[:-1])}' if where[:-1] else ''}"
+        what = f"there is no key {str(where[-1])!r:.80}{f' in {named(where[:-1])}' if where[:-1] else ''}"
         near = difflib.get_close_matches(str(where[-1]), keys, 1)
         mend = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}"
     elif found["type"] == "missing":
-        what, mend = f"{named} is missing", f"the keys are {', '.join(keys)}"
+        what, mend = f"{place} is missing", f"the keys are {', '.join(keys)}"
     else:
         said = found["msg"].removeprefix("Value error, ")
-        what, mend = f"{named}: {said}", f"correct the value; {document} has an example"
+        what, mend = f"{place}: {said}", f"correct the value; {document} has an example"
     return kind(f"{_place(path, content, where)}: {what}", mend=mend)
 
 
-def _named(where: Sequence[str | int]) -> str:
+def named(where: Sequence[str | int]) -> str:
     """A place as people count: ``case 2: limits.latency``."""
     name = ""
     for step in where:

@@ -232,6 +232,9 @@ def machine(tmp_path_factory) -> Path:
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), folder / "graph.onnx")
     (folder / "result.json").write_text("{}")
+    (folder / "matrix.toml").write_text(
+        'schema = 1\ntargets = "cpu-int8"\ncalibration = "photos"\n[[model]]\nname = "one"\nmodel = "lite0"\n'
+    )
     files = {
         "openvino": ["model.xml", "model.bin"],
         "tflite": ["model.tflite"],
@@ -275,6 +278,7 @@ ARGUMENTS = {
     "import_result": ["tensorrt", "result.json"],
     "inspect": ["openvino"],
     "lint": ["graph.onnx"],
+    "matrix": ["matrix.toml"],
     "models": [],
     "report": ["openvino", "--output=report.html"],
     "run": ["openvino", "photo.png"],
@@ -288,11 +292,12 @@ NEEDS = {
     "gate": {"gate"},
     "history": {"history"},
     "lint": {"build"},
+    "matrix": {"build", "matrix"},
     "report": {"report"},
 }
 NEEDS["run"] = {"openvino"}
-#: What an extra brings of another one: torch needs Jinja2, ruptures SciPy.
-BRINGS = {"build": {"report"}, "history": {"gate"}}
+#: What an extra brings of another one: torch and Dask need Jinja2, ruptures SciPy.
+BRINGS = {"build": {"report"}, "history": {"gate"}, "matrix": {"report"}}
 
 _RUN_ALL = """
 import contextlib, importlib.util, io, json, sys, traceback

@@ -81,9 +81,8 @@ ALLOWED = {
     "onboard/resident.py": "the same",
     "onboard/sensors.py": "the same",
     "onboard/lock.py": "the lock of a machine, and the note beside it: bounded, and checked by name",
-    "onboard/receiving.py": "a bundle that is written on a board",
-    "onboard/store.py": "its lock",
-    "onboard/agent.py": "the store of a board: what was sent there, its digest checked",
+    "onboard/store.py": "the store of a board: what was sent there, its digest checked",
+    "onboard/agent.py": "the same",
     "onboard/bundles.py": "the same; arrays without objects",
     "onboard/describing.py": "installed packages",
     "onboard/seals.py": "files of a bundle, block by block",
@@ -100,6 +99,9 @@ ALLOWED = {
     "backends/openvino/tool.py": "what OpenVINO's benchmark wrote a moment ago",
     "backends/tflite/tool.py": "what LiteRT's benchmark wrote a moment ago",
     "plugins/installed.py": "installed packages",
+    "matrix/facts.py": "our own sources, and our own data through JSON",
+    "matrix/store.py": "a folder, to sync it",
+    "matrix/work.py": "the token of our own client, our own data through JSON, and a log that is written",
     "zoo/hub_cache.py": "the hub library's cache, hashed",
 }
 

@@ -108,6 +108,7 @@ def evaluate(
     shard: Shard,
     into: Path,
     progress: Progress | None = None,
+    check: Callable[[int, int], None] | None = None,
 ) -> None:
     """Run a bundle over one shard of some images, and write what was added up to a file.
 
@@ -117,6 +118,8 @@ def evaluate(
         shard: Which of them are run.
         into: The file, an .npz, which is whole or not there.
         progress: Told of each batch.
+        check: Called with the first image, and with the one before which the shard ends, before any is run;
+            raises where they are not those that were meant.
 
     Raises:
         EdgeeffError: As :func:`edgeeff.evaluate` raises it.
@@ -131,6 +134,8 @@ def evaluate(
     lane.terms = []
     start, stop = shard.images(len(images), judging.together(groups))
     watched.add(picture.path for picture in images.pictures[start:stop])
+    if check is not None:
+        check(start, stop)
     listener.stage(f"judging {what.bundle.name}, shard {shard}", stop - start)
     with watched:
         if start < stop:
