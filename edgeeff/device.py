@@ -40,6 +40,13 @@ class Device(Protocol):
             DeviceError: It cannot be reached, or the connection broke.
         """
 
+    def temperatures(self) -> Mapping[str, float]:
+        """Of its zones and the processor's sensors now, °C by their names; none where nothing tells any.
+
+        Raises:
+            DeviceError: The connection broke.
+        """
+
     def session(self, bundle: Path, *, threads: int) -> Session:
         """Load a bundle into its runtime there; its files are sent where the board lacks them.
 

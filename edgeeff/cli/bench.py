@@ -115,6 +115,8 @@ class Length:
             rich_help_panel=_LENGTH,
         ),
     ] = None
+    cool: Annotated[str | None, on_device.cool(_LENGTH)] = None
+    cool_limit: Annotated[float | None, on_device.cool_limit(_LENGTH)] = None
 
 
 @recording.stores()
@@ -145,15 +147,18 @@ def command(
     With --device the board measures, and every figure, its processor, clock and load are the board's.
     """
     from edgeeff.bundle import Bundle
+    from edgeeff.harness.cooling import before_launches
 
     mode = _mode(what, length, device)
     given = None if what.threads is None else _counts(what.threads)
     measure, say = _ways(mode, what.layers)
     asked, loaded = _asked(mode, what, length, baseline), [Bundle.load(path) for path in bundles]
+    cool = None if what.profile else on_device.cooling(device, length.cool, length.cool_limit)
     with on_device.opened(device, wait) as board, console.ConsoleProgress(still=True) as progress:
         recorder, placed = Recorder(progress), [bundle.on(board) for bundle in loaded]
         counts = given or [_processors(board) if what.throughput else 1]
-        reports = [measure(placed, threads=n, progress=recorder, **asked) for n in counts]
+        with before_launches(cool, recorder.tell):
+            reports = [measure(placed, threads=n, progress=recorder, **asked) for n in counts]
     data, not_stored = recording.keep([report.to_json() for report in reports])
     if json:
         console.as_json(data[0] if len(data) == 1 else data)
@@ -174,6 +179,8 @@ def _mode(what: What, length: Length, device: str | None) -> Mode:
     """
     if what.throughput and what.profile:
         raise OptionError("--throughput with --profile", mend="measure one after the other")
+    if what.profile and (length.cool is not None or length.cool_limit is not None):
+        raise OptionError("--cool with --profile", mend="a profile is no latency: leave one of the two out")
     for option, given in (("--until", length.until is not None), ("--tools", what.tools)):
         if given and (what.profile or what.throughput):
             raise OptionError(

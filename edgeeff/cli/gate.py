@@ -56,6 +56,8 @@ class Speed:
         float | None,
         typer.Option(help="Seconds after which a launch is taken to hang.", rich_help_panel=_LATENCY),
     ] = None
+    cool: Annotated[str | None, on_device.cool(_LATENCY)] = None
+    cool_limit: Annotated[float | None, on_device.cool_limit(_LATENCY)] = None
     noise_probe: Annotated[
         bool,
         typer.Option(
@@ -185,7 +187,8 @@ def command(
     from edgeeff.gate.suite import Instead
 
     said, method = _limits(speed, judged, costs), _method(speed, white, other_target=other_target)
-    told = gating.Told(_outputs(ci), ci.explain, ci.wait, strict, json)
+    cool = on_device.cooling(device, speed.cool, speed.cool_limit)
+    told = gating.Told(_outputs(ci), ci.explain, ci.wait, strict, json, cool)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
         instead = Instead(against, judged.images, said, judged.root, device)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.suite import Instead, Suite
     from edgeeff.gate.verdict import GateReport
+    from edgeeff.harness.cooling import Cooling
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Told:
         wait: Seconds for another measurement on this machine, or on the board.
         strict: Whether warnings are exit status 1.
         json: Whether standard output is for programs.
+        cool: What is waited for before each launch.
     """
 
     outputs: Outputs
@@ -36,6 +38,7 @@ class Told:
     wait: float
     strict: bool
     json: bool
+    cool: Cooling | None = None
 
 
 def run(
@@ -55,10 +58,13 @@ def run(
         told: How the result is told.
         here: Whether something is measured on this machine; what measures on a board holds that one's lock.
     """
+    from edgeeff.harness.cooling import before_launches
+
     with (
         _reported(name, source, told),
         alone(told, here=here),
         console.ConsoleProgress(still=True) as progress,
+        before_launches(told.cool, progress.tell),
     ):
         report = measure(progress)
     data, not_stored = recording.keep([one.to_json() for one in report.by_place()])
@@ -154,6 +160,7 @@ def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
     from edgeeff.gate import running
     from edgeeff.gate.publishing import Outputs
     from edgeeff.gate.suite import load
+    from edgeeff.harness.cooling import before_launches
 
     if instead.old is not None:
         raise OptionError(
@@ -165,7 +172,11 @@ def _update(path: Path, instead: Instead, method: Method, told: Told) -> int:
             mend="take --junit, --markdown, --gitlab, --github and --explain away",
         )
     loaded = load(path, instead)
-    with alone(told, here=_any_here(loaded)), console.ConsoleProgress(still=True) as progress:
+    with (
+        alone(told, here=_any_here(loaded)),
+        console.ConsoleProgress(still=True) as progress,
+        before_launches(told.cool, progress.tell),
+    ):
         written, report = running.update(loaded, method=method, wait=told.wait, progress=progress)
     if told.json:
         files = [{"path": str(one.path), "diff": one.diff} for one in written]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,19 +13,52 @@ from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
     from edgeeff.device import Device
+    from edgeeff.harness.cooling import Cooling
 
 Address = Annotated[
     str | None,
     typer.Option(
         "--device",
         metavar="ADDRESS",
-        help="Where it runs: ssh://user@board, a name of devices.toml, or local. Default: this machine.",
+        help="Where it runs: ssh://user@board, labgrid:PLACE, adb:SERIAL, a name of devices.toml, or local. "
+        "Default: this machine.",
     ),
 ]
 Wait = Annotated[
     float,
     typer.Option("--wait", help="With --device: seconds to wait until nobody else measures on the board."),
 ]
+
+
+_COOL = "Wait before each launch until the hottest zone is below this, such as 50C."
+_COOL_LIMIT = "Seconds that one such wait may take; then it is measured, and said. Default: 300."
+
+
+def cool(panel: str) -> Any:
+    """The option ``--cool``, in a verb's group."""
+    return typer.Option("--cool", metavar="DEGREES", help=_COOL, rich_help_panel=panel)
+
+
+def cool_limit(panel: str) -> Any:
+    """The option ``--cool-limit``."""
+    return typer.Option("--cool-limit", metavar="SECONDS", help=_COOL_LIMIT, rich_help_panel=panel)
+
+
+def cooling(address: str | None, to: str | None, limit: float | None) -> Cooling | None:
+    """What is waited for before a launch: as the command line says, else as devices.toml does of the board.
+
+    Raises:
+        OptionError: An option makes no sense.
+        DeviceError: No device has that name, or the file cannot be understood.
+    """
+    from edgeeff.harness.cooling import Cooling
+
+    said = Cooling.of(to, limit)
+    if said is None and address is not None and address != "local" and ":" not in address:
+        from edgeeff.devices.file import look_up
+
+        return look_up(address).cool
+    return said
 
 
 @contextmanager

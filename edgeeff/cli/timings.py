@@ -9,6 +9,9 @@ from rich.table import Table
 from edgeeff.cli.tables import NOT_RUN, new
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeeff.harness.cooling import Cooled
     from edgeeff.harness.estimate import Estimate
     from edgeeff.harness.latency_report import LatencyReport, Ratio
     from edgeeff.harness.profile import ProfileReport
@@ -152,6 +155,7 @@ def notes(report: LatencyReport) -> list[str]:
     if meters := dict.fromkeys(timing.energy_meter for timing in timed if timing.energy_meter):
         found.append(f"energy by {', '.join(meters)}, what is drawn when idle included.")
     around = [launch.around for launch in report.taken if launch.around]
+    found += _cooled(report.cooled)
     if around:
         found += _conditions_seen(around[0].before, around[-1].after)
         # Whether RAPL is there and locked is known of this machine alone.
@@ -161,6 +165,18 @@ def notes(report: LatencyReport) -> list[str]:
         place = "here" if report.record.device is None else "there"
         found += [f"Not readable {place}: {', '.join(missing)}."] if missing else []
     return found
+
+
+def _cooled(waits: Sequence[Cooled]) -> list[str]:
+    """How long was waited until it was cool; what did not become so is a warning."""
+    told = [one for one in waits if one.after is not None]
+    if not told:
+        return []
+    waited, hottest = sum(one.waited for one in told), max(one.after or 0.0 for one in told)
+    return [
+        f"Cooled to {told[0].to:g} °C before each launch: {waited:.0f} s waited in all, begun at "
+        f"{hottest:.0f} °C at most."
+    ]
 
 
 def _conditions_seen(before: Conditions, after: Conditions) -> list[str]:

@@ -126,6 +126,15 @@ class Connection:
 
         return self._again(ask)
 
+    def temperatures(self) -> dict[str, float]:
+        """Of its zones and the processor's sensors now, °C by their names.
+
+        Raises:
+            DeviceError: The connection broke.
+        """
+        found = self._again(lambda link: link.ask({"op": "temperatures"}, within=SOON)).header
+        return {str(name): float(value) for name, value in dict(found["temperatures_c"]).items()}
+
     def session(self, bundle: Path, *, threads: int) -> RemoteSession:
         """Load a bundle into its runtime there; its files are sent where the board lacks them.
 

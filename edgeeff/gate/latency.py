@@ -20,7 +20,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
 from edgeeff.gate.sequential import RULE, Decision, Plan, conclude, decide
 from edgeeff.gate.verdict import Settle, Verdict, unmeasured
-from edgeeff.harness import machine, sensors
+from edgeeff.harness import cooling, machine, sensors
 from edgeeff.harness.launches import Clock, How, Launch, measure
 from edgeeff.progress import Recorder
 
@@ -44,6 +44,7 @@ class Measured:
         launches: Those that were made, in order.
         seconds: That they took.
         cores: Processors that may be used where it is measured; None: not known.
+        cool: Where its waits for a cool board begin.
     """
 
     pair: tuple[Bundle, Bundle]
@@ -54,6 +55,7 @@ class Measured:
     launches: list[Launch] = field(default_factory=list)
     seconds: float = 0.0
     cores: int | None = field(default_factory=lambda: machine.describe().usable_cores)
+    cool: int = field(default_factory=cooling.mark)
 
     def more(self) -> Launch:
         """Make one more launch.
@@ -158,6 +160,8 @@ def gate(case: str, measured: Measured, plan: Plan, listener: Recorder) -> Verdi
             listener.warn(f"{case}: {text}")
         else:  # load and heat only make it take longer: both bundles of a round meet them
             listener.tell(f"{case}: {text}")
+    for text in cooling.doubts(cooling.since(measured.cool)):
+        listener.warn(f"{case}: {text}")
     verdict = Verdict(case, "latency", "error", unit="%", limit=100 * plan.limit)
     verdict = replace(verdict, seconds=measured.seconds, measured=data)
     if trouble is not None or decided is None:
@@ -228,5 +232,6 @@ def _data(
         "before": around[0].before.to_json() if around else None,
         "after": around[-1].after.to_json() if around else None,
         "others": [one.others for one in around],
+        "cooled": [one.to_json() for one in cooling.since(measured.cool)],
         "doubts": sensors.doubts(around, measured.cores, measured.how.threads),
     }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgeeff.errors import OptionError
@@ -127,7 +129,54 @@ def wait(
     return Cooled(cooling.to, hottest, first, found[hottest], clock() - begin)
 
 
-def doubts(waits: list[Cooled]) -> list[str]:
+@dataclass
+class _Waiting:
+    """What is waited for before each launch from now on, and the waits so far."""
+
+    cooling: Cooling
+    tell: Callable[[str], None] | None
+    taken: list[Cooled] = field(default_factory=list)
+
+
+_WAITING: ContextVar[_Waiting | None] = ContextVar("waiting", default=None)
+
+
+@contextmanager
+def before_launches(cooling: Cooling | None, tell: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Within it, each launch waits until the machine or the board that it runs on is cool.
+
+    Args:
+        cooling: What is waited for; None: nothing.
+        tell: Called where there is something to wait for.
+    """
+    token = _WAITING.set(None if cooling is None else _Waiting(cooling, tell))
+    try:
+        yield
+    finally:
+        _WAITING.reset(token)
+
+
+def mark() -> int:
+    """Where a report begins, for :func:`since`."""
+    return len(waiting.taken) if (waiting := _WAITING.get()) else 0
+
+
+def since(begun: int) -> tuple[Cooled, ...]:
+    """The waits after a :func:`mark`; none where nothing is waited for."""
+    return tuple(waiting.taken[begun:]) if (waiting := _WAITING.get()) else ()
+
+
+def before_launch(temperatures: Temperatures) -> None:
+    """A launch is about to start: wait, where that was asked for.
+
+    Args:
+        temperatures: Reads those of where it runs.
+    """
+    if (waiting := _WAITING.get()) is not None:
+        waiting.taken.append(wait(waiting.cooling, temperatures, tell=waiting.tell))
+
+
+def doubts(waits: Sequence[Cooled]) -> list[str]:
     """What is to be said of waits that did not do what they were for, a sentence each."""
     if not waits:
         return []

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +18,9 @@ from edgeeff import errors, shortage
 from edgeeff.bundle import MANIFEST, Bundle
 from edgeeff.device import Device, Finished
 from edgeeff.errors import EdgeeffError, MissingRuntimeError, OptionError
+from edgeeff.harness import cooling
 from edgeeff.harness.launch import order
+from edgeeff.onboard import sensors
 from edgeeff.progress import Count, Progress, Recorder
 from edgeeff.watched import Watched
 
@@ -84,10 +87,16 @@ def start(
     loaded = [bundles[place] for place in places]
     taking = [images[place] for place in places]
     patience, device = how.patience(len(bundles)), common_device(bundles)
+    cooling.before_launch(partial(_temperatures, device))
     if device is None:
         finished = _here(module, loaded, taking, how, patience)
         return _understood(finished, loaded, places, patience)
     return _there(device, module, loaded, places, taking, how, patience)
+
+
+def _temperatures(device: Device | None) -> Mapping[str, float]:
+    """Of where a launch runs, °C by zone."""
+    return sensors.read().temperatures_c if device is None else device.temperatures()
 
 
 def _there(

@@ -17,7 +17,7 @@ from statistics import median
 from edgeeff import backends
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
-from edgeeff.harness import sensors, where
+from edgeeff.harness import cooling, sensors, where
 from edgeeff.harness.estimate import LEAST, MOST, estimate
 from edgeeff.harness.fresh_process import How, Series, common_device
 from edgeeff.harness.latency_report import Entry, LatencyReport, Ratio
@@ -140,6 +140,7 @@ def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> L
     names, how, there = distinct_names(loaded), asked.how, where.of(common_device(loaded))
     clock = clock_of(loaded, how.threads)
     begun = record("latency", loaded, names, there)
+    cool = cooling.mark()
     with recorder.recording() as warned:
         batches = in_runs(loaded, asked.images, recorder)
         warn_of_plugins(loaded, recorder)
@@ -147,7 +148,11 @@ def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> L
         series = Series(LAUNCH, loaded, batches, how)
         taken, reached = _launches(series, batches, asked, clock, recorder)
         around = [launch.around for launch in taken if launch.around is not None]
-        for text in sensors.doubts(around, there.machine.usable_cores, how.threads):
+        waits = cooling.since(cool)
+        for text in (
+            *sensors.doubts(around, there.machine.usable_cores, how.threads),
+            *cooling.doubts(waits),
+        ):
             recorder.warn(text)
         pairs = min(len(taken), LAUNCHES)
         beside = compare(loaded, names, batches, how, pairs, recorder) if asked.tools and taken else ()
@@ -171,6 +176,7 @@ def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> L
         reached=reached,
         warnings=tuple(warned),
         tools=beside,
+        cooled=waits,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeeff.errors import EdgeeffError, OptionError
 from edgeeff.harness import machine
+from edgeeff.harness.cooling import Cooled
 from edgeeff.harness.estimate import Estimate, estimate
 from edgeeff.harness.launches import Clock, Launch
 from edgeeff.harness.record import Record
@@ -69,6 +70,7 @@ class LatencyReport:
         reached: Whether it is; None where nothing was asked for.
         warnings: What the reader must not miss.
         tools: What the runtimes' own benchmarks say of the same artifacts; empty where they were not asked.
+        cooled: How each launch waited until it was cool; empty where that was not asked for.
     """
 
     entries: tuple[Entry, ...]
@@ -85,6 +87,7 @@ class LatencyReport:
     reached: bool | None = None
     warnings: tuple[str, ...] = ()
     tools: tuple[Compared, ...] = ()
+    cooled: tuple[Cooled, ...] = ()
 
     def entry(self, name: str) -> Entry:
         """The bundle of that name.
@@ -151,6 +154,7 @@ class LatencyReport:
             "warnings": list(self.warnings),
             "conditions": [launch.around.to_json() if launch.around else None for launch in self.taken],
             "tools": [compared.to_json() for compared in self.tools],
+            "cooled": [one.to_json() for one in self.cooled],
             "machine": self.machine.to_json(),
             "record": self.record.to_json(),
         }

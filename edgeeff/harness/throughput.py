@@ -15,7 +15,8 @@ from typing import Any
 
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
-from edgeeff.harness import latency, machine, sensors, subjects, where
+from edgeeff.harness import cooling, latency, machine, sensors, subjects, where
+from edgeeff.harness.cooling import Cooled
 from edgeeff.harness.estimate import Estimate, estimate
 from edgeeff.harness.fresh_process import How, Series, common_device
 from edgeeff.harness.latency import LAUNCHES, SECONDS
@@ -85,6 +86,7 @@ class ThroughputReport:
         record: Which run this is, of which bundles, when and where.
         around: The clock, the heat and the load of each launch.
         warnings: What the reader must not miss.
+        cooled: How each launch waited until it was cool; empty where that was not asked for.
     """
 
     entries: tuple[Entry, ...]
@@ -97,6 +99,7 @@ class ThroughputReport:
     record: Record
     around: tuple[sensors.Around, ...]
     warnings: tuple[str, ...] = ()
+    cooled: tuple[Cooled, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -109,6 +112,7 @@ class ThroughputReport:
             "requests": self.requests,
             "warnings": list(self.warnings),
             "conditions": [around.to_json() for around in self.around],
+            "cooled": [one.to_json() for one in self.cooled],
             "machine": self.machine.to_json(),
             "record": self.record.to_json(),
         }
@@ -143,14 +147,13 @@ def throughput(
     """
     recorder = Recorder.of(progress)
     loaded = subjects.opened(bundles, launches=launches, seconds=seconds, threads=threads)
-    flight = threads if requests is None else requests
-    if flight < 1:
-        raise OptionError(f"requests is {flight}", mend="give at least 1 run in flight")
+    flight = _flight(requests, threads)
     latency.refuse(None, timeout, launches)
     names = subjects.distinct_names(loaded)
     base = subjects.place_of(names, baseline)
     place = where.of(common_device(loaded))
     begun = record("throughput", loaded, names, place)
+    cool = cooling.mark()
     with recorder.recording() as warned:
         batches = subjects.in_runs(loaded, images, recorder)
         subjects.warn_of_plugins(loaded, recorder)
@@ -160,7 +163,8 @@ def throughput(
         ran = sorted({place for launch in taken for place in launch.runs})
         _warn_of_shares([(names[place], loaded[place]) for place in ran], flight, threads, recorder)
         around = tuple(launch.around for launch in taken if launch.around is not None)
-        for text in sensors.doubts(around, place.machine.usable_cores, threads):
+        waits = cooling.since(cool)
+        for text in (*sensors.doubts(around, place.machine.usable_cores, threads), *cooling.doubts(waits)):
             recorder.warn(text)
     return ThroughputReport(
         entries=_entries(loaded, names, batches, taken, base, series.not_run),
@@ -173,7 +177,20 @@ def throughput(
         record=begun,
         around=around,
         warnings=tuple(warned),
+        cooled=waits,
     )
+
+
+def _flight(requests: int | None, threads: int) -> int:
+    """Runs in flight.
+
+    Raises:
+        OptionError: None at all were asked for.
+    """
+    flight = threads if requests is None else requests
+    if flight < 1:
+        raise OptionError(f"requests is {flight}", mend="give at least 1 run in flight")
+    return flight
 
 
 def _launches(series: Series, batches: Sequence[int], launches: int, recorder: Recorder) -> list[Launch]:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edgeeff.onboard import describing, frames, store
+from edgeeff.onboard import describing, frames, sensors, store
 from edgeeff.onboard.children import Child
 from edgeeff.onboard.frames import Frame, FrameError
 from edgeeff.onboard.lock import Lock
@@ -152,6 +152,10 @@ class Agent:
             Path("/"), describing.installed(asked["modules"], asked["runtimes"], ["numpy"])
         )
         return {"machine": found, "now": describing.now(store.home())}, []
+
+    def temperatures(self, frame: Frame) -> Any:
+        """How hot the board is: asked every few seconds, so nothing else is looked at."""
+        return {"temperatures_c": dict(sensors.read().temperatures_c)}, []
 
     def has(self, frame: Frame) -> Any:
         """Whether a bundle is there; it is held from then on."""
@@ -317,6 +321,7 @@ class Agent:
 _LARGEST_FETCHED = 64 << 20
 _OPERATIONS: dict[str, Callable[[Agent, Frame], Any]] = {
     "facts": Agent.facts,
+    "temperatures": Agent.temperatures,
     "has": Agent.has,
     "push": Agent.push,
     "file": Agent.file,

@@ -18,7 +18,7 @@ from typing import Any
 
 from edgeeff.backends.tensorrt.device.onboard import hardware
 from edgeeff.backends.tensorrt.device.onboard import sensors as jetson
-from edgeeff.onboard.sensors import number, text
+from edgeeff.onboard.sensors import number, read, text
 
 # Flags of /proc/cpuinfo that decide which kernels a runtime picks, x86 ("flags") and ARM ("Features").
 _TELLING_FLAGS = (
@@ -115,7 +115,7 @@ def now(folder: Path, root: Path = Path("/")) -> dict[str, Any]:
         "utc": time.time(),
         "l4t": hardware.l4t_release(root / "etc/nv_tegra_release") or None,
         "power_mode": jetson.power_mode() if root == Path("/") else None,
-        "temperatures_c": jetson.temperatures(root),
+        "temperatures_c": dict(read(root).temperatures_c),
         "memory_bytes": memory.get("MemTotal"),
         "memory_free_bytes": memory.get("MemAvailable"),
         "disk_bytes": disk.total,

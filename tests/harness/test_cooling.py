@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
+
 import pytest
 
+import edgeeff
+from edgeeff.cli.timings import notes
+from edgeeff.devices.connection import connect
 from edgeeff.errors import OptionError
-from edgeeff.harness.cooling import Cooling, degrees, doubts, wait
+from edgeeff.gate import latency
+from edgeeff.gate.sequential import Plan
+from edgeeff.harness import fresh_process
+from edgeeff.harness.cooling import Cooling, before_launches, degrees, doubts, wait
+from edgeeff.harness.fresh_process import How
+from edgeeff.harness.throughput import throughput
 from edgeeff.onboard import sensors
+from edgeeff.progress import Recorder, Silent
+from tests.devices.local import Local
 
 
 class Board:
@@ -96,3 +109,51 @@ def test_no_limit(limit):
         Cooling.of(None, limit)
     assert Cooling.of(None) is None
     assert Cooling.of("50C", 10.0) == Cooling(50.0, 10.0)
+
+
+def falling(*heats):
+    """Temperatures of a zone, one at each look; the last stays."""
+    left = list(heats)
+    return lambda device: {"cpu-thermal": left.pop(0) if len(left) > 1 else left[0]}
+
+
+def test_each_launch_waits_and_the_report_says_so(make_bundle, monkeypatch):
+    """The zone is made, since this machine may have none; the launches are real."""
+    monkeypatch.setattr("edgeeff.harness.cooling._PAUSE", 0.0)
+    monkeypatch.setattr(fresh_process, "_temperatures", falling(61.0, 55.0, 49.0, 48.0))
+    told, bundle = [], make_bundle()
+    with before_launches(Cooling(50.0), told.append):
+        report = edgeeff.benchmark([bundle], launches=2, seconds=0.02)
+    assert [(one.before, one.after) for one in report.cooled] == [(61.0, 49.0), (48.0, 48.0)]
+    assert told == ["cooling from 61 °C (cpu-thermal) to 50 °C, 300 s at most"]
+    assert report.to_json()["cooled"][0]["reached"] is True
+    assert not any("--cool" in text for text in report.warnings)
+    assert "Cooled to 50 °C before each launch: 0 s waited in all, begun at 49 °C at most." in notes(report)
+    assert edgeeff.benchmark([bundle], launches=1, seconds=0.02).cooled == (), "not asked for any more"
+
+
+def test_what_stays_hot_is_measured_and_warned_of(make_bundle, monkeypatch):
+    monkeypatch.setattr("edgeeff.harness.cooling._PAUSE", 0.01)
+    monkeypatch.setattr(fresh_process, "_temperatures", falling(80.0))
+    with before_launches(Cooling(50.0, limit=0.02)):
+        report = throughput([make_bundle()], launches=1, seconds=0.02)
+    assert any("1 of 1 launches began hotter than --cool 50C" in text for text in report.warnings)
+    assert report.to_json()["cooled"][0]["after"] == 80.0
+
+
+@pytest.mark.slow
+def test_the_gate_waits_too(make_bundle, monkeypatch):
+    monkeypatch.setattr(fresh_process, "_temperatures", lambda device: {})
+    pair = (make_bundle("new"), make_bundle("old"))
+    with before_launches(Cooling(50.0)):
+        measured = latency.Measured(pair, (1, 1), How(seconds=0.02), "cpu")
+        measured.more()
+        verdict = latency.gate("case", measured, Plan(limit=0.5, launches=4), heard := Recorder(Silent()))
+    assert len(verdict.measured["cooled"]) == len(measured.launches) >= 2
+    assert any("case: --cool 50C: no thermal zone" in text for text in heard.warnings)
+
+
+def test_of_a_board_they_are_read_over_its_connection(tmp_path):
+    with closing(connect("ssh://pi@b", Local(tmp_path / "home"), sys.executable)) as board:
+        found = board.temperatures()
+    assert found == sensors.read().temperatures_c, "the agent runs on this machine"
