@@ -152,8 +152,7 @@ def throughput(
     names = subjects.distinct_names(loaded)
     base = subjects.place_of(names, baseline)
     place = where.of(common_device(loaded))
-    begun = record("throughput", loaded, names, place)
-    cool = cooling.mark()
+    begun, cool = record("throughput", loaded, names, place), cooling.mark()
     with recorder.recording() as warned:
         batches = subjects.in_runs(loaded, images, recorder)
         subjects.warn_of_plugins(loaded, recorder)
