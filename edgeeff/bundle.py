@@ -155,6 +155,7 @@ class Bundle:
             MissingRuntimeError: The runtime is not installed, or needs a device that is not here.
             BundleError: The artifact cannot be loaded.
         """
+        self._refuse_device("a queue of its runs is kept")
         return self._load("run", threads, "load_queue", requests=requests) if self.queues else None
 
     @property

@@ -24,7 +24,7 @@ from edgeeff.devices.link import BrokenError, Link
 from edgeeff.devices.sending import send
 from edgeeff.devices.session import RemoteSession
 from edgeeff.devices.transport import Transport
-from edgeeff.errors import DeviceError, OptionError
+from edgeeff.errors import DeviceError, EdgeeffError, OptionError
 from edgeeff.harness import machine
 from edgeeff.manifest import MANIFEST
 from edgeeff.onboard.frames import Frame
@@ -59,7 +59,7 @@ class Connection:
         self._turn = threading.RLock()
         self._link: Link | None = None
         self._sent: set[str] = set()
-        self._locked = False
+        self._locked = self._closed = False
         self._facts: dict[str, Any] | None = None
         self._unused: list[tuple[Link, int]] = []
         try:
@@ -224,9 +224,8 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the board; nothing is left there but the store of bundles."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.kill()
+        self._closed = True
+        self._give_up()
         self._transport.close()
 
     def __reduce__(self) -> Any:
@@ -272,7 +271,9 @@ class Connection:
                 found = self._linked().ask(header, within=patience + SOON)
             except BrokenError as broken:
                 raise broken.reason from None
-            except BaseException:
+            except EdgeeffError:
+                raise
+            except BaseException:  # Ctrl-C: the process there ends with its agent
                 self._give_up()
                 raise
         status = found.header["returncode"]
@@ -306,6 +307,8 @@ class Connection:
             DeviceError: It has no Python that serves.
             BusyError: The lock was held, and somebody else has it now.
         """
+        if self._closed:
+            raise DeviceError(f"the connection to {self._name} was closed", mend="open the device again")
         if self._link is None or not self._link.alive:
             self._give_up()
             self._sent.clear()

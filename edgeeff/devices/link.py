@@ -263,6 +263,10 @@ class Link:
                 raise BrokenError(self._reason(FrameError("it was closed")))
             try:
                 frames.write(self._in, header, payloads)
+            except FrameError as error:
+                raise DeviceError(
+                    f"{self._name}: {error}", mend="build the bundle with a smaller --batch"
+                ) from None
             except (OSError, ValueError) as error:
                 raise BrokenError(self._reason(error)) from None
 

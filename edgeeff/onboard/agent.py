@@ -23,6 +23,7 @@ from edgeeff.onboard import describing, frames, sensors, store
 from edgeeff.onboard.children import Child
 from edgeeff.onboard.frames import Frame, FrameError
 from edgeeff.onboard.lock import Lock
+from edgeeff.onboard.receiving import Incoming
 from edgeeff.onboard.refusal import Refused
 
 #: Seconds without a byte from the host after which the agent ends, and between two signs of life of either.
@@ -48,7 +49,7 @@ class Agent:
         self._queue: queue.Queue[Any] = queue.Queue(_WAITING)
         self._children: dict[int, Child] = {}
         self._sessions: dict[int, Child] = {}
-        self._incoming: store.Incoming | None = None
+        self._incoming: Incoming | None = None
         self._lock = Lock()
         self._ending = threading.Lock()
 
@@ -183,7 +184,7 @@ class Agent:
         self._incoming = None
         return {}, []
 
-    def _receiving(self, step: Callable[[store.Incoming], None]) -> None:
+    def _receiving(self, step: Callable[[Incoming], None]) -> None:
         if self._incoming is None:
             raise Refused("DeviceError", "no bundle is being sent", "run it again: it is sent anew")
         try:
@@ -215,7 +216,7 @@ class Agent:
         if child is None:
             raise Refused("DeviceError", "no such session is open on the board", "run it again")
         header = {"arrays": frame.header["arrays"]}
-        answer = self._heard_of(child, lambda out: frames.write(out, header, frame.payloads))
+        answer = self._heard_of(child, lambda out: frames.write(out, header, frame.payloads, sealed=False))
         return {"arrays": answer.header["arrays"]}, answer.payloads
 
     def _heard_of(self, child: Child, say: Callable[[int], None]) -> Frame:
@@ -357,6 +358,8 @@ def main(modules: str) -> None:
     os.close(null)
     try:
         kept = store.Store(store.home(), store.bound())
+        with suppress(OSError):
+            kept.sweep()
     except Refused as error:
         frames.write(out, {"error": [error.kind, error.what, error.mend]})
         return

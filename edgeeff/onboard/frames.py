@@ -37,20 +37,21 @@ class Frame(NamedTuple):
     payloads: list[bytearray]
 
 
-def write(out: int, header: Mapping[str, Any], payloads: Sequence[Any] = ()) -> None:
+def write(out: int, header: Mapping[str, Any], payloads: Sequence[Any] = (), *, sealed: bool = True) -> None:
     """Write a frame.
 
     Args:
         out: A file descriptor.
         header: Plain data, without ``payloads``.
         payloads: Bytes, or what has a buffer of bytes.
+        sealed: With the payloads' SHA-256; between processes of one machine that is only time.
 
     Raises:
         OSError: It cannot be written.
         FrameError: It is larger than any frame may be.
     """
     views = [memoryview(payload).cast("B") if len(payload) else memoryview(b"") for payload in payloads]
-    sums = [[len(view), hashlib.sha256(view).hexdigest()] for view in views]
+    sums = [[len(view), hashlib.sha256(view).hexdigest() if sealed else ""] for view in views]
     text = json.dumps({**header, "payloads": sums}, allow_nan=True).encode()
     if len(text) > LARGEST_HEADER or sum(map(len, views)) > LARGEST_PAYLOADS:
         raise FrameError(f"a message of {len(text)} and {sum(map(len, views))} bytes is too large")
@@ -90,7 +91,7 @@ def read(source: int, heard: Callable[[], None] | None = None) -> Frame | None:
     payloads = []
     for size, digest in sums:
         payload = _exactly(source, size, heard) or bytearray()
-        if hashlib.sha256(payload).hexdigest() != digest:
+        if digest and hashlib.sha256(payload).hexdigest() != digest:
             raise FrameError("a damaged payload")
         payloads.append(payload)
     return Frame(header, payloads)

@@ -37,4 +37,4 @@ def main(arguments: Mapping[str, Any]) -> int:
             return 0
         pixels = arrays.unpack(frame.header["arrays"], frame.payloads)["pixels"]
         said, payloads = arrays.pack(session.infer(pixels))
-        frames.write(out, {"arrays": said}, payloads)
+        frames.write(out, {"arrays": said}, payloads, sealed=False)

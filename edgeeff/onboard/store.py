@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
-import json
 import os
 import re
 import secrets
 import shutil
 import stat
+import time
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
+from edgeeff.onboard.receiving import Incoming
 from edgeeff.onboard.refusal import Refused
-from edgeeff.onboard.seals import digest_of
+from edgeeff.onboard.seals import whole
 
 #: Names the store's folder, and the bytes that its bundles may have together.
 HOME, LIMIT = "EDGEEFF_HOME", "EDGEEFF_STORE_LIMIT"
 _BOUND = 2000000000
 #: Bytes that stay free on the disk beside what is sent.
 _SPARE = 1 << 20
-MANIFEST = "manifest.json"
+#: Tries to hold a bundle that somebody else holds to remove it, and seconds between two.
+_TRIES, _PAUSE = 200, 0.05
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -91,7 +91,7 @@ class Store:
             if lock is not None:
                 os.close(lock)
             return False
-        if _whole(place, digest):
+        if whole(place, digest):
             self._held[digest] = lock
             with suppress(OSError):
                 os.utime(str(_beside(place)))
@@ -110,7 +110,7 @@ class Store:
         Raises:
             Refused: It does not fit, or the disk is full or cannot be written.
         """
-        place = self._place(digest)
+        self._place(digest)
         if size > self._limit:
             raise Refused(
                 "DeviceError",
@@ -121,7 +121,7 @@ class Store:
         try:
             (self._folder / "bundles").mkdir(parents=True, exist_ok=True)
             self._make_space(size)
-            return Incoming(self._scratch() / f"in-{secrets.token_hex(4)}", place, digest, self)
+            return Incoming(self._scratch() / f"in-{secrets.token_hex(4)}", digest, self)
         except OSError as error:
             raise self.refusal(error, size) from None
 
@@ -171,7 +171,6 @@ class Store:
         if self._own is None:
             work = self._folder / "work"
             work.mkdir(parents=True, exist_ok=True)
-            self._sweep(work)
             own = work / secrets.token_hex(6)
             lock = _lock(_beside(own), fcntl.LOCK_EX)
             if lock is None:
@@ -180,9 +179,10 @@ class Store:
             self._own = own, lock
         return self._own[0]
 
-    @staticmethod
-    def _sweep(work: Path) -> None:
-        for path in sorted(work.iterdir()):
+    def sweep(self) -> None:
+        """Remove what agents left that were killed."""
+        work = self._folder / "work"
+        for path in sorted(work.iterdir()) if work.is_dir() else ():
             own = path.with_name(path.name[: -len(".lock")]) if path.name.endswith(".lock") else path
             lock = _lock(_beside(own), fcntl.LOCK_EX)
             if lock is not None:
@@ -192,25 +192,35 @@ class Store:
                 os.close(lock)
 
     def _make_space(self, size: int) -> None:
-        """Remove the bundles that were not used for longest, until so many bytes fit."""
-        entries = sorted(
-            (_mtime(path), path) for path in (self._folder / "bundles").iterdir() if path.is_dir()
-        )
-        sizes = {path: _size(path) for _, path in entries}
-        for _, path in entries:
-            lacking = shutil.disk_usage(str(self._folder)).free < size + _SPARE
-            if not lacking and sum(sizes.values()) + size <= self._limit:
-                return
-            if self._remove(path):
-                del sizes[path]
-        if shutil.disk_usage(str(self._folder)).free < size + _SPARE:
+        """Remove the bundles that were not used for longest, until so many bytes fit.
+
+        Raises:
+            Refused: Those that are in use take the space.
+            OSError: The disk is full.
+        """
+        for attempt in range(3):
+            if attempt:
+                time.sleep(_PAUSE)  # others came and went meanwhile: look again
+            entries = self._entries()
+            sizes = {path: _size(path) for path in entries}
+            for path in [*entries, None]:
+                full = shutil.disk_usage(str(self._folder)).free < size + _SPARE
+                if not full and sum(sizes.values()) + size <= self._limit:
+                    return
+                if path is not None and self._remove(path):
+                    del sizes[path]
+        if full:
             raise OSError(errno.ENOSPC, "the disk is full")
-        if sum(sizes.values()) + size > self._limit:
-            raise Refused(
-                "DeviceError",
-                f"the bundles in use fill the board's store of {_megabytes(self._limit)}",
-                f"set {LIMIT} on the board to more bytes, or run fewer bundles together",
-            )
+        raise Refused(
+            "DeviceError",
+            f"the bundles in use fill the board's store of {_megabytes(self._limit)}",
+            f"set {LIMIT} on the board to more bytes, or run fewer bundles together",
+        )
+
+    def _entries(self) -> list[Path]:
+        """The bundles that are there, the one that was not used for longest first."""
+        places = [path for path in (self._folder / "bundles").iterdir() if path.is_dir()]
+        return sorted(places, key=lambda path: (_mtime(path), path))
 
     def _remove(self, place: Path) -> bool:
         """Remove a bundle that nobody uses; whether it went."""
@@ -230,108 +240,28 @@ class Store:
         finally:
             os.close(lock)
 
-    def _taken_in(self, staged: Path, place: Path) -> None:
-        """Rename a whole bundle to its place; another agent may have sent the same one meanwhile."""
+    def take_in(self, staged: Path, digest: str) -> None:
+        """Rename a whole bundle to its place, held before it is there: nobody removes it then.
+
+        Another agent may have sent the same one meanwhile.
+        """
+        place, lock = self._place(digest), None
+        for _ in range(_TRIES):
+            lock = _lock(_beside(place), fcntl.LOCK_SH)
+            if lock is not None:
+                break
+            time.sleep(_PAUSE)  # somebody removes an older one there
+        if lock is None:
+            raise OSError(errno.EBUSY, f"{_beside(place).name} stays locked, or cannot be made")
+        self.release(digest)
+        self._held[digest] = lock
         try:
             staged.rename(place)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                self.release(digest)
                 raise
             shutil.rmtree(str(staged), ignore_errors=True)
-
-
-class Incoming:
-    """A bundle that is being received.
-
-    Args:
-        folder: Where it is written.
-        place: Where it will stand.
-        digest: Of its manifest.
-        store: Of which it becomes a part.
-    """
-
-    def __init__(self, folder: Path, place: Path, digest: str, store: Store) -> None:
-        self._folder, self._place, self._digest, self._store = folder, place, digest, store
-        self._file: Any = None
-        self._names: set[str] = set()
-        folder.mkdir()
-
-    def file(self, name: str) -> None:
-        """Begin a file.
-
-        Raises:
-            Refused: Its name leads elsewhere, or the disk is full or cannot be written.
-        """
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts or name in self._names:
-            raise Refused("BundleError", f"the bundle names a file {name!r:.200}", "do not use it")
-        self._names.add(name)
-        try:
-            self._end()
-            place = self._folder / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._file = place.open("xb", buffering=0)
-        except OSError as error:
-            raise self._store.refusal(error) from None
-
-    def data(self, content: Any) -> None:
-        """Some bytes of it.
-
-        Raises:
-            Refused: The disk is full or cannot be written.
-        """
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as error:
-            raise self._store.refusal(error) from None
-
-    def finish(self) -> None:
-        """Check all and move it in.
-
-        Raises:
-            Refused: A file is damaged or missing, or the disk is full or cannot be written.
-        """
-        try:
-            self._end()
-            if not _whole(self._folder, self._digest):
-                raise Refused(
-                    "DeviceError",
-                    f"the bundle {self._digest[:12]} did not reach the board whole",
-                    "run it again: it is sent anew",
-                )
-            self._store._taken_in(self._folder, self._place)
-        except OSError as error:
-            raise self._store.refusal(error) from None
-        if not self._store.has(self._digest):
-            raise Refused(
-                "DeviceError", f"the bundle {self._digest[:12]} is gone from the board", "run it again"
-            )
-
-    def drop(self) -> None:
-        """Leave nothing of it."""
-        with suppress(OSError):
-            if self._file is not None:
-                self._file.close()
-        shutil.rmtree(str(self._folder), ignore_errors=True)
-
-    def _end(self) -> None:
-        if self._file is not None:
-            file, self._file = self._file, None
-            with file:
-                os.fsync(file.fileno())
-
-
-def _whole(folder: Path, digest: str) -> bool:
-    """Whether a folder holds the bundle of this manifest, with each sealed file as it was sealed."""
-    try:
-        content = (folder / MANIFEST).read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            return False
-        return all(digest_of(folder / n) == s for n, s in json.loads(content.decode())["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
 
 
 def _lock(path: Path, kind: int) -> int | None:
