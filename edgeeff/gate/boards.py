@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from edgeeff.bundle import Bundle
 from edgeeff.device import Device
 from edgeeff.devices import open_device
-from edgeeff.errors import EdgeeffError
+from edgeeff.errors import DeviceError, EdgeeffError
 from edgeeff.gate.suite import LOCAL, Case
 from edgeeff.harness import lock, where
 from edgeeff.harness.record import Record, record
@@ -52,7 +52,8 @@ class Boards:
     def at(self, case: Case) -> Iterator[tuple[Case, Record]]:
         """The case where it is measured, which nobody else measures on meanwhile, and that place's record.
 
-        A board that cannot be opened is not tried again.
+        A connection that broke is made anew for the next case; a board that cannot be reached is not tried
+        again.
 
         Raises:
             DeviceError: It cannot be reached.
@@ -65,7 +66,12 @@ class Boards:
             with nullcontext() if case.device == LOCAL else lock.alone(self.wait, self.tell):
                 yield case, begun
             return
-        with device.lock(self.wait):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(device.lock(self.wait))
+            except DeviceError as error:
+                self._refused[case.device] = error
+                raise
             old = None if case.old is None else case.old.on(device)
             yield replace(case, bundle=case.bundle.on(device), old=old), begun
 
@@ -93,14 +99,10 @@ class Boards:
             self.records[address] = record("gate", bundles, names, where.of(device))
         return self.records[address]
 
-    def drop(self, address: str) -> None:
-        """Let go of a board: it is opened again for the next case."""
-        device = self._opened.pop(address, None)
-        if device is not None:
-            with suppress(EdgeeffError, OSError):
-                device.close()
-
     def close(self) -> None:
         """Let go of all boards."""
-        for address in list(self._opened):
-            self.drop(address)
+        for device in self._opened.values():
+            if device is not None:
+                with suppress(EdgeeffError, OSError):
+                    device.close()
+        self._opened.clear()

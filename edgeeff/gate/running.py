@@ -163,8 +163,6 @@ def _guarded(case: Case, at_work: _Run, work: Callable[[Case, Record, _Run], lis
             for metric, limit in case.limits.items()
             if metric not in OF_IMAGES or case.images is not None
         ]
-    if any(one.status == "error" for one in verdicts):  # perhaps the connection broke
-        at_work.boards.drop(case.device)
     return [replace(one, device=board) for one in verdicts]
 
 

@@ -70,8 +70,8 @@ def set_digest(names: Sequence[str], known: tasks.Truth | None) -> str:
 
 
 def _places(lane: Lane) -> list[str]:
-    """Where the reference ran, if that is another place than the bundle's."""
-    if lane.reference is None or lane.reference.bundle.device is lane.bundle.device:
+    """Where the reference ran, of bundles on a board."""
+    if lane.reference is None or (lane.reference.bundle.device is None and lane.bundle.device is None):
         return []
     places = [one.device for one in (lane.reference.bundle, lane.bundle)]
     there, here = ("this machine" if one is None else one.name for one in places)
