@@ -20,7 +20,7 @@ from edgeeff.gate.baseline import Baseline, Correct, Run
 from edgeeff.gate.comparable import input_of
 from edgeeff.gate.latency import refuse_times
 from edgeeff.gate.suite import Case
-from edgeeff.harness import device_class
+from edgeeff.harness import cooling, device_class
 from edgeeff.harness.accuracy import AccuracyReport
 from edgeeff.harness.latency import clock_of, in_a_run
 from edgeeff.harness.launches import How, Launch, measure
@@ -68,7 +68,10 @@ def run(case: Case, how: How, record: Record, accuracy: AccuracyReport | None, l
     """
     bundle, begin = case.bundle, time.perf_counter()
     clock = clock_of((bundle,), case.threads)
+    begun = cooling.mark()
     launches = _launches(case, how, listener) if set(case.limits) & set(OF_LAUNCHES) else ()
+    for text in cooling.doubts(cooling.since(begun)):
+        listener.warn(f"{case.name}: {text}")
     seconds = time.perf_counter() - begin
     for launch in launches:
         refuse_times(

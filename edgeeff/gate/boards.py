@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from edgeeff.bundle import Bundle
 from edgeeff.device import Device
-from edgeeff.devices import open_device
+from edgeeff.devices import file, open_device
 from edgeeff.errors import DeviceError, EdgeeffError
 from edgeeff.gate.suite import LOCAL, Case
-from edgeeff.harness import lock, where
+from edgeeff.harness import cooling, lock, where
 from edgeeff.harness.record import Record, record
 
 #: Opens the board of an address or a name; given how long it waits for others, and what is told of that.
@@ -72,6 +72,7 @@ class Boards:
             except DeviceError as error:
                 self._refused[case.device] = error
                 raise
+            stack.enter_context(self._cool(case.device))
             old = None if case.old is None else case.old.on(device)
             yield replace(case, bundle=case.bundle.on(device), old=old), begun
 
@@ -98,6 +99,12 @@ class Boards:
                 names += [case.name, *([f"{case.name} (old)"] if case.old is not None else [])]
             self.records[address] = record("gate", bundles, names, where.of(device))
         return self.records[address]
+
+    def _cool(self, address: str) -> AbstractContextManager[None]:
+        """Launches there wait as the devices file says, where the command line says nothing."""
+        if ":" in address or cooling.waits():
+            return nullcontext()
+        return cooling.before_launches(file.look_up(address).cool, self.tell)
 
     def close(self) -> None:
         """Let go of all boards."""

@@ -156,6 +156,11 @@ def before_launches(cooling: Cooling | None, tell: Callable[[str], None] | None 
         _WAITING.reset(token)
 
 
+def waits() -> bool:
+    """Whether launches wait."""
+    return _WAITING.get() is not None
+
+
 def mark() -> int:
     """Where a report begins, for :func:`since`."""
     return len(waiting.taken) if (waiting := _WAITING.get()) else 0
