@@ -20,11 +20,12 @@ from typing import Any, TypeVar
 
 from edgeeff import digests
 from edgeeff.device import Finished
+from edgeeff.devices import engines
 from edgeeff.devices.link import BrokenError, Link
 from edgeeff.devices.sending import send
 from edgeeff.devices.session import RemoteSession
 from edgeeff.devices.transport import Transport
-from edgeeff.errors import DeviceError, EdgeeffError, OptionError
+from edgeeff.errors import DeviceError, EdgeeffError, MissingRuntimeError, OptionError
 from edgeeff.harness import machine
 from edgeeff.manifest import MANIFEST
 from edgeeff.onboard.frames import Frame
@@ -59,6 +60,7 @@ class Connection:
         self._turn = threading.RLock()
         self._link: Link | None = None
         self._sent: set[str] = set()
+        self._built: set[str] = set()
         self._locked = self._closed = False
         self._facts: dict[str, Any] | None = None
         self._unused: list[tuple[Link, int]] = []
@@ -142,9 +144,13 @@ class Connection:
             MissingRuntimeError: The runtime is not installed there.
             DeviceError: The board's disk is full, or the connection broke.
             BundleError: The artifact cannot be loaded.
+            VerificationError: It was built there, and does not do what the bundle's graph does.
         """
         session = RemoteSession(self, bundle, threads)
         self._again(session.opened)
+        if engines.is_built_there(bundle) and (seal := digests.of_file(bundle / MANIFEST)) not in self._built:
+            engines.verify(self, bundle)
+            self._built.add(seal)
         return session
 
     def launch(
@@ -164,14 +170,23 @@ class Connection:
         Raises:
             OptionError: There is no such kind of launch on a board.
             DeviceError: The board's disk is full, or the connection broke: this launch has no result.
+            VerificationError: As for :meth:`session`.
         """
         if kind not in LAUNCHES:
             what = {"profile_launch": "the times of layers are"}.get(kind, f"{kind} is")
             raise OptionError(f"{what} not taken on {self._name}", mend="leave out --device for this")
+        for bundle in bundles:
+            self._build(bundle)
         keys = [self._again(partial(self.push, bundle=bundle)) for bundle in bundles]
         header: dict[str, Any] = {"op": "launch", "kind": kind, "digests": keys, "images": list(images)}
         header |= {"threads": threads, "seconds": seconds, "seed": seed, "requests": requests}
         return self._finished({**header, "patience": patience}, patience)
+
+    def _build(self, bundle: Path) -> None:
+        """Have a board build and verify what only it can: minutes, which no launch has the patience for."""
+        if engines.is_built_there(bundle) and digests.of_file(bundle / MANIFEST) not in self._built:
+            with suppress(MissingRuntimeError):  # the launch says that it is not run
+                self.session(bundle, threads=1)
 
     def script(self, bundle: Path, name: str, arguments: Sequence[str], patience: float) -> Finished:
         """Run a script that a bundle carries, such as ``build_engine.py``, in the board's copy of it.

@@ -363,5 +363,7 @@ def main(modules: str) -> None:
     except Refused as error:
         frames.write(out, {"error": [error.kind, error.what, error.mend]})
         return
+    # Which engines were built here is noted in the store too: nothing is left beside it.
+    os.environ["XDG_STATE_HOME"] = str(store.home() / "state")
     frames.write(out, {"op": "ready", "pid": os.getpid()})
     Agent(source, out, modules, kept).run()

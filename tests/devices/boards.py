@@ -49,16 +49,23 @@ def needs_sshd():
         pytest.skip("OpenSSH's client and server are not installed")
 
 
-def needs_namespaces():
-    """Skip, with the reason, where boards cannot have networks of their own."""
-    needs_sshd()
+def namespaces() -> str | None:
+    """Why boards cannot have networks of their own here; None: they can."""
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
-        pytest.skip("network namespaces need root, ip and unshare")
+        return "network namespaces need root, ip and unshare"
     name = f"eff-try-{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     if made.returncode:
-        pytest.skip(f"no network namespaces here: {made.stderr.strip()}")
+        return f"no network namespaces here: {made.stderr.strip()}"
     subprocess.run(["ip", "netns", "del", name], check=True)
+    return None
+
+
+def needs_namespaces():
+    """Skip, with the reason, where boards cannot have networks of their own."""
+    needs_sshd()
+    if reason := namespaces():
+        pytest.skip(reason)
 
 
 def key(path: Path) -> None:
@@ -140,7 +147,7 @@ class Sshd:
         environment = {
             "HOME": str(self.home),
             "EDGEEFF_HOME": str(self.home / "edgeeff"),
-            "EDGEEFF_LOCK": str(self.home / "measuring.lock"),
+            "EDGEEFF_LOCK": str(self.folder / "measuring.lock"),
             "PATH": os.environ["PATH"],
             **self.environment,
         }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeeff.backends.tensorrt.device.onboard import engines, hardware, sealed
+from edgeeff.backends.tensorrt.device.onboard import built_here, engines, hardware, sealed
 from edgeeff.backends.tensorrt.device.onboard.golden import artifact
 from edgeeff.backends.tensorrt.device.onboard.running import Engine
 from edgeeff.onboard import outputs as onboard_outputs
@@ -70,7 +71,7 @@ def load(facts: Facts, threads: int) -> EngineSession:
         try:
             path, _ = engines.find_engine(facts.folder, here, artifact(manifest))
         except engines.NoEngineError:
-            _build(facts.folder, artifact(manifest))
+            _build(facts.folder, artifact(manifest), here)
             path, _ = engines.find_engine(facts.folder, here, artifact(manifest))
         return session_over(trt, cudart, path, facts.preprocess, facts.input_type, facts.outputs)
     except sealed.RefusedError as refusal:
@@ -104,9 +105,13 @@ def session_over(
     return EngineSession(engine, preprocess, input_type, tuple(places))
 
 
-def _build(folder: Path, precision: str) -> None:
+def _build(folder: Path, precision: str, here: hardware.Identity) -> None:
     """Run the bundle's build_engine.py; what it prints goes to standard error."""
     command = [sys.executable, str(folder / "build_engine.py"), "--precision", precision]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False)
     if done.returncode:
         raise sealed.RefusedError(f"build_engine.py ended with exit status {done.returncode}")
+    # Scripts of older bundles do not note what they build.
+    built_here.remember(sealed.digest(folder / engines.engine_name(here, precision)))
+    with suppress(OSError):  # of engines that were there before
+        (folder / sealed.MEASURED / "verify.json").unlink()
