@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgeeff.cli import console, on_device, options, recording, tables, timings
+from edgeeff.cli import _phones, console, on_device, options, recording, tables, timings
 from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
 from edgeeff.progress import Recorder
@@ -153,6 +153,11 @@ def command(
     given = None if what.threads is None else _counts(what.threads)
     measure, say = _ways(mode, what.layers)
     asked, loaded = _asked(mode, what, length, baseline), [Bundle.load(path) for path in bundles]
+    if (phone := _phones.of(device)) is not None:
+        idle = _of_ours(mode, what, length)
+        return _phones.bench(
+            loaded, phone, threads=given or [1], seconds=length.seconds, others=idle, json=json
+        )
     cool = None if what.profile else on_device.cooling(device, length.cool, length.cool_limit)
     with on_device.opened(device, wait) as board, console.ConsoleProgress(still=True) as progress:
         recorder, placed = Recorder(progress), [bundle.on(board) for bundle in loaded]
@@ -169,6 +174,19 @@ def command(
             console.plain(timings.conditions(report))
             say(report)
     return 1 if strict and (not_stored or any(report.warnings for report in reports)) else 0
+
+
+def _of_ours(mode: Mode, what: What, length: Length) -> list[str]:
+    """The options that a runtime's own benchmark has nothing for."""
+    given = {
+        f"--{mode}": mode != "latency",
+        "--tools": what.tools,
+        "--images": what.images is not None,
+        "--launches": length.launches is not None,
+        "--until": length.until is not None,
+        "--cool": length.cool is not None,
+    }
+    return [option for option, there in given.items() if there]
 
 
 def _mode(what: What, length: Length, device: str | None) -> Mode:

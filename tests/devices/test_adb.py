@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from edgeeff import cli
 from edgeeff.devices import benchmark_model, open_device
 from edgeeff.devices.kinds import Settings, adb
 from edgeeff.errors import DeviceError
 from tests.devices.boards import free_port
 from tests.devices.phone import Phone
+from tests.harness.conftest import colours, make_bundle
+
+__all__ = ["colours", "make_bundle"]  # fixtures
 
 needs_adb = pytest.mark.skipif(shutil.which("adb") is None, reason="adb is not installed")
 
@@ -227,3 +231,29 @@ def test_the_tool_of_the_user_is_sent_and_run_there(phone, tmp_path):
     (tmp_path / "text").write_text("no program")
     with pytest.raises(DeviceError, match="is no program for Android"):
         benchmark_model.measure(bundle, device, "phone", tmp_path / "text", threads=1, seconds=0.5)
+
+
+@needs_adb
+def test_bench_names_whose_figures_they_are(phone, make_bundle, tmp_path, capsys, monkeypatch):
+    tool = program(tmp_path, f"cat <<'END'\n{PRINTED}END")
+    bundle = make_bundle("net", runtime="tflite")
+    (tmp_path / "devices.toml").write_text(
+        f'schema = 1\n[device.phone]\naddress = "adb:{phone.serial}"\nbenchmark_model = "{tool}"\n'
+    )
+    monkeypatch.setenv("EDGEEFF_DEVICES", str(tmp_path / "devices.toml"))
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["bench", str(bundle.folder), "--device", "phone", *arguments])
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    status, out, err = run("--json")
+    assert status == 0, err
+    (found,) = json.loads(out)
+    assert (found["tool"], found["device"], found["mean_ms"]) == ("LiteRT benchmark_model", "phone", 40.5471)
+    assert "record" not in found, "no report that a history would store"
+    status, out, _ = run()
+    assert status == 0 and "no latencies of edgeeff's" in out and "40.55 ms" in out
+    status, _, err = run("--until", "1%", "--cool", "50C")
+    assert status == 2 and "--until and --cool with phone, which LiteRT benchmark_model measures" in err

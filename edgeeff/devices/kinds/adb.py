@@ -118,10 +118,7 @@ def connect(rest: str, settings: Settings) -> Adb:
     Raises:
         DeviceError: It is not there, may not be used, or has no Python; adb is not installed.
     """
-    serial = _serial(rest)
-    if re.search(r":\d+$", serial):
-        _join(serial)
-    found = Adb(require(serial), settings.python)
+    found = Adb(reached(rest), settings.python)
     if settings.python == "python3":
         found.python = _python(found)
     return found
@@ -133,10 +130,7 @@ def glance(rest: str, settings: Settings) -> str:
     Raises:
         DeviceError: As for :func:`connect`.
     """
-    serial = _serial(rest)
-    if re.search(r":\d+$", serial):
-        _join(serial)
-    found = Adb(require(serial))
+    found = Adb(reached(rest))
     names = ("ro.product.manufacturer", "ro.product.model", "ro.build.version.release", "ro.product.cpu.abi")
     ask = "; ".join(f"getprop {name}" for name in names)
     done = _run([_adb(), "-s", found.serial, "shell", "-T", ask])
@@ -149,6 +143,18 @@ def glance(rest: str, settings: Settings) -> str:
         return f"{said}; Python {python or _python(found)}"
     except DeviceError as error:
         return f"{said}; {error.what.partition(': ')[2]}"
+
+
+def reached(rest: str) -> str:
+    """The serial of the device of ``adb:rest``, which adb connects to first where it is in the network.
+
+    Raises:
+        DeviceError: It is not there, or may not be used; adb is not installed.
+    """
+    serial = _serial(rest)
+    if re.search(r":[0-9]+$", serial):
+        _join(serial)
+    return require(serial)
 
 
 def require(serial: str) -> str:
