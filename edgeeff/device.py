@@ -40,6 +40,9 @@ class Device(Protocol):
             DeviceError: It cannot be reached, or the connection broke.
         """
 
+    def doubts(self) -> Sequence[str]:
+        """What speaks against figures that were taken there since it was opened, a sentence each."""
+
     def temperatures(self) -> Mapping[str, float]:
         """Of its zones and the processor's sensors now, °C by their names; none where nothing tells any.
 

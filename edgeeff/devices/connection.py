@@ -128,6 +128,11 @@ class Connection:
 
         return self._again(ask)
 
+    def doubts(self) -> list[str]:
+        """What speaks against figures that were taken there, such as a place of a lab that was lost."""
+        ask: Callable[[], list[str]] | None = getattr(self._transport, "doubts", None)
+        return [] if ask is None else ask()
+
     def temperatures(self) -> dict[str, float]:
         """Of its zones and the processor's sensors now, °C by their names.
 

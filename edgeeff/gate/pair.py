@@ -201,6 +201,8 @@ def _latency(pair: _Pair, plan: Plan) -> latency.Measured:
             "slowdown or look like one"
         )
     pair.verdicts.append(latency.gate(pair.case, measured, plan, pair.listener))
+    for text in where.doubts(pair.new.device):
+        pair.listener.warn(f"{pair.case}: {text}")
     return measured
 
 

@@ -152,6 +152,7 @@ def _benchmark(loaded: Sequence[Bundle], asked: _Asked, recorder: Recorder) -> L
         for text in (
             *sensors.doubts(around, there.machine.usable_cores, how.threads),
             *cooling.doubts(waits),
+            *where.doubts(there.device),
         ):
             recorder.warn(text)
         pairs = min(len(taken), LAUNCHES)

@@ -163,7 +163,7 @@ def throughput(
         _warn_of_shares([(names[place], loaded[place]) for place in ran], flight, threads, recorder)
         around = tuple(launch.around for launch in taken if launch.around is not None)
         waits = cooling.since(cool)
-        for text in (*sensors.doubts(around, place.machine.usable_cores, threads), *cooling.doubts(waits)):
+        for text in (*_doubts(around, place, threads), *cooling.doubts(waits)):
             recorder.warn(text)
     return ThroughputReport(
         entries=_entries(loaded, names, batches, taken, base, series.not_run),
@@ -178,6 +178,10 @@ def throughput(
         warnings=tuple(warned),
         cooled=waits,
     )
+
+
+def _doubts(around: Sequence[sensors.Around], place: where.Place, threads: int) -> list[str]:
+    return [*sensors.doubts(around, place.machine.usable_cores, threads), *where.doubts(place.device)]
 
 
 def _flight(requests: int | None, threads: int) -> int:

@@ -61,6 +61,11 @@ def lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if name != "load_average"}
 
 
+def doubts(device: Device | None) -> list[str]:
+    """What speaks against figures that were taken on a board, now that they are; nothing of this machine."""
+    return [] if device is None else list(device.doubts())
+
+
 def class_warnings(bundles: Iterable[Bundle]) -> list[str]:
     """A sentence for each bundle whose weights are too large for the INT8 arithmetic of where it runs.
 

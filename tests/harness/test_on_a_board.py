@@ -61,7 +61,8 @@ def images(colours, tmp_path):
 @pytest.fixture
 def verb(monkeypatch, tmp_path, board):
     """``verb(*arguments)``: exit status, standard output and standard error; the board is ``NAME``."""
-    borrowed = SimpleNamespace(**{name: getattr(board, name) for name in ("name", "environment", "session")})
+    lent = ("name", "environment", "session", "doubts")
+    borrowed = SimpleNamespace(**{name: getattr(board, name) for name in lent})
     borrowed.launch, borrowed.lock, borrowed.close = board.launch, board.lock, lambda: None
     monkeypatch.setattr(devices, "open_device", lambda address, **_: borrowed if address == NAME else None)
     monkeypatch.setenv("EDGEEFF_HISTORY", "off")
@@ -152,6 +153,13 @@ def test_a_wait_without_a_board_and_bundles_in_two_places_are_refused(make_bundl
         benchmark([bundle, make_bundle("other").on(board)])
     with pytest.raises(OptionError, match="a profile on the device"):
         profile([bundle.on(board)])
+
+
+def test_what_the_way_to_a_board_doubts_is_in_the_report(make_bundle, board, monkeypatch):
+    """A place of a lab that was taken away meanwhile: others may have used the board."""
+    monkeypatch.setattr(board._transport, "doubts", lambda: ["the place p was lost"], raising=False)
+    report = benchmark([make_bundle().on(board)], launches=1, seconds=0.02)
+    assert "the place p was lost" in report.warnings
 
 
 def of_class(cpu_class: str) -> SimpleNamespace:

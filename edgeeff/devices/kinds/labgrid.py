@@ -162,7 +162,10 @@ class Labgrid:
 
     def doubts(self) -> list[str]:
         """What makes figures doubtful that were taken there: a place that others could use meanwhile."""
-        return [] if self.claim.still_held() else [lost(self.claim.place)]
+        try:
+            return [] if self.claim.still_held() else [lost(self.claim.place)]
+        except EdgeeffError as error:
+            return [f"whether this run still holds the place {self.claim.place} is not known: {error.what}"]
 
 
 def lost(place: str) -> str:
