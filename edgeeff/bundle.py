@@ -23,7 +23,15 @@ import numpy as np
 from edgeeff import backends, digests, regular, shortage, tasks, text
 from edgeeff.device import Device
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OptionError, OutputError
-from edgeeff.files import TEMPORARY, refuse_links, scratch_folder, write_file, write_folder, writing
+from edgeeff.files import (
+    TEMPORARY,
+    refuse_links,
+    scratch_folder,
+    sweep_files,
+    write_file,
+    write_folder,
+    writing,
+)
 from edgeeff.images import held
 from edgeeff.images.held import Held
 from edgeeff.manifest import MANIFEST as MANIFEST
@@ -379,6 +387,7 @@ class Bundle:
         """Put what was measured beside the sealed files."""
         refuse_links(self.folder, MEASURED)
         write_file(self.folder / MEASURED / name, _json(data))
+        sweep_files(self.folder / MEASURED)
 
 
 def is_ours(folder: Path) -> bool:

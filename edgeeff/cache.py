@@ -23,12 +23,10 @@ import platformdirs
 
 from edgeeff import digests, regular
 from edgeeff.errors import OptionError, OutputError
-from edgeeff.files import TEMPORARY, replacing
+from edgeeff.files import ABANDONED_NS, TEMPORARY, replacing
 from edgeeff.watched import Watched
 
 DEFAULT_LIMIT = 4 << 30
-#: No entry takes an hour to write; a temporary file older than that is nobody's.
-ABANDONED_NS = 3600 * 10**9
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

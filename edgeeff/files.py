@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,8 @@ from edgeeff.errors import OutputError
 
 #: Files and folders that are not yet what they will be bear this prefix.
 TEMPORARY = ".edgeeff-"
+#: No file takes an hour to write; a temporary one older than that is nobody's.
+ABANDONED_NS = 3600 * 10**9
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -54,6 +57,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             staged.unlink(missing_ok=True)
             raise
+
+
+def sweep_files(parent: Path) -> None:
+    """Remove the files of writers that were killed within :func:`replacing` an hour ago or earlier."""
+    for path in parent.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time_ns() - path.lstat().st_mtime_ns > ABANDONED_NS:
+                path.unlink()
 
 
 def refuse_special(path: Path) -> None:

@@ -128,3 +128,43 @@ def test_up_to_a_tenth_of_corrupt_images_are_skipped_and_named(build, folder_of,
     for name in ("02.jpg", "09.jpg"):
         assert f"WARNING skipped an image: {folder / name} cannot be decoded" in result.err
     assert [bundle["verification"]["images"] for bundle in result.data] == [3]
+
+
+#: What the folders of a user may be, where nothing has to be mounted.
+PLACES = ("nothing", "file", "mit Leer ä日本", "l" * 230 + "/" + "l" * 230, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"])
+def test_folders_of_the_user_that_are_odd(variable, process, lite0_bundles, ten_photos, tmp_path):
+    """What is kept in them is not kept, and the work is done; what is full or read-only is too."""
+    bundle = lite0_bundles / "lite0-cpu-int8"
+    for name in ("mit Leer ä日本", PLACES[3]):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").write_text("mine")
+    verbs = {
+        "eval": ["eval", bundle, f"--images={ten_photos}", f"--reference={lite0_bundles / 'lite0-cpu-fp32'}"],
+        "emit": [
+            "emit",
+            lite0_bundles / "lite0-jetson-int8" / "model.qdq.onnx",
+            "--target=cpu-int8",
+            "--model=lite0",
+        ],
+    }
+    own = {"EDGEEFF_CACHE_DIR": "", "EDGEEFF_HISTORY": "", variable: ""}
+    with mounted(tmp_path / "full", "size=4k"), mounted(tmp_path / "read-only", "ro,size=1m"):
+        for name in (*PLACES, "full", "read-only"):
+            said = {**own, variable: str(tmp_path / name) if name else ""}
+            for verb, arguments in verbs.items():
+                output = [f"--output={tmp_path / 'dist'}"] if verb == "emit" else []
+                done = process(*arguments, *output, env=said, cwd=tmp_path)
+                assert "Traceback" not in done.err and done.status in (0, 2), (name, verb, done.err)
+                # OpenVINO's files pass through the temporary folder: where it is full there is no bundle.
+                assert done.status == 0 or (variable == "TMPDIR" and "temporary folder" in done.err), done.err
+    assert (tmp_path / "file").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        *(n.split("/")[0] for n in PLACES),
+        "full",
+        "read-only",
+        "dist",
+    }

@@ -19,6 +19,7 @@ from edgeeff.backends.tensorrt.device.onboard import sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.errors import BundleError, MissingFileError, OutputError
+from edgeeff.files import TEMPORARY
 from edgeeff.history import database, finding, place
 from edgeeff.preprocess import Preprocess
 
@@ -167,6 +168,16 @@ def test_a_result_is_entered_and_said(edgeeff, bundle, arrived):
     figures = {(result.metric, result.conditions): result.value for result in run.results}
     assert figures["host_p50_ms", "images=1 engine=int8"] == 1.2
     assert figures["energy_mj", "images=1 engine=int8"] == 10.5 and run.kind == "device"
+
+
+def test_what_a_killed_writer_left_is_swept(bundle, result):
+    folder = bundle.folder / "measured/results"
+    folder.mkdir(parents=True)
+    for name in (f"{TEMPORARY}0123", f"{TEMPORARY}4567"):
+        (folder / name).write_text("half")
+    os.utime(folder / f"{TEMPORARY}0123", (0, 0))  # the other one may still be written
+    path, _ = results.enter(DeviceResult.model_validate_json(json.dumps(result)), bundle.folder)
+    assert sorted(folder.iterdir()) == [folder / f"{TEMPORARY}4567", path]
 
 
 def test_results_of_several_boards_lie_side_by_side(edgeeff, bundle, arrived):
@@ -350,6 +361,8 @@ def test_kills_while_results_are_entered(start, process, bundle, arrived):
         assert {name: found.pop(name) for name in before} == before
         assert found in clean
     assert died > moments // 4
+    for left in (bundle.folder / "measured").rglob(".*"):  # by a writer that was killed
+        os.utime(left, (0, 0))
     assert process("import-result", sent[0], "--bundle", bundle.folder).status == 0
     assert below(bundle.folder) == before | clean[0]
     assert not list((bundle.folder / "measured").rglob(".*"))

@@ -18,7 +18,7 @@ from edgeeff import digests, regular
 from edgeeff.backends.tensorrt.device.onboard import golden, recipes, rule, sealed
 from edgeeff.backends.tensorrt.device_result import DeviceResult, Golden, GoldenOutput
 from edgeeff.errors import BundleError, MissingFileError
-from edgeeff.files import refuse_links, write_file
+from edgeeff.files import refuse_links, sweep_files, write_file
 
 RESULTS = "results"
 NOT_RUN = "engine NOT RUN: on the device, run build_engine.py and then verify.py"
@@ -150,6 +150,7 @@ def enter(result: DeviceResult, folder: Path) -> tuple[Path, bool]:
     content = result.model_dump_json(indent=2).encode() + b"\n"
     replaced = regular.is_file(path) and digests.of_file(path) != digests.of_bytes(content)
     write_file(path, content)
+    sweep_files(path.parent)
     return path, replaced
 
 
