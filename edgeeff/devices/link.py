@@ -169,7 +169,7 @@ class Link:
     def _begin(self, content: bytes) -> None:
         """Hand over the agent, if the board lacks it, and wait until it is ready."""
         deadline = time.monotonic() + _START
-        sent = False
+        begun = sent = False
         while True:
             try:
                 said = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -180,7 +180,15 @@ class Link:
                 )
                 raise BrokenError(reason) from None
             if isinstance(said, Exception):
-                raise BrokenError(self._reason(said))
+                reason = self._reason(said)
+                if not begun and self._process.poll() == 0:
+                    reason = DeviceError(
+                        f"{self._name}: {' '.join(self._python)} ended there without a word",
+                        mend="that login has to run commands as they are given (no forced command), and "
+                        "python in devices.toml has to name Python 3.8 or newer",
+                    )
+                raise BrokenError(reason)
+            begun = True
             word = str(said.header.get("loader", ""))
             if word == "send" and not sent:
                 sent = True

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from edgeeff.bundle import write_bundle
 from edgeeff.devices import open_transport
+from edgeeff.devices.connection import connect
 from edgeeff.devices.kinds import ssh
 from edgeeff.errors import DeviceError, EdgeeffError
 from tests.devices.boards import Board, Sshd, descendants, running, serving
@@ -203,3 +205,35 @@ def test_a_store_that_cannot_be_written(tmp_path, reach, make_bundle):
     with serving(readonly), pytest.raises(DeviceError, match="cannot be written") as refused:
         launch(reach(readonly), make_bundle())
     assert "EDGEEFF_HOME" in refused.value.mend
+
+
+def test_a_board_that_is_cut_off_before_the_agent_came_is_free_again(board, transport):
+    """What receives the agent waits for no more than 10 s."""
+    with pytest.raises(EdgeeffError):
+        connect("ssh://b1", Cutting(board), sys.executable)
+    assert board.is_free(15)
+    board.mend()
+
+
+class Cutting:
+    """The way to a board whose cable is out as soon as it asks for the agent."""
+
+    def __init__(self, board):
+        self.board, self.way = board, open_transport("ssh://b1")
+
+    def command(self, argv):
+        *begin, _ = argv
+        threading.Thread(target=self._cut, daemon=True).start()
+        return self.way.command([*begin, "100000000"])
+
+    def _cut(self):
+        while not running(f"EDGEEFF_HOME={self.board.home}"):
+            time.sleep(0.05)
+        time.sleep(1)
+        self.board.cut()
+
+    def explain(self, returncode, stderr):
+        return self.way.explain(returncode, stderr)
+
+    def close(self):
+        self.way.close()

@@ -31,5 +31,7 @@ def test_what_a_board_lacks_is_said(reach, tmp_path, make_bundle):
     with pytest.raises(DeviceError, match="no python-that-is-not-there") as refused:
         reach(python="python-that-is-not-there")
     assert "devices" in refused.value.mend
+    with pytest.raises(DeviceError, match="without a word"):
+        reach(python="true")
     with pytest.raises(MissingRuntimeError, match="numpy"):
         make_bundle().on(reach(python=without_packages(tmp_path / "bare"))).session(threads=1)
