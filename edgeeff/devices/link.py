@@ -180,14 +180,14 @@ class Link:
                 )
                 raise BrokenError(reason) from None
             if isinstance(said, Exception):
-                reason = self._reason(said)
+                why = self._reason(said)
                 if not begun and self._process.poll() == 0:
-                    reason = DeviceError(
+                    why = DeviceError(
                         f"{self._name}: {' '.join(self._python)} ended there without a word",
                         mend="that login has to run commands as they are given (no forced command), and "
                         "python in devices.toml has to name Python 3.8 or newer",
                     )
-                raise BrokenError(reason)
+                raise BrokenError(why)
             begun = True
             word = str(said.header.get("loader", ""))
             if word == "send" and not sent:
