@@ -18,7 +18,7 @@ from typing import Annotated
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from edgeeff import written
+from edgeeff import regular, written
 from edgeeff.errors import DeviceError, MissingFileError
 from edgeeff.harness.cooling import Cooling, degrees
 
@@ -164,7 +164,7 @@ def read(path: Path) -> dict[str, Named]:
             cool=None if said.cool is None else Cooling(degrees(said.cool), **wait),
             benchmark_model=None
             if said.benchmark_model is None
-            else path.parent / Path(said.benchmark_model).expanduser(),
+            else path.parent / regular.path_of(said.benchmark_model),
         )
     return found
 

@@ -210,3 +210,8 @@ def test_other_settings(kind, fuzz, types_changed, bytes_changed, tmp_path):
     name, content, read = SETTINGS[kind]
     for change in (types_changed, bytes_changed):
         fuzz(change, read, tmp_path / name, json.dumps(content).encode(), 6)
+
+
+def test_a_shard_whose_name_no_file_can_have(tried, tmp_path):
+    index = {"weight_map": {"a.weight": f"{'x' * 300}.safetensors"}}
+    tried(formats.read, tmp_path / "model.safetensors.index.json", json.dumps(index).encode())

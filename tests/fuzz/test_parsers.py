@@ -20,6 +20,7 @@ from edgeeff.backends.tensorrt import results
 from edgeeff.board import load_board
 from edgeeff.bundle import Bundle
 from edgeeff.detection import Detection, Geometry, Nms
+from edgeeff.devices import file as devices_file
 from edgeeff.errors import BundleError, ReportError
 from edgeeff.gate import baseline, explain, suite
 from edgeeff.gate.baseline import Baseline, Correct, Run
@@ -29,6 +30,7 @@ from edgeeff.history import importing
 from edgeeff.images import decode, open_images
 from edgeeff.images.annotations.classes import placed
 from edgeeff.images.decoding import sizes
+from edgeeff.matrix import file as matrix_file
 from edgeeff.pipeline import variants
 from edgeeff.pipeline.request import config
 from edgeeff.preprocess import Preprocess
@@ -181,6 +183,34 @@ reference = "b0"
 [case.limits]
 size = "off"
 """
+DEVICES = """schema = 1
+coordinator = "lab:20408"
+[device.orin1]
+address = "ssh://nvidia@10.0.0.5:2222"
+tags = ["orin", "jp6"]
+python = "/usr/bin/python3.10"
+cool = "50C"
+cool_limit = 60
+[device.phone]
+address = "adb:R58M"
+benchmark_model = "~/tools/benchmark_model"
+"""
+MATRIX = """schema = 1
+targets = ["cpu-fp32", "cpu-int8"]
+calibration = "photos"
+images = "photos"
+reference = "cpu-fp32"
+devices = ["local", "ssh://pi@10.0.0.7"]
+[bench]
+runs = 3
+[[model]]
+name = "doors"
+checkpoint = "doors.pt"
+keep-float = ["stem*"]
+[[exclude]]
+device = "ssh:*"
+measure = "eval"
+"""
 RECORD = {
     "schema_version": 1,
     "run_id": "0" * 32,
@@ -284,6 +314,12 @@ def _suite(path: Path) -> object:
     (path.parent / "photos").mkdir(exist_ok=True)
     (path.parent / "b0" / "manifest.json").write_text(json.dumps(MANIFEST))
     return suite.load(path)
+
+
+def _matrix(path: Path) -> object:
+    (path.parent / "photos").mkdir(exist_ok=True)
+    (path.parent / "doors.pt").touch()
+    return matrix_file.load(path)
 
 
 def _gated(path: Path) -> object:
@@ -419,6 +455,8 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "configuration": ("edgeeff.toml", CONFIG.encode(), config.read),
     "tuning": ("tuning.json", json.dumps(TUNING).encode(), variants.read),
     "result": ("verify.json", json.dumps(RESULT).encode(), results.read),
+    "devices": ("devices.toml", DEVICES.encode(), devices_file.read),
+    "matrix": ("matrix.toml", MATRIX.encode(), _matrix),
     "suite": ("suite.toml", SUITE.encode(), _suite),
     "baseline": ("b.toml", _baseline(), baseline.load),
     "verdicts": ("gate.json", _verdicts(), _gated),
@@ -442,10 +480,11 @@ KINDS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
 }
 
 
-#: What was found, and is refused since.
+#: What was found, and is read or refused since.
 FOUND = {
     "a name that no file can have": ("list", b"a.png" + b"9" * 5000 + b",0\n"),
     "a path that no file can have": ("table", b"path,class\n" + b"9" * 5000 + b",cat\n"),
+    "a home that no device has": ("devices", DEVICES.replace("~/", "~nobody/").encode()),
     "a pattern that Python warns of": ("recipe", RECIPE.replace("(", "[[a](").encode()),
     "a home that nobody has": ("table", b"path,class\n~nobody/x.png,cat\n"),
 }

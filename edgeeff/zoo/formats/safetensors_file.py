@@ -14,7 +14,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from edgeeff import text
+from edgeeff import regular, text
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _settings, beginning
 
@@ -88,7 +88,7 @@ def _sharded(index: Path) -> dict[str, Tensor]:
     shards = sorted(set(places.values()))
     for shard in shards:
         _check_place(index, shard)
-    absent = [shard for shard in shards if not index.with_name(shard).is_file()]
+    absent = [shard for shard in shards if not regular.is_file(index.with_name(shard))]
     if absent:
         raise CheckpointError(
             f"{index} names files that are not there: {_some(absent)}",
