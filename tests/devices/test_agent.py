@@ -16,20 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgeeff
 from edgeeff.batch import Batch
 from edgeeff.bundle import Bundle
+from edgeeff.cache import Cache
 from edgeeff.devices import session
 from edgeeff.devices.connection import Connection
-from edgeeff.errors import BundleError, BusyError, DeviceError, MissingRuntimeError, OptionError
+from edgeeff.errors import BundleError, BusyError, DeviceError, EdgeeffError, MissingRuntimeError, OptionError
 from edgeeff.harness import lock, record
 from edgeeff.harness.fresh_process import How, start
-from edgeeff.harness.launches import measure
+from edgeeff.harness.launches import from_events, measure
 from edgeeff.harness.throughput import throughput
 from tests.devices.local import PYTHON, Local
 from tests.harness.conftest import colours, make_bundle
 
 __all__ = ["Bundle", "colours", "make_bundle"]  # for HOST, and fixtures
 TRIFLE = How(threads=1, seconds=0.01)
+FAULTS = int(os.environ.get("EDGEEFF_FAULTS", "3"))
 
 
 @contextmanager
@@ -104,13 +107,13 @@ def test_a_bundle_of_schema_1_runs_there(device, make_bundle, colours):
 def test_a_launch_tells_what_one_here_tells(device, make_bundle):
     bundles = [make_bundle("ir", "cpu-fp32"), make_bundle("lite")]
     there = [bundle.on(device) for bundle in bundles]
-    launch = measure(there, [1, 1], TRIFLE, 1)
+    told = start("edgeeff.harness.launch", there, [1, 1], TRIFLE, 1)
+    launch = from_events(told, [1, 1], 1)
     assert set(launch.runs) == {0, 1} and launch.runs[1].place == 0 and not launch.not_run
     assert launch.around is not None and min(launch.runs[0].wall_ns) > 0
-    here, far = (
-        [e["event"] for e in start("edgeeff.harness.launch", b, [1, 1], TRIFLE)] for b in (bundles, there)
-    )
-    assert far == here
+    here = start("edgeeff.harness.launch", bundles, [1, 1], TRIFLE, 1)
+    assert [set(event) for event in told] == [set(event) for event in here]
+    assert [event["event"] for event in told] == [event["event"] for event in here]
     report = throughput(there, launches=1, seconds=0.01, requests=2, threads=2)
     assert all(entry.images_per_second for entry in report.entries)
 
@@ -297,7 +300,55 @@ def test_a_board_is_free_again_when_its_host_is_silent(tmp_path, make_bundle, mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(int(os.environ.get("EDGEEFF_FAULTS", "3"))))
+@pytest.mark.parametrize("io", ["float32", "uint8", "int8"])
+def test_outputs_of_each_input_type_are_those_of_this_machine(io, device, make_images, tmp_path):
+    pixels = make_images(12, 64, 0)
+    wanted = {"targets": ["cpu-int8", "mobile-int8"], "io": io, "size": 64, "output": tmp_path / "dist"}
+    for one in edgeeff.build(model="lite0", calibration=pixels, cache=Cache(tmp_path / "cache"), **wanted):
+        bundle = one.bundle
+        assert bundle.manifest.input == io
+        expected, found = bundle.session().infer(pixels), bundle.on(device).session().infer(pixels)
+        assert {n: v.tobytes() for n, v in found.items()} == {n: v.tobytes() for n, v in expected.items()}
+
+
+#: A line that turns one bit of what goes over it.
+DAMAGE = """
+import os, random, subprocess, sys, threading
+draw = random.Random(int(sys.argv[1]))
+way, place, bit = draw.choice("io"), int(10 ** draw.uniform(1.5, 5)), 1 << draw.randrange(8)
+process = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def carry(source, out, damaged):
+    seen = 0
+    while part := bytearray(os.read(source, 1 << 16)):
+        if damaged and seen <= place < seen + len(part):
+            part[place - seen] ^= bit
+        seen += len(part)
+        while part:
+            del part[: os.write(out, part)]
+    os.close(out)
+threading.Thread(target=carry, args=(0, process.stdin.fileno(), way == "i"), daemon=True).start()
+carry(process.stdout.fileno(), 1, way == "o")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2 * FAULTS))
+def test_a_line_that_damages_bytes_never_changes_a_result(seed, tmp_path, make_bundle, colours, monkeypatch):
+    monkeypatch.setattr("edgeeff.devices.connection.PAUSES", ())
+    monkeypatch.setattr("edgeeff.devices.link._START", 5.0)
+    bundle = make_bundle("lite")
+    (tmp_path / "line.py").write_text(DAMAGE)
+    expected = bundle.session().infer(colours[0])
+    try:
+        with connected(tmp_path, f"{PYTHON} {tmp_path / 'line.py'} {seed} {PYTHON}") as device:
+            np.testing.assert_equal(bundle.on(device).session().infer(colours[0]), expected)
+    except EdgeeffError as error:
+        assert "report this" not in error.mend
+    assert gone(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(FAULTS))
 @pytest.mark.parametrize("victim", ["agent", "host"])
 def test_a_kill_at_any_moment_leaves_a_result_or_none(victim, seed, tmp_path, make_bundle, monkeypatch):
     bundle, moment = make_bundle("lite"), random.Random(seed).uniform(0, 1.5)
