@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,14 +303,46 @@ def test_a_board_is_free_again_when_its_host_is_silent(tmp_path, make_bundle, mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("io", ["float32", "uint8", "int8"])
-def test_outputs_of_each_input_type_are_those_of_this_machine(io, device, make_images, tmp_path):
+def test_outputs_of_each_input_type_are_those_of_this_machine(
+    io, device, make_images, tmp_path, tmp_path_factory
+):
     pixels = make_images(12, 64, 0)
     wanted = {"targets": ["cpu-int8", "mobile-int8"], "io": io, "size": 64, "output": tmp_path / "dist"}
-    for one in edgeeff.build(model="lite0", calibration=pixels, cache=Cache(tmp_path / "cache"), **wanted):
+    cache = Cache(tmp_path_factory.getbasetemp() / "cache-of-input-types")
+    for one in edgeeff.build(model="lite0", calibration=pixels, cache=cache, **wanted):
         bundle = one.bundle
         assert bundle.manifest.input == io
         expected, found = bundle.session().infer(pixels), bundle.on(device).session().infer(pixels)
         assert {n: v.tobytes() for n, v in found.items()} == {n: v.tobytes() for n, v in expected.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the simulated CUDA runtime needs gcc")
+def test_an_engine_is_built_on_the_board_and_kept_there(make_images, tmp_path):
+    """On a simulated TensorRT: what it computes is the graph, so that outputs are those of onnxruntime."""
+    simulated = Path(__file__).parent.parent / "backends" / "tensorrt" / "simulated_device"
+    library = tmp_path / "libcudart.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-DGRAPHS=0", "-o", library, simulated / "cudart.c"], check=True
+    )
+    pixels = make_images(5, 64, 0)
+    inputs = {"calibration": pixels, "size": 64, "cache": Cache(tmp_path / "cache")}
+    (one,) = edgeeff.build(model="lite0", targets=["jetson-int8"], output=tmp_path / "dist", **inputs)
+    _, graph = one.bundle.graph_session()
+    board = {"PYTHONPATH": str(simulated), "LD_LIBRARY_PATH": str(tmp_path), "SIMULATED_TENSORRT": "10.3.0"}
+    with connected(tmp_path, **board, XDG_STATE_HOME=str(tmp_path / "state")) as device:
+        bundle = one.bundle.on(device)
+        (found,), (expected,) = (s.infer(pixels).values() for s in (bundle.session(), graph))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        engines = list((tmp_path / "boards").rglob("*.engine"))
+        assert engines and measure([bundle], [1], TRIFLE, 0).runs[0].wall_ns
+        device.script(bundle.folder, "verify.py", ["--runs", "3", "--power-seconds", "0"], 300.0)
+        assert json.loads(device.fetch(bundle.folder, "verify.json"))["tensorrt"] == "10.3.0"
+        with pytest.raises(BundleError, match="carries no script"):
+            device.script(bundle.folder, "other.py", [], 10.0)
+        with pytest.raises(DeviceError, match="no measured"):
+            device.fetch(bundle.folder, "../manifest.json")
+    assert engines[0].is_file()
 
 
 #: A line that turns one bit of what goes over it.
