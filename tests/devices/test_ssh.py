@@ -100,6 +100,10 @@ def test_what_arrives_is_what_was_said(configured):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert not folder.exists()
     transport.close()
+    folder.mkdir()
+    os.utime(folder, (0, 0))
+    open_transport("ssh://board").close()
+    assert not folder.exists(), "left by the dead, it is removed by the next"
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash", "zsh", "fish", "tcsh"])

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,7 @@ _CONNECT = 10  # seconds to reach a board
 _ALIVE = 2  # seconds between two signs of life, and how many may be missed
 _PERSIST = 20  # seconds that the shared connection outlives the last command
 _LOCALLY = 20  # seconds for what ssh does on this machine alone
+_PREFIX, _DAY = "edgeeff-ssh-", 86400.0
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./ ()\[\]{}<>|&;*?~^#-]")
 
 
@@ -163,7 +165,8 @@ class Ssh:
         # A socket's path is 107 bytes at most, and ssh adds 17 to it while it is made.
         base = os.environ.get("XDG_RUNTIME_DIR", "")
         short = base if 0 < len(base) <= 40 and os.access(base, os.W_OK) else "/tmp"
-        self._folder = tempfile.mkdtemp(prefix="edgeeff-", dir=short)
+        _sweep(Path(short))
+        self._folder = tempfile.mkdtemp(prefix=_PREFIX, dir=short)
         socket = f"{self._folder}/s"
         leave = [*self._base, "-o", f"ControlPath={socket}", "-O", "exit", *self.place.arguments()]
         self._finalizer = weakref.finalize(self, _leave, leave, self._folder)
@@ -224,6 +227,14 @@ def _done(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess
     return subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
     )
+
+
+def _sweep(base: Path) -> None:
+    """Remove the folders that processes left which were killed: empty ones, a day old."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if folder.lstat().st_mtime < time.time() - _DAY:
+                folder.rmdir()  # nothing where a socket is in it, or it is another user's
 
 
 def _leave(command: Sequence[str], folder: str) -> None:
