@@ -31,8 +31,7 @@ def command(
 ) -> int:
     """Lower a Q/DQ ONNX graph that was quantised elsewhere, with its scales as they are.
 
-    What TensorRT would not take as the other tool wrote it is rewritten where something else computes the
-    same, and the rewriting is said.
+    What TensorRT would not take is rewritten where something else computes the same, and that is said.
     """
     from edgeeff.foreign import emit
     from edgeeff.zoo import catalog

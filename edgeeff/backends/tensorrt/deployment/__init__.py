@@ -17,7 +17,6 @@ import onnx
 
 from edgeeff.backends import Emission
 from edgeeff.backends.tensorrt import box_endings
-from edgeeff.backends.tensorrt.deployment._detector import colour
 from edgeeff.backends.tensorrt.deployment._raw_pixels import (
     of_raw_pixels,
     only_input,
@@ -32,6 +31,8 @@ FOLDER = "deploy"
 
 #: nvinfer's model-color-format by the channels that a network takes: RGB, or grey. It feeds no others.
 NVINFER_CHANNELS = {3: 0, 1: 2}
+#: What nvinfer fills a letterbox with.
+BLACK = (0.0, 0.0, 0.0)
 
 #: DeepStream's own graph, where the bundle's does not serve (see :attr:`Deployment.nvinfer_normalises`).
 CLASSIFIER, FEATURES = f"{FOLDER}/deepstream/classifier.onnx", f"{FOLDER}/deepstream/features.onnx"
@@ -107,6 +108,12 @@ def names() -> list[str]:
     return sorted(
         m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith("_")
     )
+
+
+def colour(emission: Emission) -> str:
+    """The letterbox's colour that the network knows, where it is not the black of nvinfer's; else empty."""
+    known = emission.preprocess.letterbox or BLACK
+    return " ".join(f"{value:g}" for value in known) if any(round(value) for value in known) else ""
 
 
 def cautions(emission: Emission) -> tuple[str, ...]:

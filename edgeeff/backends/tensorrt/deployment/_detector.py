@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgeeff.backends.tensorrt.deployment import colour
+
 if TYPE_CHECKING:
-    from edgeeff.backends import Emission
     from edgeeff.backends.tensorrt.deployment import Deployment
 
 PARSER = "NvDsInferParseCustomEfficientDetTAO"
 LIBRARY = "/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so"
-BLACK = (0.0, 0.0, 0.0)
 
 
 def properties(deployment: Deployment) -> dict[str, object]:
@@ -41,12 +41,6 @@ def attributes(deployment: Deployment) -> list[str]:
 def labels_text(labels: Sequence[str]) -> str:
     """A class a line."""
     return "".join(f"{' '.join(label.split())}\n" for label in labels)
-
-
-def colour(emission: Emission) -> str:
-    """The letterbox's colour that the network knows, where it is not the black of nvinfer's; else empty."""
-    known = emission.preprocess.letterbox or BLACK
-    return " ".join(f"{value:g}" for value in known) if any(round(value) for value in known) else ""
 
 
 def letterboxed(deployment: Deployment) -> list[str]:
