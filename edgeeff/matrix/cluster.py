@@ -158,7 +158,7 @@ def why(error: Exception) -> tuple[str, str]:
     name = type(error).__name__
     if name == "KilledWorker":
         return (
-            "its worker died each of several times: out of memory, or killed",
+            "its worker died four times: out of memory, or killed",
             "give it more memory (fewer --workers), or see the worker's log",
         )
     if name in ("FutureCancelledError", "CancelledError", "CommClosedError", "TimeoutError"):
@@ -176,7 +176,7 @@ def opened(where: Where, store: Store) -> Iterator[Cluster]:
             worker does not see the folder of results.
     """
     refuse_missing()
-    for name in ("distributed", "tornado", "asyncio", "bokeh"):
+    for name in ("distributed", "distributed.client", "distributed.core", "tornado", "asyncio", "bokeh"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if where.scheduler is not None:
         _refuse_unsecured(where)
