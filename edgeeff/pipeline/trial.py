@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from edgeeff.calibration.selection import pixels
 from edgeeff.images import ImageSet
 from edgeeff.pipeline import artifact, held_out, timings
 from edgeeff.pipeline.held_out import Known
-from edgeeff.pipeline.stages import reference
+from edgeeff.pipeline.kept import Kept
 from edgeeff.pipeline.stages.drafting import Drafting, is_raw
 from edgeeff.preprocess import Pixels
 from edgeeff.quantization.boxed import BoxJudge, Levels
@@ -28,6 +28,11 @@ from edgeeff.tasks import Outputs, joined
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from edgeeff.quantization.draft import Draft
+
+#: Outputs of images, batch by batch; and those of a plan but that some layers stay float.
+Batches = Iterator[Outputs]
+OfPlan = Callable[[tuple[str, ...]], Batches]
 #: Processes that time a bundle, and for how many seconds each.
 LAUNCHES, SECONDS = 8, 0.6
 
@@ -60,28 +65,22 @@ class Trial:
             OptionError: The images are too few to judge by.
             VerificationError: The budget cannot be met.
         """
-        from edgeeff.graph.execute import outputs_of, prepare
         from edgeeff.quantization import precision
         from edgeeff.quantization.search import Search
 
         progress = self.drafting.context.progress
         draft = self.drafting.draft(self.target, self.named)
-        order = precision.candidates(draft)
-        program = prepare(draft.model)
-        progress.stage("searching the layers that must stay float", total=len(self.images))
         shares = precision.multiply_adds(draft.model)
-
-        def of_float() -> Iterator[Outputs]:
-            return (_arrays(outputs_of(program, x)) for x in self._inputs())
-
+        progress.stage("searching the layers that must stay float", total=len(self.images))
+        of_float, of_plan = self._graphs(draft) if self._is_detector else self._simulations(draft)
         judge = self._judge(of_float)
 
         def look(layers: tuple[str, ...]) -> Judged:
             progress.stage(f"searching: {len(layers)} layers in float", total=len(self.images))
-            plan = precision.kept(draft, layers)
-            return judge(_arrays(precision.simulated(program, plan, x)) for x in self._inputs())
+            return judge(of_plan(layers))
 
         def confirm(layers: tuple[str, ...]) -> Judged:
+            progress.stage(f"confirming: {len(layers)} layers in float", total=len(self.images))
             return judge(self._computed(layers))
 
         def cost(layers: tuple[str, ...]) -> Cost:
@@ -92,11 +91,39 @@ class Trial:
             return (self._measured(layers) or proxy) if layers else Cost(0.0, "with no layer in float")
 
         try:
-            return Search(order, self.budget, look, confirm, cost).run()
+            return Search(partial(precision.candidates, draft), self.budget, look, confirm, cost).run()
         finally:
             self._warn_of_doubts()
 
-    def _judge(self, of_float: Callable[[], Iterator[Outputs]]) -> Callable[[Iterator[Outputs]], Judged]:
+    @property
+    def _is_detector(self) -> bool:
+        return self.drafting.meaning.detection is not None
+
+    def _simulations(self, draft: Draft) -> tuple[Callable[[], Batches], OfPlan]:
+        """Outputs of the float graph, and of a plan with some more layers in float, by the simulator."""
+        from edgeeff.graph.execute import outputs_of, prepare
+        from edgeeff.quantization import precision
+
+        program = prepare(draft.model)
+
+        def of_plan(layers: tuple[str, ...]) -> Batches:
+            plan = precision.kept(draft, layers)
+            return (_arrays(precision.simulated(program, plan, x)) for x in self._inputs())
+
+        return lambda: (_arrays(outputs_of(program, x)) for x in self._inputs()), of_plan
+
+    def _graphs(self, draft: Draft) -> tuple[Callable[[], Batches], OfPlan]:
+        """The same by graphs in onnxruntime: a detector takes ten times the images, and this is faster."""
+        from edgeeff.quantization import precision
+        from edgeeff.quantization.quantize import write
+
+        def of_plan(layers: tuple[str, ...]) -> Batches:
+            graph = write(precision.drafted(draft, layers)).SerializeToString(deterministic=True)
+            return self._inferred(graph, raw=is_raw(self.target))
+
+        return lambda: self._inferred(self.drafting.calibration.network.graph(), raw=False), of_plan
+
+    def _judge(self, of_float: Callable[[], Batches]) -> Callable[[Batches], Judged]:
         """What holds batches of outputs against the float graph's.
 
         Args:
@@ -108,14 +135,16 @@ class Trial:
             whole = joined(of_float())
             return lambda found: judge_outputs(whole, joined(found), truths, photos)
 
-        def judged(found: Iterator[Outputs]) -> Judged:
+        reference = Kept(of_float(), len(photos))
+
+        def judged(found: Batches) -> Judged:
             if truths is None:
                 levels = Levels()
-                for one, other in zip(of_float(), found, strict=True):
+                for one, other in reference.pairs(found):
                     levels.update(one, other)
                 return levels.judged(photos)
             judge, start = BoxJudge(meaning, classes), 0
-            for one, other in zip(of_float(), found, strict=True):
+            for one, other in reference.pairs(found):
                 count = len(next(iter(one.values())))
                 judge.update(one, other, truths[start : start + count])
                 start += count
@@ -157,8 +186,18 @@ class Trial:
     def _computed(self, layers: tuple[str, ...]) -> Iterator[Outputs]:
         """The outputs of the Q/DQ graph with these layers in float, by onnxruntime, batch by batch."""
         graph, _ = self.drafting.quantised(self.target, self.named | frozenset(layers))
-        preprocess, raw = self.drafting.calibration.preprocess, is_raw(self.target)
-        return reference.inferred(graph, preprocess, self._batches(), raw=raw)
+        return self._inferred(graph, raw=is_raw(self.target))
+
+    def _inferred(self, graph: bytes, *, raw: bool) -> Iterator[Outputs]:
+        """The outputs of a graph by onnxruntime, batch by batch."""
+        from edgeeff.backends.onnxruntime.run import session_of
+        from edgeeff.graph.side_by_side import side_by_side
+
+        preprocess = self.drafting.calibration.preprocess
+        session = session_of(graph, preprocess, "uint8" if raw else "float32")
+        for outputs in side_by_side(session.infer, self._batches()):
+            yield outputs
+            self.drafting.context.progress.advance(len(next(iter(outputs.values()))))
 
     def _measured(self, layers: tuple[str, ...]) -> Cost | None:
         """Latency against the build with none of them in float, interleaved; None where it cannot run."""

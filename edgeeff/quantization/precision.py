@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -22,7 +23,8 @@ from torch import Tensor
 from edgeeff.errors import OptionError
 from edgeeff.graph.execute import Program, outputs_of, prepare, rows
 from edgeeff.graph.model import constant
-from edgeeff.quantization import sensitivity, simulate
+from edgeeff.graph.side_by_side import side_by_side
+from edgeeff.quantization import detecting, sensitivity, simulate
 from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.draft import F64, Draft, groups_of, layer_constants, read_by
 from edgeeff.quantization.placement import place
@@ -31,6 +33,8 @@ from edgeeff.quantization.roles import is_layer
 
 #: Images of the calibration part that are looked at.
 IMAGES = 16
+#: Of a detector so many that all of them together take these multiply-adds, but some at least.
+LOOKED_AT, FEWEST = 12e9, 4
 #: Layers whose gain is asked of the simulator.
 CONFIRMED = 8
 #: A layer in float moves its tensors at four times the bytes. Moving an element costs as much as so many
@@ -94,14 +98,20 @@ def work(model: ir.Model) -> dict[str, float]:
 
 def multiply_adds(model: ir.Model) -> dict[str, float]:
     """Each layer's share of the network's multiply-adds."""
+    found = _products(model)
+    total = sum(found.values())
+    return {name: value / total for name, value in found.items()}
+
+
+def _products(model: ir.Model) -> dict[str, float]:
+    """Each layer's multiply-adds."""
     found = {}
     for node in model.graph:
         if is_layer(node):
             weight = constant(node.inputs[1])
             assert weight is not None
             found[str(node.name)] = float(_elements(node.outputs[0]) * weight[0].size)
-    total = sum(found.values())
-    return {name: value / total for name, value in found.items()}
+    return found
 
 
 def kept(draft: Draft, floating: Collection[str]) -> Plan:
@@ -124,28 +134,44 @@ def simulated(program: Program, plan: Plan, images: Tensor) -> dict[str, Tensor]
     return simulate.outputs(plan, outputs)
 
 
+def drafted(draft: Draft, floating: Collection[str]) -> Draft:
+    """A finished draft, but that some more layers stay float: what :func:`kept` plans, to be written."""
+    plan = kept(draft, floating)
+    names = frozenset({*draft.floating, *floating})
+    return replace(draft, floating=names, activations=plan.activations, layers=plan.layers)
+
+
 def candidates(draft: Draft, images: int | None = None, confirmed: int | None = None) -> list[Candidate]:
     """The quantised layers, those first that gain most for their cost.
 
     Args:
         draft: Finished; with calibration images.
-        images: How many of them are looked at; None: IMAGES.
+        images: How many of them are looked at; None: IMAGES, fewer of a large detector.
         confirmed: For how many layers the gain is asked of the simulator; None: CONFIRMED.
     """
-    images, confirmed = images or IMAGES, CONFIRMED if confirmed is None else confirmed
+    confirmed = CONFIRMED if confirmed is None else confirmed
+    images = images or _enough(draft)
     program = prepare(draft.model)
-    draft.progress.stage("asking what each layer's rounding costs", total=images + confirmed)
+    draft.progress.stage("asking what each layer's rounding costs", total=images * (confirmed + 2))
     predicted = _predicted(draft, program, images)
-    references = [_reference(draft, program, batch) for batch in draft.images(images)]
+    of_float = partial(_reference, draft, program)
+    references = list(side_by_side(of_float, draft.images(images), sensitivity.abreast(program)))
     plain = _error(draft, program, (), images, references)
     total = max(sum(predicted.values()), 1e-300)
     gains = {layer: value / total for layer, value in predicted.items()}
     for layer in sorted(gains, key=lambda name: -gains[name])[:confirmed]:
         gains[layer] = 1 - _error(draft, program, (layer,), images, references) / max(plain, 1e-300)
-        draft.progress.advance()
     cost = work(draft.model)
     found = [Candidate(layer, gain, cost[layer]) for layer, gain in gains.items()]
     return sorted(found, key=lambda c: -c.gain / c.cost)
+
+
+def _enough(draft: Draft) -> int:
+    """How many images are looked at."""
+    if not detecting.is_detector([str(value.name) for value in draft.model.graph.outputs]):
+        return IMAGES
+    most = int(LOOKED_AT / max(sum(_products(draft.model).values()), 1.0))
+    return min(IMAGES, max(FEWEST, most))
 
 
 def _reference(draft: Draft, program: Program, images: Tensor) -> tuple[Deciding, Tensor]:
@@ -164,9 +190,16 @@ def _error(
 ) -> float:
     """Energy of the error of what decides in the outputs, by simulation."""
     plan, energy = kept(draft, floating), 0.0
-    for batch, (of_outputs, reference) in zip(draft.images(images), references, strict=True):
+
+    def look(part: tuple[Tensor, tuple[Deciding, Tensor]]) -> tuple[int, float]:
+        batch, (of_outputs, reference) = part
         difference = (of_outputs(simulated(program, plan, batch)) - reference).double()
-        energy += float(difference.square().sum())
+        return len(batch), float(difference.square().sum())
+
+    parts = zip(draft.images(images), references, strict=True)
+    for count, found in side_by_side(look, parts, sensitivity.abreast(program)):
+        energy += found
+        draft.progress.advance(count)
     return energy
 
 
@@ -194,15 +227,22 @@ def _noise(draft: Draft, program: Program, images: int) -> dict[str, F64]:
     sums: dict[str, Tensor] = {}
     count = 0
 
-    def observe(name: str, value: Tensor) -> None:
-        quantization = draft.activations.get(name)
-        if quantization is not None:
-            e = rows(simulate.fake_quantise(value, quantization) - value)
-            sums[name] = sums.get(name, torch.zeros(1)) + e.double().square().mean(2).sum(0)
+    def look(batch: Tensor) -> tuple[int, dict[str, Tensor]]:
+        found: dict[str, Tensor] = {}
 
-    for batch in draft.images(images):
+        def observe(name: str, value: Tensor) -> None:
+            quantization = draft.activations.get(name)
+            if quantization is not None:
+                e = rows(simulate.fake_quantise(value, quantization) - value)
+                found[name] = e.double().square().mean(2).sum(0)
+
         outputs_of(program, batch, observe)
-        count += len(batch)
+        return len(batch), found
+
+    for size, found in side_by_side(look, draft.images(images), sensitivity.abreast(program)):
+        count += size
+        for name, energy in found.items():
+            sums[name] = sums.get(name, torch.zeros(1)) + energy
     return {name: (total / count).numpy() for name, total in sums.items()}
 
 

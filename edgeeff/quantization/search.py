@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -26,14 +27,15 @@ class Search:
     """The search for the cheapest set.
 
     Args:
-        order: Layers that could stay float, the best first.
+        ranked: Gives the layers that could stay float, the best first; asked where the budget is not met
+            without any, as it costs a look at each.
         budget: To be met.
         look: Judges a set of float layers on the images of the search, by simulation.
         confirm: The same by the hub graph itself.
         cost: Latency that a set adds.
     """
 
-    order: Sequence[Candidate]
+    ranked: Callable[[], Sequence[Candidate]]
     budget: Budget
     look: Callable[[tuple[str, ...]], Judged]
     confirm: Callable[[tuple[str, ...]], Judged]
@@ -66,6 +68,11 @@ class Search:
             )
         return Choice(layers, plain, found, self.curve, cost)
 
+    @cached_property
+    def order(self) -> Sequence[Candidate]:
+        """The layers that could stay float, the best first."""
+        return self.ranked()
+
     @property
     def curve(self) -> tuple[tuple[int, Judged], ...]:
         """What was seen, by the number of float layers."""
@@ -81,7 +88,7 @@ class Search:
         return self._seen[count]
 
     def _names(self, count: int) -> tuple[str, ...]:
-        return tuple(candidate.layer for candidate in self.order[:count])
+        return tuple(candidate.layer for candidate in self.order[:count]) if count else ()
 
     def _fewest(self) -> int:
         """How many of the ordered layers it takes, by simulation."""
@@ -108,7 +115,7 @@ class Search:
 
     def _pruned(self, count: int) -> tuple[str, ...]:
         """So many layers without the dearest ones that turn out not to be needed."""
-        taken = list(self.order[:count])
+        taken = list(self.order[:count]) if count else []
         if self.budget.max_drop is None:  # top-1 is too coarse to tell one layer's worth
             for candidate in sorted(taken[:-1], key=lambda c: -c.cost)[:_PRUNED]:
                 rest = [c for c in taken if c is not candidate]

@@ -77,14 +77,18 @@ def measure(
     whole = detecting.is_detector(program.outputs) and _bytes(program) <= HELD
     smallest = None if whole else _smallest(program)
     images = (image[None] for batch in batches for image in _centre(batch, smallest))
-    most = max(1, min(MOST, HELD // _bytes(program)))
-    for vectors, found in side_by_side(work, enumerate(images), most):
+    for vectors, found in side_by_side(work, enumerate(images), abreast(program)):
         for name, energy in found.items():
             sums[name] = sums[name] + energy if name in sums else energy
         signal += float(vectors.double().square().sum())
         count += 1
         advance(1)
     return Sensitivity({name: (total / count).numpy() for name, total in sums.items()}, signal / count)
+
+
+def abreast(program: Program) -> int:
+    """How many images, or small batches, are worked on at once, as memory allows."""
+    return max(1, min(MOST, HELD // _bytes(program)))
 
 
 def _bytes(program: Program) -> int:

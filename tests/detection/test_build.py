@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from edgeeff import build
 from edgeeff.batch import ONE
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache
+from edgeeff.detection import Nms, decode
 from edgeeff.errors import OptionError
 from edgeeff.labels import coco
 from edgeeff.pipeline import kept
@@ -188,3 +192,53 @@ def test_labels_of_coco():
 def test_a_bundle_is_read_again(built):
     manifest = built["cpu-int8"].bundle.manifest
     assert Bundle.load(built["cpu-int8"].bundle.folder).manifest.detection == manifest.detection
+
+
+@pytest.fixture
+def labelled(checkpoint, tmp_path):
+    """Photos whose boxes are those that the float network finds."""
+    network = efficientdet.build(catalog.detector("efficientdet-lite0"), len(LABELS), (SIDE, SIDE))
+    network.load_state_dict(torch.load(checkpoint, weights_only=True))
+    geometry, images, annotations = catalog.detector("efficientdet-lite0").geometry(), [], []
+    for number, pixels in enumerate(smooth_noise(24, SIDE, 5)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": SIDE, "height": SIDE})
+        with torch.no_grad():
+            x = (torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32)) - 127) / 128
+            logits, codes = (value[0].numpy() for value in network.eval()(x))
+        for box in decode(logits, codes, replace(geometry, size=(SIDE, SIDE)), Nms(0.3, max_boxes=5)):
+            sides = [box.left, box.top, box.right - box.left, box.bottom - box.top]
+            annotations.append(
+                {
+                    **{"id": len(annotations) + 1, "image_id": number, "category_id": box.index + 1},
+                    **{"bbox": sides, "area": sides[2] * sides[3], "iscrowd": 0},
+                }
+            )
+    categories = [{"id": i + 1, "name": name} for i, name in enumerate(LABELS)]
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return file
+
+
+def test_points_of_average_precision_are_a_budget(asked, labelled, tmp_path):
+    said = asked | {"validation": labelled, "targets": ["cpu-int8"], "golden": 0}
+    (built,) = build(**said, max_drop="80mAP", output=tmp_path / "dist")
+    budget = built.bundle.read_measured("verification.json")["budget"]
+    assert budget["layers"] == [] and [count for count, _ in budget["curve"]] == [0]
+    assert 20 < budget["plain"]["drop"] < 80 and 0 < budget["plain"]["drop_error"] < 40
+    assert budget["found"]["drop"] == pytest.approx(budget["plain"]["drop"]), "the plan is the build's"
+    assert budget["verified"]["images"] == budget["plain"]["images"] == 12
+    assert budget["verified"]["drop"] == pytest.approx(budget["plain"]["drop"], abs=40)
+    with pytest.raises(OptionError, match=r"--max-drop 0\.3pt cannot be judged: on 12 images"):
+        build(**said, max_drop="0.3mAP", output=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_layers_stay_float_until_average_precision_holds(asked, labelled, tmp_path):
+    said = asked | {"validation": labelled, "targets": ["cpu-int8"], "golden": 0}
+    (built,) = build(**said, max_drop="50mAP", output=tmp_path / "dist")
+    budget = built.bundle.read_measured("verification.json")["budget"]
+    assert budget["layers"] and budget["found"]["drop"] <= 50 < budget["plain"]["drop"]
+    plan = json.loads((built.bundle.folder / "plan.json").read_text())
+    assert set(budget["layers"]) <= set(plan["floating"])

@@ -20,11 +20,14 @@ FIRST = ("stem.conv", "blocks.0.depthwise.conv")
 @pytest.mark.parametrize("network", ["lite0", "b0"])
 def test_a_plan_with_float_layers_is_that_of_a_build_with_them(network, scheme, begun, finished):
     """Leaving layers out of a finished plan places Q/DQ as planning without them does."""
-    built = recipe.load("fast")(begun(network, scheme, floating=frozenset(FIRST))).plan()
+    anew = recipe.load("fast")(begun(network, scheme, floating=frozenset(FIRST)))
+    built = anew.plan()
     kept = precision.kept(finished(network, scheme), FIRST)
     assert (kept.readers, kept.outputs, kept.floating) == (built.readers, built.outputs, built.floating)
     assert kept.layers.keys() == built.layers.keys() and not set(FIRST) & kept.layers.keys()
     assert kept.activations == built.activations
+    drafted = precision.drafted(finished(network, scheme), FIRST)
+    assert quantize.write(drafted).SerializeToString() == quantize.write(anew).SerializeToString()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -26,7 +26,7 @@ def searching(budget, looks=None, simulation=0.0):
     def cost(layers):
         return Cost(sum(COST[name] for name in layers), "by a table")
 
-    return Search(ORDER, budget, look, lambda layers: look(layers, 0.0), cost)
+    return Search(lambda: ORDER, budget, look, lambda layers: look(layers, 0.0), cost)
 
 
 def test_nothing_stays_float_without_need():
@@ -88,7 +88,7 @@ def labelled(plain_lost, images=1000):
         found[:lost] = [[0.0, 2.0]]
         return judge(reference, found, truth)
 
-    return lambda budget: Search(ORDER, budget, look, look, lambda _: Cost(0, ""))
+    return lambda budget: Search(lambda: ORDER, budget, look, look, lambda _: Cost(0, ""))
 
 
 def test_points_of_top_1():

@@ -17,7 +17,7 @@ from edgeeff.pipeline.stages import hub
 from edgeeff.pipeline.stages.stage import Stage
 from edgeeff.quantization.budget import Budget, Choice
 
-VERSION = 1
+VERSION = 2
 TOOLS = ("edgeeff", "torch", "onnxruntime", "numpy", "pillow")
 
 
