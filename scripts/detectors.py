@@ -16,7 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from edgeeff.zoo import catalog
 from edgeeff.zoo.detection import efficientdet
@@ -25,13 +27,14 @@ from edgeeff.zoo.detection.spec import DetectorSpec
 TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8", "rtx-int8")
 LARGE, REDUCED = 1400, 512  # detectors of a larger side are built for the smaller
 CLASSES = 90
+STATISTICS = 8  # photos that the random network's batch normalisation is of
 
 
 def main() -> int:
     """Build what was asked for; 1 if one was not built."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--calibration", required=True)
+    parser.add_argument("--calibration", required=True, help="a folder of photos")
     parser.add_argument("--target", action="append", default=[])
     parser.add_argument("--count", default="10", help="images, a fifth of them to judge by")
     parser.add_argument("--classes", type=int, default=CLASSES)
@@ -52,7 +55,8 @@ def _at(spec: DetectorSpec) -> str:
 def _build(spec: DetectorSpec, side: int, asked: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / f"{spec.name}.pth"
-        torch.save(random_weights(spec, asked.classes), checkpoint)
+        photos, size = Path(asked.calibration), side or spec.size
+        torch.save(random_weights(spec, asked.classes, photos, size), checkpoint)
         targets = [f"--target={target}" for target in asked.target or TARGETS]
         command = [
             *(
@@ -84,26 +88,38 @@ def _build(spec: DetectorSpec, side: int, asked: argparse.Namespace) -> int:
         lines = [line for line in said.splitlines() if re.match(r"error|  →|WARNING|.*(dB|rung)", line)]
         if status and not any(line.startswith("error") for line in lines):
             lines += said.splitlines()[-8:]
-        print("".join(f"    {line.replace(folder, '')[:150]}\n" for line in lines), end="", flush=True)
+        print("".join(f"    {line.replace(folder, '')[:300]}\n" for line in lines), end="", flush=True)
         return status
 
 
-def random_weights(spec: DetectorSpec, classes: int) -> dict[str, torch.Tensor]:
-    """Weights whose activations stay near one, by the batch statistics of a few random images."""
+def random_weights(spec: DetectorSpec, classes: int, photos: Path, side: int) -> dict[str, torch.Tensor]:
+    """Weights whose activations stay near one, by the batch statistics of a few photos of the built size.
+
+    Statistics of noise, or of maps of a few places, let an untrained pyramid overflow on photos.
+    """
     torch.manual_seed(0)
-    network = efficientdet.build(spec, classes, (256, 256))
+    side = min(side, REDUCED)
+    network = efficientdet.build(spec, classes, (side, side))
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
         torch.nn.init.uniform_(norm.weight, 0.5, 1.0)
         torch.nn.init.normal_(norm.bias, 0, 0.1)
     with torch.no_grad():
-        coarse = torch.randn(2, 3, 8, 8)
-        network.train()(torch.nn.functional.interpolate(coarse, size=(256, 256), mode="bilinear"))
+        network.train()(_pixels(photos, side))
     for norm in norms:
         assert norm.running_var is not None
         norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)  # few places of a coarse map
     return network.eval().state_dict()
+
+
+def _pixels(folder: Path, side: int) -> torch.Tensor:
+    """The first photos of a folder, −1…1, [N, 3, side, side]."""
+    found = []
+    for path in sorted(folder.iterdir())[:STATISTICS]:
+        picture = Image.open(path).convert("RGB").resize((side, side))
+        found.append(np.asarray(picture, np.float32).transpose(2, 0, 1) / 127.5 - 1)
+    return torch.from_numpy(np.stack(found))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,11 @@ def command(
     said: dict[str, Any],
     config: options.Config = None,
     images: Annotated[
-        int, typer.Option(callback=options.at_least(1), help="Held-out images to look at.")
-    ] = 32,
+        int | None,
+        typer.Option(
+            callback=options.at_least(1), help="Held-out images to look at. Default: 32, fewer of a detector."
+        ),
+    ] = None,
     kernels: Annotated[
         bool, typer.Option(help="Also build it, and show which kernels the runtime takes.")
     ] = False,
@@ -81,6 +84,7 @@ def _say(found: Diagnosis, shown: list[Finding], *, kernels: bool) -> None:
         f"{found.model} for {found.target}, --effort {found.effort} ({'; '.join(found.notes)})\n"
         f"{tables.decibels(found.sqnr)} {found.judged} (simulated)\n"
         + (f"{found.board.line}\n" if found.board else "")
+        + (f"{found.scope}\n" if found.scope else "")
     )
     console.table(_groups(found))
     console.plain("")

@@ -35,6 +35,7 @@ from edgeeff.pipeline.resolve.targets import resolve_targets
 from edgeeff.pipeline.stages.calibration import Calibration
 from edgeeff.pipeline.stages.drafting import is_raw
 from edgeeff.progress import Progress, Recorder, Silent, recorded
+from edgeeff.quantization import precision
 from edgeeff.target import Target
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ IMAGES = 32
 def diagnose(
     target: str | Target,
     *,
-    images: int = IMAGES,
+    images: int | None = None,
     kernels: bool = False,
     device: Device | None = None,
     cache: Cache | None = None,
@@ -61,7 +62,7 @@ def diagnose(
 
     Args:
         target: An int8 target, by name or as the path of a TOML file.
-        images: Held-out images to look at, at most.
+        images: Held-out images to look at, at most; None: 32, of a large detector fewer.
         kernels: Also build the bundle, in a temporary folder, and ask its runtime which kernels it takes.
         device: A board, on which the artifact is run too; it is planned for the board's class of CPU where
             none is named.
@@ -73,7 +74,7 @@ def diagnose(
         EdgeeffError: One of its kinds, for bad input.
     """
     progress = Recorder.of(progress)
-    if images < 1:
+    if images is not None and images < 1:
         raise OptionError(f"--images {images}", mend="look at one image at least, 32 say more")
     if device is not None:
         _refuse_kernels(device, kernels=kernels)
@@ -106,7 +107,7 @@ def _refuse_kernels(device: Device, *, kernels: bool) -> None:
 
 
 def _diagnose(
-    asked: BuildRequest, wanted: Target, context: Context, *, images: int, kernels: bool
+    asked: BuildRequest, wanted: Target, context: Context, *, images: int | None, kernels: bool
 ) -> Diagnosis:
     """The same for a request that is whole, and one int8 target."""
     options = resolve_options(asked)
@@ -116,7 +117,11 @@ def _diagnose(
     wanted = variants.served(wanted, network, options.cpu_class, options.tuning, batch)
     draft = drafting.draft(wanted, mixed.floating(drafting, wanted, options.keep_float, None).layers)
     drafting.calibration.tell(drafting.calibration.judgement())
-    inputs = _held_out(drafting.calibration, is_raw(wanted), images)
+    few = images is None and drafting.meaning.detection is not None
+    count = min(IMAGES, precision.enough(draft)) if few else images or IMAGES
+    inputs = _held_out(drafting.calibration, is_raw(wanted), count)
+    if drafting.meaning.detection is not None:  # what runs side by side is kept small
+        inputs = [image[None] for batch in inputs for image in batch]
     model = network.source.identity.model
     found = replace(
         examine(draft, inputs, context.progress), model=model, target=wanted.name, effort=used.name

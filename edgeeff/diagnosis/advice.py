@@ -68,7 +68,9 @@ def gather(draft: Draft, used: Recipe, readers: Mapping[str, tuple[str, ...]]) -
 
 def culprits(findings: Iterable[Finding]) -> list[Finding]:
     """The parts that something is to be done about, the worst first."""
-    found = [f for f in findings if f.share >= max(NOTABLE, 2 * f.doubt) and f.alone >= OWN]
+    found = [
+        f for f in findings if f.doubt is not None and f.share >= max(NOTABLE, 2 * f.doubt) and f.alone >= OWN
+    ]
     return sorted(found, key=lambda f: f.share, reverse=True)
 
 

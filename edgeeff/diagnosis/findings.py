@@ -15,9 +15,10 @@ SCHEMA = 1
 #: What the figures mean, for whoever reads them later.
 DEFINITIONS = {
     "error": "energy of the change of the logits, less their mean over the classes, summed over the images; "
-    "of features that of every output, divided by its mean energy",
+    "of features that of every output, divided by its mean energy; of boxes that of scores over a floor and "
+    "of the sides of those boxes",
     "share": "1 - error with all but this quantised / error with everything quantised; may be negative",
-    "doubt": "standard error of the share, from image to image",
+    "doubt": "standard error of the share, from image to image; null: share and alone are an estimate",
     "alone": "error with only this quantised / error with everything quantised",
     "outside": "share of the values on held-out images that lie more than half a step beyond the last code",
     "expected": "the same share on the calibration images",
@@ -43,7 +44,8 @@ class Finding:
         name: Of the tensor or the layer.
         what: Its part in the network, in words.
         share: Of the output's error: see ``DEFINITIONS``, also for the next ones.
-        doubt: The standard error of the share, from image to image.
+        doubt: The standard error of the share, from image to image; None: the share is not measured but
+            estimated, as what the part makes alone.
         alone: The error that it makes alone.
         codes: The lowest and the highest value that its codes hold.
         seen: The lowest and the highest value: of a tensor in calibration, of weights the float ones.
@@ -60,7 +62,7 @@ class Finding:
     name: str
     what: str
     share: float
-    doubt: float
+    doubt: float | None
     alone: float
     codes: tuple[float, float]
     seen: tuple[float, float] | None
@@ -154,10 +156,13 @@ class Diagnosis:
         notes: What the recipe's steps did.
         images: Held-out images that were looked at.
         agreeing: Of those, how many the quantised network gives the class that the float one gives; None of
-            features, which name none.
+            features and boxes, which name none of an image.
         sqnr: Centred SQNR of the simulated quantised network, dB.
         findings: In the order of the graph: the tensors, then the layers.
         groups: The largest first.
+        boxes: Whether the network finds boxes: errors are those of what can become one.
+        scope: Of a large network: how many tensors and layers were left out by themselves, and on how many
+            images; empty: all, on all.
         reliefs: What changes of the plan would bring: each of the worst layers left float, and all of them;
             each of the worst tensors that are clipped given its whole range.
         advice: What to do, the most rewarding first.
@@ -175,6 +180,8 @@ class Diagnosis:
     sqnr: float
     findings: tuple[Finding, ...]
     groups: tuple[Group, ...]
+    boxes: bool = False
+    scope: str = ""
     reliefs: tuple[Relief, ...] = ()
     advice: tuple[str, ...] = ()
     kernels: str = "NOT RUN: not asked for (--kernels)"
@@ -185,6 +192,8 @@ class Diagnosis:
     @property
     def judged(self) -> str:
         """What the SQNR is of, for a person."""
+        if self.boxes:
+            return f"on {self.images} held-out images, by what can become boxes"
         if self.agreeing is None:
             return f"on {self.images} held-out images, each output by its power"
         return f"without the mean, {self.agreeing} of {self.images} held-out images classified as in float"
@@ -222,5 +231,7 @@ def decibels(signal: float, error: float) -> float:
 
 
 def shown_share(part: Finding | Group) -> str:
-    """A share with its standard error: ``48.1% ± 2.0``."""
+    """A share with its standard error: ``48.1% ± 2.0``; an estimate ``~ 0.3%``."""
+    if part.doubt is None:
+        return f"~ {part.share:.1%}"
     return f"{part.share:.1%} ± {100 * part.doubt:.1f}"

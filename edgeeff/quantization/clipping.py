@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from edgeeff.graph.execute import Program, outputs_of
+from edgeeff.graph.side_by_side import side_by_side
+from edgeeff.quantization import sensitivity
 from edgeeff.quantization.plan import ActivationQuantization
 from edgeeff.quantization.simulate import fake_quantise
 
@@ -44,20 +46,27 @@ def measure(
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
 
-    def observe(name: str, value: Tensor) -> None:
-        if name not in activations:
-            return
-        low, high = activations[name].limits
-        half = activations[name].scale / 2
-        beyond = (value < low - half) | (value > high + half)
-        noise = (fake_quantise(value, activations[name]) - value).square()
-        found = torch.stack([beyond.sum(), torch.tensor(value.numel()), noise[beyond].sum(), noise.sum()])
-        sums[name] = sums.get(name, torch.zeros(4, dtype=torch.float64)) + found.double()
-        lows[name] = min(lows.get(name, float("inf")), float(value.min()))
-        highs[name] = max(highs.get(name, float("-inf")), float(value.max()))
+    def look(images: Tensor) -> dict[str, tuple[Tensor, float, float]]:
+        seen: dict[str, tuple[Tensor, float, float]] = {}
 
-    for images in batches:
+        def observe(name: str, value: Tensor) -> None:
+            if name not in activations:
+                return
+            low, high = activations[name].limits
+            half = activations[name].scale / 2
+            beyond = (value < low - half) | (value > high + half)
+            noise = (fake_quantise(value, activations[name]) - value).square()
+            found = torch.stack([beyond.sum(), torch.tensor(value.numel()), noise[beyond].sum(), noise.sum()])
+            seen[name] = found.double(), float(value.min()), float(value.max())
+
         outputs_of(program, images, observe)
+        return seen
+
+    for seen in side_by_side(look, batches, sensitivity.abreast(program)):
+        for name, (found, low, high) in seen.items():
+            sums[name] = sums.get(name, torch.zeros(4, dtype=torch.float64)) + found
+            lows[name] = min(lows.get(name, float("inf")), low)
+            highs[name] = max(highs.get(name, float("-inf")), high)
     return {
         name: Clipping(
             lows[name],

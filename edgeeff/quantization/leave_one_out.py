@@ -29,7 +29,7 @@ from torch import Tensor
 
 from edgeeff.graph.execute import Program, Reader, Run
 from edgeeff.graph.side_by_side import side_by_side
-from edgeeff.quantization import simulate
+from edgeeff.quantization import sensitivity, simulate
 from edgeeff.quantization.centring import Deciding
 from edgeeff.quantization.plan import Plan
 from edgeeff.tasks import Meaning
@@ -61,7 +61,7 @@ class Errors:
 
     Args:
         agreeing: Whether the quantised network decides as the float one does, all labels alike, bool [N];
-            true where nothing is decided, as of features.
+            true where nothing is decided of an image, as of features and boxes.
         signal: Of the float network, [N].
         total: Of the error with everything quantised, [N].
         without: Of the error with all but a part quantised, [N] for each part.
@@ -149,7 +149,7 @@ def measure(
     torch.set_num_threads(1)  # torch's own threads wait by spinning; batches run side by side instead
     try:
         work = partial(_measure, program, plan, parts, read, meaning, of_outputs)
-        for rows in side_by_side(work, batches):
+        for rows in side_by_side(work, batches, sensitivity.abreast(program)):
             found.append(rows)
             advance(rows.shape[1])
     finally:
@@ -200,7 +200,7 @@ def _measure(
             quantised.step(read)
     total, found = error(quantised, read, plan.outputs)
     agreeing = torch.ones(len(images), dtype=torch.float64)
-    if meaning.decides:
+    if meaning.decides and meaning.detection is None:
         (decided,), (decided_float,) = found.values(), outputs.values()
         same = meaning.decisions(decided.numpy()) == meaning.decisions(decided_float.numpy())
         agreeing = torch.from_numpy(same.reshape(len(images), -1).all(1)).double()

@@ -150,7 +150,7 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
         confirmed: For how many layers the gain is asked of the simulator; None: CONFIRMED.
     """
     confirmed = CONFIRMED if confirmed is None else confirmed
-    images = images or _enough(draft)
+    images = images or enough(draft)
     program = prepare(draft.model)
     draft.progress.stage("asking what each layer's rounding costs", total=images * (confirmed + 2))
     predicted = _predicted(draft, program, images)
@@ -166,8 +166,8 @@ def candidates(draft: Draft, images: int | None = None, confirmed: int | None = 
     return sorted(found, key=lambda c: -c.gain / c.cost)
 
 
-def _enough(draft: Draft) -> int:
-    """How many images are looked at."""
+def enough(draft: Draft) -> int:
+    """How many images are looked at, where each costs several passes."""
     if not detecting.is_detector([str(value.name) for value in draft.model.graph.outputs]):
         return IMAGES
     most = int(LOOKED_AT / max(sum(_products(draft.model).values()), 1.0))
@@ -205,21 +205,30 @@ def _error(
 
 def _predicted(draft: Draft, program: Program, images: int) -> dict[str, float]:
     """The energy of the outputs' error that each quantised layer alone would take away by staying float."""
-    gain = sensitivity.measure(
-        program, draft.images(images), draft.progress.advance, deciding=draft.deciding
-    ).gain
-    noise = {name: float(gain[name] @ e) for name, e in _noise(draft, program, images).items()}
+    noise, weights = energies(draft, program, images)
     sites = draft.placement.sites
     found = {}
     for node in draft.layer_nodes():
         name = str(node.name)
         left = place(draft.model, draft.scheme, {*draft.floating, name}).sites
-        found[name] = _weight_noise(draft, node, gain)
+        found[name] = weights[name]
         for tensor, energy in noise.items():
             readers = len(sites[tensor].readers)
             still = len(left[tensor].readers) if tensor in left else 0
             found[name] += energy * (readers - still) / max(readers, 1)
     return found
+
+
+def energies(draft: Draft, program: Program, images: int) -> tuple[dict[str, float], dict[str, float]]:
+    """The energy of the outputs' error that each tensor's rounding adds alone, and each layer's weights'.
+
+    To first order, by one backward pass over some calibration images.
+    """
+    gain = sensitivity.measure(
+        program, draft.images(images), draft.progress.advance, deciding=draft.deciding
+    ).gain
+    noise = {name: float(gain[name] @ e) for name, e in _noise(draft, program, images).items()}
+    return noise, {str(node.name): _weight_noise(draft, node, gain) for node in draft.layer_nodes()}
 
 
 def _noise(draft: Draft, program: Program, images: int) -> dict[str, F64]:

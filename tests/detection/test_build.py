@@ -15,12 +15,15 @@ from edgeeff.batch import ONE
 from edgeeff.bundle import Bundle
 from edgeeff.cache import Cache
 from edgeeff.detection import Nms, decode
+from edgeeff.diagnosis import diagnose, examination
+from edgeeff.diagnosis.findings import shown_share
 from edgeeff.errors import OptionError
 from edgeeff.labels import coco
 from edgeeff.pipeline import kept
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.resolve.detection import placed, resolve_detection, resolve_detector
 from edgeeff.pipeline.resolve.preprocessing import prepared, resolve_preprocess
+from edgeeff.quantization import precision
 from edgeeff.target import load_target
 from edgeeff.tasks import Meaning
 from edgeeff.zoo import catalog
@@ -200,7 +203,7 @@ def labelled(checkpoint, tmp_path):
     network = efficientdet.build(catalog.detector("efficientdet-lite0"), len(LABELS), (SIDE, SIDE))
     network.load_state_dict(torch.load(checkpoint, weights_only=True))
     geometry, images, annotations = catalog.detector("efficientdet-lite0").geometry(), [], []
-    for number, pixels in enumerate(smooth_noise(24, SIDE, 5)):
+    for number, pixels in enumerate(smooth_noise(12, SIDE, 5)):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "width": SIDE, "height": SIDE})
         with torch.no_grad():
@@ -225,11 +228,11 @@ def test_points_of_average_precision_are_a_budget(asked, labelled, tmp_path):
     (built,) = build(**said, max_drop="80mAP", output=tmp_path / "dist")
     budget = built.bundle.read_measured("verification.json")["budget"]
     assert budget["layers"] == [] and [count for count, _ in budget["curve"]] == [0]
-    assert 20 < budget["plain"]["drop"] < 80 and 0 < budget["plain"]["drop_error"] < 40
+    assert 20 < budget["plain"]["drop"] < 80 and 0 < budget["plain"]["drop_error"] < 80
     assert budget["found"]["drop"] == pytest.approx(budget["plain"]["drop"]), "the plan is the build's"
-    assert budget["verified"]["images"] == budget["plain"]["images"] == 12
-    assert budget["verified"]["drop"] == pytest.approx(budget["plain"]["drop"], abs=40)
-    with pytest.raises(OptionError, match=r"--max-drop 0\.3pt cannot be judged: on 12 images"):
+    assert budget["verified"]["images"] == budget["plain"]["images"] == 6
+    assert budget["verified"]["drop"] == pytest.approx(budget["plain"]["drop"], abs=60)
+    with pytest.raises(OptionError, match=r"--max-drop 0\.3pt cannot be judged: on 6 images"):
         build(**said, max_drop="0.3mAP", output=tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -241,4 +244,22 @@ def test_layers_stay_float_until_average_precision_holds(asked, labelled, tmp_pa
     budget = built.bundle.read_measured("verification.json")["budget"]
     assert budget["layers"] and budget["found"]["drop"] <= 50 < budget["plain"]["drop"]
     plan = json.loads((built.bundle.folder / "plan.json").read_text())
-    assert set(budget["layers"]) <= set(plan["floating"])
+    assert {plan["layers"][name]["precision"] for name in budget["layers"]} == {"float"}
+
+
+def test_a_diagnosis_leaves_out_what_is_likely_to_lose_most(asked, monkeypatch):
+    monkeypatch.setattr(examination, "SEPARATE", 4)
+    monkeypatch.setattr(precision, "LOOKED_AT", 0)
+    found = diagnose(
+        "cpu-int8", images=1, **{name: value for name, value in asked.items() if name != "labels"}
+    )
+    measured = [one for one in found.findings if one.doubt is not None]
+    # A group of one tensor, such as the input, is measured too.
+    assert 4 <= len(measured) <= 4 + len(found.groups) < len(found.findings) and found.images == 1
+    assert f"4 of {len(found.findings)} tensors and layers were left out by themselves, on 1" in found.scope
+    estimated = [one for one in found.findings if one.doubt is None]
+    assert all(one.share == one.alone >= 0 for one in estimated) and any(one.alone > 0 for one in estimated)
+    # What is left out by itself is what the estimate takes for the worst, on images that it did not see.
+    assert sum(one.alone for one in measured) > sum(one.alone for one in estimated) / len(estimated) * 4
+    assert found.agreeing is None and found.judged == "on 1 held-out images, by what can become boxes"
+    assert shown_share(estimated[0]).startswith("~ ")

@@ -66,6 +66,8 @@ def _part(one: Any) -> Part:
 
 def _judged(data: Mapping[str, Any]) -> str:
     images, agreeing = values.whole(data, "images"), values.whole(data, "agreeing")
+    if data.get("boxes") is True:
+        return f"on {images} held-out images, by what can become boxes"
     if agreeing is None:
         return f"on {images} held-out images, each output by its power"
     return f"without the mean, {agreeing} of {images} held-out images classified as in float"
