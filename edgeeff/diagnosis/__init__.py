@@ -94,7 +94,7 @@ def diagnose(
         found = _diagnose(whole, wanted, context, images=images, kernels=kernels)
         if device is not None:
             give_back()
-            found = replace(found, board=on_board.run(wanted, whole, images, device, context))
+            found = replace(found, board=on_board.run(wanted, whole, found.images, device, context))
         return replace(found, warnings=progress.warnings)
 
 
