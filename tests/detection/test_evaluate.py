@@ -17,9 +17,10 @@ from edgeeff.detection import resampling
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.gate import against, alone, baseline, pair
 from edgeeff.gate.suite import Case
-from edgeeff.harness import resuming
+from edgeeff.harness import resuming, shards
 from edgeeff.harness.accuracy import evaluate, evaluate_all
 from edgeeff.harness.launches import How
+from edgeeff.harness.shards import Judged, Shard
 from edgeeff.history.kinds import accuracy as kind
 from edgeeff.progress import Recorder, Silent
 
@@ -240,3 +241,16 @@ def test_the_gate_decides_by_boxes(cells, make_cells, known, tmp_path):
     moved = replace(standing, correct=replace(standing.correct, set="0" * 64))
     found = against.verdicts(replace(case, reference=cells.folder), moved, measured, {})
     assert {one.status for one in found} == {"error"} and "other images" in found[0].why
+
+
+def test_shards_of_a_detector_merge_to_its_report(cells, make_cells, known, photo, tmp_path):
+    """Boxes of all images are ranked together, whichever shard saw them."""
+    (tmp_path / "07.png").write_bytes(b"no photo")
+    what = Judged(make_cells(name="other"), cells)
+    files = [tmp_path / f"{number}.npz" for number in range(3)]
+    for number, path in enumerate(files):
+        shards.evaluate(what, known, Shard(number, 3), path)
+    found = shards.merge(what, known, files[::-1]).to_json()
+    whole = evaluate(what.bundle, known, reference=cells, warn=lambda _: None).to_json()
+    assert found.pop("record")["kind"] == whole.pop("record")["kind"]
+    assert found == whole and found["scores"]["map"] > 0

@@ -14,6 +14,7 @@ from edgeeff.harness import shards
 from edgeeff.harness.accuracy import evaluate
 from edgeeff.harness.judging import How
 from edgeeff.harness.shards import Judged, Shard
+from edgeeff.tasks import EMBEDDING, Output
 
 
 def said(report):
@@ -106,3 +107,21 @@ def test_a_shard_as_it_is_written():
     for wrong in ("0/8", "9/8", "2", "2/0", "-1/2", "a/b", "٢/٨"):
         with pytest.raises(OptionError):
             Shard.read(wrong)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "features"])
+def test_shards_of_other_tasks_merge_too(task, make_bundle, photos, tmp_path):
+    """Scores that want all images at once: average precision, and the nearest other image."""
+    noisy = np.eye(3) + np.random.default_rng(1).normal(0, 0.3, (3, 3)) - 0.3
+    more = {"task": task}
+    if task == "features":
+        more["outputs"] = (Output("logits", (1, 3), EMBEDDING),)
+    else:
+        photos.write_text(photos.read_text().replace(",0", ",red").replace(",1", ",green;blue"))
+        photos.write_text(photos.read_text().replace(",2", ",-").replace("path,index", "path,labels"))
+    bundle, reference = make_bundle("noisy", classifier=noisy, **more), make_bundle("float", **more)
+    what = Judged(bundle, reference)
+    whole = evaluate(bundle, photos, reference=reference, warn=lambda _: None).to_json()
+    found = shards.merge(what, photos, parts(what, photos, 3, tmp_path)).to_json()
+    assert found.pop("record")["kind"] == whole.pop("record")["kind"]
+    assert found == whole and found["scores"]["images"] > 0 and found["reference"]["sqnr_db"] > 0
