@@ -24,7 +24,7 @@ from edgeeff.devices import engines
 from edgeeff.devices.link import BrokenError, Link
 from edgeeff.devices.sending import send
 from edgeeff.devices.session import RemoteSession
-from edgeeff.devices.transport import Transport
+from edgeeff.devices.transport import Transport, timeless
 from edgeeff.errors import DeviceError, EdgeeffError, MissingRuntimeError, OptionError
 from edgeeff.harness import machine
 from edgeeff.manifest import MANIFEST
@@ -173,10 +173,16 @@ class Connection:
         """Measure in one fresh process there; see :class:`edgeeff.device.Device`.
 
         Raises:
-            OptionError: There is no such kind of launch on a board.
+            OptionError: There is no such kind of launch on a board, or no times are taken there.
             DeviceError: The board's disk is full, or the connection broke: this launch has no result.
             VerificationError: As for :meth:`session`.
         """
+        reason = timeless(self._transport)
+        if reason is not None:
+            raise OptionError(
+                f"{self._name} is not measured: {reason}",
+                mend="measure on a board, --device ssh://user@board; run, eval and diagnose work here",
+            )
         if kind not in LAUNCHES:
             what = {"profile_launch": "the times of layers are"}.get(kind, f"{kind} is")
             raise OptionError(f"{what} not taken on {self._name}", mend="leave out --device for this")

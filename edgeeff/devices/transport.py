@@ -30,3 +30,9 @@ class Transport(Protocol):
     def close(self) -> None:
         """Let go of the board; a second call does nothing."""
         ...
+
+
+def timeless(transport: Transport) -> str | None:
+    """Why times taken over a transport are no measurement, where its ``timeless`` says so."""
+    said = getattr(transport, "timeless", None)
+    return said if isinstance(said, str) else None

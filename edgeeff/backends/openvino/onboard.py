@@ -17,6 +17,7 @@ from edgeeff.onboard import outputs, pixels
 from edgeeff.onboard.bundles import Facts
 from edgeeff.onboard.refusal import Refused
 from edgeeff.onboard.runs import ONE, Runs, in_runs
+from edgeeff.onboard.sensors import text
 
 INSTALL = "pip install openvino"
 #: Images of a run of an IR that says no bound, and the most that any bundle has.
@@ -124,8 +125,23 @@ def compile_model(folder: Path, properties: Mapping[str, str], threads: int) -> 
         raise Refused(
             "BundleError",
             f"OpenVINO {ov.__version__} does not compile {folder / 'model.xml'}: {reason}",
-            "build the bundle again with the installed OpenVINO",
+            _instead(reason),
         ) from None
+
+
+def _instead(reason: str) -> str:
+    """What to do where an IR does not compile.
+
+    On ARM, OpenVINO 2026.4 computes layers of an INT8 network in half precision where it has no INT8 kernel,
+    without asking whether the processor can: a Raspberry Pi 4's Cortex-A72 cannot.
+    """
+    processor = text(Path("/proc/cpuinfo")) or ""
+    if "not initialized" in reason and "asimd" in processor and "asimdhp" not in processor:
+        return (
+            "this processor has no half-precision arithmetic, which OpenVINO needs for INT8 networks on ARM: "
+            "take a cpu-fp32 or a mobile-int8 bundle"
+        )
+    return "build the bundle again with the installed OpenVINO"
 
 
 def module() -> Any:
