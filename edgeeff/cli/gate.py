@@ -127,7 +127,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Said:
-    """Where the verdicts go."""
+    """Where it is measured, and where the verdicts go."""
 
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", rich_help_panel=_CI)] = None
     markdown: Annotated[
@@ -145,6 +145,7 @@ class Said:
             help="Seconds to wait for another measurement on this machine or board.", rich_help_panel=_CI
         ),
     ] = 0.0
+    device: on_device.Address = None
     explain: Annotated[
         bool, typer.Option("--explain", help="Say in words what was measured and why the verdict follows.")
     ] = False
@@ -168,7 +169,6 @@ def command(
         bool, typer.Option("--other-target", help="Compare bundles of two targets.")
     ] = False,
     white: options.White = None,
-    device: on_device.Address = None,
     update_baseline: Annotated[
         bool,
         typer.Option(
@@ -187,11 +187,11 @@ def command(
     from edgeeff.gate.suite import Instead
 
     said, method = _limits(speed, judged, costs), _method(speed, white, other_target=other_target)
-    cool = on_device.cooling(device, speed.cool, speed.cool_limit)
+    cool = on_device.cooling(ci.device, speed.cool, speed.cool_limit)
     told = gating.Told(_outputs(ci), ci.explain, ci.wait, strict, json, cool)
     if new.suffix == ".toml" and not new.is_dir():
         _refuse_with_suite({"--threads": speed.threads, "--reference": judged.reference})
-        instead = Instead(against, judged.images, said, judged.root, device)
+        instead = Instead(against, judged.images, said, judged.root, ci.device)
         return gating.suite(new, instead, method, told, update=update_baseline)
     if update_baseline:
         raise OptionError("--update-baseline, and no suite", mend="name a suite's .toml file")
@@ -202,8 +202,8 @@ def command(
         )
     _refuse_idle(judged, white)
     limits = {**pair.DEFAULTS, **said}
-    measure = _deciding((new, against), limits, judged, method, device, told)
-    return gating.run(measure, new.resolve().name, new, told, here=device is None)
+    measure = _deciding((new, against), limits, judged, method, ci.device, told)
+    return gating.run(measure, new.resolve().name, new, told, here=ci.device is None)
 
 
 def _deciding(
