@@ -51,6 +51,12 @@ def board(tmp_path_factory):
         yield opened
 
 
+def borrowed(board) -> SimpleNamespace:
+    """The same board for what closes it."""
+    names = ("name", "environment", "temperatures", "session", "launch", "lock", "doubts")
+    return SimpleNamespace(**{name: getattr(board, name) for name in names}, close=lambda: None)
+
+
 @pytest.fixture
 def images(colours, tmp_path):
     pixels, labels = colours
@@ -61,10 +67,8 @@ def images(colours, tmp_path):
 @pytest.fixture
 def verb(monkeypatch, tmp_path, board):
     """``verb(*arguments)``: exit status, standard output and standard error; the board is ``NAME``."""
-    lent = ("name", "environment", "session", "doubts")
-    borrowed = SimpleNamespace(**{name: getattr(board, name) for name in lent})
-    borrowed.launch, borrowed.lock, borrowed.close = board.launch, board.lock, lambda: None
-    monkeypatch.setattr(devices, "open_device", lambda address, **_: borrowed if address == NAME else None)
+    lent = borrowed(board)
+    monkeypatch.setattr(devices, "open_device", lambda address, **_: lent if address == NAME else None)
     monkeypatch.setenv("EDGEEFF_HISTORY", "off")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
@@ -230,7 +234,7 @@ def test_a_board_that_is_gone_or_lost_is_an_error_of_its_cases_alone(make_bundle
         opened.append(name)
         if name == "ssh://gone":
             raise DeviceError("gone cannot be reached", mend="switch it on")
-        return Breaking(board) if name == "ssh://breaks" else board
+        return Breaking(board) if name == "ssh://breaks" else borrowed(board)
 
     read_in = suite.load(tmp_path / "suite.toml")
     assert [(case.name, case.device) for case in read_in.cases] == [
