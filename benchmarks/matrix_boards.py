@@ -70,6 +70,14 @@ class Board:
             raise DeviceError(f"{self.name} does not answer", mend="switch it on")
         return record.environment()
 
+    def doubts(self) -> list[str]:
+        """Nothing is warned of."""
+        return []
+
+    def temperatures(self) -> dict[str, float]:
+        """It shows none."""
+        return {}
+
     def launch(self, kind: str, bundles: Sequence[Path], images: Sequence[int], **how: Any) -> Finished:
         """The launch that was measured at the start, told again."""
         del kind, bundles, images, how

@@ -186,7 +186,6 @@ def open_address(address: str) -> Device | None:
     """
     if address == LOCAL:
         return None
-    from edgeeff import devices
+    from edgeeff.devices import open_device
 
-    opened: Device | None = devices.open_device(address)  # type: ignore[attr-defined]
-    return opened
+    return open_device(address, wait=WAIT)

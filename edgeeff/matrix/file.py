@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +25,7 @@ from pydantic import (
 
 from edgeeff import regular, text, written
 from edgeeff.devices import split
+from edgeeff.devices.file import look_up
 from edgeeff.errors import EdgeeffError, MatrixError
 from edgeeff.pipeline.request.declaring import nearest
 from edgeeff.pipeline.request.parts import options
@@ -237,7 +238,7 @@ def load(path: Path) -> Matrix:
         seen[one.name] = number
     for number, device in enumerate(said.devices):
         if device != LOCAL:
-            places.checked(["devices", number], lambda device=device: split(device))
+            places.checked(["devices", number], partial(split if ":" in device else look_up, device))
     found = Matrix(
         path=path,
         name=said.name or path.stem,

@@ -84,6 +84,12 @@ class _Board:
         self._referee.reach(self.name)
         return record.environment()
 
+    def doubts(self):
+        return []
+
+    def temperatures(self):
+        return {}
+
     def launch(self, kind, bundles, images, *, threads, seconds, seed, patience, requests=None):
         with self._referee.busy(self.name):
             how = fresh_process.How(threads, seconds, seed, patience)
