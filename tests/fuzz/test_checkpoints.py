@@ -214,3 +214,8 @@ def test_other_settings(kind, fuzz, types_changed, bytes_changed, tmp_path):
 def test_a_shard_whose_name_no_file_can_have(tried, tmp_path):
     index = {"weight_map": {"a.weight": f"{'x' * 300}.safetensors"}}
     tried(formats.read, tmp_path / "model.safetensors.index.json", json.dumps(index).encode())
+
+
+def test_a_fraction_of_400_digits(tried, tmp_path):
+    settings = {**HUB, "pretrained_cfg": {"crop_pct": 10**400, "mean": [10**400] * 3}}
+    tried(_beside, tmp_path / "config.json", json.dumps(settings).encode())

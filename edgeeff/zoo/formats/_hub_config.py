@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,8 @@ from edgeeff.zoo.formats import HUB_FILES
 
 _LARGEST = 16 << 20  # bytes of a config.json; timm's with 21 843 labels is 2 MB
 _MEND = "correct the file, or move it away from beside the weights"
+#: Of a number: an integer of any length may be written, which no float holds.
+_LARGEST_NUMBER = 1e300
 
 
 @dataclass(frozen=True)
@@ -129,4 +130,4 @@ def _crop(key: str, value: Any) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_NUMBER
