@@ -74,7 +74,7 @@ def built(make_module, make_images, tmp_path_factory) -> dict[str, Bundle]:
     torch.save(make_module("b0", size=SIZE).state_dict(), place / "b0.pt")
     np.savez(place / "noise.npz", images=make_images(10, SIZE, 5))
     inputs = {
-        "lite0": {"calibration": bundled_recipe("default"), "count": 16},
+        "lite0": {"calibration": bundled_recipe("default"), "count": 40},
         "b0": {"checkpoint": place / "b0.pt", "calibration": place / "noise.npz"},
     }
     return {
