@@ -16,6 +16,8 @@ from edgeeff.harness import machine
 
 #: Classes of CPU that plans with weights of all 8 bits are made for, and the one where these saturate.
 _EIGHT_BITS, _SATURATING = ("vnni", "bf16", "arm"), "avx2"
+#: From which version of OpenVINO to before which INT8 on ARM is wrong, or not known to be right.
+_WRONG_ON_ARM = (2025, 2), (2026, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,45 @@ def doubts(device: Device | None) -> list[str]:
 
 
 def class_warnings(bundles: Iterable[Bundle]) -> list[str]:
-    """A sentence for each bundle whose weights are too large for the INT8 arithmetic of where it runs.
+    """A sentence for each bundle whose INT8 network the processor that it runs on may harm."""
+    found = []
+    for bundle in bundles:
+        of, device = bundle.manifest, bundle.device
+        if (of.runtime, of.precision) != ("openvino", "int8"):
+            continue
+        there = machine.describe() if device is None else machine.Machine.of(device.environment())
+        name = "this one" if device is None else device.name
+        found += [text for why in (_saturates, _wrong_on_arm) if (text := why(bundle, there, name))]
+    return found
+
+
+def _saturates(bundle: Bundle, there: machine.Machine, name: str) -> str | None:
+    """Weights that are too large for the INT8 arithmetic of the processor.
 
     OpenVINO adds two products of int8 weights and uint8 values in 16 bits where the CPU has no dot product
     of 8 bits: plans for ``avx2`` keep weights to seven bits, those for other classes do not.
     """
-    found = []
-    for bundle in bundles:
-        of, device = bundle.manifest, bundle.device
-        if (of.runtime, of.precision) != ("openvino", "int8") or of.cpu_class not in _EIGHT_BITS:
-            continue
-        here = machine.cpu_class() if device is None else machine.Machine.of(device.environment()).cpu_class
-        if here == _SATURATING:
-            found.append(
-                f"{bundle.name} was planned for CPUs of the class {of.cpu_class}, and "
-                f"{'this one' if device is None else device.name} is of the class {_SATURATING}, where INT8 "
-                f"products of such weights saturate: it may decide otherwise; build it with --cpu-class "
-                f"{_SATURATING}"
-            )
-    return found
+    planned = bundle.manifest.cpu_class
+    if planned not in _EIGHT_BITS or there.cpu_class != _SATURATING:
+        return None
+    return (
+        f"{bundle.name} was planned for CPUs of the class {planned}, and {name} is of the class "
+        f"{_SATURATING}, where INT8 products of such weights saturate: it may decide otherwise; build it with --cpu-class "
+        f"{_SATURATING}"
+    )
+
+
+def _wrong_on_arm(bundle: Bundle, there: machine.Machine, name: str) -> str | None:
+    """Versions of OpenVINO that compute quantised convolutions wrongly on ARM, or are not known to be right.
+
+    Seen of 2025.4.1 and 2026.0.0 under emulation: docs/devices.md, "Emulation".
+    """
+    version = there.versions.get("openvino", "")
+    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())
+    if there.cpu_class != "arm" or not _WRONG_ON_ARM[0] <= numbers < _WRONG_ON_ARM[1]:
+        return None
+    return (
+        f"{bundle.name} runs by OpenVINO {version} on {name}, an ARM processor: 2025.4.1 and 2026.0.0 "
+        f"compute quantised convolutions wrongly there, and only 2025.1 and 2026.2.1 or newer are known to be right; "
+        f"pip install 'openvino>=2026.2.1' there"
+    )

@@ -181,6 +181,25 @@ def test_weights_of_eight_bits_are_warned_of_where_they_saturate(planned, there,
     assert len(found) == warns and all("a avx2 board is of the class avx2" in text for text in found)
 
 
+@pytest.mark.parametrize(
+    ("version", "architecture", "warns"),
+    [
+        ("2026.0.0", "aarch64", 1),
+        ("2025.1.0", "aarch64", 0),
+        ("2026.4.1", "aarch64", 0),
+        ("2026.0.0", "x86_64", 0),
+    ],
+)
+def test_versions_of_openvino_that_are_wrong_on_arm_are_warned_of(version, architecture, warns, make_bundle):
+    bundle = make_bundle("planned", "cpu-fp32")
+    manifest = replace(bundle.manifest, precision="int8", cpu_class="avx2")
+    facts = {"architecture": architecture, "versions": {"openvino": version}}
+    there = SimpleNamespace(name="a board", environment=lambda: facts)
+    found = where.class_warnings([replace(bundle, manifest=manifest).on(there)])
+    assert len(found) == warns and all(f"OpenVINO {version} on a board" in text for text in found)
+    assert not where.class_warnings([bundle.on(there)]), "float is right everywhere"
+
+
 def test_another_distribution_of_a_runtime_makes_another_class_of_board(make_bundle):
     runtime = make_bundle("old").runtime
     classes = set()
