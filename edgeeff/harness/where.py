@@ -92,8 +92,8 @@ def _saturates(bundle: Bundle, there: machine.Machine, name: str) -> str | None:
         return None
     return (
         f"{bundle.name} was planned for CPUs of the class {planned}, and {name} is of the class "
-        f"{_SATURATING}, where INT8 products of such weights saturate: it may decide otherwise; build it with --cpu-class "
-        f"{_SATURATING}"
+        f"{_SATURATING}, where INT8 products of such weights saturate: it may decide otherwise; "
+        f"build it with --cpu-class {_SATURATING}"
     )
 
 
@@ -108,6 +108,6 @@ def _wrong_on_arm(bundle: Bundle, there: machine.Machine, name: str) -> str | No
         return None
     return (
         f"{bundle.name} runs by OpenVINO {version} on {name}, an ARM processor: 2025.4.1 and 2026.0.0 "
-        f"compute quantised convolutions wrongly there, and only 2025.1 and 2026.2.1 or newer are known to be right; "
-        f"pip install 'openvino>=2026.2.1' there"
+        f"compute quantised convolutions wrongly there, and only 2025.1 and 2026.2.1 or newer are known "
+        f"to be right; pip install 'openvino>=2026.2.1' there"
     )
