@@ -70,8 +70,12 @@ def test_stages_and_decisions_are_logged_under_one_name(caplog):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger")
     }
-    # Another package's is turned down while its library downloads.
-    assert named == {("progress.py", "'edgeeff'"), ("hub_cache.py", "'huggingface_hub'")}
+    # Other packages' are turned down while a library downloads, and while a cluster stands.
+    assert named == {
+        ("progress.py", "'edgeeff'"),
+        ("hub_cache.py", "'huggingface_hub'"),
+        ("cluster.py", "name"),
+    }
 
 
 def test_standing_bundles_repeat_what_was_not_heard_yet():

@@ -33,6 +33,8 @@ PATIENCE = 20.0
 _MEMORY = 0.85
 #: What client, scheduler and workers must have in common.
 _COMMON = ("python", "dask", "distributed", "cloudpickle", "msgpack")
+#: Who speaks of a cluster that comes and goes.
+_LOGGERS = ("distributed", "distributed.client", "distributed.core", "tornado", "asyncio", "bokeh")
 
 
 @dataclass(frozen=True)
@@ -176,15 +178,27 @@ def opened(where: Where, store: Store) -> Iterator[Cluster]:
             worker does not see the folder of results.
     """
     refuse_missing()
-    for name in ("distributed", "distributed.client", "distributed.core", "tornado", "asyncio", "bokeh"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     if where.scheduler is not None:
         _refuse_unsecured(where)
-        with _remote(where) as client:
+        with _silent(), _remote(where) as client:
             yield Cluster(client, _greeted(client, store, local=False), local=False)
         return
-    with _own(where.workers) as client:
+    with _silent(), _own(where.workers) as client:
         yield Cluster(client, _greeted(client, store, local=True), local=True)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Dask does not log what we say ourselves, such as a worker that died; then loggers are as before."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def refuse_missing() -> None:
