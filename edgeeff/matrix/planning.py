@@ -14,6 +14,7 @@ from edgeeff.matrix.file import LOCAL, MOST, Matrix, Model, label
 from edgeeff.matrix.units import Unit
 from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
 from edgeeff.progress import Progress, Silent
+from edgeeff.target import load_target
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,12 @@ def plan(
 
 
 def _of_model(matrix: Matrix, model: Model, looked: _Looked, units: list[Unit], broken: list[Broken]) -> None:
-    """The units of one model: builds, the reference's first, since it calibrates for all."""
+    """The units of one model: builds, and what is measured of them.
+
+    The first build exports the network for all, and the first in INT8 calibrates for all: others come after.
+    """
     builds: dict[str, Unit] = {}
+    exports = calibrates = None
     order = sorted(model.targets, key=lambda target: target != matrix.reference)
     for target in order:
         called = label(target)
@@ -113,9 +118,12 @@ def _of_model(matrix: Matrix, model: Model, looked: _Looked, units: list[Unit], 
             )
             continue
         payload = {"options": options, "target": target, "called": model.name}
-        first = next(iter(builds.values()), None)
-        after = None if first is None else first.key
-        builds[called] = Unit("build", model.name, called, facts=found, payload=payload, after=after)
+        integer = load_target(target).precision == "int8"
+        after = calibrates if integer and calibrates else exports
+        unit = Unit("build", model.name, called, facts=found, payload=payload, after=after)
+        builds[called], exports = unit, exports or unit.key
+        if integer:
+            calibrates = calibrates or unit.key
     units += builds.values()
     reference = builds.get(label(matrix.reference)) if matrix.reference else None
     for called, build in builds.items():
