@@ -101,7 +101,8 @@ def _of_model(matrix: Matrix, model: Model, looked: _Looked, units: list[Unit], 
     The first build exports the network for all, and the first in INT8 calibrates for all: others come after.
     """
     builds: dict[str, Unit] = {}
-    exports = calibrates = None
+    exports: str | None = None
+    calibrates: str | None = None
     order = sorted(model.targets, key=lambda target: target != matrix.reference)
     for target in order:
         called = label(target)
