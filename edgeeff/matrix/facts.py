@@ -20,7 +20,7 @@ from edgeeff.calibration.selection import select
 from edgeeff.harness.record import environment
 from edgeeff.harness.reporting import set_digest
 from edgeeff.images import ImageSet
-from edgeeff.images.picture import Picture, file_digest
+from edgeeff.images.picture import UNLABELLED, Picture, file_digest
 from edgeeff.pipeline import artifact, stages, verifying
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.request.kinds import FILE_OR_NAME, LABELS, PATH
@@ -136,6 +136,11 @@ def of_images(images: ImageSet) -> tuple[dict[str, Any], list[str]]:
         "known": known,
     }
     return facts, found
+
+
+def are_bare(images: ImageSet) -> bool:
+    """Whether nothing is known of any image: what a bundle makes of them says nothing without a reference."""
+    return all(p.label == UNLABELLED and p.row is None and p.boxes is None for p in images.pictures)
 
 
 def blocks(pictures: Sequence[Picture], first: int = 0, last: int | None = None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,10 @@ class _Looked:
     """What was found out of images, once for each set."""
 
     computing: Mapping[str, Any]
-    images: dict[Path, tuple[dict[str, Any], list[str]]]
+    images: dict[Path, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
+    #: The sets of which no image has a label, and the references that so have nothing to be judged by.
+    bare: set[Path] = field(default_factory=set)
+    not_judged: dict[str, None] = field(default_factory=dict)
 
 
 def plan(
@@ -79,13 +82,18 @@ def plan(
         )
     heard = progress or Silent()
     heard.stage(f"looking at what {len(matrix.models)} models are made from")
-    looked = _Looked(computing, {})
+    looked = _Looked(computing)
     units: list[Unit] = []
     broken: list[Broken] = []
     for model in matrix.models:
         _of_model(matrix, model, looked, units, broken)
         if len(units) > MOST:
             raise MatrixError(f"{matrix.path} has more than {MOST} cells", mend="split it")
+    if looked.not_judged:
+        heard.tell(
+            f"{', '.join(looked.not_judged)} left out: the images bear no labels, "
+            f"and a reference is not held against itself"
+        )
     kept = _chosen(units, only)
     named = tuple(one for one in broken if not only or _matches(one.name, only))
     if not kept and not named:
@@ -154,8 +162,13 @@ def _measured(
         if matrix.excluded(model.name, called, "eval", device):
             continue
         if model.images not in looked.images:
-            looked.images[model.images] = facts.of_images(facts.opened(str(model.images)))
+            images = facts.opened(str(model.images))
+            looked.images[model.images] = facts.of_images(images)
+            looked.bare |= {model.images} if facts.are_bare(images) else set()
         seen, blocks = looked.images[model.images]
+        if model.images in looked.bare and matrix.reference and called == label(matrix.reference):
+            looked.not_judged[f"{model.name}/{called}/eval"] = None
+            continue
         said = {"how": asdict(matrix.evaluation), "images": seen}
         payload = {"images": str(model.images)}
         if device != LOCAL:
