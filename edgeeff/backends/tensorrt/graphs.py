@@ -16,6 +16,7 @@ from edgeeff.backends.tensorrt import box_endings, ladder
 from edgeeff.backends.tensorrt.device.onboard import profiles, recipes
 from edgeeff.backends.tensorrt.fp16 import fp16_from_fp32
 from edgeeff.backends.tensorrt.lint import VERSIONS, Version, lint
+from edgeeff.backends.tensorrt.metadata_props import described
 from edgeeff.backends.tensorrt.nms_ending import with_nms
 from edgeeff.backends.tensorrt.repair.whole_hard_swish import in_steps
 from edgeeff.detection import RUNTIME, Detection
@@ -136,6 +137,7 @@ def _full(graph: onnx.ModelProto, emission: Emission, name: str) -> onnx.ModelPr
     model = onnx.ModelProto()
     model.CopyFrom(graph)
     model.graph.name = emission.name
+    described(model, emission)
     in_steps(model.graph)
     if emission.target.input == "uint8":
         _take_raw_pixels(model.graph)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgeeff.backends.tensorrt.repair import repair
 from edgeeff.backends.tensorrt_rtx.emit import emit as emit_rtx
 from edgeeff.errors import GraphError, OptionError
 from edgeeff.metrics import sqnr
+from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 
 FP32, FP16 = "model.qdq.onnx", "model.qdq.fp16.onnx"
@@ -43,6 +45,10 @@ def test_both_graphs_are_valid_and_of_their_opsets(hub, emission):
         model = onnx.load_from_string(files[name])
         onnx.checker.check_model(model, full_check=True)
         assert [(o.domain, o.version) for o in model.opset_import] == [("", opset)]
+        said = session_of(files[name], emission.preprocess).session.get_modelmeta().custom_metadata_map
+        assert (said["task"], json.loads(said["names"])) == ("classification", emission.labels)
+        assert Preprocess.from_json(json.loads(said["preprocess"])) == emission.preprocess
+        assert json.loads(said["input"])["type"] == "float32"
     assert files["labels.txt"].decode().splitlines() == emission.labels
 
 
