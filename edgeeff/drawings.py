@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from edgeeff import regular, video
+from edgeeff import regular, streams
 from edgeeff.detection import Boxes
 from edgeeff.errors import MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import TEMPORARY, refuse_special, refuse_unwritable, write_file, writing
@@ -45,7 +45,7 @@ class Drawings:
     """
 
     def __init__(self, folder: Path) -> None:
-        files = {*Image.registered_extensions(), *video.SUFFIXES}
+        files = {*Image.registered_extensions(), *streams.SUFFIXES}
         if folder.suffix.lower() in files or regular.is_file(folder):
             raise OptionError(
                 f"--save {folder} is no folder",

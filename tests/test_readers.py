@@ -39,7 +39,7 @@ ALLOWED = {
     "images/decoding.py": "Pillow's, of a file that is known to be regular",
     "images/survey.py": "the same",
     "depth.py": "the same, and what Pillow shows of its file",
-    "video.py": "PyAV's",
+    "streams/video.py": "PyAV's",
     "foreign/tflite_file.py": "the labels in a .tflite's archive, their size looked at first",
     "bundle.py": "sealed files",
     "manifest.py": "a manifest's bytes, read by regular.py, and typed",

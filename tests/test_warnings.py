@@ -237,7 +237,7 @@ ELSEWHERE = {
     "predictor.py Predictor._once": "tests/harness/test_predictor.py",
     "cli/run.py _stream": "tests/cli/test_run_video.py",
     "cli/run.py _answers": "tests/detection/test_run.py",
-    "video.py Tally.warnings": "tests/test_video.py",
+    "streams/video.py Tally.warnings": "tests/streams/test_video.py",
     "zoo/hub.py fetch": "tests/zoo/hub/test_hub.py",
     "pipeline/stages/doubts.py settle": "tests/test_doubts.py",
     "pipeline/resolve/meaning.py task_warnings": "tests/test_multilabel.py",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edgeeff.images import Picture
     from edgeeff.predictor import Predictor
     from edgeeff.preprocess import Fit, Preprocess
+    from edgeeff.streams import Tally
     from edgeeff.tasks import Meaning, Prediction
-    from edgeeff.video import Tally
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def command(
 
     With --device images are read and prepared here, and the board computes.
     """
-    from edgeeff import video
+    from edgeeff import streams as video
     from edgeeff.bundle import Bundle
     from edgeeff.harness import where
 
@@ -136,7 +136,7 @@ class _Kept(ExitStack):
     """
 
     def __init__(self, save: Path | None, meaning: Meaning, source: str) -> None:
-        from edgeeff import video
+        from edgeeff import streams as video
         from edgeeff.saved import Saved
 
         super().__init__()
@@ -223,7 +223,7 @@ def _stream(
     Returns:
         1 where the source ended before the frames that it says it has, else 0.
     """
-    from edgeeff import video
+    from edgeeff import streams as video
 
     tally = video.Tally()
     interrupted = False

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeeff import video
+from edgeeff import streams
 from edgeeff.zoo import catalog
 
 INT8 = "lite0-cpu-int8"
@@ -243,6 +243,6 @@ def test_a_turned_video_is_said(turn, edgeeff, lite0_bundles, photos, tmp_path):
     said = [f"{path} is to be shown turned left by 90°" in text for text in lines[-1]["warnings"]]
     assert said == [True] * bool(turn)
     for as_shown in (False, True):
-        (frame,) = video.frames(str(path), turn=as_shown)
+        (frame,) = streams.frames(str(path), turn=as_shown)
         assert frame.image.size == ((48, 64) if turn and as_shown else (64, 48))
     assert ("turned left by 90°" in result.err) == bool(turn)

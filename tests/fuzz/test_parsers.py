@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeeff import labels, planned, report, text, video
+from edgeeff import labels, planned, report, streams, text
 from edgeeff.backends.tensorrt import results
 from edgeeff.board import load_board
 from edgeeff.bundle import Bundle
@@ -417,8 +417,8 @@ def _boxes(path: Path) -> object:
 
 
 def _frames(path: Path) -> object:
-    tally = video.Tally()
-    return [frame.number for frame in video.frames(str(path), tally)], tally.warnings(str(path))
+    tally = streams.Tally()
+    return [frame.number for frame in streams.frames(str(path), tally)], tally.warnings(str(path))
 
 
 def _manifest(path: Path) -> object:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeeff import video
+from edgeeff import streams as video
 from edgeeff.errors import ImageError, MissingFileError
 
 av = pytest.importorskip("av")
