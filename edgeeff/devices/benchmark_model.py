@@ -20,12 +20,14 @@ from edgeeff.devices.kinds.adb import FOLDER, Adb
 from edgeeff.errors import BundleError, DeviceError, OptionError
 
 NAME = "LiteRT benchmark_model"
-_NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)"
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?(?:e[+-]?[0-9]{1,2})?)(?![0-9.e])"
 _TIMINGS = re.compile(
     rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
     rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
 )
-_COUNT = re.compile(rf"count=([0-9]+)\b.*?\bmin={_NUMBER} max={_NUMBER} avg={_NUMBER}(?: std={_NUMBER})?")
+_COUNT = re.compile(
+    rf"count=([0-9]{{1,15}})\b.*?\bmin={_NUMBER} max={_NUMBER} avg={_NUMBER}(?: std={_NUMBER})?"
+)
 #: Seconds that a file may take to be sent, and that the tool may take beyond what it measures.
 _SENDING, _BEYOND = 600.0, 300.0
 _LARGEST = 1 << 30

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from edgeeff import digests
 from edgeeff.device import Finished
-from edgeeff.devices import engines
+from edgeeff.devices import answers, engines
 from edgeeff.devices.link import BrokenError, Link
 from edgeeff.devices.sending import send
 from edgeeff.devices.session import RemoteSession
@@ -97,12 +97,7 @@ class Connection:
         """
         if self._facts is None:
             self._facts = self.facts()["machine"]
-        try:
-            return machine.Machine.of(self._facts)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DeviceError(
-                f"{self._name} describes itself wrongly ({error!r})", mend="report this"
-            ) from None
+        return machine.Machine.of(self._facts)
 
     def facts(self) -> dict[str, Any]:
         """All that is known of the board now.
@@ -120,11 +115,12 @@ class Connection:
 
         def ask(link: Link) -> dict[str, Any]:
             begun = time.time()
-            found = link.ask({"op": "facts", "modules": modules, "runtimes": runtimes}, within=SOON)
+            frame = link.ask({"op": "facts", "modules": modules, "runtimes": runtimes}, within=SOON)
             middle = (begun + time.time()) / 2
-            board, now = dict(found.header["machine"]), dict(found.header["now"])
+            found = answers.read(answers.Facts, frame, self._name)
+            board, now = found.machine.model_dump(), found.now.model_dump()
             board["versions"] = {**own, **board["versions"]}
-            return {"machine": board, "now": now, "clock_offset_s": float(now["utc"]) - middle}
+            return {"machine": board, "now": now, "clock_offset_s": found.now.utc - middle}
 
         return self._again(ask)
 
@@ -139,8 +135,8 @@ class Connection:
         Raises:
             DeviceError: The connection broke.
         """
-        found = self._again(lambda link: link.ask({"op": "temperatures"}, within=SOON)).header
-        return {str(name): float(value) for name, value in dict(found["temperatures_c"]).items()}
+        found = self._again(lambda link: link.ask({"op": "temperatures"}, within=SOON))
+        return answers.read(answers.Temperatures, found, self._name).temperatures_c
 
     def session(self, bundle: Path, *, threads: int) -> RemoteSession:
         """Load a bundle into its runtime there; its files are sent where the board lacks them.
@@ -228,7 +224,9 @@ class Connection:
             self.push(link, bundle)
             return link.ask({"op": "fetch", "digest": digest, "name": name}, within=LONG)
 
-        return bytes(self._again(ask).payloads[0])
+        found = self._again(ask)
+        answers.read(answers.Nothing, found, self._name, payloads=1)
+        return bytes(found.payloads[0])
 
     @contextmanager
     def lock(self, wait: float) -> Iterator[None]:
@@ -269,7 +267,8 @@ class Connection:
         """
         digest = digests.of_file(bundle / MANIFEST)
         if digest not in self._sent:
-            if not link.ask({"op": "has", "digest": digest}, within=LONG).header["has"]:
+            found = link.ask({"op": "has", "digest": digest}, within=LONG)
+            if not answers.read(answers.Held, found, self._name).has:
                 send(link, bundle, digest)
             self._sent.add(digest)
         return digest
@@ -302,9 +301,9 @@ class Connection:
             except BaseException:  # Ctrl-C: the process there ends with its agent
                 self._give_up()
                 raise
-        status = found.header["returncode"]
+        ended = answers.read(answers.Ended, found, self._name, payloads=2)
         out, err = found.payloads
-        return Finished(None if status is None else int(status), bytes(out), bytes(err))
+        return Finished(ended.returncode, bytes(out), bytes(err))
 
     def _again(self, work: Callable[[Link], Result]) -> Result:
         with self._turn:

@@ -27,6 +27,8 @@ _END = 5.0
 _TAIL = 16 << 10
 #: Bytes that a login shell may print before the agent speaks.
 _GREETING = 256 << 10
+#: Frames that answer no question: that the agent is ready, or why it is not.
+_GREETINGS = 2
 
 
 class BrokenError(Exception):
@@ -208,6 +210,10 @@ class Link:
                 break
             else:
                 self._refuse(said)
+                if not word:
+                    raise BrokenError(
+                        self._reason(FrameError("it says neither that it is ready nor why not"))
+                    )
         self._thread(self._beat)
 
     def _greet(self) -> None:
@@ -236,13 +242,22 @@ class Link:
         self._read()
 
     def _read(self) -> None:
+        greetings, last = 0, 0
         try:
             while True:
                 frame = frames.read(self._out, self._hear)
                 if frame is None:
                     raise FrameError("it ended")
-                if frame.header.get("op") != "beat":
-                    self._answers.put(frame)
+                if frame.header.get("op") == "beat":
+                    continue
+                number = frame.header.get("id")
+                if number is None and greetings < _GREETINGS:
+                    greetings += 1
+                elif type(number) is int and last < number <= self._number:
+                    last = number
+                else:  # kept, such answers would fill the memory
+                    raise FrameError("it answers what was not asked")
+                self._answers.put(frame)
         except (OSError, FrameError, ValueError) as error:
             self._answers.put(error)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgeeff.batch import Batch
+from edgeeff.devices import answers
 from edgeeff.devices.link import BrokenError, Link
 from edgeeff.errors import DeviceError, EdgeeffError
 from edgeeff.manifest import read_manifest
@@ -60,20 +61,16 @@ class RemoteSession:
         self.batch = Batch()
         manifest = read_manifest(bundle)
         size = math.prod((*manifest.preprocess.size, manifest.preprocess.channels))
-        outputs = sum(4 * math.prod(output.shape[1:]) for output in manifest.outputs)
-        self._bytes = max(size, outputs, 1)
+        self._shapes = {output.name: output.shape[1:] for output in manifest.outputs}
+        self._bytes = max(size, sum(4 * math.prod(shape) for shape in self._shapes.values()), 1)
 
     def opened(self, link: Link) -> int:
         """The session's number with the agent that runs now; opened where that is another one."""
         if self._link is not link:
             digest = self._connection.push(link, self._bundle)
             found = link.ask({"op": "open", "digest": digest, "threads": self._threads}, within=_LONG)
-            size, dynamic = found.header["batch"]
-            self._link, self._number, self.batch = (
-                link,
-                int(found.header["session"]),
-                Batch(int(size), bool(dynamic)),
-            )
+            said = answers.read(answers.Opened, found, self._connection.name)
+            self._link, self._number, self.batch = link, said.session, Batch(*said.batch)
             weakref.finalize(self, self._connection.unused, link, self._number)
         return self._number
 
@@ -112,20 +109,33 @@ class RemoteSession:
         """
         try:
             answer = link.answer(number, _LONG)
-            found = arrays.unpack(answer.header["arrays"], answer.payloads)
-            for name, values in found.items():
-                if values.shape[:1] != (part.stop - part.start,):
-                    raise FrameError(
-                        f"output {name} is {list(values.shape)} of {part.stop - part.start} images"
-                    )
         except EdgeeffError:
             self._link = None
             raise
-        except (FrameError, KeyError) as error:
+        try:
+            said = answers.read(answers.Inferred, answer, self._connection.name, payloads=None)
+            found = arrays.unpack(said.arrays, answer.payloads)
+            self._hold(found, part.stop - part.start)
+        except FrameError as error:
             link.kill()
-            reason = DeviceError(f"{self._connection.name} answers wrongly: {error}", mend="report this")
-            raise BrokenError(reason) from None
+            raise BrokenError(answers.wrong(self._connection.name, str(error))) from None
+        except DeviceError as error:
+            link.kill()
+            raise BrokenError(error) from None
         return found
+
+    def _hold(self, found: Mapping[str, Any], images: int) -> None:
+        """Hold outputs against what the manifest says of them; of a bundle of schema 1 it says nothing.
+
+        Raises:
+            FrameError: They are others.
+        """
+        if len(found) != 1 if not self._shapes else found.keys() != self._shapes.keys():
+            raise FrameError(f"the outputs {', '.join(found) or 'none'}")
+        for name, values in found.items():
+            expected = (images, *self._shapes.get(name, values.shape[1:]))
+            if values.shape != expected:
+                raise FrameError(f"output {name} is {list(values.shape)} instead of {list(expected)}")
 
     def _parts(self, count: int) -> Iterator[slice]:
         """Pieces of whole runs."""

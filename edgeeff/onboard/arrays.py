@@ -36,6 +36,6 @@ def unpack(said: Any, payloads: Sequence[bytearray]) -> dict[str, Any]:
             if one["type"] not in TYPES or any(side < 0 for side in shape):
                 raise ValueError(f"an array {one['type']!r:.40} {shape}")
             found[str(one["name"])] = np.frombuffer(payload, one["type"]).reshape(shape)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise FrameError(f"arrays that cannot be understood ({error})") from None
     return found

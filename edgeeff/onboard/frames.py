@@ -84,7 +84,7 @@ def read(source: int, heard: Callable[[], None] | None = None) -> Frame | None:
     try:
         header = json.loads(text.decode("utf-8"))
         sums = [(int(size), str(digest)) for size, digest in header.pop("payloads")]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise FrameError(f"a header that cannot be understood ({error})") from None
     if any(size < 0 for size, _ in sums) or sum(size for size, _ in sums) > LARGEST_PAYLOADS:
         raise FrameError("payloads that are too large")
