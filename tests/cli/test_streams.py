@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
+
+from edgeeff.cli import application
+from edgeeff.devices.kinds import ssh
+from tests.devices.boards import Sshd, needs_sshd, serving
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 #: How the shell hands over the streams, and the environment.
@@ -51,15 +56,15 @@ class Ended:
 
 @pytest.fixture
 def through(environment, tmp_path):
-    """``through(stream, *arguments)``: run the command line with such streams."""
+    """``through(stream, *arguments, env={})``: run the command line with such streams."""
 
-    def run(stream: str, *arguments: object) -> Ended:
+    def run(stream: str, *arguments: object, env: dict[str, str] | None = None) -> Ended:
         redirected, more = STREAMS[stream]
         status = tmp_path / "status"
         line = shlex.join([sys.executable, "-m", "edgeeff", *map(str, arguments)])
         ended = subprocess.run(
             ["sh", "-c", f"{{ {line}; echo $? > {shlex.quote(str(status))}; }} {redirected}"],
-            env={**environment, **more},
+            env={**environment, **more, **(env or {})},
             cwd=Path.cwd(),
             capture_output=True,
             timeout=300,
@@ -134,6 +139,10 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
     lite0 = ["--model=lite0", "--size=64", f"--calibration={ten_photos}", "--target=cpu-int8"]
     quick = ["--launches=1", "--seconds=0.05"]
     reference = f"--reference={lite0_bundles / 'lite0-cpu-fp32'}"
+    (folder / "matrix.toml").write_text(
+        f'schema = 1\ntargets = ["cpu-int8"]\ncalibration = "{ten_photos}"\nmeasure = []\n'
+        '[[model]]\nname = "net"\nmodel = "lite0"\nsize = 64\neffort = "fast"\n'
+    )
     return {
         "help": ["--help"],
         "version": ["--version"],
@@ -143,6 +152,13 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         "targets": ["targets"],
         "doctor": ["doctor", "--board=orin-nano"],
         "devices": ["devices", "local"],
+        "devices of a board": ["devices", "board"],
+        "devices that are not there": ["devices", "ssh://nobody@127.0.0.1:1"],
+        "run on a board": ["run", cpu, ten_photos, "--device=board"],
+        "bench on a board": ["bench", cpu, *quick, "--device=board"],
+        "run on no board": ["run", cpu, ten_photos, "--device=ssh://nobody@127.0.0.1:1"],
+        "matrix planned": ["matrix", folder / "matrix.toml", "--dry-run"],
+        "matrix": ["matrix", folder / "matrix.toml", "--workers=1"],
         "cache": ["cache"],
         "inspect": ["inspect", cpu, "--layers", "--ranges"],
         "run": ["run", cpu, ten_photos],
@@ -169,17 +185,38 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
 
 
 INFORMING = ["help", "version", "wrong", "absent", "models", "targets", "doctor", "cache", "inspect", "lint"]
-INFORMING += ["devices", "history", "report"]
-WORKING = ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result", "gate"]
+INFORMING += ["devices", "devices that are not there", "history", "report", "matrix planned"]
+WORKING = ["matrix", "run on no board"]
+ON_A_BOARD = ["devices of a board", "run on a board", "bench on a board"]
+WORKING += ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result", "gate"]
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """An environment in which ``board`` is one, behind a real sshd."""
+    needs_sshd()
+    folder = tmp_path_factory.mktemp("board")
+    (folder / "devices.toml").write_text(
+        f'schema = 1\n[device.board]\naddress = "ssh://board"\npython = "{sys.executable}"\n'
+    )
+    with serving(Sshd(folder / "sshd")) as sshd:
+        yield {ssh.CONFIGURATION: str(sshd.config), "EDGEEFF_DEVICES": str(folder / "devices.toml")}
+
+
+def test_the_streams_of_every_verb_are_tried(verbs):
+    assert {*INFORMING, *WORKING, *ON_A_BOARD} == {*verbs}
+    tried = {str(arguments[0]) for arguments in verbs.values()} - {"--help", "--version"}
+    assert tried == {*typer.main.get_command(application()).commands}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", INFORMING + WORKING)
-def test_every_verb_with_every_stream(verb, verbs, through):
-    usual = through("as ever", *verbs[verb])
+@pytest.mark.parametrize("verb", INFORMING + WORKING + ON_A_BOARD)
+def test_every_verb_with_every_stream(verb, verbs, through, request):
+    env = request.getfixturevalue("board") if verb in ON_A_BOARD else {}
+    usual = through("as ever", *verbs[verb], env=env)
     usual.assert_clean()
     for stream in STREAMS:
-        ended = through(stream, *verbs[verb])
+        ended = through(stream, *verbs[verb], env=env)
         ended.assert_clean()
         # An error that there is anyway is told first.
         expected = 2 if stream in UNPRINTED and usual.out else usual.status
