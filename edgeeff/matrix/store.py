@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeeff import regular, text
 from edgeeff.errors import MatrixError, OutputError
@@ -28,6 +29,35 @@ SCHEMA = 1
 RESULT = "result.json"
 _MARK = "matrix.json"
 _RECORDED = "recorded"
+
+
+class _Figures(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+    __pydantic_extra__: dict[str, float | str | None] = Field(init=False)
+    score: float | None = None
+    agreement: float | None = None
+    p50_ms: float | None = None
+
+
+class _Result(BaseModel):
+    """What is read of ``result.json``, which may be damaged or somebody else's."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    key: str
+    kind: str = ""
+    files: dict[str, int]
+    warnings: list[str] = []
+    figures: _Figures = _Figures()
+    report: dict[str, Any] | None = None
+    seconds: float | None = None
+    bundle: Annotated[str, Field(pattern=r"^bundle/[^/.\x00][^/\x00]*$")] | None = None
+    digest: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> _Result:
+        if self.kind == "build" and (self.bundle is None or self.digest is None):
+            raise ValueError("a build without its bundle")
+        return self
 
 
 @dataclass(frozen=True)
@@ -115,10 +145,13 @@ class Store:
             said = text.read_json(path, MatrixError)
         except MatrixError:
             return None
-        whole = isinstance(said, dict) and said.get("key") == key and isinstance(said.get("files"), dict)
-        if not whole:
+        try:
+            found = _Result.model_validate(said)
+        except (ValueError, RecursionError):  # pydantic's errors are ValueErrors
             return None
-        for name, size in said["files"].items():
+        if found.key != key:
+            return None
+        for name, size in found.files.items():
             with suppress(OSError, ValueError):
                 if (self.place(key) / name).stat().st_size == size:
                     continue
