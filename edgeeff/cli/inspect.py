@@ -25,6 +25,10 @@ def command(
     bundle: Annotated[Path, typer.Argument(help="A bundle.")],
     layers: Annotated[bool, typer.Option(help="List the layers that the runtime executes.")] = False,
     ranges: Annotated[bool, typer.Option(help="List each tensor's scale, zero point and range.")] = False,
+    c_header: Annotated[
+        Path | None,
+        typer.Option(help="Write a header for C and C++: sizes, preprocessing, outputs, labels, boxes."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
@@ -32,6 +36,10 @@ def command(
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
+    if c_header is not None:
+        from edgeeff import c_header as header
+
+        header.write(loaded, c_header)
     altered, plan = loaded.altered(), planned.read(loaded.folder)
     found, damaged = loaded.verification()
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
