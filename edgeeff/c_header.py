@@ -23,7 +23,7 @@ from edgeeff.manifest import Manifest
 
 #: Of the header's layout, for programs that need a certain one.
 VERSION = 1
-#: What TFLite makes of an output's integers: real = (integer - zero point) * scale.
+#: Scale and zero point of an output that holds no integers.
 _FLOAT = (0.0, 0)
 _TYPES = ("float32", "uint8", "int8")
 _TASKS = ("classification", "multilabel", "detection", "features")
@@ -127,17 +127,17 @@ def _input(manifest: Manifest) -> list[str]:
         _define("HEIGHT", height),
         _define("WIDTH", width),
         _define("CHANNELS", preprocess.channels),
-        "/* 1: [N, C, H, W]; 0: [N, H, W, C]. Three channels are R, G, B; one is grey; four are R, G, B, A. */",
+        "/* 1: [N, C, H, W]; 0: [N, H, W, C]. Three channels are R, G, B; one is grey; four: R, G, B, A. */",
         _define("CHANNELS_FIRST", int(_channels_first(manifest))),
         _define("INPUT_TYPE", _string(kind)),
         *_flags("INPUT", kind, _TYPES),
-        "/* A float input is (pixel - mean) / std; an integer one pixel + EDGEEFF_INPUT_OFFSET, not normalised. */",
+        "/* A float input is (pixel - mean) / std; an integer one is pixel + EDGEEFF_INPUT_OFFSET. */",
         _define("INPUT_OFFSET", -128 if kind == "int8" else 0),
         _define("NORMALISED", int(kind == "float32")),
         *_array("const float edgeeff_mean[EDGEEFF_CHANNELS]", map(_float, preprocess.mean)),
         *_array("const float edgeeff_std[EDGEEFF_CHANNELS]", map(_float, preprocess.std)),
-        "/* How a photo is resized, by Pillow's antialiased filter: so that the input is the middle EDGEEFF_CROP",
-        "   of it; or squashed; or in a letterbox at the top left, the rest filled with edgeeff_fill. */",
+        "/* How a photo is resized, by Pillow's antialiased filter: so that the input is the middle",
+        "   EDGEEFF_CROP of it; or squashed; or in a letterbox at the top left, the rest edgeeff_fill. */",
         _define("FILTER", _string(preprocess.interpolation)),
         *_flags("FILTER", preprocess.interpolation, ("bilinear", "bicubic", "lanczos")),
         *([_define("PILLOW", made)] if made.isdecimal() else []),
@@ -160,8 +160,8 @@ def _outputs(manifest: Manifest, tensors: list[_Tensor]) -> list[str]:
     ]
     return [
         "",
-        "/* The outputs, shapes as for one image. Integers mean (integer - zero_point) * scale; of floats the",
-        "   scale is 0. A name is empty where the bundle does not say it: its artifact has one output. */",
+        "/* The outputs, shapes as for one image. Integers mean (integer - zero_point) * scale; of floats",
+        "   the scale is 0. A name is empty where the bundle does not say it: it has one output. */",
         "typedef struct {",
         "    const char *name, *meaning, *type;",
         "    float scale;",
@@ -205,7 +205,7 @@ def _detector(detection: Detection) -> list[str]:
             "const double edgeeff_ratios[EDGEEFF_RATIOS][2]",
             (f"{{{float(wide)!r}, {float(high)!r}}}" for wide, high in geometry.ratios),
         ),
-        "/* The lowest score, the largest overlap (IoU), how many of an image, boxes of all classes or of one. */",
+        "/* Lowest score, largest overlap (IoU), boxes of an image at most; 1: of all classes together. */",
         _define("NMS_SCORE", repr(float(nms.score))),
         _define("NMS_IOU", repr(float(nms.iou))),
         _define("MAX_BOXES", nms.max_boxes),
