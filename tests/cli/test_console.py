@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from rich.table import Table
 
+from edgeeff import cli
 from edgeeff.cli import console
 
 
@@ -136,3 +140,28 @@ def test_labels_names_and_paths_of_a_bundle(edgeeff, lite0_bundles, flat_image, 
             said = result.out + result.err
             assert "Traceback" not in said and "x" in said
             assert not any(c in said for c in "\x1b\x9b\u202e"), arguments
+
+
+PRINTS = re.compile(
+    r"print|(typer|click)\.s?echo|(rich\.)?(print|Console)|sys\.(stdout|stderr)\.(buffer\.)?write|stream\.write"
+)
+#: What writes to a standard stream by itself, and what.
+WRITERS = {
+    "cli/__init__.py": "the version",
+    "cli/console.py": "everything",
+    "cli/gating.py": "annotations of GitHub, escaped as tests/gate/test_formats.py says",
+    "cli/history/export.py": "cleaned text",
+    "devices/lab/keeper.py": "to a process of ours",
+}
+
+
+def test_what_is_printed_passes_the_console():
+    """A verb whose author forgot it would let labels, names and messages steer the terminal."""
+    found = set()
+    for path in Path(cli.__file__).parents[1].rglob("*.py"):
+        name = path.relative_to(Path(cli.__file__).parents[1]).as_posix()
+        if not name.startswith(("onboard/", "backends/tensorrt/device/")):  # run on boards
+            calls = [n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+            if any(PRINTS.fullmatch(ast.unparse(called)) for called in calls):
+                found.add(name)
+    assert found == {*WRITERS}
