@@ -18,6 +18,7 @@ EXTRAS = {
     ),
     "openvino": ("openvino",),
     "tflite": ("ai_edge_litert", "flatbuffers"),
+    "mcu": ("tflite_micro",),
     "tensorrt-rtx": ("tensorrt_rtx",),
     "video": ("av",),
     "detection": ("hotcoco",),

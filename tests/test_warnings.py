@@ -169,6 +169,7 @@ PASSING = {
 ELSEWHERE = {
     "backends/tensorrt/deployment/__init__.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
     "backends/tensorrt/emit.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
+    "backends/tflite_micro/emit.py cautions": "tests/cli/test_missing_runtime.py",
     "cli/build.py _board": "tests/test_plugins.py",
     "foreign/tflite_file.py _labels": "tests/detection/test_foreign_file.py",
     "foreign/tflite_file.py _tell": "tests/detection/test_foreign_file.py",

@@ -87,6 +87,8 @@ class Runtime:
         refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
         tensorrt_rules: Whether the linter's rules of TensorRT hold for its graphs.
         no_profile: Why layers are not timed, where there is no ``profile`` part.
+        no_float: Why no layer of its artifacts can stay float; empty: any can.
+        no_times: Why times that are taken on this machine say nothing of the device; empty: they do.
     """
 
     name: str
@@ -112,6 +114,8 @@ class Runtime:
     refuse: Callable[[Mapping[str, str]], None] | None = None
     tensorrt_rules: bool = False
     no_profile: str = ""
+    no_float: str = ""
+    no_times: str = ""
 
     @property
     def modules(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgeeff import backends
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import lock, where
@@ -34,8 +35,16 @@ def warn_of_place(bundles: Sequence[Bundle], recorder: Recorder) -> None:
     """Warn of what makes figures of bundles doubtful where they are measured."""
     if common_device(bundles) is None:
         warn_of_another(recorder)
-    for text in where.class_warnings(bundles):
+    for text in (*where.class_warnings(bundles), *_no_times(bundles)):
         recorder.warn(text)
+
+
+def _no_times(bundles: Sequence[Bundle]) -> list[str]:
+    """A sentence for each runtime whose times here are not those of its device."""
+    known = backends.runtime_names()
+    of = {b.manifest.runtime: b.name for b in reversed(bundles) if b.manifest.runtime in known}
+    said = {name: backends.runtime(runtime).no_times for runtime, name in of.items()}
+    return [f"the times of {name} say nothing of its device: {why}" for name, why in said.items() if why]
 
 
 def in_runs(bundles: Sequence[Bundle], images: int | None, recorder: Recorder) -> list[int]:

@@ -24,7 +24,7 @@ from edgeeff.pipeline.resolve.detection import boxes_lines, placed
 from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
 from edgeeff.pipeline.resolve.images import in_files
 from edgeeff.pipeline.resolve.quantise import resolve_options
-from edgeeff.pipeline.resolve.targets import resolve_targets
+from edgeeff.pipeline.resolve.targets import refuse_float_layers, resolve_targets
 from edgeeff.progress import Progress, Recorder, recorded
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     """The story of :func:`build`, of a request that is whole."""
     options = resolve_options(request)
     refuse_output(request.output.output, request.output.name)
-    targets = resolve_targets(request.output.targets, request.output.io)
+    targets = resolve_targets(request.output.targets, request.output.io, request.output.arena)
     refuse_batch(targets, options.batch)
+    refuse_float_layers(targets, options.float_asked)
     context = Context.of(cache, progress)
     quantises = any(target.scheme for target in targets)
     drafting = preparing.prepare(request, options, context, quantises=quantises)
     identity = drafting.calibration.network.source.identity
+    refuse_float_layers(targets, (), detector=drafting.meaning.detection is not None)
     for line in boxes_lines(drafting.meaning, targets, options.nms, options.batch):
         progress.tell(line)
     classes = preparing.name_classes(request, identity, context)

@@ -57,6 +57,18 @@ class Options:
         """Whether a budget asks for top-1, so that the images' classes matter."""
         return self.budget is not None and self.budget.max_drop is not None
 
+    @property
+    def float_asked(self) -> tuple[str, ...]:
+        """The options that would leave layers in float, as the command line has them."""
+        budget = self.budget
+        given = {
+            "--keep-float": bool(self.keep_float),
+            "--min-sqnr": budget is not None and budget.min_sqnr is not None,
+            "--max-drop": budget is not None and budget.max_drop is not None,
+            "--max-latency-cost": budget is not None and budget.max_cost is not None,
+        }
+        return tuple(flag for flag, asked in given.items() if asked)
+
     def recipe(self) -> Recipe:
         """How the network is quantised."""
         found = recipe.load(self.effort)

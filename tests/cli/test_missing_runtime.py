@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 
@@ -56,3 +59,24 @@ def test_a_bundle_whose_runtime_is_not_installed(refused, without, process, lite
     assert "openvino" in error and "pip install '<checkout or wheel>[openvino]'" in error
     for verb in (["inspect", bundle], ["doctor"], ["targets"], ["models"]):
         assert process(*verb, env=without("openvino", "torch", "onnx", "onnxruntime")).status == 0
+
+
+@pytest.mark.slow
+def test_a_microcontroller_s_bundle_is_written_without_its_interpreter(
+    without, process, ten_photos, flat_image, tmp_path
+):
+    """Nothing is measured or verified then, and both are said; what cannot fit at all is refused still."""
+    build = ("build", "--model=lite0", "--size=64", "--effort=fast", f"--calibration={ten_photos}")
+    build = (*build, f"--output={tmp_path}", "--target=mcu-int8")
+    done = process(*build, "--json", env=without("tflite_micro"))
+    (built,) = json.loads(done.out)
+    assert done.status == 0
+    assert any("arena is not measured" in text and "[mcu]" in text for text in built["warnings"])
+    measured = json.loads((Path(built["bundle"]) / "measured" / "verification.json").read_text("utf-8"))
+    assert "tflite-micro is not installed" in measured["not_run"]
+    assert json.loads((Path(built["bundle"]) / "arena.json").read_text("utf-8"))["size"] is None
+    assert "NOT MEASURED" in (Path(built["bundle"]) / "firmware" / "model_data.h").read_text("utf-8")
+    ran = process("run", built["bundle"], flat_image, env=without("tflite_micro"))
+    assert ran.status == 2 and "pip install '<checkout or wheel>[mcu]'" in ran.err
+    refused = process(*build, "--arena=16K", env=without("tflite_micro"))
+    assert refused.status == 2 and "by their shapes alone" in refused.err

@@ -33,6 +33,7 @@ class BuildKeywords(TypedDict, total=False):
     name: str | None
     io: str | None
     batch: int | str | None
+    arena: str | None
     golden: int | None
     calibration: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None
     validation: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None

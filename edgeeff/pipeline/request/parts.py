@@ -138,6 +138,13 @@ class Output(Part):
         example=4,
         verbs=EMIT,
     )
+    arena: str | None = option(
+        WORD,
+        "Of a microcontroller's target: the memory that its interpreter may take at most: 512K, 2M. What "
+        "takes more is refused. Default: no limit; what it takes is measured.",
+        example="512K",
+        verbs=BUILD,
+    )
     golden: int = option(
         WHOLE,
         "How many golden inputs a bundle carries; as many as a run takes, if those are more.",

@@ -12,12 +12,14 @@ from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_b
 from edgeeff.target import InputType, Target, load_target
 
 
-def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Target]:
+def resolve_targets(
+    targets: Sequence[str | Target], io: str | None, arena: str | None = None
+) -> list[Target]:
     """All targets, checked before any is built: each exists, and all it needs is installed.
 
     Raises:
         MissingRuntimeError: A runtime, or a library that building needs, is not installed.
-        OptionError: No target, one named twice, or no such input type.
+        OptionError: No target, one named twice, no such input type, or no such arena or none that has one.
         UnknownTargetError: No such target.
     """
     if not targets:
@@ -37,9 +39,58 @@ def resolve_targets(targets: Sequence[str | Target], io: str | None) -> list[Tar
         backends.runtime(target.runtime).require("emit")
     if io is not None:
         wanted = [replace(target, input=cast(InputType, io)) for target in wanted]
+    if arena is not None:
+        wanted = _with_arena(wanted, arena)
     for target in wanted:
         _refuse_impossible(target, asked=io is not None)
     return wanted
+
+
+def _with_arena(targets: Sequence[Target], arena: str) -> list[Target]:
+    """The targets, those of microcontrollers with the arena that they may take.
+
+    Raises:
+        OptionError: There is no such target.
+    """
+    having = [target for target in targets if "arena" in backends.runtime(target.runtime).properties]
+    if not having:
+        names = ", ".join(target.name for target in targets)
+        raise OptionError(
+            f"--arena {arena!r:.60}: {names} has no arena", mend="leave it out, or add mcu-int8"
+        )
+    return [
+        replace(target, runtime_properties={**target.runtime_properties, "arena": arena.strip()})
+        if target in having
+        else target
+        for target in targets
+    ]
+
+
+def refuse_float_layers(targets: Sequence[Target], asked: Sequence[str], detector: bool = False) -> None:
+    """Refuse layers in float, of a target that computes in integers throughout.
+
+    Args:
+        targets: Of the build.
+        asked: The options that would leave layers in float.
+        detector: Whether the network is one, whose boxes are float.
+
+    Raises:
+        OptionError: A target cannot have them.
+    """
+    for target in targets:
+        why = backends.runtime(target.runtime).no_float
+        if not why:
+            continue
+        if asked:
+            raise OptionError(
+                f"{asked[0]} leaves layers in float, and {why}",
+                mend=f"leave it out, or build {target.name} in a build of its own",
+            )
+        if detector:
+            raise OptionError(
+                f"a detector's boxes are float, and {why}",
+                mend=f"build it for another target than {target.name}, such as mobile-int8",
+            )
 
 
 def _refuse_impossible(target: Target, *, asked: bool) -> None:
@@ -62,6 +113,8 @@ def _refuse_impossible(target: Target, *, asked: bool) -> None:
             f"{target.name} cannot take {target.input} input",
             mend=f"{kind}{target.runtime} takes {' or '.join(possible)}: {how}",
         )
+    if target.scheme is not None and any(v.float_layers for v in target.variants):
+        refuse_float_layers([target], [f"{target.name}: a variant with float_layers"])
     for properties in (target.runtime_properties, *(v.runtime_properties for v in target.variants)):
         if wrong := runtime.unknown_property(properties):
             known = runtime.known_properties() or "leave runtime_properties out"

@@ -1,0 +1,226 @@
+"""Bundles for microcontrollers: int8 throughout, an arena that was measured, the same codes as LiteRT's."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from edgeeff.backends import runtime
+from edgeeff.backends.tflite.lower import lower
+from edgeeff.backends.tflite_micro import check, emit, firmware, peak, run, sizes
+from edgeeff.errors import BundleError, GraphError, OptionError
+from edgeeff.harness.subjects import _no_times
+from edgeeff.onboard.pixels import integers
+from edgeeff.pipeline.resolve.targets import refuse_float_layers, resolve_targets
+from edgeeff.target import load_target
+
+if missing := runtime("tflite_micro").missing_to_run():
+    pytest.skip(f"not installed: {missing}", allow_module_level=True)
+
+
+def emission(example, arena: str | None = None, **more):
+    properties = {} if arena is None else {"arena": arena}
+    target = replace(load_target("mcu-int8"), runtime_properties=properties)
+    return replace(example.emission("int8", **more), target=target)
+
+
+@pytest.fixture(scope="module")
+def emitted(examples, tmp_path_factory):
+    """``emitted(name)``: an example, and the folder that its artifact lies in; each is emitted once."""
+    made = {}
+
+    def make(name: str, **more):
+        key = (name, *more.items())
+        if key not in made:
+            example, folder = examples(name), tmp_path_factory.mktemp(name)
+            for file, content in emit.emit(example.hub, emission(example, **more)).items():
+                (folder / file).parent.mkdir(exist_ok=True)
+                (folder / file).write_bytes(content)
+            made[key] = example, folder
+        return made[key]
+
+    return make
+
+
+def opened(example, folder):
+    return run.load(folder, preprocess=example.preprocess, input_type="int8", properties={})
+
+
+@pytest.mark.parametrize(("name", "softmax"), [("lite", False), ("swish_se", True)])
+def test_its_codes_are_those_of_litert(emitted, name, softmax):
+    """LiteRT's reference kernels are the same sources; one code is what rounding of its compiler may be."""
+    example, folder = emitted(name, softmax=softmax)
+    session = opened(example, folder)
+    litert = Interpreter(
+        str(folder / "model.tflite"), experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+    )
+    litert.allocate_tensors()
+    source, target = litert.get_input_details()[0]["index"], litert.get_output_details()[0]["index"]
+    for image in example.pixels:
+        prepared = integers(image[None], "int8")
+        litert.set_tensor(source, prepared)
+        litert.invoke()
+        (own,) = session.execute(prepared)
+        assert np.abs(own.astype(int) - litert.get_tensor(target)).max() <= 1
+    assert np.unique(own).size > 5
+
+
+def test_the_arena_is_what_the_interpreter_needs(emitted):
+    """It runs in just that (the build tried), and not in less."""
+    _, folder = emitted("lite")
+    facts = json.loads((folder / "arena.json").read_text("utf-8"))
+    assert facts["size"] == facts["activations"] + facts["lasting"]
+    micro, _, content = run.read(folder)
+    with pytest.raises(RuntimeError, match="allocate"):
+        micro.Interpreter.from_bytes(content, arena_size=facts["size"] - 1024)
+    found = check.check(folder, properties={})
+    assert (found.status, found.counts["arena"]) == ("ok", facts["size"])
+    assert found.counts["int8_operators"] == found.counts["operators"] == sum(facts["operators"].values())
+
+
+def test_what_is_computed_of_activations_is_what_the_interpreter_takes(emitted):
+    """Its own placing may leave gaps; of these networks it leaves none."""
+    for name in ("lite", "swish_se"):
+        example, folder = emitted(name, softmax=True) if name == "swish_se" else emitted(name)
+        model = lower(example.hub, name, "int8", example.preprocess)
+        assert peak.peak(model).size == json.loads((folder / "arena.json").read_text())["activations"]
+
+
+def test_shapes_of_another_input_size(examples):
+    """As the lowering of the graph at that size has them."""
+    small = examples("asymmetric")
+    large = onnx.ModelProto()
+    large.CopyFrom(small.hub)
+    del large.graph.value_info[:]
+    for side in large.graph.input[0].type.tensor_type.shape.dim[2:]:
+        side.dim_value = 80
+    wanted = lower(large, "large", "int8", replace(small.preprocess, size=(80, 80)))
+    found = peak.at_size(lower(small.hub, "small", "int8", small.preprocess), 80, 80)
+    assert found == {name: tensor.shape for name, tensor in wanted.tensors.items()}
+
+
+def test_what_does_not_fit_is_refused_with_what_would(examples):
+    example = examples("swish_se")
+    with pytest.raises(OptionError) as caught:
+        emit.emit(example.hub, emission(example, "16K"))
+    # 3 tensors of 16×16×16 are Swish's: what goes in, its sigmoid, the product.
+    assert re.search(
+        r"takes an arena of \d+K .*--arena is 16K: 12K .*16×16×16 \+ 16×16×16", caught.value.what
+    )
+    allowed = re.search(r"or allow --arena (\d+K)$", caught.value.mend)[1]
+    files = emit.emit(example.hub, emission(example, allowed))
+    assert json.loads(files["arena.json"])["limit"] == sizes.read(allowed)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512K", 512 << 10), ("2m", 2 << 20), (" 65536 ", 65536), ("4096M", 4 << 30)]
+)
+def test_sizes(text, size):
+    assert sizes.read(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1K", "1.5M", "512KB", "512 K", "1e6", "999", "5G", "4097M", "٣K"]
+)
+def test_no_sizes(text):
+    with pytest.raises(OptionError, match="an arena of"):
+        sizes.read(text)
+    with pytest.raises(OptionError):
+        resolve_targets(["mcu-int8"], None, text)
+
+
+def test_only_a_target_with_an_arena_takes_one():
+    mobile, mcu = resolve_targets(["mobile-int8", "mcu-int8"], None, "512K")
+    assert (dict(mobile.runtime_properties), dict(mcu.runtime_properties)) == ({}, {"arena": "512K"})
+    with pytest.raises(OptionError, match="mobile-int8 has no arena"):
+        resolve_targets(["mobile-int8"], None, "512K")
+    with pytest.raises(OptionError, match="cannot take float32 input"):
+        resolve_targets(["mcu-int8"], "float32")
+
+
+def test_nothing_stays_float(examples):
+    targets = resolve_targets(["mobile-int8", "mcu-int8"], None)
+    with pytest.raises(OptionError, match="--max-drop leaves layers in float"):
+        refuse_float_layers(targets, ["--max-drop"])
+    with pytest.raises(OptionError, match="detector's boxes are float"):
+        refuse_float_layers(targets, (), detector=True)
+    refuse_float_layers(targets[:1], ["--max-drop"], detector=True)
+    example = examples("lite")
+    graph = onnx.ModelProto()
+    graph.CopyFrom(example.hub)
+    first = next(node for node in graph.graph.node if node.op_type == "Clip")
+    squared = onnx.helper.make_node("Mul", [first.output[0]] * 2, ["squared"], name="squared")
+    for node in graph.graph.node:
+        node.input[:] = ["squared" if name == first.output[0] else name for name in node.input]
+    graph.graph.node.insert(list(graph.graph.node).index(first) + 1, squared)
+    graph = onnx.shape_inference.infer_shapes(graph)
+    with pytest.raises(GraphError, match=r"MUL .* would compute in float"):
+        emit.emit(graph, emission(example))
+
+
+def test_what_a_firmware_compiles(emitted, tmp_path):
+    """The C array holds the model, aligned; the header its facts; and the resolver gets its operators."""
+    example, folder = emitted("swish_se", softmax=True)
+    content = (folder / "model.tflite").read_bytes()
+    source = (folder / firmware.SOURCE).read_text("ascii")
+    assert "alignas(16)" in source
+    numbers = source.partition("{")[2].partition("}")[0].replace("\n", "").rstrip(",").split(",")
+    assert bytes(map(int, numbers)) == content
+    header = (folder / firmware.HEADER).read_text("utf-8")
+    calls = re.findall(r"resolver\.(Add\w+)\(\)", header)
+    facts = json.loads((folder / "arena.json").read_text("utf-8"))
+    assert len(calls) == len(set(calls)) == len(facts["operators"])
+    assert {"AddLogistic", "AddMul", "AddSoftmax"} <= set(calls)
+    if (compiler := shutil.which("g++")) is None:
+        pytest.skip("no g++ to compile the header with")
+    (tmp_path / "main.cc").write_text(
+        '#include "model_data.h"\n#include <cstdint>\n#include <cstdio>\nstruct R { int n = 0;\n'
+        + "".join(f"  int {call}() {{ ++n; return 0; }}\n" for call in calls)
+        + "};\nint main() {\n  R resolver;\n  bool added = AddOperators(resolver);\n"
+        + '  std::printf("%d %d %u %d %d %d", added, resolver.n, kModelSize, kArenaSize, kInputHeight,\n'
+        + "              int(reinterpret_cast<std::uintptr_t>(kModelData) % 16));\n}\n"
+    )
+    files = [tmp_path / "main.cc", folder / firmware.SOURCE]
+    options = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{folder / 'firmware'}"]
+    subprocess.run([compiler, *options, *files, "-o", tmp_path / "main"], check=True)
+    done = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True)
+    count, size = len(calls), facts["size"]
+    assert done.stdout == f"1 {count} {len(content)} {size} {example.preprocess.size[0]} 0"
+
+
+def test_the_same_graph_gives_the_same_bytes(emitted):
+    example, folder = emitted("lite")
+    again = emit.emit(example.hub, emission(example))
+    assert {name: (folder / name).read_bytes() for name in again} == again
+
+
+def test_damaged_files_are_refused(emitted, tmp_path):
+    """What is not int8, or cut off, never reaches an interpreter that it would crash."""
+    example, folder = emitted("lite")
+    content = (folder / "model.tflite").read_bytes()
+    for damaged in (b"", content[:2000], bytes(1000)):
+        (tmp_path / "model.tflite").write_bytes(damaged)
+        with pytest.raises(BundleError):
+            opened(example, tmp_path)
+    (tmp_path / "model.tflite").write_bytes(content)
+    with pytest.raises(BundleError, match="the bundle says"):
+        opened(replace(example, preprocess=replace(example.preprocess, size=(64, 64))), tmp_path)
+
+
+def test_times_say_nothing(tmp_path):
+    from types import SimpleNamespace
+
+    of = [
+        SimpleNamespace(name=name, manifest=SimpleNamespace(runtime=runtime))
+        for name, runtime in (("a", "tflite"), ("b", "tflite_micro"), ("c", "tflite_micro"), ("d", "gone"))
+    ]
+    (sentence,) = _no_times(of)
+    assert sentence.startswith("the times of b say nothing of its device")
