@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,9 @@ from edgeeff.cli import devices as verb
 from edgeeff.devices import benchmark_model, connection
 from edgeeff.devices.connection import Connection
 from edgeeff.devices.file import Named
+from edgeeff.devices.link import BrokenError, Link
 from edgeeff.devices.looking import Seen, lacks
+from edgeeff.devices.parcel import MARK
 from edgeeff.errors import DeviceError, EdgeeffError
 from edgeeff.harness import machine
 from edgeeff.onboard import arrays, frames
@@ -225,3 +228,31 @@ def test_what_a_program_printed(fuzz, bytes_changed, tried, tmp_path):
     fuzz(bytes_changed, _times, tmp_path / "p", PRINTED.encode())
     for digits in ("9" * 5000, "1e999", "1e9999"):
         tried(_times, tmp_path / "p", PRINTED.replace("50 ", f"{digits} ").replace("1000", digits).encode())
+
+
+class Scripted(Nowhere):
+    """Whatever is to be started there is this script, which has the frames at hand."""
+
+    def __init__(self, script: str) -> None:
+        self._script = (
+            f"import os\nfrom edgeeff.onboard import frames\nos.write(1, {MARK.encode()!r} + b'ready\\n')\n"
+        )
+        self._script += f"def say(**header): frames.write(1, header)\n{script}\nos.read(0, 1 << 20)"
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        return [sys.executable, "-c", self._script]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "say(op='ready')\nsay(id=99)",
+        "say(op='ready')\nsay(id=1.0)",
+        "say(op='ready')\nfor _ in range(9): say(warning='x')",
+        "say(op='hello')\nraise SystemExit",
+    ],
+)
+def test_what_was_not_asked_for_is_not_kept(script):
+    """It ends the connection: an agent that talks on and on would fill the memory."""
+    with pytest.raises(BrokenError, match=r"answers what was not asked|neither that it is ready"):
+        Link("board", Scripted(script), ["python3"]).ask({"op": "lock"}, within=20.0)
