@@ -23,12 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgeeff import regular, text
 from edgeeff.errors import MatrixError, OutputError
-from edgeeff.files import refuse_unwritable, scratch_folder, sweep, write_file, writing
+from edgeeff.files import refuse_links, refuse_unwritable, scratch_folder, sweep, write_file, writing
 
 SCHEMA = 1
 RESULT = "result.json"
 _MARK = "matrix.json"
 _RECORDED = "recorded"
+_FOLDERS = ("units", "claims", "failures", "logs")
+_RUN = "run.lock"
 
 
 class _Figures(BaseModel):
@@ -76,7 +78,7 @@ class Store:
 
         Raises:
             MatrixError: It is something else's, or of a newer schema.
-            OutputError: It cannot be written.
+            OutputError: It cannot be written, or leads elsewhere.
         """
         mark = self.folder / _MARK
         if regular.exists(self.folder) and not regular.is_folder(self.folder):
@@ -96,8 +98,10 @@ class Store:
                 mend="name an empty folder, or one that is not there yet, with --results",
             )
         refuse_unwritable(self.folder)
+        for name in (*_FOLDERS, "bundles", "reports"):
+            refuse_links(self.folder, name)
         with writing(self.folder):
-            for name in ("units", "claims", "failures", "logs"):
+            for name in _FOLDERS:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         if not regular.is_file(mark):
             write_file(mark, json.dumps({"schema": SCHEMA}).encode())
@@ -109,7 +113,8 @@ class Store:
         Raises:
             MatrixError: Another run is at work there.
         """
-        lock = FileLock(self.folder / "claims" / "run.lock")
+        refuse_links(self.folder / "claims", _RUN)  # older versions of filelock empty what it leads to
+        lock = FileLock(self.folder / "claims" / _RUN)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -129,7 +134,9 @@ class Store:
 
         A worker whose client died goes on with what it was at.
         """
-        with FileLock(self.folder / "claims" / f"{key}.lock"):
+        name = f"{key}.lock"
+        refuse_links(self.folder / "claims", name)
+        with FileLock(self.folder / "claims" / name):
             yield
 
     def place(self, key: str) -> Path:

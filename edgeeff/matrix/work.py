@@ -303,7 +303,8 @@ def _silence(folder: Path) -> None:
     _silenced = True
     with suppress(OSError):
         name = folder / f"{socket.gethostname()}-{os.getpid()}.log"
-        number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        number = os.open(name, flags, 0o644)
         os.dup2(number, 1)
         os.dup2(number, 2)
         os.close(number)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from edgeeff.errors import EdgeeffError, MatrixError
+from edgeeff.errors import EdgeeffError, MatrixError, OutputError
 from edgeeff.matrix.file import Exclude, load
 from edgeeff.matrix.store import Store
 
@@ -121,6 +123,15 @@ def test_a_folder_of_results_is_ours_and_one_runs_own(tmp_path):
     (tmp_path / "dist" / "file").touch()
     with pytest.raises(MatrixError, match="something else"):
         Store(tmp_path / "dist").prepare()
+    for name in ("units", "reports", "claims/run.lock"):  # somebody else's folder, which leads elsewhere
+        theirs = Store(tmp_path / name.replace("/", "-"))
+        theirs.prepare()
+        held = theirs.folder / name
+        shutil.rmtree(held, ignore_errors=True)
+        held.symlink_to(tmp_path / "dist")
+        with pytest.raises(OutputError, match="symbolic link"):
+            theirs.prepare()
+            theirs.held().__enter__()
     (store.folder / "matrix.json").write_text('{"schema": 2}')
     with pytest.raises(MatrixError, match="schema 2"):
         store.prepare()
