@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -249,3 +249,16 @@ def x() -> np.ndarray:
 def weights() -> Callable[..., np.ndarray]:
     """``weights(*shape)``: normal values, the same ones every time."""
     return lambda *shape: np.random.default_rng(4).standard_normal(shape, np.float32)
+
+
+@pytest.fixture(scope="session")
+def start_chromium() -> Iterator[Callable[..., Any]]:
+    """``start_chromium(*arguments)``: Debian's Chromium; a process can have Playwright only once."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = Path("/usr/bin/chromium")
+    if not path.exists():
+        pytest.skip(f"{path} is not on this machine")
+    with playwright.sync_playwright() as started:
+        yield lambda *arguments: started.chromium.launch(
+            executable_path=str(path), args=["--no-sandbox", *arguments]
+        )

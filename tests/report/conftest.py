@@ -13,7 +13,6 @@ import pytest
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.preprocess import Preprocess
 
-CHROMIUM = Path("/usr/bin/chromium")
 ENVIRONMENT = {
     "cpu": "Some CPU",
     "architecture": "x86_64",
@@ -310,12 +309,8 @@ def _places(data: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def browser(start_chromium: Callable[..., Any]) -> Iterator[Any]:
     """Debian's Chromium, without a network."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not on this machine")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    opened = start_chromium()
+    yield opened
+    opened.close()
