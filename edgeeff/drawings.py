@@ -1,8 +1,9 @@
-"""A folder of photos with their boxes, and a video with the boxes of its frames."""
+"""A folder of photos with what is said of them drawn on, and a video of such frames."""
 
 from __future__ import annotations
 
 import io
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +15,13 @@ from typing import Any
 from PIL import Image
 
 from edgeeff import regular, streams
-from edgeeff.detection import Boxes
 from edgeeff.errors import MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import TEMPORARY, refuse_special, refuse_unwritable, write_file, writing
-from edgeeff.images.drawing import drawn
 from edgeeff.images.picture import Picture
 from edgeeff.installing import install_line
 
-#: What a drawn photo is called: 0007.jpg becomes 0007.boxes.jpg, so that it never takes the photo's place.
-_ENDING = ".boxes"
+#: Files that hold no pictures: a name that ends so is no folder's by mistake.
+_DATA = frozenset({".csv", ".tsv", ".json", ".jsonl", ".txt", ".npy", ".npz", ".zip", ".h5", ".html"})
 #: Files whose pixels are exact stay so; others become JPEG.
 _EXACT = frozenset({".png", ".bmp", ".gif", ".npz", ".tif", ".tiff", ".ppm", ".pgm"})
 #: Bytes of a file's name, without the ending, that every file system takes.
@@ -38,49 +37,60 @@ class Drawings:
 
     Args:
         folder: Its path; a file of the same name in it is replaced.
+        drawn: What is drawn: 0007.jpg becomes 0007.boxes.jpg, so that it never takes the photo's place.
 
     Raises:
         OptionError: The path is that of a file.
         OutputError: It cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        files = {*Image.registered_extensions(), *streams.SUFFIXES}
+    def __init__(self, folder: Path, drawn: str = "boxes") -> None:
+        files = {*Image.registered_extensions(), *streams.SUFFIXES, *_DATA}
         if folder.suffix.lower() in files or regular.is_file(folder):
             raise OptionError(
                 f"--save {folder} is no folder",
-                mend="name a folder for pictures with boxes, or a file that ends in .npz for the outputs",
+                mend=f"name a folder for pictures with {drawn}, or a file that ends in .npz for the outputs",
             )
         refuse_unwritable(folder)
-        self._folder = folder
+        self._folder, self._ending = folder, f".{drawn}"
         self._names: dict[str, int] = {}
 
-    def photo(self, picture: Picture, image: Image.Image, boxes: Boxes) -> Path:
-        """Draw one photo; returns the file that it is in."""
+    def photo(self, picture: Picture, image: Image.Image) -> Path:
+        """Write one drawn photo; returns the file that it is in."""
         exact = picture.path.suffix.lower() in _EXACT
         row = "" if picture.index is None else f"-{picture.index}"
         path = self._free(picture.path.stem + row, ".png" if exact else ".jpg")
         content = io.BytesIO()
-        drawn(image, boxes).save(content, "PNG" if exact else "JPEG", **({} if exact else {"quality": 92}))
+        image.save(content, "PNG" if exact else "JPEG", **({} if exact else {"quality": 92}))
         write_file(path, content.getvalue())
         return path
 
     def video(self, source: str) -> Film:
-        """A video to add the frames of this one to."""
-        return Film(self._free(Path(source).stem, ".mp4"))
+        """A video to add the drawn frames of this source to."""
+        return Film(self._free(_stem(source), ".mp4"))
 
     def _free(self, stem: str, suffix: str) -> Path:
         """A name that no other photo of this run has."""
         stem = stem.encode("utf-8", "surrogateescape")[:_LONGEST].decode("utf-8", "ignore") or "image"
-        name, number = f"{stem}{_ENDING}{suffix}", self._names.get(stem + suffix, 0) + 1
+        name, number = f"{stem}{self._ending}{suffix}", self._names.get(stem + suffix, 0) + 1
         self._names[stem + suffix] = number
         if number > 1:
             return self._free(f"{stem}-{number}", suffix)
         return self._folder / name
 
 
+def _stem(source: str) -> str:
+    """What a source's video is called: by its file, else by the host and path of its address, or its kind."""
+    scheme, colon, rest = source.partition("://")
+    if colon:
+        return re.sub(r"[^\w.-]+", "-", rest.partition("?")[0].rpartition("@")[2]).strip("-.") or scheme
+    if source.startswith("gst:") or ("/" not in source and " " in source):
+        return source.partition(":")[0].replace(" ", "-")
+    return Path(source).stem
+
+
 class Film:
-    """A video of frames with their boxes; it is written, whole, when the block is left.
+    """A video of drawn frames; it is written, whole, when the block is left.
 
     What was added until an interruption is kept; after an error nothing is.
 
@@ -125,15 +135,13 @@ class Film:
             self._container.close()
             self._staged.unlink(missing_ok=True)
 
-    def add(self, image: Image.Image, boxes: Boxes, seconds: float | None) -> None:
+    def add(self, picture: Image.Image, seconds: float | None) -> None:
         """The next frame.
 
         Args:
-            image: All frames get the size of the first one.
-            boxes: In its pixels.
+            picture: Drawn already, RGB; all frames get the size of the first one.
             seconds: From the source's start; None: one frame after the last.
         """
-        picture = drawn(image, boxes)
         with self._written():
             if self._container is None:
                 self._begin(picture.size)

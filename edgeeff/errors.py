@@ -66,6 +66,10 @@ class ImageError(EdgeeffError):
     """An image cannot be decoded."""
 
 
+class StreamError(EdgeeffError):
+    """A source of frames cannot be opened, or ended, stalled or failed before it was to."""
+
+
 class CalibrationError(EdgeeffError):
     """The calibration images are missing, too few or too often broken."""
 

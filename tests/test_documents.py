@@ -52,7 +52,7 @@ OPEN_FOLDERS = (
     ),
     *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
     *("report/sections", "report/drawing"),
-    *("onboard",),
+    *("onboard", "streams/kinds"),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 

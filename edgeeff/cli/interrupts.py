@@ -8,6 +8,7 @@ nobody had stopped it. Such an interrupt is raised again as soon as the main thr
 from __future__ import annotations
 
 import _thread
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -39,3 +40,28 @@ def kept() -> Iterator[None]:
         sys.unraisablehook = before
         for timer in waiting:
             timer.cancel()
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """Within it SIGTERM and SIGHUP are as Ctrl-C, so that what was begun is ended well; once each.
+
+    Where one of them has been given another meaning (``nohup``), or in another thread, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+
+    def interrupt(number: int, _: Any) -> None:
+        for each in ours:  # the work is being ended: one who cannot wait has SIGKILL
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

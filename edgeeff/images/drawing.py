@@ -1,4 +1,4 @@
-"""Boxes drawn on a photo, to be looked at."""
+"""What a network says, drawn on a photo to be looked at: boxes, or names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edgeeff.detection import Boxes
 from edgeeff.preprocess import FOUR
+from edgeeff.tasks import Prediction
 from edgeeff.text import clean
 
 #: Sides of the smallest picture that labels can be read on: a smaller photo is drawn enlarged.
@@ -19,16 +20,18 @@ _READABLE = 320
 _LINES = 4
 #: Characters of a label that are drawn; the rest is an ellipsis.
 _LETTERS = 32
+#: Names that are drawn where there are no boxes.
+_NAMES = 5
 #: Turns of the colour wheel from a class to the next: far apart for neighbours, and never twice the same.
 _GOLDEN = 0.618033988749895
 
 
-def drawn(image: Image.Image, boxes: Boxes) -> Image.Image:
-    """A photo, RGB, with its boxes, each with label and score, the best on top.
+def drawn(image: Image.Image, found: Prediction) -> Image.Image:
+    """A photo, RGB, with what was found in it: boxes with label and score, the best on top; else names.
 
     Args:
         image: As the boxes' pixels count it: turned or not as the network saw it.
-        boxes: In its pixels.
+        found: Of it; boxes in its pixels.
 
     Returns:
         A new picture of the photo's size; where that is too small for labels, a whole multiple of it.
@@ -41,12 +44,20 @@ def drawn(image: Image.Image, boxes: Boxes) -> Image.Image:
     pen = ImageDraw.Draw(picture)
     # By area, not by the shorter side: a panorama's lines would be as thin as its height is small.
     unit = (picture.width * picture.height) ** 0.5
-    line = max(2, round(unit / 300))
     font = _font(max(11, round(unit / 45)))
+    if found.boxes is None:
+        _draw_names(pen, found, font)
+    else:
+        _draw_boxes(pen, found.boxes, scale, max(2, round(unit / 300)), font)
+    return picture
+
+
+def _draw_boxes(pen: Any, boxes: Boxes, scale: int, line: int, font: Any) -> None:
+    width, height = pen.im.size
     for box in reversed(list(boxes)):
         colour = _colour(box.index)
         left, top, right, bottom = (value * scale for value in (box.left, box.top, box.right, box.bottom))
-        left, top = min(left, picture.width - 1), min(top, picture.height - 1)
+        left, top = min(left, width - 1), min(top, height - 1)
         right, bottom = max(right - 1, left), max(bottom - 1, top)
         edge = max(1, line // 2)  # dark, so that the line shows on things of its own colour
         around = (left - edge, top - edge, right + edge, bottom + edge)
@@ -56,7 +67,19 @@ def drawn(image: Image.Image, boxes: Boxes) -> Image.Image:
     for box in boxes:
         text = f"{_label(box.label, font) or f'class {box.index}'} {box.score:.0%}"
         _write(pen, (box.left * scale, box.top * scale), text, font, _colour(box.index), taken)
-    return picture
+
+
+def _draw_names(pen: Any, found: Prediction, font: Any) -> None:
+    """Classes or labels with their probabilities at the top left, each below the one before."""
+    texts = [
+        (f"{_label(one.label, font) or f'class {one.index}'} {one.probability:.0%}", _colour(one.index))
+        for one in found.named[:_NAMES]
+    ] or [(_label(found.absent, font) or "none", (96, 96, 96))]
+    top = 0.0
+    for text, colour in texts:
+        taken: list[tuple[float, float, float, float]] = []
+        _write(pen, (0, top), text, font, colour, taken, below=True)
+        top = taken[0][3]
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -72,8 +95,10 @@ def _write(
     font: Any,
     colour: tuple[int, int, int],
     taken: list[tuple[float, float, float, float]],
+    *,
+    below: bool = False,
 ) -> None:
-    """A label above its box, or inside where there is no place above; never out of the picture.
+    """A label above its box, or inside where there is no place above or it is to be below; never outside.
 
     Where another one stands already (``taken``) it moves down, a few lines at most: of a crowd some are
     left out.
@@ -83,7 +108,7 @@ def _write(
     pad = max(2, (bottom - top) // 5)
     wide, high = right - left + 2 * pad, bottom - top + 2 * pad
     x = max(0, min(corner[0], width - wide))
-    y = corner[1] - high if corner[1] >= high else corner[1]
+    y = corner[1] - high if corner[1] >= high and not below else corner[1]
     y = max(0, min(y, height - high))
     for lower in range(_LINES):
         if not any(_meet((x, y + lower * high, x + wide, y + (lower + 1) * high), other) for other in taken):

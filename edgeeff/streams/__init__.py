@@ -1,5 +1,12 @@
-"""Frames that come one after the other: of a video file or a camera."""
+"""Frames that come one after the other: of video files, cameras, servers, pipelines and pipes.
 
-from edgeeff.streams.video import CAMERA, SUFFIXES, Frame, Tally, frames, is_video
+:func:`open_source` opens whatever gives frames. Its kinds are the files of :mod:`edgeeff.streams.kinds`.
+"""
 
-__all__ = ["CAMERA", "SUFFIXES", "Frame", "Tally", "frames", "is_video"]
+from edgeeff.streams.frame import Frame
+from edgeeff.streams.kinds.video import SUFFIXES, frames
+from edgeeff.streams.opening import is_stream, is_video, open_source
+from edgeeff.streams.source import Source
+from edgeeff.streams.tally import Tally
+
+__all__ = ["SUFFIXES", "Frame", "Source", "Tally", "frames", "is_stream", "is_video", "open_source"]

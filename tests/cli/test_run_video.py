@@ -12,6 +12,7 @@ av = pytest.importorskip("av")
 
 BUNDLE = "lite0-cpu-int8"
 END = {"missing_frames": 0, "skipped_packets": 0, "damaged_frames": 0, "ended_early": False}
+LIVE = {"dropped_frames": 0, "reconnections": 0, "error": None}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def test_a_whole_video(edgeeff, lite0_bundles, clip):
     *frames, end = lines(result.out)
     assert [f["frame"] for f in frames] == list(range(12)) and frames[3]["seconds"] == 0.3
     assert frames[3]["image"] == f"{clip} frame 3" and len(frames[3]["classes"]) == 1
-    assert end == {"source": str(clip), "frames": 12, **END, "interrupted": False, "warnings": []}
+    times = end.pop("latency_ms")
+    assert end == {"source": str(clip), "frames": 12, **END, **LIVE, "interrupted": False, "warnings": []}
+    assert 0 < times["p50"] <= times["p99"] <= times["max"] == max(f["latency_ms"] for f in frames)
 
 
 def test_the_outputs_of_all_frames_are_kept(edgeeff, lite0_bundles, clip, tmp_path):
@@ -51,7 +54,7 @@ def test_the_outputs_of_all_frames_are_kept(edgeeff, lite0_bundles, clip, tmp_pa
         assert found["names"].tolist() == [f"{clip} frame {i}" for i in range(5)]
     assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
     refused = edgeeff("run", lite0_bundles / BUNDLE, clip, "--save", tmp_path / "out.csv")
-    assert refused.status == 2 and "end its name in .npz" in refused.err
+    assert refused.status == 2 and "ends in .npz" in refused.err
 
 
 def test_a_damaged_packet_and_a_cut(edgeeff, lite0_bundles, clip, tmp_path):

@@ -15,6 +15,7 @@ from edgeeff.errors import EdgeeffWarning, OptionError
 from edgeeff.images import drawing
 from edgeeff.images.drawing import drawn
 from edgeeff.predictor import Predictor
+from edgeeff.tasks import Prediction
 
 av = pytest.importorskip("av")
 
@@ -145,13 +146,13 @@ def test_frames_of_any_size_and_time_make_one_film(tmp_path):
     """An odd first frame, a larger and a smaller one, and a clock that stands still or runs back."""
     with Drawings(tmp_path / "out").video("a/b.mkv") as film:
         for size, seconds in (((321, 341), 0.0), ((700, 400), 0.0), ((400, 300), None), ((321, 341), -5.0)):
-            film.add(Image.new("RGB", size, (9, 99, 9)), Boxes.none(), seconds)
+            film.add(Image.new("RGB", size, (9, 99, 9)), seconds)
     with av.open(tmp_path / "out" / "b.boxes.mp4") as container:
         shown = [*container.decode(video=0)]
     assert [(one.width, one.height) for one in shown] == [(322, 342)] * 4
     assert np.diff([one.pts for one in shown]).min() > 0
     with pytest.raises(ZeroDivisionError), Drawings(tmp_path / "no").video("b.mkv") as film:
-        film.add(Image.new("RGB", (64, 64)), Boxes.none(), 0.0)
+        film.add(Image.new("RGB", (64, 64)), 0.0)
         raise ZeroDivisionError
     assert [*(tmp_path / "no").iterdir()] == []
 
@@ -174,7 +175,7 @@ def test_without_freetype_labels_are_drawn_in_bitmaps(absent, monkeypatch):
         0,
         ("cat", "é信", "x" * 90),
     )
-    found = np.asarray(drawn(Image.new("RGB", (400, 400)), boxes))
+    found = np.asarray(drawn(Image.new("RGB", (400, 400)), Prediction({}, boxes=boxes)))
     assert found[90:99, 12:60].max() > 200
     monkeypatch.setattr(ImageFont, "load_default", load)
     drawing._font.cache_clear()
@@ -186,7 +187,7 @@ def test_anything_can_be_drawn_on(mode, size):
     corners = np.array([[0, 0, *size], [-5, -5, 1, 1], [*size, *size], [0.2, 0.2, 0.3, 0.3]], np.float32)
     labels = ("x" * 500, "", "\n\x1b\u202e", "\U0001f600 e\u0301")
     boxes = Boxes(corners, np.linspace(1, 0, 4, dtype=np.float32), np.array([0, 1, 89, 10**9]), 0, labels)
-    found = drawn(Image.new(mode, size), boxes)
+    found = drawn(Image.new(mode, size), Prediction({}, boxes=boxes))
     assert found.mode == "RGB" and found.width % size[0] == found.height % size[1] == 0
 
 

@@ -1,0 +1,99 @@
+"""One frame, its pixels in the layout in which they came: RGB is made where somebody asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from PIL import Image
+
+
+class Raster(Protocol):
+    """The pixels of a frame as its source gave them."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        ...
+
+    def image(self) -> Image.Image:
+        """As RGB, or grey where the source has no colours."""
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a stream.
+
+    Attributes:
+        number: From 0. Of a video file by its timestamp where the frame rate is constant: frames that are
+            missing keep their numbers. Otherwise the count of frames that came, those that were dropped
+            among them.
+        seconds: From the stream's start; None where the source tells no times.
+        missing: Frames that are missing directly before it, by the timestamps.
+        damaged: The decoder says that parts of the picture are not what was recorded.
+        raster: Its pixels.
+        dropped: Frames directly before it that came and were dropped, so that this one is no older than it
+            has to be.
+        came: ``time.perf_counter()`` when its decoding began.
+        decoding: Seconds that its decoding took.
+    """
+
+    number: int
+    seconds: float | None
+    raster: Raster
+    missing: int = 0
+    damaged: bool = False
+    dropped: int = 0
+    came: float = 0.0
+    decoding: float = 0.0
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """RGB, or grey where the source has no colours; converted when it is first asked for."""
+        return self.raster.image()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels of a decoder of FFmpeg's.
+
+    Args:
+        frame: PyAV's.
+        turn: Degrees to the left by which the picture is to be turned.
+    """
+
+    frame: Any
+    turn: float = 0.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, before it is turned."""
+        return self.frame.width, self.frame.height
+
+    def image(self) -> Image.Image:
+        """By FFmpeg's scaler, and read row by row from its memory: PyAV's ``to_image`` copies three times."""
+        plane = self.frame.reformat(format="rgb24").planes[0]
+        if plane.line_size < 0:  # bottom up
+            found: Image.Image = self.frame.to_image()
+        else:
+            size = (plane.width, plane.height)
+            found = Image.frombytes("RGB", size, memoryview(plane), "raw", "RGB", plane.line_size, 1)
+        return found.rotate(self.turn, expand=True) if self.turn else found
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture that Pillow decoded."""
+
+    picture: Image.Image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.picture.size
+
+    def image(self) -> Image.Image:
+        """The picture itself."""
+        return self.picture
