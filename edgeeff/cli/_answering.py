@@ -181,7 +181,5 @@ class Kept(ExitStack):
         elif self._drawings is not None and entry.picture is not None:
             self._drawings.photo(entry.picture, drawn(image, found))
         if self._screen is not None:
-            from edgeeff.text import clean
-
-            text = f"{clean(entry.name)}  {clean(answer.line)}"
+            text = f"{entry.name}  {answer.line}"
             self._screen.show(drawn(image, found), text, still=not self._stream)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgeeff.cli import streams
 from edgeeff.errors import OptionError
+from edgeeff.text import clean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +51,7 @@ class Screen:
 
         Args:
             picture: Of any size; RGB or grey.
-            text: Printable, perhaps of several lines.
+            text: Perhaps of several lines.
             still: No other follows in its place; else those that come too soon are left out.
         """
         now = time.monotonic()
@@ -59,7 +60,7 @@ class Screen:
         self._last = now
         size = shutil.get_terminal_size()
         rows = max(size.lines - 1, 4)
-        said = [line[: size.columns - 1] for line in text.splitlines()][: max(rows // 3, _TEXT)]
+        said = [clean(line)[: size.columns - 1] for line in text.splitlines()][: max(rows // 3, _TEXT)]
         pixels = fitted(picture, size.columns - 1, 2 * (rows - len(said)))
         lines = [*blocks(pixels), *said]
         # Back to the first line of the picture before, and each line cleared behind what is written.

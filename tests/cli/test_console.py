@@ -148,6 +148,7 @@ PRINTS = re.compile(
 #: What writes to a standard stream by itself, and what.
 WRITERS = {
     "cli/__init__.py": "the version",
+    "cli/_screen.py": "pictures, and cleaned text below them",
     "cli/console.py": "everything",
     "cli/gating.py": "annotations of GitHub, escaped as tests/gate/test_formats.py says",
     "cli/history/export.py": "cleaned text",
