@@ -5,7 +5,8 @@ distribution name. Its ``__init__.py`` holds its facts in one record, ``RUNTIME 
 nothing heavy. Beside it stand its parts: ``emit.py`` (hub graph to artifact; build wing), ``run.py`` (a
 session over an artifact; device wing) and ``check.py`` (what the runtime really made of it; device wing). It
 may hold ``profile.py`` (a session that tells the time of each layer; device wing), ``usage.py`` (what a
-product writes to run the artifact without us; device wing), and, where an artifact cannot run on the machine
+product writes to run the artifact without us; device wing), ``serve.py`` (what Triton Inference Server needs
+to serve it; device wing, imports no runtime), and, where an artifact cannot run on the machine
 that builds it, ``examine.py`` (what can be said of it there; build wing). No table lists the runtimes.
 """
 

@@ -30,7 +30,7 @@ from edgeeff.target import InputType, Precision
 
 #: Whom a box drops that overlaps it: those of its own class, or of any.
 Nms = Literal["per class", "across"]
-Part = Literal["emit", "run", "check", "examine", "profile", "tool", "usage", "onboard"]
+Part = Literal["emit", "run", "check", "examine", "profile", "tool", "usage", "onboard", "serve"]
 #: What each part has to define.
 FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "emit": ("emit",),
@@ -41,6 +41,7 @@ FUNCTIONS: Mapping[Part, tuple[str, ...]] = {
     "tool": ("command", "read"),
     "usage": ("channels_first", "text", "lost"),
     "onboard": ("load",),
+    "serve": ("backends", "files"),
 }
 
 

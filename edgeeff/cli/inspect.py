@@ -13,7 +13,7 @@ from rich.table import Table
 
 from edgeeff.batch import ONE
 from edgeeff.cli import console, tables
-from edgeeff.errors import MissingRuntimeError
+from edgeeff.errors import MissingRuntimeError, OptionError
 from edgeeff.preprocess import CHANNELS
 
 if TYPE_CHECKING:
@@ -29,6 +29,15 @@ def command(
         Path | None,
         typer.Option(help="Write a header for C and C++: sizes, preprocessing, outputs, labels, boxes."),
     ] = None,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Put it into this folder of models, which Triton Inference Server starts."
+        ),
+    ] = None,
+    triton_backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Triton's: tensorrt, openvino or onnxruntime.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
@@ -36,6 +45,10 @@ def command(
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
+    if triton is not None:
+        return _served(loaded, triton, triton_backend, json)
+    if triton_backend is not None:
+        raise OptionError("--triton-backend goes with --triton", mend="name the folder: --triton models")
     if c_header is not None:
         from edgeeff import c_header as header
 
@@ -67,6 +80,21 @@ def command(
     for warning in warnings:
         console.warn(warning)
     return 1 if altered else 0
+
+
+def _served(bundle: Bundle, models: Path, backend: str | None, json: bool) -> int:
+    """Put it into a folder of Triton's models."""
+    from edgeeff import serving
+
+    written = serving.triton(bundle, models, backend)
+    if json:
+        found = {"folder": str(written.folder), "backend": written.backend}
+        console.as_json({"triton": found, "warnings": list(written.warnings)})
+        return 0
+    console.plain(f"{written.folder}: to be served by tritonserver --model-repository={models}")
+    for warning in written.warnings:
+        console.warn(warning)
+    return 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A tiny detector's hub graph, for what makes boxes of it in each runtime."""
+"""A tiny detector's hub graph, and what reads Triton's configurations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeeff.backends import Emission
@@ -125,3 +126,60 @@ def _detector(size: tuple[int, int], classes: int) -> TinyDetector:
 def tiny_detector() -> TinyDetector:
     """Of 128 × 256 pixels and three classes: 6138 anchors."""
     return _detector((128, 256), 3)
+
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+#: Of each message of Triton's model_config.proto the fields that we write: name, type, whether repeated.
+_TRITON: dict[str, list[tuple[str, Any, bool]]] = {
+    "ModelInput": [("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)],
+    "ModelOutput": [
+        *(("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)),
+        ("label_filename", "string", False),
+    ],
+    "ModelDynamicBatching": [
+        *(("preferred_batch_size", "int32", True), ("max_queue_delay_microseconds", "uint64", False)),
+    ],
+    "ModelInstanceGroup": [("count", "int32", False), ("kind", "Kind", False)],
+    "ModelConfig": [
+        *(("name", "string", False), ("platform", "string", False), ("max_batch_size", "int32", False)),
+        *(("input", "ModelInput", True), ("output", "ModelOutput", True)),
+        ("dynamic_batching", "ModelDynamicBatching", False),
+        *(("instance_group", "ModelInstanceGroup", True), ("backend", "string", False)),
+        ("parameters", "ParametersEntry", True),
+    ],
+    "ModelParameter": [("string_value", "string", False)],
+    "ParametersEntry": [("key", "string", False), ("value", "ModelParameter", False)],
+}
+_ENUMS = {
+    "DataType": ["TYPE_INVALID", "TYPE_FP32", "TYPE_UINT8"],
+    "Kind": ["KIND_AUTO", "KIND_GPU", "KIND_CPU"],
+}
+_SCALARS = {
+    "string": _FIELD.TYPE_STRING,
+    "int32": _FIELD.TYPE_INT32,
+    "int64": _FIELD.TYPE_INT64,
+    "uint64": _FIELD.TYPE_UINT64,
+}
+
+
+@pytest.fixture(scope="session")
+def model_config() -> Any:
+    """The class of Triton's ModelConfig, which reads a config.pbtxt."""
+    file = descriptor_pb2.FileDescriptorProto(name="triton.proto", package="inference", syntax="proto3")
+    for name, values in _ENUMS.items():
+        enum = file.enum_type.add(name=name)
+        for number, value in enumerate(values):
+            enum.value.add(name=value, number=number)
+    for name, fields in _TRITON.items():
+        message = file.message_type.add(name=name)
+        for number, (field, kind, repeated) in enumerate(fields, 1):
+            made = message.field.add(name=field, number=number)
+            made.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            if kind in _SCALARS:
+                made.type = _SCALARS[kind]
+            else:
+                made.type = _FIELD.TYPE_ENUM if kind in _ENUMS else _FIELD.TYPE_MESSAGE
+                made.type_name = f".inference.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("inference.ModelConfig"))

@@ -65,7 +65,7 @@ def bundle(request, tmp_path, lite_hub, emission, run_onnx):
         np.save(folder / "golden" / f"{name}.npy", array)
         files[f"golden/{name}.npy"] = (folder / "golden" / f"{name}.npy").read_bytes()
     manifest = {
-        "name": "tiny-jetson-int8",
+        "name": "tiny",
         "precision": "int8",
         "input": "float32",
         "preprocess": emission.preprocess.to_json(),
@@ -107,8 +107,18 @@ QUICK = ("--runs", "50", "--power-seconds", "0")
 
 
 def test_build_then_verify_then_import(bundle, device):
-    built = device("build_engine.py")
+    built = device("build_engine.py", "--triton", "models")
     assert built.returncode == 0, built.stderr
+    served = bundle / "models" / "tiny"
+    assert f"wrote {served.relative_to(bundle)}" in built.stdout
+    assert sorted(path.name for path in served.iterdir()) == ["1", "config.pbtxt", "labels.txt"]
+    engine = bundle / "measured/trt10.3.0-sm87-int8.engine"
+    assert (served / "1" / "model.plan").read_bytes() == engine.read_bytes()
+    (served / "config.pbtxt").write_text('name: "of somebody else"\n')
+    refused = device("build_engine.py", "--triton", "models")
+    assert refused.returncode == 2 and "is there already" in refused.stderr
+    assert (served / "config.pbtxt").read_text() == 'name: "of somebody else"\n'
+    shutil.rmtree(bundle / "models")
     assert sorted(path.name for path in (bundle / "measured").iterdir()) == [
         "trt10.3.0-sm87-fp16.engine",
         "trt10.3.0-sm87-fp16.json",

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from edgeeff.backends.tensorrt.deployment import FOLDER, Deployment
 from edgeeff.backends.tensorrt.device.onboard.boxes import PLUGIN
 from edgeeff.backends.tensorrt.ladder import RAW
+from edgeeff.backends.triton import LABELS, Model, Tensor, config, labels_text
 from edgeeff.batch import ONE, Batch
 from edgeeff.preprocess import CHANNELS
 
@@ -21,16 +23,25 @@ from edgeeff.preprocess import CHANNELS
 _INTEGERS = dict.fromkeys((PLUGIN[0], PLUGIN[-1]), "TYPE_INT32")
 _TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
 
-#: For each platform: the repository, the model's file in it, what is copied there, and where it runs.
-_REPOSITORIES = (
+#: For each platform: the repository, the model's file in it, what is copied there, the command that puts it
+#: there with the rest, and where it runs.
+_REPOSITORIES: tuple[tuple[str, str, str, str, str, Literal["GPU", "CPU"]], ...] = (
     (
         "tensorrt_plan",
         "tensorrt",
         "model.plan",
         "what build_engine.py --precision {precision} wrote to measured/",
+        "python3 build_engine.py --precision {precision} --triton FOLDER",
         "GPU",
     ),
-    ("onnxruntime_onnx", "onnxruntime", "model.onnx", "{graph}, to be run on the CPU", "CPU"),
+    (
+        "onnxruntime_onnx",
+        "onnxruntime",
+        "model.onnx",
+        "{graph}, to be run on the CPU",
+        "edgeeff inspect BUNDLE --triton FOLDER --triton-backend onnxruntime",
+        "CPU",
+    ),
 )
 
 
@@ -47,12 +58,13 @@ def files(deployment: Deployment) -> dict[str, str]:
     """A ``config.pbtxt`` for TensorRT and one for onnxruntime, each with the labels beside it."""
     name, labels = deployment.emission.name, deployment.emission.labels
     found = {}
-    for platform, repository, file, content, kind in _REPOSITORIES:
+    for platform, repository, file, content, whole, kind in _REPOSITORIES:
         folder = f"{FOLDER}/triton/{repository}/{name}"
         graph, own = deployment.graph, deployment
         if deployment.boxes and kind == "CPU":  # onnxruntime has no EfficientNMS_TRT
             graph, own = RAW[0], replace(deployment, features=deployment.raw)
-        copied = content.format(graph=graph, precision=deployment.emission.target.precision)
+        precision = deployment.emission.target.precision
+        copied = content.format(graph=graph, precision=precision)
         heading = [
             f"{deployment.title} for Triton Inference Server. NOT RUN on a server.",
             "",
@@ -61,12 +73,13 @@ def files(deployment: Deployment) -> dict[str, str]:
             "    config.pbtxt",
             *(["    labels.txt"] if labels else []),
             f"    1/{file}   copy it there: {copied}",
+            f"or let all of it be put into a folder: {whole.format(precision=precision)}",
             "",
             *_input(deployment),
         ]
         found[f"{folder}/config.pbtxt"] = _config(own, platform, kind, heading)
         if labels:
-            found[f"{folder}/labels.txt"] = "".join(f"{' '.join(label.split())}\n" for label in labels)
+            found[f"{folder}/{LABELS}"] = labels_text(labels)
     return found
 
 
@@ -89,51 +102,27 @@ def _input(deployment: Deployment) -> list[str]:
     ]
 
 
-def _config(deployment: Deployment, platform: str, kind: str, heading: list[str]) -> str:
-    batch = deployment.batch
-    scores = deployment.emission.labels and deployment.emission.detection is None
-    labels = '    label_filename: "labels.txt"\n' if scores else ""
-    outputs = ",\n".join(
-        f"""  {{
-    name: {_quoted(name)}
-    data_type: {_INTEGERS.get(name, "TYPE_FP32")}
-    dims: [ {_dims(batch, dims)} ]
-{labels}  }}"""
+def _config(deployment: Deployment, platform: str, kind: Literal["GPU", "CPU"], heading: list[str]) -> str:
+    emission, batch = deployment.emission, deployment.batch
+    source = Tensor(deployment.input_name, _TYPES[emission.target.input], _dims(batch, deployment.shape[1:]))
+    outputs = [
+        Tensor(name, _INTEGERS.get(name, "TYPE_FP32"), _dims(batch, dims))
         for name, dims in deployment.outputs.items()
+    ]
+    model = Model(
+        emission.name,
+        ("platform", platform),
+        kind,
+        [source],
+        outputs,
+        # Where one tensor holds several images, Triton would count their classes on.
+        labels=bool(emission.labels) and emission.detection is None and (batch.dynamic or batch == ONE),
+        most=batch.size if batch.dynamic else 0,
+        end=_DYNAMIC.format(size=batch.size) if batch.dynamic else "",
     )
-    return (
-        "".join(f"# {line}".rstrip() + "\n" for line in heading)
-        + f"""
-name: {_quoted(deployment.emission.name)}
-platform: "{platform}"
-max_batch_size: {batch.size if batch.dynamic else 0}
-input [
-  {{
-    name: {_quoted(deployment.input_name)}
-    data_type: {_TYPES[deployment.emission.target.input]}
-    dims: [ {_dims(batch, deployment.shape[1:])} ]
-  }}
-]
-output [
-{outputs}
-]
-instance_group [
-  {{
-    count: 1
-    kind: KIND_{kind}
-  }}
-]
-"""
-        + (_DYNAMIC.format(size=batch.size) if batch.dynamic else "")
-    )
+    return config(model, heading)
 
 
-def _dims(batch: Batch, of_one: Sequence[int]) -> str:
+def _dims(batch: Batch, of_one: Sequence[int]) -> Sequence[int]:
     """Dimensions as Triton wants them: without the first where it batches itself."""
-    return ", ".join(map(str, of_one if batch.dynamic else (batch.size, *of_one)))
-
-
-def _quoted(text: str) -> str:
-    r"""As protobuf's text format wants a string: quotes, backslashes and control characters escaped."""
-    octal = "".join(f"\\{ord(c):03o}" if ord(c) < 32 or c in '"\\\x7f' else c for c in text)
-    return f'"{octal}"'
+    return of_one if batch.dynamic else (batch.size, *of_one)

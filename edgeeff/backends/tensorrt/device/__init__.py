@@ -12,6 +12,7 @@ FILES = (
     "onboard/hardware.py",
     "onboard/profiles.py",
     "onboard/recipes.py",
+    "onboard/repository.py",
     "onboard/rule.py",
     "onboard/running.py",
     "onboard/sealed.py",

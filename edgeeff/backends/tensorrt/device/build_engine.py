@@ -21,26 +21,39 @@ from pathlib import Path
 
 # In a bundle this lies beside onboard/; in edgeeff both are of one package.
 if __package__:
-    from .onboard import engines, hardware, profiles, recipes, sealed
+    from .onboard import engines, hardware, profiles, recipes, repository, sealed
 else:
     sys.dont_write_bytecode = True  # a bundle holds what was sealed, and measured/
-    from onboard import engines, hardware, profiles, recipes, sealed  # type: ignore[import-not-found,no-redef]
+    from onboard import (  # type: ignore[import-not-found,no-redef]
+        engines,
+        hardware,
+        profiles,
+        recipes,
+        repository,
+        sealed,
+    )
 
 
-def build(folder: Path, wanted: str, workspace: int, verbose: bool, asked: str | None) -> None:
-    """Build the engines of the wanted precisions, saying so."""
+def build(
+    folder: Path, wanted: str, workspace: int, verbose: bool, asked: str | None, models: Path | None
+) -> None:
+    """Build the engines of the wanted precisions, saying so; the bundle's own is put into Triton's models."""
     trt = hardware.import_tensorrt()
     here = hardware.identify(trt, hardware.load_cudart())
     manifest = sealed.read_bundle(folder)
     files, version = manifest["files"], recipes.parse_version(here.tensorrt)
     recipes.refuse(manifest, version)
     profile = profiles.read(folder, files, asked)
+    if models is not None:
+        repository.refuse(folder, manifest, models)
     for precision in recipes.offered(files, version, wanted):
         print(f"building {precision} for {here.key()}; this can take minutes", file=sys.stderr)
         engine = engines.build(
             folder, trt, here, precision, profile=profile, workspace=workspace, verbose=verbose
         )
         print(f"built {engine}")
+        if models is not None and precision == manifest["precision"]:
+            print(f"wrote {repository.write(folder, manifest, models, engine)}")
     print("verify.py is next")
 
 
@@ -74,6 +87,12 @@ def main() -> int:
         metavar="MIN,OPT,MAX",
         help="images in a run, of a bundle of --batch dynamic [profile.json]",
     )
+    parser.add_argument(
+        "--triton",
+        type=Path,
+        metavar="FOLDER",
+        help="put the bundle's engine into this model repository of Triton, with its configuration",
+    )
     parser.add_argument("--verbose", action="store_true", help="everything that TensorRT says")
     parser.add_argument(
         "--print-trtexec", action="store_true", help="print the trtexec lines of each version, build nothing"
@@ -93,7 +112,9 @@ def main() -> int:
                 folder, options.tensorrt_version, options.precision, options.workspace, options.profile
             )
         else:
-            build(folder, options.precision, options.workspace, options.verbose, options.profile)
+            build(
+                folder, options.precision, options.workspace, options.verbose, options.profile, options.triton
+            )
     except (sealed.RefusedError, OSError) as refusal:
         print(f"build_engine.py: {refusal}", file=sys.stderr)
         return 2

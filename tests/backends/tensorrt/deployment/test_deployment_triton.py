@@ -3,69 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import onnx
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 
 from edgeeff.backends.tensorrt import deployment
 from edgeeff.batch import ONE, Batch
 from edgeeff.errors import GraphError
 from edgeeff.graph.batch import with_batch
 
-PLATFORMS = {"tensorrt": "tensorrt_plan", "onnxruntime": "onnxruntime_onnx"}
 TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8"}  # onnx.TensorProto.FLOAT and UINT8
-
-_FIELD = descriptor_pb2.FieldDescriptorProto
-#: Of each message the fields that a classifier has use for: name, type, whether repeated.
-_MESSAGES: dict[str, list[tuple[str, Any, bool]]] = {
-    "ModelInput": [("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)],
-    "ModelOutput": [
-        *(("name", "string", False), ("data_type", "DataType", False), ("dims", "int64", True)),
-        ("label_filename", "string", False),
-    ],
-    "ModelDynamicBatching": [
-        *(("preferred_batch_size", "int32", True), ("max_queue_delay_microseconds", "uint64", False)),
-    ],
-    "ModelInstanceGroup": [("count", "int32", False), ("kind", "Kind", False)],
-    "ModelConfig": [
-        *(("name", "string", False), ("platform", "string", False), ("max_batch_size", "int32", False)),
-        *(("input", "ModelInput", True), ("output", "ModelOutput", True)),
-        ("dynamic_batching", "ModelDynamicBatching", False),
-        ("instance_group", "ModelInstanceGroup", True),
-    ],
-}
-_ENUMS = {"DataType": ["TYPE_INVALID", *TYPES.values()], "Kind": ["KIND_AUTO", "KIND_GPU", "KIND_CPU"]}
-_SCALARS = {
-    "string": _FIELD.TYPE_STRING,
-    "int32": _FIELD.TYPE_INT32,
-    "int64": _FIELD.TYPE_INT64,
-    "uint64": _FIELD.TYPE_UINT64,
-}
-
-
-@pytest.fixture(scope="module")
-def model_config() -> Any:
-    """The class of ModelConfig."""
-    file = descriptor_pb2.FileDescriptorProto(name="triton.proto", package="inference", syntax="proto3")
-    for name, values in _ENUMS.items():
-        enum = file.enum_type.add(name=name)
-        for number, value in enumerate(values):
-            enum.value.add(name=value, number=number)
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for number, (field, kind, repeated) in enumerate(fields, 1):
-            made = message.field.add(name=field, number=number)
-            made.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
-            if kind in _SCALARS:
-                made.type = _SCALARS[kind]
-            else:
-                made.type = _FIELD.TYPE_ENUM if kind in _ENUMS else _FIELD.TYPE_MESSAGE
-                made.type_name = f".inference.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("inference.ModelConfig"))
+PLATFORMS = {"tensorrt": "tensorrt_plan", "onnxruntime": "onnxruntime_onnx"}
 
 
 @pytest.mark.parametrize("softmax", [False, True])
@@ -147,6 +96,8 @@ def test_a_server_batches_where_the_graph_leaves_it_open(
     assert config.max_batch_size == (6 if batch.dynamic else 0)
     assert list(config.dynamic_batching.preferred_batch_size) == ([6] if batch.dynamic else [])
     assert config.HasField("dynamic_batching") == batch.dynamic
+    # Of several images in one tensor Triton would count the classes on.
+    assert bool(config.output[0].label_filename) == batch.dynamic
 
 
 def test_a_graph_of_another_batch_than_the_bundle_is_refused(deployed, emission, lite_hub):
