@@ -20,6 +20,7 @@ from PIL import Image
 from edgeeff.errors import BundleError
 from edgeeff.images import held
 from edgeeff.images.held import Held
+from edgeeff.onboard.camera import Planes
 from edgeeff.preprocess import Fit, Pixels, Preprocess
 from edgeeff.tasks import Meaning, Naming, Outputs, Prediction
 
@@ -29,7 +30,7 @@ _BYTES = np.dtype(np.uint8)
 class _Session(Protocol):
     """A loaded artifact, as :class:`edgeeff.backends.Session` has it."""
 
-    def infer(self, pixels: Pixels) -> Outputs: ...
+    def infer(self, pixels: Any) -> Outputs: ...
 
 
 class Predictor:
@@ -66,7 +67,7 @@ class Predictor:
         self._warn = warn
         # What a detector gives of one image may be a hundred megabytes: no more at a time than a run takes.
         self._at_a_time = held.whole_runs(run) if meaning.detection is None else run
-        self._frame = (*preprocess.size, preprocess.channels)
+        self._frame = (*preprocess.taken, preprocess.channels)
         self._shapes = _shapes(meaning, len(naming.labels))
         self._whole = preprocess.whole
         self._warned: set[str] = set()
@@ -126,8 +127,31 @@ class Predictor:
         found = (one for pixels, fits in batches for one in self._told(pixels, fits))
         return [one if one.boxes is None else replace(one, outputs={}) for one in found]
 
-    def of_pixels(self, pixels: Pixels, fits: Sequence[Fit] = ()) -> list[Prediction]:
-        """Of raw pixels uint8 [N, H, W, C] of the network's size, which are not checked.
+    def planes(self, y: npt.NDArray[Any], uv: npt.NDArray[Any]) -> Any:
+        """What the network says of a camera's frame in NV12, of a bundle that takes such (``--io nv12``).
+
+        No RGB is made of it: the planes go to the runtime as they are, and rows that a driver pads
+        (``y[:, :width]``) are copied once.
+
+        Args:
+            y: Brightness, uint8 [H, W] or [H, W, 1] of the size that the bundle takes; several frames: [N, H, W]
+                or [N, H, W, 1].
+            uv: Colours, uint8 [H/2, W/2, 2], or [H/2, W] as they lie in a buffer; the same behind [N].
+
+        Returns:
+            One prediction, or a list of as many as there are frames. Boxes are in pixels of the frame.
+
+        Raises:
+            ImageError: They are not uint8 or not of the size that the bundle takes.
+            OptionError: The bundle takes no NV12.
+            BundleError: It was closed, or it runs on a board.
+        """
+        found, single = held.planes(y, uv, self.preprocess, self._name)
+        predictions = self._told(found, ())
+        return predictions[0] if single else predictions
+
+    def of_pixels(self, pixels: Pixels | Planes, fits: Sequence[Fit] = ()) -> list[Prediction]:
+        """Of raw pixels uint8 [N, H, W, C] of the size that it takes, which are not checked.
 
         Args:
             pixels: As :meth:`edgeeff.preprocess.Preprocess.fit` gives them.
@@ -148,14 +172,14 @@ class Predictor:
             raise BundleError(f"{self._name} gives {shapes}, its manifest {said}", mend="build it again")
         return self.meaning.decode(found, self.naming, fits or [self._whole] * len(pixels))
 
-    def _told(self, pixels: Pixels, fits: Sequence[Fit]) -> list[Prediction]:
+    def _told(self, pixels: Pixels | Planes, fits: Sequence[Fit]) -> list[Prediction]:
         """The same, with warnings of a detector's boxes."""
         found = self.of_pixels(pixels, fits)
         for text in doubts(self._name, found, self.meaning):
             self._once(text)
         return found
 
-    def outputs(self, pixels: Pixels) -> Outputs:
+    def outputs(self, pixels: Pixels | Planes) -> Outputs:
         """The artifact's outputs of such pixels, [N, …] by name."""
         with self._lock:
             return self._open().infer(pixels)

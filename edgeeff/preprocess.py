@@ -17,7 +17,9 @@ from PIL import Image
 
 from edgeeff import depth
 from edgeeff.errors import ImageError, OptionError
+from edgeeff.onboard import camera as cameras
 from edgeeff.onboard import pixels as onboard
+from edgeeff.onboard.camera import Camera
 
 Pixels = npt.NDArray[np.uint8]
 Interpolation = Literal["bicubic", "bilinear"]
@@ -96,6 +98,9 @@ class Preprocess:
         white: The value that is white in images of more than 8 bits which do not say it (:mod:`depth`).
         letterbox: The colour that fills what the photo leaves free, a value of 0…255 for each channel; None:
             no letterbox. With one, ``crop`` is 1 and nothing is squashed.
+        camera: How the artifact takes its frames, where they are not RGB pixels of ``size``. With a
+            ``frame`` of its own the artifact resizes and crops frames as a photo would be; one that is given
+            another photo shows of it what the network would see. None: RGB pixels of ``size``.
     """
 
     size: tuple[int, int]
@@ -107,6 +112,18 @@ class Preprocess:
     exif: bool = False
     white: float | None = None
     letterbox: Channels | None = None
+    camera: Camera | None = None
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """Height and width of what :meth:`fit` gives and a session takes."""
+        found: tuple[int, int] = (self.camera and self.camera.frame) or self.size
+        return found
+
+    @property
+    def of_network(self) -> Preprocess:
+        """The same from a photo to the network's own input, whatever the artifact takes."""
+        return self if self.camera is None else replace(self, camera=None)
 
     @property
     def channels(self) -> int:
@@ -123,18 +140,20 @@ class Preprocess:
         return image.convert(MODES[self.channels])
 
     def fit(self, image: Image.Image) -> Pixels:
-        """Resize and centre-crop a photo to uint8 [H, W, C].
+        """Resize and centre-crop a photo to uint8 [H, W, C], or make it a frame as the artifact takes it.
 
         Raises:
             ImageError: As :meth:`coloured`.
         """
-        height, width = self.size
+        height, width = self.taken
         if 0 in image.size:
             raise ImageError("it has no pixels", mend="replace the image or take it out")
         # What is no file any more and has these channels has been brought to 8 bits: it is not copied again.
         loaded = type(image) is Image.Image and self.channels != 4 and image.mode == MODES[self.channels]
         if not loaded and (image.mode != FOUR or self.channels != 4):
             image = self.coloured(image)
+        if self.taken != self.size and image.size != (width, height):
+            return self._framed(image)
         if self.letterbox is not None and image.size != (width, height):
             image = self._boxed(image, self.letterbox)
         elif image.size != (width, height):
@@ -154,7 +173,29 @@ class Preprocess:
     @property
     def whole(self) -> Fit:
         """Where an image of the network's size lies."""
-        return self.place((self.size[1], self.size[0]))
+        return self.place((self.taken[1], self.taken[0]))
+
+    def _framed(self, image: Image.Image) -> Pixels:
+        """A photo in a frame, so that the artifact sees of it what the network would be shown of the photo.
+
+        What of the frame the photo does not reach repeats its edge; the network sees nothing of that.
+        """
+        height, width = self.taken
+        whole, shown = self.place(image.size).box, self.place((width, height)).box
+        # Pixels of the photo in one of the frame, across and down, and where the frame begins in it.
+        steps = [(whole[i + 2] - whole[i]) / (shown[i + 2] - shown[i]) for i in (0, 1)]
+        begin = [whole[i] - shown[i] * steps[i] for i in (0, 1)]
+        first = [max(0, math.ceil(-begin[i] / steps[i] - 1e-6)) for i in (0, 1)]
+        last = [
+            min(side, math.floor((image.size[i] - begin[i]) / steps[i] + 1e-6))
+            for i, side in enumerate((width, height))
+        ]
+        box = [begin[i] + at[i] * steps[i] for at in (first, last) for i in (0, 1)]
+        box = [min(max(value, 0.0), image.size[i % 2]) for i, value in enumerate(box)]
+        method = getattr(Image.Resampling, self.interpolation.upper())
+        inner = image.resize((last[0] - first[0], last[1] - first[1]), method, (*box,))
+        around = [(first[i], side - last[i]) for i, side in enumerate((width, height))]
+        return np.pad(np.asarray(inner, dtype=np.uint8), (around[1], around[0], (0, 0)), "edge")
 
     def _boxed(self, image: Image.Image, colour: Channels) -> Image.Image:
         """A photo in its letterbox."""
@@ -263,7 +304,10 @@ class Preprocess:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for a manifest."""
-        return {k: v for k, v in asdict(self).items() if k != "letterbox" or v is not None}
+        found = {k: v for k, v in asdict(self).items() if k not in ("letterbox", "camera") or v is not None}
+        if self.camera is not None:
+            found["camera"] = {k: v for k, v in self.camera._asdict().items() if v is not None}
+        return found
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocess:
@@ -286,6 +330,9 @@ class Preprocess:
         white, letterbox = data.get("white"), _colour(data.get("letterbox"), len(mean))
         if letterbox is not None and (crop != 1 or data.get("squash", False)):
             raise ValueError(f"letterbox {letterbox} with crop {crop} and squash {data.get('squash')!r:.20}")
+        camera = _camera(data.get("camera"), (height, width), len(mean))
+        if camera is not None and camera.frame is not None and letterbox is not None:
+            raise ValueError(f"a letterbox with frames of {camera.frame}")
         return cls(
             size=(height, width),
             mean=mean,
@@ -296,7 +343,19 @@ class Preprocess:
             exif=bool(data.get("exif", False)),
             white=None if white is None else _positive(white),
             letterbox=letterbox,
+            camera=camera,
         )
+
+
+def described(preprocess: Preprocess) -> str:
+    """What an artifact takes, as a line tells it: ``NV12 frames of 1280×720``, width first as cameras do."""
+    camera, (height, width) = preprocess.camera, preprocess.taken
+    if camera is None:
+        return f"images of {width}×{height}"
+    colours = camera.colours.upper()
+    if camera.planar:
+        colours += f" ({camera.matrix.upper()}, {camera.range} range)"
+    return f"{colours} frames of {width}×{height}"
 
 
 def _number(value: object) -> float:
@@ -304,6 +363,29 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         raise ValueError(f"{value!r:.80} is no number that pixels can have")
     return float(value)
+
+
+def _camera(value: object, size: tuple[int, int], channels: int) -> Camera | None:
+    """How frames come."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or channels != 3:
+        raise ValueError(f"camera {value!r:.80} for {channels} channels")
+    frame = value.get("frame")
+    if frame is not None:
+        if not isinstance(frame, list | tuple) or len(frame) != 2:
+            raise ValueError(f"frame {frame!r:.80}")
+        if any(type(side) is not int or not 0 < side <= LARGEST for side in frame):
+            raise ValueError(f"frame {frame!r:.80}")
+        frame = (frame[0], frame[1])
+    found = Camera(**{**value, "frame": frame})
+    known = (cameras.COLOURS, tuple(cameras.MATRICES), cameras.RANGES)
+    for said, choices in zip((found.colours, found.matrix, found.range), known, strict=True):
+        if said not in choices:
+            raise ValueError(f"camera {said!r:.80}")
+    if found.planar and any(side % 2 for side in frame or size):
+        raise ValueError(f"NV12 of {frame or size}")
+    return found
 
 
 def _colour(value: object, channels: int) -> Channels | None:

@@ -10,7 +10,8 @@ from edgeeff.batch import ONE, Batch
 from edgeeff.detection import RUNTIME, Detection
 from edgeeff.detection.facts import CODES, DETECTIONS, LOGITS
 from edgeeff.detection.settings import CANDIDATES
-from edgeeff.preprocess import CHANNELS, Preprocess
+from edgeeff.framing import framing
+from edgeeff.preprocess import CHANNELS, Preprocess, described
 from edgeeff.target import InputType
 from edgeeff.tasks import EMBEDDING
 from edgeeff.text import in_markdown
@@ -22,6 +23,11 @@ From Python, loaded once and asked for each frame (a file, a Pillow image, pixel
 
     with edgeeff.Bundle.load(".").open() as predict:
         print(predict("photo.jpg"))
+"""
+
+
+_PLANES = """
+A camera's planes go in as they are, without RGB in Python: `predict.planes(y, uv)`.
 """
 
 
@@ -41,6 +47,12 @@ def readme(emission: Emission) -> str:
     usage = runtime.usage()
     if usage is None:
         return text
+    if emission.preprocess.camera is not None:
+        planes = _PLANES if emission.preprocess.camera.planar else ""
+        return (
+            f"{text}{_PREDICTOR}{planes}\n## In a product\n\n{_frames(emission)} {_output(emission)}\n\n"
+            f"{usage.frames(emission, framing(emission.preprocess))}"
+        )
     channels_first = usage.channels_first(target.input)
     emission = replace(emission, preprocess=backends.input_preprocess(target, emission.preprocess))
     made = python_input(emission.preprocess, target.input, channels_first, emission.batch)
@@ -98,6 +110,33 @@ def _boxed(preprocess: Preprocess) -> list[str]:
         "boxed.paste(shown)",
         "pixels = np.asarray(boxed)[None]",
     ]
+
+
+def _frames(emission: Emission) -> str:
+    """What an artifact takes of a camera, and what it does with it."""
+    preprocess, camera = emission.preprocess, emission.preprocess.camera
+    assert camera is not None
+    shapes = ", ".join(
+        f"`{plane.name}` uint8 [{emission.batch}, {', '.join(map(str, plane.shape))}]"
+        for plane in framing(preprocess).planes
+    )
+    (height, width), frame = preprocess.size, camera.frame
+    text = f"Input: {described(preprocess)}, width × height: {shapes}."
+    if camera.planar:
+        text += (
+            f" Colours are {camera.matrix.upper()} of {camera.range} range, and have half the resolution of "
+            "the brightness: set the camera to that matrix and range."
+        )
+    if frame is None:
+        how = "as a photo is: `edgeeff inspect .` says how"
+        text += f" A frame of another size is resized and cropped to {width}×{height} first, {how}."
+    else:
+        left, top, right, bottom = preprocess.place((frame[1], frame[0])).box
+        text += (
+            f" The artifact shows the network the part ({left:g}, {top:g}) to ({right:g}, {bottom:g}), resized "
+            f"to {width}×{height} by {preprocess.interpolation} interpolation with antialiasing."
+        )
+    return f"{text} What normalises the pixels is inside."
 
 
 def _input(emission: Emission, channels_first: bool) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgeeff import regular, toml
 from edgeeff.errors import UnknownTargetError
+from edgeeff.onboard.camera import Camera
 from edgeeff.plugins import Files, blamed
 
 InputType = Literal["float32", "uint8", "int8"]
@@ -83,7 +84,8 @@ class Target:
     """One kind of artifact: a runtime, a precision, a scheme where it is quantised, and the input it takes.
 
     An integer input takes raw pixels (int8: minus 128), a float input normalised ones. Of the ``variants``
-    the first that suits processor and network is taken.
+    the first that suits processor and network is taken. With a ``camera`` the artifact takes frames as that
+    says, uint8, and ``input`` is that of the graph behind them.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Target:
     scheme: Scheme | None
     runtime_properties: Mapping[str, str] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
+    camera: Camera | None = None
 
     def choices(self, activation: Activation) -> tuple[Variant, ...]:
         """The variants that a network of such an activation can take, with the target's input."""

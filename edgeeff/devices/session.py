@@ -13,9 +13,10 @@ import numpy as np
 from edgeeff.batch import Batch
 from edgeeff.devices import answers
 from edgeeff.devices.link import BrokenError, Link
-from edgeeff.errors import DeviceError, EdgeeffError
+from edgeeff.errors import DeviceError, EdgeeffError, OptionError
 from edgeeff.manifest import read_manifest
 from edgeeff.onboard import arrays
+from edgeeff.onboard.camera import Planes
 from edgeeff.onboard.frames import FrameError
 from edgeeff.preprocess import Pixels
 from edgeeff.tasks import Outputs
@@ -60,7 +61,7 @@ class RemoteSession:
         self._number = -1
         self.batch = Batch()
         manifest = read_manifest(bundle)
-        size = math.prod((*manifest.preprocess.size, manifest.preprocess.channels))
+        size = math.prod((*manifest.preprocess.taken, manifest.preprocess.channels))
         self._shapes = {output.name: output.shape[1:] for output in manifest.outputs}
         self._bytes = max(size, sum(4 * math.prod(shape) for shape in self._shapes.values()), 1)
 
@@ -82,6 +83,11 @@ class RemoteSession:
         """
         if not len(pixels):
             raise ValueError("no image to run")
+        if isinstance(pixels, Planes):
+            raise OptionError(
+                f"{self._bundle.name} runs on a board, and a camera's planes go to a bundle on this machine",
+                mend="pass RGB frames, or run the camera on the board itself",
+            )
         parts = list(self._parts(len(pixels)))
         done: list[dict[str, Any]] = []
 

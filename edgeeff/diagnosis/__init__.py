@@ -29,6 +29,7 @@ from edgeeff.pipeline.build import build
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.preparing import prepare
 from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
+from edgeeff.pipeline.resolve.frames import resolve_frames
 from edgeeff.pipeline.resolve.images import in_files
 from edgeeff.pipeline.resolve.quantise import resolve_options
 from edgeeff.pipeline.resolve.targets import resolve_targets
@@ -83,7 +84,7 @@ def diagnose(
             progress.tell(f"planned for CPUs of the class {keywords['cpu_class']}, that of {device.name}")
     asked = BuildRequest.of(**keywords)
     refuse_other_verbs(asked, "diagnose")
-    (wanted,) = resolve_targets([target], asked.output.io)
+    (wanted,) = resolve_targets([target], asked.output.io, camera=resolve_frames(asked.output))
     if wanted.scheme is None:
         raise OptionError(
             f"{wanted.name} is a float target: nothing is quantised",

@@ -22,7 +22,7 @@ from edgeeff.batch import Batch
 from edgeeff.errors import BundleError, MissingRuntimeError
 from edgeeff.harness.verify import as_pair
 from edgeeff.metrics import json_number, sqnr
-from edgeeff.preprocess import Pixels
+from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.tasks import Output, lowest
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
     )
 
 
-def golden_count(asked: int, batch: Batch, outputs: Sequence[Output] = ()) -> int:
+def golden_count(
+    asked: int, batch: Batch, outputs: Sequence[Output] = (), preprocess: Preprocess | None = None
+) -> int:
     """How many golden inputs a bundle carries: those asked for, and one for each place of a run at the least.
 
     None where none are asked for, and :data:`MOST_GOLDEN` for the places of a longer run. Of outputs so large
@@ -140,10 +142,13 @@ def golden_count(asked: int, batch: Batch, outputs: Sequence[Output] = ()) -> in
         asked: By the user.
         batch: Of the artifact.
         outputs: Of the artifact.
+        preprocess: Of an artifact that resizes frames itself: they are larger than the network's input.
     """
     if not asked:
         return 0
     each = 4 * sum(math.prod(output.shape) for output in outputs)
+    if preprocess is not None and preprocess.taken != preprocess.size:
+        each = max(each, 3 * math.prod(preprocess.taken))
     most = max(1, MOST_BYTES // each) if each else MOST_GOLDEN + asked
     return min(max(asked, min(batch.size, MOST_GOLDEN)), most)
 

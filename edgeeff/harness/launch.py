@@ -59,7 +59,7 @@ def benchmark_images(bundle: Bundle, images: int, seed: int) -> Pixels:
     """Raw pixels uint8 [images, H, W, C]: the golden ones, again and again, or noise if there are none."""
     golden = golden_inputs(bundle) if (bundle.folder / "golden" / "inputs.npy").is_file() else None
     preprocess = bundle.manifest.preprocess
-    shape = (*preprocess.size, preprocess.channels)
+    shape = (*preprocess.taken, preprocess.channels)
     found: Pixels = measuring.golden_or_noise(golden, images, shape, seed)
     return found
 

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgeeff import depth
-from edgeeff.errors import ImageError
+from edgeeff.errors import ImageError, OptionError
 from edgeeff.images.decoding import decode, orientation, turned
 from edgeeff.images.opening import open_images
 from edgeeff.images.picture import Picture
 from edgeeff.images.survey import survey
+from edgeeff.onboard.camera import Planes
 from edgeeff.preprocess import Fit, Pixels, Preprocess
 
 #: What :meth:`edgeeff.bundle.Bundle.predict` takes.
@@ -137,13 +138,50 @@ def _fitted(image: Image.Image, preprocess: Preprocess, warn: Callable[[str], No
         raise ImageError(f"an image cannot be decoded: {error}", mend="replace it") from None
 
 
+def planes(
+    y: npt.NDArray[Any], uv: npt.NDArray[Any], preprocess: Preprocess, name: str
+) -> tuple[Planes, bool]:
+    """A camera's planes as a batch, and whether they are one frame alone; see :meth:`Predictor.planes`.
+
+    Raises:
+        ImageError: They are of another type or size.
+        OptionError: The bundle ``name`` takes no NV12.
+    """
+    if preprocess.camera is None or not preprocess.camera.planar:
+        raise OptionError(
+            f"{name} takes no NV12",
+            mend="build it with --io nv12, or make RGB of the planes: edgeeff.onboard.camera.rgb_of_nv12",
+        )
+    height, width = preprocess.taken
+    single = isinstance(y, np.ndarray) and y.shape in ((height, width), (height, width, 1))
+    wanted = (((height, width, 1), (height, width)), ((height // 2, width // 2, 2), (height // 2, width)))
+    found = []
+    for plane, shapes in zip((y, uv), wanted, strict=True):
+        given = plane[None] if single and isinstance(plane, np.ndarray) else plane
+        if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.shape[1:] not in shapes:
+            break
+        found.append(given.reshape(len(given), *shapes[0]))
+    if len(found) < len(wanted) or not len(found[0]) or len(found[0]) != len(found[1]):
+        given = [
+            f"{plane.dtype} {list(plane.shape)}" if isinstance(plane, np.ndarray) else type(plane).__name__
+            for plane in (y, uv)
+        ]
+        raise ImageError(
+            f"planes are {given[0]} and {given[1]}, {name} takes NV12 of {width}×{height}: uint8 "
+            f"[{height}, {width}] and [{height // 2}, {width // 2}, 2], or as many of both behind [N]",
+            mend="set the camera to that size, or build with --resize-in-model of the camera's; cut off what "
+            "a driver puts behind each row: y[:, :width]",
+        )
+    return Planes(*found), single
+
+
 def pixels(array: npt.NDArray[Any], preprocess: Preprocess) -> Pixels:
     """An array as a batch.
 
     Raises:
         ImageError: It is of another type or size.
     """
-    expected = (*preprocess.size, preprocess.channels)
+    expected = (*preprocess.taken, preprocess.channels)
     given = array.shape
     if array.shape == expected or (array.shape == expected[:2] and expected[2] == 1):
         array = array.reshape(1, *expected)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgeeff.onboard.camera import Camera
 from edgeeff.onboard.pixels import Normalising
 from edgeeff.onboard.refusal import Refused
 from edgeeff.onboard.runs import Runs
@@ -52,7 +53,12 @@ def facts(folder: Path) -> Facts:
         found = Facts(
             folder,
             str(manifest["runtime"]),
-            Normalising((height, width), tuple(preprocess["mean"]), tuple(preprocess["std"])),
+            Normalising(
+                (height, width),
+                tuple(preprocess["mean"]),
+                tuple(preprocess["std"]),
+                _camera(preprocess.get("camera")),
+            ),
             str(manifest["input"]),
             dict(manifest["runtime_properties"]),
             tuple(output["name"] for output in manifest.get("outputs") or ()),
@@ -71,6 +77,13 @@ def facts(folder: Path) -> Facts:
             "run it again: it is sent anew",
         )
     return found
+
+
+def _camera(said: Any) -> Any:
+    if said is None:
+        return None
+    frame = said.get("frame")
+    return Camera(**{**said, "frame": None if frame is None else (int(frame[0]), int(frame[1]))})
 
 
 def _batch(said: Any) -> Runs:

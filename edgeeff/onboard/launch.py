@@ -47,7 +47,7 @@ def _run(arguments: Mapping[str, Any], tell: Callable[..., None]) -> int:
         return bundles.facts(folders[number])
 
     def pixels(found: Any, number: int) -> Any:
-        shape = (*found.preprocess.size, found.preprocess.channels)
+        shape = (*found.preprocess.taken, found.preprocess.channels)
         golden = bundles.golden(found.folder)
         return measuring.golden_or_noise(golden, arguments["images"][number], shape, arguments["seed"])
 

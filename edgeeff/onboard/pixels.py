@@ -15,10 +15,19 @@ class Normalising:
         size: Height and width of the input, pixels.
         mean: For each channel, on pixels of 0…255.
         std: For each channel, on the same scale.
+        camera: How the artifact takes its frames, where they are not RGB pixels of that size.
     """
 
-    def __init__(self, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        self.size, self.mean, self.std = size, mean, std
+    def __init__(
+        self, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...], camera: Any = None
+    ) -> None:
+        self.size, self.mean, self.std, self.camera = size, mean, std, camera
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """Height and width of the images that a session is given."""
+        found: tuple[int, int] = (self.camera and self.camera.frame) or self.size
+        return found
 
     @property
     def channels(self) -> int:

@@ -75,5 +75,7 @@ def _checked(name: str, values: Any, expected: int) -> Any:
 
 def filled(images: Any, size: int) -> Any:
     """So many images [size, …]: those given, [n, …], and behind them the last one again."""
+    if hasattr(images, "filled"):  # frames in planes (:class:`edgeeff.onboard.camera.Planes`)
+        return images.filled(size)
     missing = size - len(images)
     return images if missing <= 0 else np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])

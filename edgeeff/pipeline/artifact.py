@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,13 @@ from edgeeff.harness.golden import golden_files
 from edgeeff.labels import placeholders
 from edgeeff.memory import give_back
 from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.framed import Framed
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub, float_hub
 from edgeeff.pipeline.stages.network import Network
-from edgeeff.pipeline.stages.reference import Reference
+from edgeeff.preprocess import Preprocess
 from edgeeff.readme import readme
 from edgeeff.target import Target
 
@@ -42,11 +44,13 @@ def tool_versions(used: Used) -> dict[str, str]:
 
 def target_facts(target: Target) -> dict[str, Any]:
     """A target as plain data, for a key."""
-    return {
+    facts = {
         **vars(target),
         "scheme": vars(target.scheme) if target.scheme else None,
         "variants": [vars(variant) for variant in target.variants],
     }
+    del facts["camera"]  # what a target without one is known by stays as it was
+    return facts if target.camera is None else {**facts, "camera": target.camera._asdict()}
 
 
 def emission(
@@ -55,7 +59,7 @@ def emission(
     """What the artifact is written from, besides the graph."""
     meaning = drafting.meaning
     return Emission(
-        *(name, target, drafting.calibration.preprocess, labels, meaning.probable),
+        *(name, target, taking(drafting.calibration.preprocess, target), labels, meaning.probable),
         float_graph=partial(_float_graph, drafting, target, batch),
         task=meaning.task,
         threshold=meaning.threshold,
@@ -63,6 +67,11 @@ def emission(
         batch=batch,
         detection=meaning.detection,
     )
+
+
+def taking(preprocess: Preprocess, target: Target) -> Preprocess:
+    """A network's preprocessing as the artifact of a target takes photos."""
+    return preprocess if target.camera is None else replace(preprocess, camera=target.camera)
 
 
 def manifest(
@@ -95,7 +104,7 @@ def manifest(
         target=target.name,
         runtime=target.runtime,
         precision=target.precision,
-        input=target.input,
+        input=target.input if target.camera is None else "uint8",
         softmax=emission.softmax,
         cpu_class=cpu_class,
         preprocess=backends.input_preprocess(target, emission.preprocess),
@@ -147,18 +156,22 @@ def files_of(hub: Hub, emission: Emission) -> dict[str, bytes]:
     return files if hub.plan is None else {**files, "plan.json": hub.plan.encode()}
 
 
-def golden(hub: Hub, emission: Emission, expected: Reference, count: int) -> dict[str, bytes]:
+def golden(hub: Hub, emission: Emission, framed: Framed, count: int) -> dict[str, bytes]:
     """Golden inputs, and what hub graph and float graph make of them, by the artifact's names for outputs.
 
     Args:
         hub: The hub graph.
         emission: What the artifact is written from.
-        expected: Held-out images with the float graph's outputs.
+        framed: Held-out images with the float graph's outputs, as the artifact takes them.
         count: How many of them a bundle carries.
     """
-    if min(count, expected.images) == 0:
+    if min(count, framed.expected.images) == 0:
         return {}
-    inputs, of_float = expected.first(count)
+    inputs, of_float = framed.expected.first(count)
+    if emission.preprocess.camera is not None:
+        # Both graphs behind what the artifact itself does with a frame: of that nothing is a difference.
+        inputs, graph = framed.first(count), framed.calibration.network.graph()
+        of_float = reference.infer(graph, emission.preprocess, [inputs], raw=False)
     of_hub = reference.infer(hub.graph, emission.preprocess, [inputs], raw=hub.raw, literal=True)
     named = backends.artifact_outputs(emission)
     both = (emission.meaning.outputs(found, named) for found in (of_hub, of_float))
@@ -199,7 +212,8 @@ def scratch(
     graph, plan = drafting.quantised(target, floating)
     model, identity = onnx.load_model_from_string(graph), drafting.calibration.network.source.identity
     written_from = Emission(
-        *(folder.name, target, drafting.calibration.preprocess, placeholders(identity.classes)),
+        *(folder.name, target, taking(drafting.calibration.preprocess, target)),
+        labels=placeholders(identity.classes),
         task=drafting.meaning.task,
         outputs=outputs_of(model, drafting.meaning.task),
         batch=batch,

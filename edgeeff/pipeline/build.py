@@ -22,6 +22,7 @@ from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, takes_options
 from edgeeff.pipeline.resolve.detection import boxes_lines, placed
 from edgeeff.pipeline.resolve.folders import refuse_output, resolve_output
+from edgeeff.pipeline.resolve.frames import refuse_frames, resolve_frames
 from edgeeff.pipeline.resolve.images import in_files
 from edgeeff.pipeline.resolve.quantise import resolve_options
 from edgeeff.pipeline.resolve.targets import refuse_float_layers, resolve_targets
@@ -68,12 +69,14 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     """The story of :func:`build`, of a request that is whole."""
     options = resolve_options(request)
     refuse_output(request.output.output, request.output.name)
-    targets = resolve_targets(request.output.targets, request.output.io, request.output.arena)
+    asked = request.output
+    targets = resolve_targets(asked.targets, asked.io, asked.arena, resolve_frames(asked))
     refuse_batch(targets, options.batch)
     refuse_float_layers(targets, options.float_asked)
     context = Context.of(cache, progress)
     quantises = any(target.scheme for target in targets)
     drafting = preparing.prepare(request, options, context, quantises=quantises)
+    refuse_frames(targets, drafting.calibration.preprocess, options.batch)
     identity = drafting.calibration.network.source.identity
     refuse_float_layers(targets, (), detector=drafting.meaning.detection is not None)
     for line in boxes_lines(drafting.meaning, targets, options.nms, options.batch):

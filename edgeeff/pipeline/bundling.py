@@ -10,12 +10,12 @@ from edgeeff import backends
 from edgeeff.harness.golden import golden_count
 from edgeeff.pipeline import artifact, built, mixed, variants
 from edgeeff.pipeline.built import Built
+from edgeeff.pipeline.framed import Framed
 from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.preparing import Classes
 from edgeeff.pipeline.resolve.detection import placed
 from edgeeff.pipeline.resolve.source import whose
-from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import hub
 from edgeeff.pipeline.verifying import Verifying
@@ -48,7 +48,7 @@ def bundle(
     target = variants.served(used.target, network, options.cpu_class, options.tuning, options.batch)
     floating = mixed.floating(drafting, target, options.keep_float, options.budget, options.batch)
     lowers = hub(drafting, target, floating.layers)
-    expected = reference.of(calibration, options.budget)
+    framed = Framed.of(calibration, options.budget, artifact.taking(calibration.preprocess, target))
     context.progress.stage(f"{folder.name}: {target.summary}")
     meaning = placed(drafting.meaning, target, options.nms, options.batch)
     emission = artifact.emission(
@@ -56,8 +56,10 @@ def bundle(
     )
     artifact.caution(emission, context)
     files = artifact.files_of(lowers, emission)
-    count = golden_count(options.golden, options.batch, backends.artifact_outputs(emission))
-    files |= artifact.golden(lowers, emission, expected, count)
+    count = golden_count(
+        options.golden, options.batch, backends.artifact_outputs(emission), emission.preprocess
+    )
+    files |= artifact.golden(lowers, emission, framed, count)
     manifest = artifact.manifest(
         emission,
         used,
@@ -69,6 +71,6 @@ def bundle(
         negative=classes.negative,
     )
     served = replace(drafting, meaning=meaning)
-    verifying = Verifying(served, lowers, expected, options.budget, floating.choice)
+    verifying = Verifying(served, lowers, framed, options.budget, floating.choice)
     written, report = verifying.write(folder, manifest, files, warned)
     return Built.of(written, report, unchanged=False)

@@ -11,15 +11,18 @@ from edgeeff import backends
 from edgeeff.backends import CheckReport, Evidence, Examination
 from edgeeff.batch import regrouped
 from edgeeff.bundle import Bundle, Manifest, write_bundle
+from edgeeff.calibration.selection import batch_size
 from edgeeff.errors import MissingRuntimeError, VerificationError
 from edgeeff.harness import machine, verify
 from edgeeff.harness.golden import check_golden
 from edgeeff.harness.record import record
 from edgeeff.pipeline import held_out, mixed
+from edgeeff.pipeline.framed import Framed
 from edgeeff.pipeline.stages import reference
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.hub import Hub
 from edgeeff.pipeline.stages.reference import Reference
+from edgeeff.preprocess import described
 from edgeeff.quantization.boxed import BoxJudge, Levels
 from edgeeff.quantization.budget import Budget, Choice, Judged, judge_outputs
 from edgeeff.tasks import Output, Outputs
@@ -37,16 +40,21 @@ class Verifying:
     Args:
         drafting: The network, its images, and how it was quantised.
         hub: The hub graph that the artifact was made from.
-        expected: Held-out images with the float graph's outputs.
+        framed: Held-out images with the float graph's outputs, as the artifact takes them.
         budget: What had to be met.
         choice: How it was met.
     """
 
     drafting: Drafting
     hub: Hub
-    expected: Reference
+    framed: Framed
     budget: Budget | None = None
     choice: Choice | None = None
+
+    @property
+    def expected(self) -> Reference:
+        """The held-out images at the network's size, and the float graph's outputs of them."""
+        return self.framed.expected
 
     def write(
         self, folder: Path, manifest: Manifest, files: Mapping[str, bytes], warned: Iterable[str]
@@ -95,6 +103,8 @@ class Verifying:
         if self.hub.plan is not None:
             found_of_hub, of_hub = self._compared(self._run_hub(), probable=False)
             report["hub"] = found_of_hub.to_json()
+        if self.framed.preprocess.camera is not None:
+            report["camera"] = self._framed(bundle, report.get("hub"))
         check = bundle.check()
         report |= self._checked(bundle, check)
         if backends.runtime(bundle.manifest.runtime).offers("examine"):
@@ -160,6 +170,22 @@ class Verifying:
             "fallbacks": list(check.fallbacks),
         }
 
+    def _framed(self, bundle: Bundle, of_hub: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What the artifact's own way from a frame to pixels changes, for the report; warn where it costs."""
+        context, frames = self.drafting.context, described(self.framed.preprocess)
+        context.progress.stage(f"{bundle.name}: what {frames} cost")
+        report, found = self.framed.cost(replace(self.drafting.meaning, probable=False))
+        context.warn_all([f"by {frames} alone {text}" for text in found.warnings], about=bundle.name)
+        if of_hub is not None and found.sqnr < float(of_hub["sqnr_db"]) and not found.warnings:
+            context.warn_all(
+                [
+                    f"{frames} cost more than the quantisation does: {found.sqnr:.1f} dB against the same "
+                    f"frames in RGB, resized by Pillow, and INT8 {float(of_hub['sqnr_db']):.1f} dB"
+                ],
+                about=bundle.name,
+            )
+        return report
+
     def _run_artifact(
         self, bundle: Bundle, of_hub: Mapping[str, Any] | None
     ) -> tuple[Judged | None, dict[str, Any]]:
@@ -170,7 +196,7 @@ class Verifying:
         except MissingRuntimeError as error:
             context.warn_all(of_hub["warnings"] if of_hub else (), about=bundle.name)
             return None, {"not_run": error.what}
-        parts = regrouped(self.expected.batches, bundle.manifest.batch.size)
+        parts = regrouped(self.framed.frames(), bundle.manifest.batch.size)
         outputs = (session.infer(part) for part in parts)
         found, judged = self._compared(outputs, bundle.manifest.outputs, probable=meaning.probable)
         context.warn_all(found.warnings, about=bundle.name)
@@ -206,8 +232,10 @@ class Verifying:
             infer = session.infer
         floating = session_of(calibration.network.graph(), preprocess, "float32")
         judge = BoxJudge(drafting.meaning, calibration.network.source.identity.classes)
-        for pixels, numbers in images.batches(preprocess):
-            judge.update(floating.infer(pixels), infer(pixels), truths[numbers])
+        size = batch_size(self.framed.preprocess)
+        both = (images.batches(each, size) for each in (preprocess, self.framed.preprocess))
+        for (pixels, numbers), (frames, _) in zip(*both, strict=True):
+            judge.update(floating.infer(pixels), infer(frames), truths[numbers])
             context.progress.advance(len(pixels))
         return judge.judged()
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgeeff.backends import Emission
 from edgeeff.batch import ONE
 from edgeeff.bundle import Bundle, Manifest, write_bundle
 from edgeeff.graph.batch import with_batch
+from edgeeff.pipeline.resolve.frames import taking
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 from edgeeff.tasks import Output
@@ -104,13 +106,17 @@ def make_bundle(tmp_path, colours) -> Callable[..., Bundle]:
         golden=True,
         outputs=True,
         batch=ONE,
+        camera=None,
         **overrides,
     ):
         classifier = np.eye(3) if classifier is None else classifier
         graph = colour_graph(classifier) if graph is None else graph
         scores = (Output("logits", (1, len(classifier))),)
-        wanted = load_target(target)
-        emission = Emission(name, wanted, PREPROCESS, COLOURS, batch=batch)
+        wanted, preprocess = load_target(target), replace(PREPROCESS, camera=camera)
+        if camera is not None:
+            wanted, golden = taking(wanted, camera), False
+            overrides = {"input": "uint8", "preprocess": preprocess, **overrides}
+        emission = Emission(name, wanted, preprocess, COLOURS, batch=batch)
         graph = with_batch(graph, batch)
         files = dict(backends.runtime(wanted.runtime).part("emit").emit(graph, emission))
         if golden:

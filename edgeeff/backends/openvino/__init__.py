@@ -21,6 +21,7 @@ RUNTIME = Runtime(
     run=f"{_INSTALL} && edgeeff run . photo.jpg",
     tools=("openvino",),
     normalises_input=True,
+    frames=True,
     nms=("per class", "across"),
     # Properties that name files (CACHE_DIR, WEIGHTS_PATH) would let a manifest write wherever OpenVINO can.
     properties={

@@ -13,12 +13,13 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
-from edgeeff.backends.openvino import lengths, precise
+from edgeeff.backends.openvino import camera, lengths, precise
 from edgeeff.backends.openvino.box_ending import with_boxes
 from edgeeff.backends.openvino.usage import pad_value
 from edgeeff.batch import Batch
 from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import GraphError, OutputError
+from edgeeff.preprocess import Preprocess
 
 MODEL = "model.xml"
 
@@ -63,6 +64,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         files = {name: (Path(folder) / name).read_bytes() for name in (MODEL, "model.bin")}
     if emission.detection is not None and emission.target.precision == "int8":
         files[MODEL] = precise.marked(files[MODEL], precise.ends(model))
+    if emission.preprocess.camera is not None:
+        files[MODEL] = precise.marked(files[MODEL], camera.names(model))
     if emission.labels:
         files["labels.txt"] = "".join(f"{label}\n" for label in emission.labels).encode()
     return files
@@ -90,6 +93,8 @@ def _pin(model: Any) -> None:
 
 
 def _with_input(model: Any, emission: Emission) -> Any:
+    if emission.preprocess.camera is not None:
+        return camera.with_frames(model, emission)
     if emission.target.input == "float32":
         return model
     processor = PrePostProcessor(model)
@@ -139,6 +144,8 @@ def _add_model_info(model: Any, emission: Emission) -> None:
         "scale_values": "1 1 1" if raw else _numbers(emission.preprocess.std),
         "output_raw_scores": "False",
     }
+    if emission.preprocess.camera is not None:
+        info |= _of_frames(emission.preprocess)
     if emission.detection is not None:
         info = _of_boxes(info, emission, emission.detection)
     elif (
@@ -150,8 +157,23 @@ def _add_model_info(model: Any, emission: Emission) -> None:
         info |= {"multilabel": "True", "confidence_threshold": f"{emission.threshold:g}"}
         if emission.softmax:
             del info["model_type"]
+    if emission.preprocess.camera is not None and emission.preprocess.camera.planar:
+        for key in ("model_type", "resize_type", "orig_height", "orig_width"):  # no reader gives two planes
+            info.pop(key, None)
     for key, value in info.items():
         model.set_rt_info(value, ["model_info", key])
+
+
+def _of_frames(preprocess: Preprocess) -> dict[str, str]:
+    """The same of an artifact that takes a camera's frames: readers hold them as BGR, of any size."""
+    assert preprocess.camera is not None
+    height, width = preprocess.taken
+    return {
+        "orig_height": str(height),
+        "orig_width": str(width),
+        "reverse_input_channels": "False" if preprocess.camera.colours == "bgr" else "True",
+        **({} if preprocess.camera.frame is None else {"resize_type": "standard"}),
+    }
 
 
 def _of_boxes(info: dict[str, str], emission: Emission, detection: Detection) -> dict[str, str]:

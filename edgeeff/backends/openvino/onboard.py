@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from edgeeff.backends.tensorrt.device.onboard.boxes import DETECTIONS, of_rows
-from edgeeff.onboard import outputs, pixels
+from edgeeff.onboard import camera, outputs, pixels
 from edgeeff.onboard.bundles import Facts
 from edgeeff.onboard.refusal import Refused
 from edgeeff.onboard.runs import ONE, Runs, in_runs
@@ -47,15 +47,22 @@ class OpenVinoSession:
         return found
 
     def prepare(self, images: Any) -> Any:
-        """The native input of a run's images."""
+        """The native input of a run's images; of several planes each by its place."""
+        if self.preprocess.camera is not None:
+            planes = camera.native(images, self.preprocess.camera)
+            return planes[0] if len(planes) == 1 else dict(enumerate(planes))
         if self.input_type in ("uint8", "int8"):
             return pixels.integers(images, self.input_type)
         return self.preprocess.normalise(images)
 
     def execute(self, prepared: Any) -> Any:
         """Run the inference alone; the results are valid until the next one."""
-        self.request.infer({0: prepared}, share_inputs=True, share_outputs=True)
+        self.request.infer(_by_place(prepared), share_inputs=True, share_outputs=True)
         return [self.request.get_output_tensor(place).data for place in self.outputs.values()]
+
+
+def _by_place(prepared: Any) -> Any:
+    return prepared if isinstance(prepared, dict) else {0: prepared}
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class OpenVinoQueue:
         """
         starts: list[int] = []
         while runs(len(starts)):
-            self.queue.start_async({0: prepared}, share_inputs=True)
+            self.queue.start_async(_by_place(prepared), share_inputs=True)
             starts.append(perf_counter_ns())
         self.queue.wait_all()
         return starts

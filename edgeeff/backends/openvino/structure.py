@@ -137,6 +137,12 @@ def _multiply_adds(node: Any) -> int:
     if operator not in {*_CONVOLUTIONS, "MatMul"}:
         return 0
     result, weights = node.get_output_partial_shape(0), node.get_input_partial_shape(1)
+    if operator == "MatMul" and node.input_value(0).get_node().get_type_name() == "Constant":
+        # Constant rows times what comes: as many products for each column.
+        weights = node.get_input_partial_shape(0)
+        if not (result.is_static and weights.is_static):
+            return 0
+        return int(prod(weights.to_shape()) * prod(result.to_shape()) // result.to_shape()[-2])
     if not (result.is_static and weights.is_static):
         return 0
     shape, kernel = list(result.to_shape()), list(weights.to_shape())

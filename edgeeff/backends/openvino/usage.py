@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from edgeeff.backends import Emission
 from edgeeff.detection import RUNTIME
 from edgeeff.detection.facts import DETECTIONS
+from edgeeff.framing import Framing
 from edgeeff.target import InputType
 
 _PYTHON = """\
@@ -102,6 +103,58 @@ def text(emission: Emission, image: str) -> str:
         + _CPP.format(settings=cpp, type=type_, element=element, **common)
         + "\n"
         + _C.format(settings=c, count=2 * len(properties), ctype=ctype, celement=celement, **common)
+    )
+
+
+_FRAMES = """\
+```python
+import numpy as np
+import openvino as ov
+
+properties = {properties}
+model = ov.Core().compile_model("model.xml", "CPU", properties)
+
+{zeros}image = {{{named}}}
+{python}
+```
+
+```cpp
+#include <openvino/openvino.hpp>
+
+ov::AnyMap properties;
+{settings}ov::CompiledModel model = ov::Core().compile_model("model.xml", "CPU", properties);
+ov::InferRequest request = model.create_infer_request();
+
+// Each pointer leads to a plane of the camera's frame without padding behind its rows.
+{tensors}request.infer();
+{cpp}
+```
+"""
+
+
+def frames(emission: Emission, made: Framing) -> str:
+    """The same lines where the artifact takes a camera's frames."""
+    given, number = emission.target.runtime_properties, emission.batch.example
+    settings = "".join(f'properties["{name}"] = {json.dumps(value)};\n' for name, value in given.items())
+    shapes = {plane.name: (number, *plane.shape) for plane in made.planes}
+    zeros = "".join(f"{name} = np.zeros({shape}, np.uint8)\n" for name, shape in shapes.items())
+    tensors = "".join(
+        f'request.set_tensor("{name}", ov::Tensor(ov::element::u8, {{{", ".join(map(str, shape))}}}, {name}));\n'
+        for name, shape in shapes.items()
+    )
+    read = _read(emission)
+    return (
+        f"The properties belong to the bundle: {lost(given)} "
+        "Threads are the product's to choose: INFERENCE_NUM_THREADS, else all cores.\n\n"
+        + _FRAMES.format(
+            properties=json.dumps(dict(given)),
+            zeros=zeros,
+            named=", ".join(f'"{name}": {name}' for name in shapes),
+            settings=settings,
+            tensors=tensors,
+            python=read["python"],
+            cpp=read["cpp"],
+        )
     )
 
 

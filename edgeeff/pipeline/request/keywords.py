@@ -32,6 +32,8 @@ class BuildKeywords(TypedDict, total=False):
     output: Path | str | None
     name: str | None
     io: str | None
+    resize_in_model: tuple[int, int] | str | None
+    yuv: str | None
     batch: int | str | None
     arena: str | None
     golden: int | None

@@ -156,6 +156,23 @@ def _size(value: Any, flag: str) -> tuple[int, int]:
     return height, width
 
 
+def _frame(value: Any, flag: str) -> tuple[int, int]:
+    """Width and height, as cameras say them: ``"1280x720"``, ``(1280, 720)``."""
+    wants = "1280x720 for width x height"
+    if isinstance(value, str):
+        value = value.lower().replace("×", "x").split("x")
+        if not all(part.isascii() and part.isdigit() and len(part) < 9 for part in value):
+            raise OptionError(f"{flag} {'x'.join(value)!r:.80}", mend=f"write {wants}")
+        value = [int(part) for part in value]
+    try:
+        width, height = map(operator.index, value)
+    except (TypeError, ValueError):
+        raise refuse(value, flag, wants) from None
+    if min(height, width) < 32 or max(height, width) > 4096:
+        raise OptionError(f"{flag} {width}×{height}", mend="choose 32 to 4096 pixels")
+    return width, height
+
+
 def _channels(value: Any, flag: str) -> tuple[float, ...]:
     """One value for all channels, or one for each: ``127``, ``"123.7,116.3,103.5"``, ``(127, 127, 127)``."""
     try:
@@ -276,6 +293,13 @@ SIZE = Kind(
     int | str | list[int],
     '224, or "192x256" for height x width',
     _size,
+)
+FRAME = Kind(
+    "tuple[int, int] | str | None",
+    str,
+    str | list[int],
+    '"1280x720" for width x height',
+    _frame,
 )
 CHANNELS = Kind(
     "float | Sequence[float] | None",

@@ -20,6 +20,7 @@ from edgeeff.pipeline.request.kinds import (
     CHECKPOINT,
     FILE_OR_NAME,
     FLAG,
+    FRAME,
     IMAGES,
     LABELS,
     LETTERBOX,
@@ -129,7 +130,21 @@ class Output(Part):
     )
     name: str | None = option(WORD, "Name of the bundles. Default: the model's.", example="doors", verbs=EMIT)
     io: str | None = option(
-        WORD, "Input type: float32, uint8 or int8. Default: the target's.", example="uint8"
+        WORD,
+        "What the artifact takes: float32, uint8 or int8 values of RGB; or a camera's frames, uint8: nv12 "
+        "(two planes), bgr, or rgb. Default: the target's type, RGB.",
+        example="uint8",
+    )
+    resize_in_model: tuple[int, int] | None = option(
+        FRAME,
+        "Frames of this size, width x height, go into the artifact, which resizes and crops them itself. "
+        "Default: it takes images of the network's size.",
+        example="1280x720",
+    )
+    yuv: str | None = option(
+        WORD,
+        "Matrix and range of NV12: bt601 or bt709, with -full behind it where Y is 0 to 255. Default: bt601.",
+        example="bt709",
     )
     batch: int | str | None = option(
         BATCH,

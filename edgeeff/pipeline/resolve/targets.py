@@ -8,12 +8,17 @@ from typing import cast, get_args
 
 from edgeeff import backends
 from edgeeff.errors import MissingRuntimeError, OptionError
+from edgeeff.onboard.camera import COLOURS, Camera
+from edgeeff.pipeline.resolve.frames import taking
 from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
 from edgeeff.target import InputType, Target, load_target
 
 
 def resolve_targets(
-    targets: Sequence[str | Target], io: str | None, arena: str | None = None
+    targets: Sequence[str | Target],
+    io: str | None,
+    arena: str | None = None,
+    camera: Camera | None = None,
 ) -> list[Target]:
     """All targets, checked before any is built: each exists, and all it needs is installed.
 
@@ -33,14 +38,19 @@ def resolve_targets(
             f"building needs {', '.join(absent)}: not installed",
             mend=f"install it: {INSTALL_BUILD_WING}",
         )
+    if io in COLOURS:
+        io = None
     if io is not None and io not in get_args(InputType):
-        raise OptionError(f"--io {io!r}", mend=f"choose one of {', '.join(get_args(InputType))}")
+        choices = ", ".join((*get_args(InputType), *COLOURS))
+        raise OptionError(f"--io {io!r}", mend=f"choose one of {choices}")
     for target in wanted:
         backends.runtime(target.runtime).require("emit")
     if io is not None:
         wanted = [replace(target, input=cast(InputType, io)) for target in wanted]
     if arena is not None:
         wanted = _with_arena(wanted, arena)
+    if camera is not None:
+        wanted = [taking(target, camera) for target in wanted]
     for target in wanted:
         _refuse_impossible(target, asked=io is not None)
     return wanted

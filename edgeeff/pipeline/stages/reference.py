@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from edgeeff.calibration.selection import Selection, pixels
+from edgeeff.framing import shown
 from edgeeff.harness.verify import FEW
 from edgeeff.pipeline import held_out
 from edgeeff.pipeline.context import Context
@@ -85,7 +86,7 @@ def infer(
 
     Args:
         graph: An ONNX file.
-        preprocess: From pixels to its input.
+        preprocess: From pixels to its input; with a ``camera`` frames go in, as an artifact is shown them.
         batches: Raw pixels, uint8 [n, H, W, C] each.
         raw: Whether the graph takes pixels of 0…255, and not normalised ones.
         literal: Compute a Q/DQ graph as it is written; onnxruntime's own fusions round elsewhere.
@@ -99,7 +100,9 @@ def inferred(
     """The same batch by batch, nothing of which is held."""
     from edgeeff.backends.onnxruntime.run import session_of
 
-    session = session_of(graph, preprocess, "uint8" if raw else "float32", literal=literal)
+    session = session_of(graph, preprocess.of_network, "uint8" if raw else "float32", literal=literal)
+    if preprocess.camera is not None:
+        batches = (shown(batch, preprocess) for batch in batches)
     return (session.infer(batch) for batch in batches)
 
 
