@@ -1,7 +1,7 @@
 """From a camera's frame to the network's pixels inside an artifact: what every runtime's ``emit`` builds.
 
-RGB and BGR are resized as Pillow does it, to the same pixels. NV12 is converted behind the resize: a matrix of
-3×3 for each pixel of the network, and not for each of the frame; so its chroma is resized from half the
+RGB and BGR are resized as Pillow does it, to the same pixels. NV12 is converted behind the resize: a matrix
+of 3×3 for each pixel of the network, and not for each of the frame; so its chroma is resized from half the
 frame's size, and nothing is rounded. That is as near to the frame's RGB pixels as converting first. At the
 network's own size each square of 2×2 pixels has its one colour.
 """
@@ -74,6 +74,7 @@ def framing(preprocess: Preprocess) -> Framing:
         )
         return Plane(name, shape, tuple(down), tuple(across))
 
+    planes: tuple[Plane, ...]
     if camera.planar:
         matrix, added = backward(camera.matrix, camera.range)
         planes = (plane("y", 1, 1), plane("uv", 2, 2))

@@ -134,8 +134,8 @@ class Predictor:
         (``y[:, :width]``) are copied once.
 
         Args:
-            y: Brightness, uint8 [H, W] or [H, W, 1] of the size that the bundle takes; several frames: [N, H, W]
-                or [N, H, W, 1].
+            y: Brightness, uint8 [H, W] or [H, W, 1] of the size that the bundle takes; several frames:
+                [N, H, W] or [N, H, W, 1].
             uv: Colours, uint8 [H/2, W/2, 2], or [H/2, W] as they lie in a buffer; the same behind [N].
 
         Returns:

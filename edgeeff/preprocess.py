@@ -193,7 +193,8 @@ class Preprocess:
         box = [begin[i] + at[i] * steps[i] for at in (first, last) for i in (0, 1)]
         box = [min(max(value, 0.0), image.size[i % 2]) for i, value in enumerate(box)]
         method = getattr(Image.Resampling, self.interpolation.upper())
-        inner = image.resize((last[0] - first[0], last[1] - first[1]), method, (*box,))
+        reach = (box[0], box[1], box[2], box[3])
+        inner = image.resize((last[0] - first[0], last[1] - first[1]), method, reach)
         around = [(first[i], side - last[i]) for i, side in enumerate((width, height))]
         return np.pad(np.asarray(inner, dtype=np.uint8), (around[1], around[0], (0, 0)), "edge")
 

@@ -133,8 +133,8 @@ def _frames(emission: Emission) -> str:
     else:
         left, top, right, bottom = preprocess.place((frame[1], frame[0])).box
         text += (
-            f" The artifact shows the network the part ({left:g}, {top:g}) to ({right:g}, {bottom:g}), resized "
-            f"to {width}×{height} by {preprocess.interpolation} interpolation with antialiasing."
+            f" The artifact shows the network the part ({left:g}, {top:g}) to ({right:g}, {bottom:g}), "
+            f"resized to {width}×{height} by {preprocess.interpolation} interpolation with antialiasing."
         )
     return f"{text} What normalises the pixels is inside."
 

@@ -57,7 +57,7 @@ def blocks(side: int, low: float, high: float, outputs: int, interpolation: Inte
         first = max(int(centre - support + 0.5), 0)
         last = min(int(centre + support + 0.5), side)
         taps = (np.arange(first, last) - centre + 0.5) / stretch
-        values = _filter(taps, interpolation)
+        values = _filter(np.asarray(taps, np.float64), interpolation)
         spans.append((first, last))
         rows.append(values / values.sum())
     found = []

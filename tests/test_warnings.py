@@ -177,6 +177,7 @@ ELSEWHERE = {
     "backends/tensorrt/emit.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
     "backends/tflite_micro/emit.py cautions": "tests/cli/test_missing_runtime.py",
     "cli/build.py _board": "tests/test_plugins.py",
+    "pipeline/verifying.py Verifying._framed": "tests/test_frames.py",
     "foreign/tflite_file.py _labels": "tests/detection/test_foreign_file.py",
     "foreign/tflite_file.py _tell": "tests/detection/test_foreign_file.py",
     "graph/importing/detector.py end": "tests/graph/importing/test_detectors.py",

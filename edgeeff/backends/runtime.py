@@ -86,8 +86,8 @@ class Runtime:
         properties: The runtime properties there are, each with its values or a pattern. A bundle's manifest
             is anybody's: none may name a file or a command.
         refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
-        frames: Whether ``emit`` puts what makes the network's pixels of a camera's frames (NV12, BGR, frames of
-            another size) before the network.
+        frames: Whether ``emit`` puts what makes the network's pixels of a camera's frames (NV12, BGR, frames
+            of another size) before the network.
         tensorrt_rules: Whether the linter's rules of TensorRT hold for its graphs.
         no_profile: Why layers are not timed, where there is no ``profile`` part.
         no_float: Why no layer of its artifacts can stay float; empty: any can.

@@ -162,12 +162,12 @@ def planes(
             break
         found.append(given.reshape(len(given), *shapes[0]))
     if len(found) < len(wanted) or not len(found[0]) or len(found[0]) != len(found[1]):
-        given = [
+        said = [
             f"{plane.dtype} {list(plane.shape)}" if isinstance(plane, np.ndarray) else type(plane).__name__
             for plane in (y, uv)
         ]
         raise ImageError(
-            f"planes are {given[0]} and {given[1]}, {name} takes NV12 of {width}×{height}: uint8 "
+            f"planes are {said[0]} and {said[1]}, {name} takes NV12 of {width}×{height}: uint8 "
             f"[{height}, {width}] and [{height // 2}, {width // 2}, 2], or as many of both behind [N]",
             mend="set the camera to that size, or build with --resize-in-model of the camera's; cut off what "
             "a driver puts behind each row: y[:, :width]",

@@ -139,8 +139,8 @@ def frames(emission: Emission, made: Framing) -> str:
     shapes = {plane.name: (number, *plane.shape) for plane in made.planes}
     zeros = "".join(f"{name} = np.zeros({shape}, np.uint8)\n" for name, shape in shapes.items())
     tensors = "".join(
-        f'request.set_tensor("{name}", ov::Tensor(ov::element::u8, {{{", ".join(map(str, shape))}}}, {name}));\n'
-        for name, shape in shapes.items()
+        f'request.set_tensor("{name}", ov::Tensor(ov::element::u8, {{{sides}}}, {name}));\n'
+        for name, sides in ((name, ", ".join(map(str, shape))) for name, shape in shapes.items())
     )
     read = _read(emission)
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -101,9 +102,10 @@ def inferred(
     from edgeeff.backends.onnxruntime.run import session_of
 
     session = session_of(graph, preprocess.of_network, "uint8" if raw else "float32", literal=literal)
+    seen: Iterable[Any] = batches
     if preprocess.camera is not None:
-        batches = (shown(batch, preprocess) for batch in batches)
-    return (session.infer(batch) for batch in batches)
+        seen = (shown(batch, preprocess) for batch in batches)
+    return (session.infer(batch) for batch in seen)
 
 
 def _most(network: Network, preprocess: Preprocess) -> int | None:
