@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePath
@@ -134,6 +134,7 @@ def open_source(
     seed: int | None = None,
     splits: Sequence[str] = (),
     root: Path | None = None,
+    clips: Collection[str] = (),
 ) -> ImageSet:
     """Images of a recipe, or of anything that :func:`edgeeff.images.open_images` opens.
 
@@ -143,6 +144,7 @@ def open_source(
         seed: Of the choice and the crops.
         splits: Which of a data set's are meant, where a .yaml describes it, by preference.
         root: The folder of the photos that a set with boxes names; None: where such sets usually have them.
+        clips: Suffixes of videos that are taken from a folder, too, as ``clips`` of the set.
 
     Raises:
         OptionError: A .yaml, where nobody says which split is meant.
@@ -163,7 +165,7 @@ def open_source(
         wanted = recipe.count if count is None else count
         chosen = choose(photos.pictures, wanted, recipe.seed if seed is None else seed, recipe.crops)
     else:
-        photos = open_images(path, root)
+        photos = open_images(path, root, clips)
         chosen = choose(photos.pictures, count, seed or 0)
     return replace(photos, pictures=tuple(chosen))
 

@@ -50,6 +50,7 @@ OPEN_FOLDERS = (
         "backends/tensorrt/deployment",
         "backends/tensorrt/repair",
     ),
+    *("calibration/clips",),
     *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
     *("report/sections", "report/drawing"),
     *("onboard", "streams/kinds"),

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.errors import CalibrationError
-from edgeeff.images import ImageSet
+from edgeeff.calibration import clips
+from edgeeff.errors import CalibrationError, ImageError, MissingRuntimeError
+from edgeeff.images import ImageSet, datasets
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.recipes import bundled_recipe, choose, open_source, open_to_judge, recipe_photos
 
@@ -19,6 +20,8 @@ from edgeeff.recipes import bundled_recipe, choose, open_source, open_to_judge, 
 DEFAULT_COUNT = 256
 #: Every fifth image is held out where no validation images were named.
 HELD_OUT = 5
+#: Frames of clips that a build is judged by at most.
+JUDGING_FRAMES = 200
 #: Share of broken images beyond which a set is refused.
 BAD_SHARE = 0.1
 #: Images in a batch at most, and their pixels together: four of 400×400.
@@ -51,6 +54,7 @@ def select(
     seed: int | None = None,
     *,
     calibrates: bool = True,
+    viewing: clips.Viewing | None = None,
 ) -> Selection:
     """Open the images of a build.
 
@@ -59,13 +63,16 @@ def select(
     so that no crop of a held-out photo calibrates. Where nothing ``calibrates`` (float targets alone), images
     are only judged by: those of ``validation`` do, and without photos seeded noise does.
 
+    Of clips those frames are taken that differ most (:mod:`edgeeff.calibration.clips`), and frames that are
+    held out come from other scenes; without ``viewing`` clips are no images.
+
     Raises:
         CalibrationError: A recipe cannot be understood, or none of its photos is here and some are needed.
         OptionError: The count or the seed makes no sense.
         MissingFileError: A path does not exist, or holds no image.
     """
     if calibration is None and not calibrates:
-        return _only_judged(validation, count, seed)
+        return _only_judged(validation, count, seed, viewing)
     source = calibration or bundled_recipe("default")
     warning = None
     if calibration is None:
@@ -81,12 +88,21 @@ def select(
             recipe.crops,
         )
     else:
-        photos, crops = open_source(source), False
+        photos, crops = open_source(source, clips=clips.SUFFIXES if viewing else ()), False
         wanted, chosen_seed = DEFAULT_COUNT if count is None else count, seed or 0
+    if photos.clips and viewing is not None:
+        frames = DEFAULT_COUNT if wanted is None else wanted
+        return _with_clips(photos, validation, frames, chosen_seed, viewing)
     if validation is not None:
         pictures = choose(photos.pictures, wanted, chosen_seed, crops)
-        return Selection(replace(photos, pictures=tuple(pictures)), open_to_judge(validation), warning)
-    chosen = choose(photos.pictures, wanted, chosen_seed)
+        judged = _to_judge(validation, chosen_seed, viewing)
+        return Selection(replace(photos, pictures=tuple(pictures)), judged, warning)
+    return _halved(photos, wanted, chosen_seed, crops, warning)
+
+
+def _halved(photos: ImageSet, wanted: int | None, seed: int, crops: bool, warning: str | None) -> Selection:
+    """Every fifth photo held out, before crops are taken."""
+    chosen = choose(photos.pictures, wanted, seed)
     held_out = chosen[HELD_OUT - 1 :: HELD_OUT]
     kept = [p for i, p in enumerate(chosen) if (i + 1) % HELD_OUT]
     if not held_out:
@@ -95,16 +111,78 @@ def select(
     if crops and wanted and wanted > len(chosen):
         extra = wanted - len(chosen)
         judged = extra // HELD_OUT
-        kept = choose(kept, len(kept) + extra - judged, chosen_seed, crops=True)
-        held_out = choose(held_out, len(held_out) + judged, chosen_seed + 1, crops=True)
+        kept = choose(kept, len(kept) + extra - judged, seed, crops=True)
+        held_out = choose(held_out, len(held_out) + judged, seed + 1, crops=True)
     judged_by = ImageSet(tuple(held_out), labelling=photos.labelling)  # the photos' warnings are said once
     return Selection(replace(photos, pictures=tuple(kept)), judged_by, warning, held_out=True)
 
 
-def _only_judged(validation: Path | None, count: int | None, seed: int | None) -> Selection:
+def _with_clips(
+    photos: ImageSet, validation: Path | None, count: int, seed: int, viewing: clips.Viewing
+) -> Selection:
+    """Frames of clips, and photos beside them: half of each, where there are enough.
+
+    Raises:
+        CalibrationError: No clip has a frame that can be used, and there are no photos.
+    """
+    if count < 1 or seed < 0:
+        choose((), count, seed)  # refuses them
+    share = count - min(len(photos.pictures), count // 2)
+    try:
+        found = clips.choose(photos.clips, share, seed, viewing)
+    except (CalibrationError, ImageError, MissingRuntimeError) as error:
+        if not photos.pictures:
+            raise
+        found = clips.Chosen((), np.zeros(0, np.int64), (f"clips are left out: {error.what}",))
+    left = count - len(found.pictures)
+    pictures = choose(photos.pictures, left, seed) if left and photos.pictures else []
+    photos = replace(
+        photos,
+        clips=(),
+        warnings=(*photos.warnings, *found.warnings),
+        notes=(*photos.notes, *found.notes),
+    )
+    if validation is not None:
+        whole = replace(photos, pictures=(*pictures, *found.pictures))
+        return Selection(whole, _to_judge(validation, seed, viewing))
+    judges = found.judging(HELD_OUT)
+    held = [
+        *pictures[HELD_OUT - 1 :: HELD_OUT],
+        *(p for p, j in zip(found.pictures, judges, strict=True) if j),
+    ]
+    kept = [p for i, p in enumerate(pictures) if (i + 1) % HELD_OUT]
+    kept += [p for p, j in zip(found.pictures, judges, strict=True) if not j]
+    warning = found.scenes_warning() if found.pictures else None
+    if not held or not kept:
+        held, kept = [*kept, *held][-1:], [*kept, *held]
+        warning = f"only {len(kept)} calibration images: one of them is also judged by"
+    judged_by = ImageSet(tuple(held), labelling=photos.labelling)
+    return Selection(replace(photos, pictures=tuple(kept)), judged_by, warning, held_out=True)
+
+
+def _to_judge(validation: Path, seed: int, viewing: clips.Viewing | None) -> ImageSet:
+    """Images to judge by; of clips as many frames as a build judges by."""
+    if viewing is None or validation.suffix.lower() in (".toml", *datasets.SUFFIXES):
+        return open_to_judge(validation)
+    found = open_source(validation, clips=clips.SUFFIXES)
+    if not found.clips:
+        return found
+    chosen = clips.choose(found.clips, JUDGING_FRAMES, seed, viewing)
+    return replace(
+        found,
+        pictures=(*found.pictures, *chosen.pictures),
+        clips=(),
+        warnings=(*found.warnings, *chosen.warnings),
+        notes=(*found.notes, *chosen.notes),
+    )
+
+
+def _only_judged(
+    validation: Path | None, count: int | None, seed: int | None, viewing: clips.Viewing | None
+) -> Selection:
     """Images for float targets, where the user named none to calibrate with."""
     if validation is not None:
-        judged = open_to_judge(validation)
+        judged = _to_judge(validation, seed or 0, viewing)
         return Selection(replace(judged, pictures=judged.pictures[:1], warnings=()), judged)
     try:
         return select(None, None, count, seed)

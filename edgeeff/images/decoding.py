@@ -130,7 +130,7 @@ def sizes(pictures: Sequence[Picture], preprocess: Preprocess) -> list[tuple[int
 def _size(picture: Picture, preprocess: Preprocess) -> tuple[int, int] | None:
     try:
         if picture.index is not None:
-            height, width = arrays.row(picture).shape[:2]
+            height, width = _row(picture, preprocess).shape[:2]
             return width, height
         if not regular.is_file(picture.path):
             return None
@@ -149,8 +149,8 @@ def _file_size(path: Path, seen: Stamp, exif: bool) -> tuple[int, int]:
 
 
 def _array(picture: Picture, preprocess: Preprocess) -> Image.Image:
-    """A row of an .npz."""
-    pixels = arrays.row(picture)
+    """A row of an .npz, or a frame of a clip."""
+    pixels = _row(picture, preprocess)
     channels = pixels.shape[2]
     if 4 in (channels, preprocess.channels) and channels != preprocess.channels:
         raise ImageError(
@@ -161,6 +161,12 @@ def _array(picture: Picture, preprocess: Preprocess) -> Image.Image:
         return Image.fromarray(pixels[..., 0]).convert(MODES[preprocess.channels])
     image = Image.frombytes("RGB" if channels == 3 else FOUR, pixels.shape[1::-1], pixels.tobytes())
     return image if channels == 4 else image.convert(MODES[preprocess.channels])
+
+
+def _row(picture: Picture, preprocess: Preprocess) -> Pixels:
+    if picture.frames is not None and picture.index is not None:
+        return picture.frames.row(picture.path, picture.index, preprocess)
+    return arrays.row(picture)
 
 
 def try_decode(picture: Picture, preprocess: Preprocess) -> Pixels | ImageError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -34,6 +34,7 @@ class Found:
         empty: The subfolders that hold none.
         warnings: What was passed over and may be a photo, or counts otherwise than it seems, a sentence each.
         notes: What was passed over and is none, a sentence each.
+        clips: Its videos, where they were asked for.
     """
 
     pictures: list[Picture]
@@ -41,12 +42,24 @@ class Found:
     empty: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    clips: tuple[Path, ...] = ()
 
 
-def read(folder: Path) -> Found:
-    """The images below a folder, and the subfolders that label them."""
-    walk = _Walk(folder)
+def read(folder: Path, clips: Collection[str] = ()) -> Found:
+    """The images below a folder, and the subfolders that label them.
+
+    Args:
+        folder: Where they lie.
+        clips: Suffixes of videos that are wanted too; others are passed over.
+    """
+    walk = _Walk(folder, frozenset(clips))
     walk.run()
+    found = _found(folder, walk)
+    found.clips = tuple(folder / file for file in sorted(walk.clips))
+    return found
+
+
+def _found(folder: Path, walk: _Walk) -> Found:
     files = sorted(walk.files)
     flat = [file for file in files if len(file.parts) == 1]
     classes = sorted({file.parts[0] for file in files if len(file.parts) > 1})
@@ -73,6 +86,8 @@ class _Walk:
     """One walk through a folder: first what really lies there, then what links lead to."""
 
     root: Path
+    wanted: frozenset[str] = frozenset()
+    clips: list[PurePath] = field(default_factory=list)
     files: list[PurePath] = field(default_factory=list)
     subfolders: set[str] = field(default_factory=set)
     hidden: list[PurePath] = field(default_factory=list)
@@ -119,7 +134,7 @@ class _Walk:
             elif entry.is_dir():
                 below.append(name)
                 self._note_subfolder(name)
-            elif entry.is_file() and suffixes.is_readable(entry.name):
+            elif entry.is_file() and self._is_taken(name):
                 self._take(name, os.path.join(real, entry.name))  # noqa: PTH118 - a Path a file is slow
             else:
                 self._pass_over(name)
@@ -136,10 +151,13 @@ class _Walk:
             self._enter(link)
         elif not is_file:
             self.broken.append(link)
-        elif suffixes.is_readable(link):
+        elif self._is_taken(link):
             self._take(link, os.path.realpath(path))
         else:
             self._pass_over(link)
+
+    def _is_taken(self, name: PurePath) -> bool:
+        return name.suffix.lower() in self.wanted or suffixes.is_readable(name)
 
     def _pass_over(self, name: PurePath) -> None:
         (self.documents if suffixes.is_document(name) else self.others).append(name)
@@ -150,7 +168,7 @@ class _Walk:
 
     def _take(self, name: PurePath, real: str) -> None:
         if self._is_new(real, name):
-            self.files.append(name)
+            (self.clips if name.suffix.lower() in self.wanted else self.files).append(name)
 
     def _is_new(self, real: str, name: PurePath) -> bool:
         first = self._seen.setdefault(real, name)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,8 @@ from edgeeff import digests
 from edgeeff.errors import ImageError, LabelsError
 from edgeeff.images.classes import Labelling, find, from_one, refuse_numbers
 from edgeeff.images.decoding import try_decode
-from edgeeff.images.picture import UNLABELLED, Picture, file_digest
+from edgeeff.images.picture import UNLABELLED, Picture
 from edgeeff.preprocess import Pixels, Preprocess
-from edgeeff.watched import stamp
 
 #: Warnings of images that are skipped, one each, at most.
 _SKIPPED = 5
@@ -63,6 +63,7 @@ class ImageSet:
         labelling: How names gave them their classes, until :meth:`classes_named` finds the network's.
         warnings: What was passed over or may be wrong, a sentence each: every verb shows them.
         notes: What was passed over and is no image, a sentence each: shown, and no warning.
+        clips: Videos that lie there, where they were asked for; none of their frames is among the pictures.
     """
 
     pictures: tuple[Picture, ...]
@@ -70,6 +71,7 @@ class ImageSet:
     labelling: Labelling = field(default_factory=Labelling)
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    clips: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -149,10 +151,7 @@ class ImageSet:
 
     def digest(self) -> str:
         """SHA-256 over the bytes of the files, the rows and the crops: what was looked at, not its path."""
-        seen = [
-            file_digest(picture.path, stamp(picture.path)) + repr((picture.index, picture.crop))
-            for picture in self.pictures
-        ]
+        seen = [picture.content + repr((picture.index, picture.crop)) for picture in self.pictures]
         return digests.of_bytes("".join(seen).encode())
 
     def batches(

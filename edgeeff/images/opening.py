@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from edgeeff import regular
@@ -17,12 +18,13 @@ from edgeeff.images.suffixes import is_readable, readable
 LISTS = (".txt", ".lst", ".list", ".csv", ".tsv")
 
 
-def open_images(source: Path | str, root: Path | str | None = None) -> ImageSet:
+def open_images(source: Path | str, root: Path | str | None = None, clips: Collection[str] = ()) -> ImageSet:
     """The images of a file, a folder, a list file or an .npz, or of a set with boxes (COCO's, VOC's).
 
     Args:
         source: What holds them.
         root: The folder of the photos that a set with boxes names; None: where such sets usually have them.
+        clips: Suffixes of videos that are taken, too: as ``clips`` of the set, which then may have no images.
 
     Raises:
         MissingFileError: There is nothing there, or no image in it.
@@ -43,18 +45,14 @@ def open_images(source: Path | str, root: Path | str | None = None) -> ImageSet:
             mend="leave it out",
         )
     if regular.is_folder(path):
-        folder = folders.read(path)
-        found = ImageSet(
-            tuple(folder.pictures),
-            labelling=Labelling(folder.class_names, folder.empty),
-            warnings=folder.warnings,
-            notes=folder.notes,
-        )
+        found = _of_folder(folders.read(path, clips))
     elif not regular.is_file(path):
         raise MissingFileError(
             f"no file or folder {path}",
             mend="pass an image, a folder of images, a list file, an .npz or COCO's .json",
         )
+    elif path.suffix.lower() in clips:
+        found = ImageSet((), clips=(path,))
     elif path.suffix.lower() == ".npz":
         found = ImageSet(tuple(arrays.read(path)))
     elif is_readable(path):
@@ -71,10 +69,20 @@ def open_images(source: Path | str, root: Path | str | None = None) -> ImageSet:
             mend=f"images end in {_suffixes()}; lists end in {', '.join(LISTS)}, arrays in .npz, "
             "COCO's annotations in .json",
         )
-    if not found.pictures:
+    if not found.pictures and not found.clips:
         why = "".join(f"; {text}" for text in (*found.warnings, *found.notes))
         raise MissingFileError(f"{path} holds no image{why}", mend=f"put images there ({_suffixes()})")
     return found
+
+
+def _of_folder(folder: folders.Found) -> ImageSet:
+    return ImageSet(
+        tuple(folder.pictures),
+        labelling=Labelling(folder.class_names, folder.empty),
+        warnings=folder.warnings,
+        notes=folder.notes,
+        clips=folder.clips,
+    )
 
 
 def of_boxes(found: Annotated) -> ImageSet:

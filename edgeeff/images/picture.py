@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeeff import digests
-from edgeeff.watched import Stamp
+from edgeeff.watched import Stamp, stamp
 
 if TYPE_CHECKING:
     from edgeeff.images.annotations.truth import Truth
+    from edgeeff.images.frames import Frames
 
 UNLABELLED = -1
 
@@ -25,7 +26,7 @@ class Picture:
 
     Args:
         path: The file that holds it.
-        index: Its row, where the file is an .npz.
+        index: Its row, where the file is an .npz; its number, where it is a clip.
         label: Its class, or -1. Where ``class_name`` is not None, the class's place among the sorted names,
             until :meth:`edgeeff.images.ImageSet.classes_named` finds it among the network's.
         crop: Part of the photo to use: left, top, width and height as fractions of the photo's, if not all.
@@ -33,6 +34,7 @@ class Picture:
         place: Where its label stands, for messages.
         row: Which labels it has, where a column tells each: 1, 0, or −1 where that is not known.
         boxes: What is drawn around what it shows, as its file says; None: nothing is known.
+        frames: Where its pixels are kept, where the file is a clip.
     """
 
     path: Path
@@ -43,9 +45,17 @@ class Picture:
     place: str = field(default="", compare=False)
     row: tuple[int, ...] | None = None
     boxes: Truth | None = field(default=None, compare=False, repr=False)
+    frames: Frames | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of the file's bytes, or of a clip's frame."""
+        if self.frames is not None and self.index is not None:
+            return self.frames.digest(self.path, self.index)
+        return file_digest(self.path, stamp(self.path))
 
 
 def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Picture]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edgeeff.calibration.clips import Viewing
 from edgeeff.calibration.selection import Selection, select
 from edgeeff.images.survey import survey
 from edgeeff.labels import are_known, given, is_background, without_background
@@ -155,7 +156,8 @@ def _images(
 ) -> tuple[Selection, Preprocess]:
     """The images that calibrate and judge, and the preprocessing with what they themselves say of it."""
     said, (calibration, validation) = request.images, paths(request)
-    images = select(calibration, validation, said.count, said.seed, calibrates=quantises)
+    viewing = Viewing(preprocess, context.progress, context.watched.add)
+    images = select(calibration, validation, said.count, said.seed, calibrates=quantises, viewing=viewing)
     pictures = [*images.calibration.pictures, *images.validation.pictures]
     context.watched.add(picture.path for picture in pictures)
     found = survey(pictures, preprocess)
