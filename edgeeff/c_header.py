@@ -171,6 +171,8 @@ def _outputs(manifest: Manifest, tensors: list[_Tensor]) -> list[str]:
         *_array("const edgeeff_output edgeeff_outputs[EDGEEFF_OUTPUTS]", rows),
         "/* 1: classes and labels come as probabilities; 0: as logits. */",
         _define("PROBABILITIES", int(meaning.probable)),
+        "/* 1: the artifact gives boxes; 0: a detector's scores and codes of anchors, or no detector. */",
+        _define("BOXES_INSIDE", int(manifest.detection is not None and manifest.detection.where != HOST)),
         "/* Of the score of a label or box that is there. */",
         _define("THRESHOLD", repr(float(meaning.threshold))),
     ]
@@ -192,8 +194,7 @@ def _detector(detection: Detection) -> list[str]:
     geometry, nms = detection.geometry, detection.nms
     return [
         "",
-        "/* Boxes: made by the artifact (1), or behind it from scores and codes of anchors (0). */",
-        _define("BOXES_INSIDE", int(detection.where != HOST)),
+        "/* Where boxes are not made inside: the anchors that their codes are relative to. */",
         _define("ANCHORS", geometry.count),
         _define("FIRST_LEVEL", geometry.levels[0]),
         _define("LAST_LEVEL", geometry.levels[1]),

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "outputs.hpp"
 #include "preprocess.hpp"
 
 #if EDGEEFF_TASK_DETECTION
@@ -94,5 +95,30 @@ inline void print_features(const std::string& photo, const edgeeff_output& outpu
 }
 
 #endif
+
+// The answers for the images of a run.
+inline void print(const Run& run, const std::vector<Values>& values, Saved& saved) {
+    const Outputs outputs(values, run.count);
+    for (int image = 0; image < int(run.names.size()); ++image) {
+        const std::string& photo = run.names[image];
+#if EDGEEFF_TASK_DETECTION && EDGEEFF_BOXES_INSIDE
+        std::vector<Found> boxes;
+        if (outputs.have("detection_boxes"))
+            boxes = boxes_of_lists(outputs.of("detection_boxes", image), outputs.of("detection_classes", image),
+                                   outputs.of("detection_scores", image), *outputs.of("num_detections", image));
+        else
+            boxes = boxes_of_rows(outputs.of("detections", 0), outputs.whole("detections").size() / 7, image);
+        print_boxes(photo, run.shown[image], run.photos[image], boxes);
+#elif EDGEEFF_TASK_DETECTION
+        const auto boxes = boxes_of_anchors(outputs.of("class_logits", image), outputs.of("box_codes", image));
+        print_boxes(photo, run.shown[image], run.photos[image], boxes);
+#elif EDGEEFF_TASK_FEATURES
+        for (const auto& output : edgeeff_outputs) print_features(photo, output, outputs.of(output.name, image));
+#else
+        print_labels(photo, outputs.of(edgeeff_outputs[0].name, image));
+#endif
+        saved.add(outputs, image);
+    }
+}
 
 }  // namespace edgeeff

@@ -98,24 +98,27 @@ inline std::vector<Found> boxes_of_anchors(const float* logits, const float* cod
 
 #else
 
-// Rows of image, class, score, x1, y1, x2, y2, as OpenVINO's DetectionOutput and ONNX give them, corners in units of
-// `width` and `height` pixels; a negative image ends them.
-inline std::vector<Found> boxes_of_rows(const float* rows, int count, int image, float width, float height) {
+// Corners are in pixels of the input, or in shares of its sides.
+constexpr bool kShares = EDGEEFF_RUNTIME_OPENVINO || EDGEEFF_RUNTIME_TFLITE;
+constexpr float kAcross = kShares ? EDGEEFF_WIDTH : 1, kDown = kShares ? EDGEEFF_HEIGHT : 1;
+
+// Rows of image, class, score, x1, y1, x2, y2, those of all images of a run together, as OpenVINO's DetectionOutput and
+// ONNX's NonMaxSuppression give them; a negative image ends them.
+inline std::vector<Found> boxes_of_rows(const float* rows, size_t count, int image) {
     std::vector<Found> found;
     for (const float* row = rows; row < rows + 7 * count && row[0] >= 0; row += 7)
         if (row[0] == float(image))
-            found.push_back({row[3] * width, row[4] * height, row[5] * width, row[6] * height, row[2], int(row[1])});
+            found.push_back({row[3] * kAcross, row[4] * kDown, row[5] * kAcross, row[6] * kDown, row[2], int(row[1])});
     return shown(found);
 }
 
-// Boxes of y1, x1, y2, x2 in units of `height` and `width` pixels, with their classes and scores, the first `count` of
-// which are boxes: TFLite's operator and TensorRT's plugin EfficientNMS.
-template <class Class>
-std::vector<Found> boxes_of_lists(const float* corners, const Class* classes, const float* scores, int count, float width, float height) {
+// Boxes of y1, x1, y2, x2 with their classes and scores, the first `count` of which are there: TFLite's operator
+// TFLite_Detection_PostProcess and TensorRT's plugin EfficientNMS_TRT.
+inline std::vector<Found> boxes_of_lists(const float* corners, const float* classes, const float* scores, float count) {
     std::vector<Found> found;
-    for (int i = 0; i < std::min(count, EDGEEFF_MAX_BOXES); ++i) {
+    for (int i = 0; i < std::min(int(count), EDGEEFF_MAX_BOXES); ++i) {
         const float* box = corners + 4 * i;
-        found.push_back({box[1] * width, box[0] * height, box[3] * width, box[2] * height, scores[i], int(classes[i])});
+        found.push_back({box[1] * kAcross, box[0] * kDown, box[3] * kAcross, box[2] * kDown, scores[i], int(classes[i])});
     }
     return shown(found);
 }

@@ -4,7 +4,9 @@
 // bundle.h is what `edgeeff inspect BUNDLE --c-header bundle.h` wrote.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -12,6 +14,16 @@
 #include <vector>
 
 #include "bundle.h"
+
+namespace edgeeff {
+#if EDGEEFF_INPUT_FLOAT32
+using Input = float;
+#elif EDGEEFF_INPUT_INT8
+using Input = int8_t;
+#else
+using Input = uint8_t;
+#endif
+}  // namespace edgeeff
 
 #include "answers.hpp"
 #include "digest.hpp"
@@ -23,14 +35,6 @@
 #endif
 
 namespace edgeeff {
-
-#if EDGEEFF_INPUT_FLOAT32
-using Input = float;
-#elif EDGEEFF_INPUT_INT8
-using Input = int8_t;
-#else
-using Input = uint8_t;
-#endif
 
 constexpr Filter kFilter = EDGEEFF_FILTER_BILINEAR ? Filter::bilinear
                            : EDGEEFF_FILTER_LANCZOS ? Filter::lanczos : Filter::bicubic;
@@ -80,14 +84,6 @@ inline Arguments arguments(int count, char** values) {
     found.photos.assign(given.begin() + 1, given.end());
     return found;
 }
-
-struct Run {  // the images of one run
-    std::vector<std::string> names;
-    std::vector<Box> shown;      // what of each photo the input shows, for boxes
-    std::vector<Box> photos;     // the whole of each
-    std::vector<Input> input;    // [count, ...] as the artifact takes it
-    int count = 0;               // of the run: a fixed batch is filled up with its last photo
-};
 
 // The photos of a run, from number `first` on: as many as it takes, or as are left.
 inline Run prepared(const std::vector<std::string>& photos, size_t first) {

@@ -28,29 +28,15 @@ ov::Shape input_shape(size_t images) {
     return {images, EDGEEFF_HEIGHT, EDGEEFF_WIDTH, EDGEEFF_CHANNELS};
 }
 
-// The values of an output of the bundle: found by its name; where the bundle says none, the only one.
-ov::Tensor output(ov::InferRequest& request, const edgeeff_output& named) {
-    return *named.name ? request.get_tensor(named.name) : request.get_output_tensor(0);
-}
-
-// The answers for image number `image` of a run.
-void print(const edgeeff::Run& run, int image, const std::vector<ov::Tensor>& outputs) {
-    const std::string& photo = run.names[image];
-    const auto values = [&](int i) {
-        const ov::Tensor& tensor = outputs[i];
-        return tensor.data<const float>() + image * tensor.get_size() / run.count;
-    };
-#if EDGEEFF_TASK_DETECTION && EDGEEFF_BOXES_INSIDE
-    const auto boxes = edgeeff::boxes_of_rows(outputs[0].data<const float>(), int(outputs[0].get_size() / 7), image,
-                                              EDGEEFF_WIDTH, EDGEEFF_HEIGHT);
-    edgeeff::print_boxes(photo, run.shown[image], run.photos[image], boxes);
-#elif EDGEEFF_TASK_DETECTION
-    edgeeff::print_boxes(photo, run.shown[image], run.photos[image], edgeeff::boxes_of_anchors(values(0), values(1)));
-#elif EDGEEFF_TASK_FEATURES
-    for (int i = 0; i < EDGEEFF_OUTPUTS; ++i) edgeeff::print_features(photo, edgeeff_outputs[i], values(i));
-#else
-    edgeeff::print_labels(photo, values(0));
-#endif
+// The outputs by the names of their tensors.
+std::vector<edgeeff::Values> outputs(ov::CompiledModel& model, ov::InferRequest& request) {
+    std::vector<edgeeff::Values> found;
+    for (const auto& port : model.outputs()) {
+        const ov::Tensor tensor = request.get_tensor(port);
+        const std::string name = port.get_names().empty() ? "" : port.get_any_name();
+        found.push_back(edgeeff::reals(name, tensor.data(), tensor.get_size()));
+    }
+    return found;
 }
 
 }  // namespace
@@ -59,21 +45,12 @@ int main(int count, char** values) try {
     const edgeeff::Arguments given = edgeeff::arguments(count, values);
     ov::CompiledModel model = compile(given.model);
     ov::InferRequest request = model.create_infer_request();
-    std::ofstream saved;
-    if (!given.save.empty()) saved.open(given.save, std::ios::binary);
+    edgeeff::Saved saved(given.save);
     for (size_t first = 0; first < given.photos.size(); first += EDGEEFF_BATCH) {
         edgeeff::Run run = edgeeff::prepared(given.photos, first);
         request.set_input_tensor(ov::Tensor(model.input().get_element_type(), input_shape(run.count), run.input.data()));
         request.infer();
-        std::vector<ov::Tensor> outputs;
-        for (const auto& named : edgeeff_outputs) outputs.push_back(output(request, named));
-        for (int image = 0; image < int(run.names.size()); ++image) {
-            print(run, image, outputs);
-            for (const ov::Tensor& tensor : outputs) {
-                const size_t bytes = tensor.get_byte_size() / run.count;
-                saved.write(static_cast<const char*>(tensor.data()) + image * bytes, std::streamsize(bytes));
-            }
-        }
+        edgeeff::print(run, outputs(model, request), saved);
     }
     return 0;
 } catch (const std::exception& error) {
