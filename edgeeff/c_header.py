@@ -27,7 +27,8 @@ VERSION = 1
 _FLOAT = (0.0, 0)
 _TYPES = ("float32", "uint8", "int8")
 _TASKS = ("classification", "multilabel", "detection", "features")
-_RUNTIMES = ("openvino", "tflite", "tensorrt", "tensorrt_rtx", "onnxruntime")
+_RUNTIMES = ("openvino", "tflite", "tflite_micro", "tensorrt", "tensorrt_rtx", "onnxruntime")
+_PRECISIONS = ("int8", "fp16", "bf16", "fp32")
 #: Of a line.
 _WIDE = 110
 #: Of what C99 calls printable, what needs no escape in a string: a question mark may begin a trigraph.
@@ -81,7 +82,7 @@ def text(bundle: Bundle) -> str:
         "#endif",
         "#include <stddef.h>",
         *_identity(bundle),
-        *_input(manifest),
+        *_input(bundle),
         *_outputs(manifest, tensors),
         *_labels(manifest),
         *(_detector(manifest.detection) if manifest.detection else ()),
@@ -105,6 +106,8 @@ def _identity(bundle: Bundle) -> list[str]:
         *_flags("RUNTIME", manifest.runtime, _RUNTIMES),
         _define("TASK", _string(manifest.task)),
         *_flags("TASK", manifest.task, _TASKS),
+        _define("PRECISION", _string(manifest.precision)),
+        *_flags("PRECISION", manifest.precision, _PRECISIONS),
         "/* The network, below the bundle's folder; TensorRT builds its engine from it. */",
         _define("FILE", _string(_file(bundle))),
         "/* What the runtime is to be told: the bundle was verified with it. */",
@@ -113,8 +116,9 @@ def _identity(bundle: Bundle) -> list[str]:
     ]
 
 
-def _input(manifest: Manifest) -> list[str]:
+def _input(bundle: Bundle) -> list[str]:
     """From a photo to the input."""
+    manifest = bundle.manifest
     preprocess, kind, batch = manifest.preprocess, manifest.input, manifest.batch
     height, width = preprocess.size
     colour = preprocess.letterbox or (0.0,) * preprocess.channels
@@ -128,7 +132,7 @@ def _input(manifest: Manifest) -> list[str]:
         _define("WIDTH", width),
         _define("CHANNELS", preprocess.channels),
         "/* 1: [N, C, H, W]; 0: [N, H, W, C]. Three channels are R, G, B; one is grey; four: R, G, B, A. */",
-        _define("CHANNELS_FIRST", int(_channels_first(manifest))),
+        _define("CHANNELS_FIRST", int(_channels_first(bundle))),
         _define("INPUT_TYPE", _string(kind)),
         *_flags("INPUT", kind, _TYPES),
         "/* A float input is (pixel - mean) / std; an integer one is pixel + EDGEEFF_INPUT_OFFSET. */",
@@ -235,11 +239,12 @@ def _integers(bundle: Bundle) -> Mapping[str, tuple[float, int]]:
     return {name: (float(each.scale), int(each.zero_point)) for name, each in outputs.items()}
 
 
-def _channels_first(manifest: Manifest) -> bool:
-    """TFLite takes [N, H, W, C] and OpenVINO pixels so; all else is as the graph has it."""
-    return manifest.runtime != "tflite" and not (
-        manifest.runtime == "openvino" and manifest.input != "float32"
-    )
+def _channels_first(bundle: Bundle) -> bool:
+    """Whether the input is [N, C, H, W]: as the runtime's README says; else as its feature maps are."""
+    usage, manifest = bundle.runtime.usage(), bundle.manifest
+    if usage is not None:
+        return bool(usage.channels_first(manifest.input))
+    return not bundle.runtime.channels_last
 
 
 def _file(bundle: Bundle) -> str:

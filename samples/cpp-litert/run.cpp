@@ -66,6 +66,8 @@ class Network {
         free_buffers();
         const int shape[] = {images, EDGEEFF_HEIGHT, EDGEEFF_WIDTH, EDGEEFF_CHANNELS};
         if (EDGEEFF_BATCH_DYNAMIC) CHECK(LiteRtCompiledModelResizeInputTensor(compiled_, 0, 0, shape, 4));
+        std::vector<LiteRtLayout> layouts(outputs_);
+        CHECK(LiteRtGetCompiledModelOutputTensorLayouts(compiled_, 0, outputs_, layouts.data(), true));
         for (LiteRtParamIndex i = 0; i <= outputs_; ++i) {
             LiteRtTensor tensor = nullptr;
             LiteRtRankedTensorType type;
@@ -78,7 +80,8 @@ class Network {
                 CHECK(LiteRtGetCompiledModelOutputBufferRequirements(compiled_, 0, i - 1, &wanted));
             }
             CHECK(LiteRtGetRankedTensorType(tensor, &type));
-            if (EDGEEFF_BATCH_DYNAMIC) type.layout.dimensions[0] = images;
+            if (i > 0) type.layout = layouts[i - 1];
+            else type.layout.dimensions[0] = images;
             LiteRtTensorBuffer buffer = nullptr;
             CHECK(LiteRtCreateManagedTensorBufferFromRequirements(environment_, &type, wanted, &buffer));
             buffers_.push_back(buffer);
