@@ -12,8 +12,9 @@ from edgeeff.backends import Emission, runtime
 from edgeeff.backends.tflite import flatbuffer, metadata
 from edgeeff.backends.tflite.lower import lower
 from edgeeff.backends.tflite.model import Model
-from edgeeff.backends.tflite_micro import firmware, limits, rules, sizes
+from edgeeff.backends.tflite_micro import firmware, limits, placing, rules, sizes
 from edgeeff.backends.tflite_micro.measuring import Arena, measure
+from edgeeff.backends.tflite_micro.parts import in_parts
 from edgeeff.backends.tflite_micro.peak import Peak, peak
 
 FILE, ARENA = "model.tflite", "arena.json"
@@ -28,6 +29,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         graph: The hub graph.
         emission: The preprocessing, the labels, and with the property ``arena`` the most that it may take.
 
+    Blocks are computed in parts where that lowers the peak of memory (:mod:`parts`).
+
     Returns:
         ``model.tflite``, ``arena.json``, ``firmware/model_data.h`` and ``.cc``, and ``labels.txt`` where
         there are labels.
@@ -39,12 +42,13 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     rules.refuse_detector(emission.detection)
     model = lower(graph, emission.name, emission.target.input, emission.preprocess, activation=emission.added)
     rules.refuse(model)
-    # No metadata: whoever would read it is no microcontroller, and flash is dear.
-    content = flatbuffer.write(model, {})
+    model, divided = in_parts(model)
+    # No labels and no normalisation: who would read them is no microcontroller, and flash is dear.
+    content = flatbuffer.write(model, placing.metadata(model))
     most = peak(model)
     arena = None if missing() else measure(content, generous(model, len(content)))
     limits.refuse(emission, model, most, arena)
-    facts = _facts(emission, model, most, arena)
+    facts = _facts(emission, model, most, arena) | {"parts": divided}
     files = {
         FILE: content,
         ARENA: (json.dumps(facts, indent=2) + "\n").encode(),

@@ -13,7 +13,7 @@ from edgeeff.errors import OptionError
 _STEP = 16
 _LEAST = 32
 #: What Lite0 with 1000 classes takes: bytes of activations for each pixel of its input, and bytes that stay.
-LITE0_PIXEL, LITE0_LASTING = 30, 190_624
+LITE0_PIXEL, LITE0_LASTING = 19.5, 191_288
 
 
 def refuse(emission: Emission, model: Model, most: Peak, arena: Arena | None) -> None:
@@ -58,7 +58,7 @@ def _smaller(model: Model, limit: int, lasting: int) -> str:
         size, needs = fits
         side = f"{size[0]}" if size[0] == size[1] else f"{size[0]}x{size[1]}"
         found.append(f"--size {side} takes about {sizes.shown(needs + lasting)}")
-    lite0 = LITE0_PIXEL * height * width + LITE0_LASTING
+    lite0 = round(LITE0_PIXEL * height * width) + LITE0_LASTING
     if lite0 <= limit:
         found.append(f"--model lite0 with this size takes about {sizes.shown(lite0)}")
     if not found:

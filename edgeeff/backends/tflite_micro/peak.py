@@ -1,13 +1,12 @@
 """What a model's activations take at most, and what they would take at another input size.
 
-tflite-micro keeps an activation from the operator that makes it to the last that reads it, and places all of
-them in one piece of memory. What lives at once in one operator is the least that any placing needs; of
-networks of this family the interpreter's own placing (greedy, by size) takes no more.
+tflite-micro keeps an activation from the operator that makes it to the last that reads it. What lives at once
+in one operator is the least that they need together, wherever they are placed (:mod:`placing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -57,14 +56,18 @@ class Peak:
         return f"{self.name} ({self.code}: {tensors})"
 
 
-def peak(model: Model, shapes: Mapping[str, Shape] | None = None) -> Peak:
-    """Where a model takes most, with its own shapes or with others."""
+def peak(
+    model: Model, shapes: Mapping[str, Shape] | None = None, among: Collection[int] | None = None
+) -> Peak:
+    """Where a model takes most, with its own shapes or with others, of all operators or among some."""
     shapes = shapes or {name: tensor.shape for name, tensor in model.tensors.items()}
-    first, last = _lives(model)
+    first, last = lives(model)
     best: Peak | None = None
     for at, operator in enumerate(model.operators):
+        if among is not None and at not in among:
+            continue
         live = [name for name in first if first[name] <= at <= last[name]]
-        size = sum(_bytes(model.tensors[name], shapes[name]) for name in live)
+        size = sum(aligned(model.tensors[name], shapes[name]) for name in live)
         if best is None or size > best.size:
             live.sort(key=lambda name: (-prod(shapes[name]), name))
             held = tuple((name, shapes[name]) for name in live)
@@ -73,7 +76,7 @@ def peak(model: Model, shapes: Mapping[str, Shape] | None = None) -> Peak:
     return best
 
 
-def _lives(model: Model) -> tuple[dict[str, int], dict[str, int]]:
+def lives(model: Model) -> tuple[dict[str, int], dict[str, int]]:
     """For each activation the operator that makes it, and the last that reads it; outputs stay."""
     first = dict.fromkeys(model.inputs.values(), 0)
     last = dict.fromkeys(model.inputs.values(), 0)
@@ -86,7 +89,8 @@ def _lives(model: Model) -> tuple[dict[str, int], dict[str, int]]:
     return first, last | dict.fromkeys(model.outputs.values(), len(model.operators))
 
 
-def _bytes(tensor: Tensor, shape: Shape) -> int:
+def aligned(tensor: Tensor, shape: Shape) -> int:
+    """Bytes of an activation of that shape, as the interpreter takes them."""
     width = 1 if tensor.type in ("int8", "uint8") else 4
     return -(-prod(shape) * width // ALIGNMENT) * ALIGNMENT
 
