@@ -128,9 +128,12 @@ class _Run:
                 self._process.wait(_ENDS)
             self._process.kill()
         self._process.wait()
+        self._said.close()
 
     def _text(self) -> str:
         """What it has said so far."""
+        if self._said.closed:
+            return ""
         length = os.fstat(self._said.fileno()).st_size
         return os.pread(self._said.fileno(), min(length, 1 << 16), 0).decode("utf-8", "replace")
 

@@ -14,8 +14,8 @@ from edgeeff.streams.tally import Tally
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
 #: Frames come within the connection that asks for them: nothing is lost, and no firewall is in the way. A
-#: server that refuses this gets UDP.
-_OPTIONS = {"rtsp_flags": "prefer_tcp"}
+#: server that refuses this gets UDP. The rate is not wanted, and measuring it holds the first frame back.
+_OPTIONS = {"rtsp_flags": "prefer_tcp", "fpsprobesize": "2"}
 
 
 def _connect(text: str, settings: Settings, tally: Tally) -> Connection:
