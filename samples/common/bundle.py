@@ -2,7 +2,10 @@
 
 import json
 import math
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -10,7 +13,7 @@ from PIL import Image
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def read(folder):
+def read(folder: Any) -> dict[str, Any]:
     """The manifest of a bundle of this schema; a sample must not guess what a field of another one means."""
     path = Path(folder) / "manifest.json"
     try:
@@ -25,7 +28,7 @@ def read(folder):
     return facts
 
 
-def fitted(facts, image):
+def fitted(facts: dict[str, Any], image: Any) -> tuple[Any, tuple[float, float]]:
     """A photo as the network's pixels uint8 [H, W, C], and the scale that leads from them to the photo.
 
     As Preprocess.fit of edgeeff: one resize with antialiasing, of the crop or into a letterbox.
@@ -54,7 +57,7 @@ def fitted(facts, image):
     return np.asarray(resized, np.uint8).reshape(height, width, -1), (1 / across, 1 / down)
 
 
-def prepared(facts, pixels, channels_first):
+def prepared(facts: dict[str, Any], pixels: Any, channels_first: bool) -> Any:
     """Pixels uint8 [H, W, C] as the artifact's input of one image."""
     batch = pixels[None]
     if facts["input"] == "uint8":
@@ -67,7 +70,9 @@ def prepared(facts, pixels, channels_first):
     return np.ascontiguousarray(made.transpose(0, 3, 1, 2) if channels_first else made)
 
 
-def answers(facts, outputs, back, size):
+def answers(
+    facts: dict[str, Any], outputs: dict[str, Any], back: tuple[float, float], size: tuple[int, int]
+) -> Iterator[str]:
     """Lines of text: classes, labels, boxes in pixels of the photo, or features.
 
     Args:
@@ -79,11 +84,13 @@ def answers(facts, outputs, back, size):
     labels, threshold = facts["labels"], facts.get("threshold", 0.5)
     task = facts.get("task", "classification")
     if "detections" in outputs:
-        for left, top, right, bottom, score, index in outputs["detections"][0]:
-            if index >= 0 and score >= threshold:
-                sides = np.clip(np.array([left, top, right, bottom]) * (back * 2), 0, size * 2)
-                shown = "\t".join(f"{side:.1f}" for side in sides)
-                yield f"{int(index)}\t{score:.6f}\t{shown}\t{one_line(labels[int(index)])}"
+        rows = outputs["detections"][0]
+        rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 5] >= 0) & (rows[:, 4] >= threshold)]
+        for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
+            left, top, right, bottom = np.clip(row[:4].astype(np.float64) * (back * 2), 0, size * 2)
+            if left < right and top < bottom:
+                shown = "\t".join(f"{side:.6g}" for side in (left, top, right, bottom))
+                yield f"{int(row[5])}\t{row[4]:.8g}\t{shown}\t{one_line(labels[int(row[5])])}"
         return
     if task not in ("classification", "multilabel"):
         for name, values in outputs.items():
@@ -98,10 +105,21 @@ def answers(facts, outputs, back, size):
         powers = np.exp(scores - scores.max())
         chances = powers / powers.sum()
     best = np.argsort(-chances, kind="stable")
-    for index in best[:1] if task == "classification" else best[chances[best] >= threshold]:
+    for index in best[:3] if task == "classification" else best[chances[best] >= threshold]:
         yield f"{index}\t{scores[index]:.6g}\t{chances[index]:.6f}\t{one_line(labels[index])}"
 
 
-def one_line(label):
+def ended(main: Callable[[], None]) -> None:
+    """Run a sample: what is wrong is one line on standard error, and exit status 2."""
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        print(one_line(end.code), file=sys.stderr)
+        sys.exit(2)
+
+
+def one_line(label: str) -> str:
     """A label without what would steer a terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in label)

@@ -1,15 +1,22 @@
-"""A bundle's artifact in its runtime: OpenVINO or LiteRT, from prepared input to outputs by name. No edgeeff."""
+"""A bundle's artifact in OpenVINO or LiteRT: from prepared input to outputs by name. No edgeeff."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+Facts = dict[str, Any]
+Run = Callable[[Any], dict[str, Any]]
 
-def opened(folder, facts, threads=1):
+
+def opened(folder: Any, facts: Facts, threads: int = 1) -> tuple[Run, bool]:
     """``(run, channels_first)``: ``run(input)`` gives float32 arrays by the manifest's names."""
     detection = facts.get("detection")
     if detection is not None and detection["where"] != "runtime":
-        raise SystemExit(f"{folder} leaves the boxes to the host: build it with --nms runtime for this sample")
+        raise SystemExit(
+            f"{folder} leaves the boxes to the host: build it with --nms runtime for this sample"
+        )
     made = {"openvino": _openvino, "tflite": _litert}.get(facts["runtime"])
     if made is None:
         raise SystemExit(f"{folder} is a bundle of {facts['runtime']}; this sample runs openvino and tflite")
@@ -19,14 +26,14 @@ def opened(folder, facts, threads=1):
         raise SystemExit(f"{error.name} is not installed, which runs bundles of {facts['runtime']}") from None
 
 
-def _openvino(folder, facts, threads):
+def _openvino(folder: Path, facts: Facts, threads: int) -> tuple[Run, bool]:
     import openvino
 
     # Without the bundle's own properties what is not INT8 runs in bf16 where the CPU has it.
     properties = {**facts["runtime_properties"], "INFERENCE_NUM_THREADS": str(threads)}
     model = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", properties)
 
-    def run(image):
+    def run(image: Any) -> dict[str, Any]:
         found = model(image)
         names = [output["name"] for output in facts["outputs"]]
         if facts.get("detection") is None:
@@ -41,7 +48,7 @@ def _openvino(folder, facts, threads):
     return run, facts["input"] == "float32"
 
 
-def _litert(folder, facts, threads):
+def _litert(folder: Path, facts: Facts, threads: int) -> tuple[Run, bool]:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -53,7 +60,7 @@ def _litert(folder, facts, threads):
     (source,) = runner.get_input_details()
     places = runner.get_output_details()
 
-    def run(image):
+    def run(image: Any) -> dict[str, Any]:
         found = runner(**{source: image})
         if facts.get("detection") is None:
             return {name: _as_floats(found[name], places[name]) for name in places}
@@ -65,6 +72,6 @@ def _litert(folder, facts, threads):
     return run, False
 
 
-def _as_floats(values, details):
+def _as_floats(values: Any, details: Any) -> Any:
     scale, zero = details["quantization"]
     return values if values.dtype == np.float32 else (values.astype(np.float32) - zero) * np.float32(scale)

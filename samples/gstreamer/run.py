@@ -7,25 +7,26 @@
 Prints a line for each label or box, with tabs between: frame, seconds, and what the other samples print.
 """
 
+from __future__ import annotations
+
 import argparse
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
-import bundle  # noqa: E402
-import runtimes  # noqa: E402
+import bundle
+import runtimes
 
 try:
     import gi
 
     gi.require_version("Gst", "1.0")
-    gi.require_version("GstVideo", "1.0")
-    from gi.repository import Gst, GstVideo
+    import pixels
+    from gi.repository import Gst
 except (ImportError, ValueError) as error:
     raise SystemExit(f"GStreamer's Python is not here ({error}): apt-get install python3-gi") from None
 
@@ -33,8 +34,8 @@ WAIT = 10  # seconds without a frame after which a live source is lost; it is op
 PAUSES = (0.5, 1, 2, 5)
 
 
-def pipeline(source, latest, show):
-    """GStreamer's elements from a source to an appsink of RGB; ``show`` is a sink for frames with text."""
+def pipeline(source: str, latest: bool, show: str | None) -> Any:
+    """GStreamer's elements from a source to an appsink; ``show`` is a sink for frames with text."""
     if source.startswith("/dev/"):
         head = "v4l2src name=camera"
     elif "://" in source:
@@ -42,11 +43,13 @@ def pipeline(source, latest, show):
     else:
         head = "filesrc name=file ! decodebin"
     drop = "max-buffers=1 drop=true" if latest else "max-buffers=2 drop=false"
-    end = f"queue ! videoconvert ! video/x-raw,format=RGB ! appsink name=out sync=false {drop}"
+    end = f"queue ! videoconvert ! video/x-raw,format={pixels.FORMATS} ! appsink name=out sync=false {drop}"
     if show:
         leak = "leaky=downstream" if latest else ""
-        end = f"tee name=t t. ! {end} t. ! queue {leak} ! videoconvert ! textoverlay name=text ! videoconvert ! {show}"
+        drawn = f"queue {leak} ! videoconvert ! textoverlay name=text ! videoconvert ! {show}"
+        end = f"tee name=t t. ! {end} t. ! {drawn}"
     made = Gst.parse_launch(f"{head} ! {end}")
+    made.connect("deep-element-added", pixels.accurate)
     for name, key, value in (
         ("camera", "device", source),
         ("stream", "uri", source),
@@ -57,21 +60,12 @@ def pipeline(source, latest, show):
     return made
 
 
-def pixels_of(sample):
-    """An RGB sample as uint8 [H, W, 3]: its rows may be longer than the picture is wide."""
-    info = GstVideo.VideoInfo.new_from_caps(sample.get_caps())
-    content = sample.get_buffer().extract_dup(0, sample.get_buffer().get_size())
-    stride = info.stride[0]
-    rows = np.frombuffer(content, np.uint8, stride * info.height, info.offset[0]).reshape(info.height, stride)
-    return np.ascontiguousarray(rows[:, : info.width * 3]).reshape(info.height, info.width, 3)
-
-
-class Ended(Exception):
+class EndedError(Exception):
     """The source is over: the reason, or an empty text at the end of a stream."""
 
 
-def frames(made, stopped):
-    """Samples until the source ends; raises Ended."""
+def frames(made: Any, stopped: list[int]) -> Iterator[Any]:
+    """Samples until the source ends; raises EndedError."""
     sink, bus = made.get_by_name("out"), made.get_bus()
     made.set_state(Gst.State.PLAYING)
     waited = time.monotonic()
@@ -83,20 +77,23 @@ def frames(made, stopped):
             continue
         message = bus.pop_filtered(Gst.MessageType.ERROR | Gst.MessageType.EOS)
         if message is not None and message.type == Gst.MessageType.ERROR:
-            raise Ended(message.parse_error()[0].message)
+            raise EndedError(message.parse_error()[0].message)
         if message is not None or sink.get_property("eos"):
-            raise Ended("")
+            raise EndedError("")
         if time.monotonic() - waited > WAIT:
-            raise Ended(f"no frame for {WAIT} s")
+            raise EndedError(f"no frame for {WAIT} s")
 
 
-def main():
+def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle")
     parser.add_argument("source", help="a file, /dev/video0, or an address such as rtsp://host/path")
     parser.add_argument("--latest", action="store_true", help="drop frames rather than lag behind")
     parser.add_argument("--frames", type=int, default=0, help="end after so many [all]")
-    parser.add_argument("--reopen", type=int, default=20, help="times that RTSP is opened again in a row [20]")
+    parser.add_argument(
+        "--reopen", type=int, default=20, help="times that RTSP is opened again in a row [20]"
+    )
     parser.add_argument("--show", metavar="SINK", help="draw the first line on the frames: autovideosink")
     asked = parser.parse_args()
     facts = bundle.read(asked.bundle)
@@ -115,11 +112,12 @@ def main():
             for sample in frames(made, stopped):
                 frame = sample.get_buffer()
                 broken += frame.has_flags(Gst.BufferFlags.CORRUPTED)
-                image = Image.fromarray(pixels_of(sample))
-                pixels, back = bundle.fitted(facts, image)
-                outputs = run(bundle.prepared(facts, pixels, channels_first))
-                lines = list(bundle.answers(facts, outputs, back, image.size))
-                seconds = "" if frame.pts == Gst.CLOCK_TIME_NONE else f"{frame.pts / Gst.SECOND:.3f}"
+                photo = pixels.photo(sample)
+                fitted, back = bundle.fitted(facts, photo)
+                outputs = run(bundle.prepared(facts, fitted, channels_first))
+                lines = list(bundle.answers(facts, outputs, back, photo.size))
+                at = sample.get_segment().to_stream_time(Gst.Format.TIME, frame.pts)
+                seconds = "" if at == Gst.CLOCK_TIME_NONE else f"{at / Gst.SECOND:.3f}"
                 for line in lines:
                     print(f"{done}\t{seconds}\t{line}", flush=True)
                 if text:
@@ -127,7 +125,7 @@ def main():
                 done += 1
                 if asked.frames and done >= asked.frames:
                     break
-        except Ended as end:
+        except EndedError as end:
             lost = 0 if done > begun else lost
             if asked.source.startswith("rtsp") and lost < asked.reopen:
                 print(f"{asked.source}: {end or 'it ended'}; opened again", file=sys.stderr)
@@ -143,4 +141,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    bundle.ended(main)
