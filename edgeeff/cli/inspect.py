@@ -45,14 +45,14 @@ def command(
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
-    if triton is not None:
-        return _served(loaded, triton, triton_backend, json)
-    if triton_backend is not None:
-        raise OptionError("--triton-backend goes with --triton", mend="name the folder: --triton models")
     if c_header is not None:
         from edgeeff import c_header as header
 
         header.write(loaded, c_header)
+    if triton is not None:
+        return _served(loaded, triton, triton_backend, json)
+    if triton_backend is not None:
+        raise OptionError("--triton-backend goes with --triton", mend="name the folder: --triton models")
     altered, plan = loaded.altered(), planned.read(loaded.folder)
     found, damaged = loaded.verification()
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]

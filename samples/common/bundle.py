@@ -22,9 +22,10 @@ def read(folder: Any) -> dict[str, Any]:
             raise SystemExit(f"{path}: a bundle of schema 2 and of batch 1 is wanted; build it again")
     except (OSError, ValueError, KeyError) as error:
         raise SystemExit(f"{path} is no manifest of a bundle ({error!r})") from None
-    own = [key for key in ("io", "resize_in_model") if facts.get(key)]
-    if own:
-        raise SystemExit(f"{path}: this sample makes plain RGB of the network's size, not {', '.join(own)}")
+    if facts["preprocess"].get("camera"):
+        raise SystemExit(
+            f"{path}: the artifact takes camera frames as they are; this sample makes RGB pixels"
+        )
     return facts
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,56 @@ def test_it_ends_when_it_is_told_to(tiny_bundle, samples, environment, tmp_path)
         process.stdout.read()
         assert process.wait(60) == 0
         assert "frames, 0 of them damaged" in process.stderr.read()
+
+
+@pytest.fixture
+def server():
+    """``server(port)``: starts a camera of RTSP, and returns its process."""
+    started = []
+
+    def start(port):
+        script = Path(__file__).parents[1] / "streams" / "rtsp_server.py"
+        command = ["/usr/bin/python3", script, str(port), "320", "240", "25"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        started.append(process)
+        if process.stdout.readline() != "ready\n":
+            pytest.skip("not installed: gir1.2-gst-rtsp-server-1.0 (scripts/programs installs it)")
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.slow
+def test_rtsp_that_was_lost_comes_back(server, tiny_bundle, samples, environment):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    camera = server(port)
+    command = [sys.executable, samples / "gstreamer" / "run.py", tiny_bundle("cpu-fp32").folder]
+    command += [f"rtsp://127.0.0.1:{port}/live", "--latest"]
+    with subprocess.Popen(
+        [*map(str, command)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = threading.Timer(200, process.kill)
+        end.start()
+        try:
+            seen = 0
+            for _ in range(3):
+                for _ in range(20):
+                    seen = int(process.stdout.readline().split("\t")[0])
+                camera.kill()
+                camera.wait()
+                camera = server(port)
+            while int(process.stdout.readline().split("\t")[0]) < seen + 10:
+                pass
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
+            said = process.stderr.read()
+            assert process.wait(30) == 0 and said.count("opened again") >= 3, said
+        finally:
+            end.cancel()
+            process.kill()
