@@ -59,7 +59,7 @@ class Entry:
 
     Args:
         name: For messages.
-        pixels: As the network takes them: uint8 [H, W, C].
+        pixels: As the bundle takes them: uint8 [H, W, C]; of a frame alone, also planes of NV12.
         fit: Where the photo lies in them.
         picture: Its file; None: a frame of a stream.
         photo: The photo, where it is drawn on or shown.
@@ -106,9 +106,9 @@ class Answers:
 
         from edgeeff.predictor import doubts
 
-        pixels = (
-            np.stack([entry.pixels for entry in entries]) if len(entries) > 1 else entries[0].pixels[None]
-        )
+        pixels = entries[0].pixels
+        if isinstance(pixels, np.ndarray):
+            pixels = np.stack([entry.pixels for entry in entries]) if len(entries) > 1 else pixels[None]
         found = self.predict.of_pixels(pixels, [entry.fit for entry in entries])
         for text in doubts("the bundle", found, self.predict.meaning):
             if text not in self.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from edgeeff.cli._answering import Answers, Entry, Kept
 from edgeeff.errors import EdgeeffError, OptionError, StreamError
 
 if TYPE_CHECKING:
-    from edgeeff.preprocess import Fit
+    from edgeeff.preprocess import Fit, Preprocess
     from edgeeff.streams import Frame, Source
     from edgeeff.streams.latencies import Latencies
 
@@ -136,12 +137,8 @@ def run(
     """
     from edgeeff.streams.latencies import Latencies
 
-    preprocess = answers.predict.preprocess
     latencies, ended = Latencies(), Ended()
-
-    def prepare(frame: Frame) -> tuple[tuple[Any, Fit], float]:
-        begun = time.perf_counter()
-        return preprocess.fitted(frame.image), time.perf_counter() - begun
+    prepare = partial(_prepared, answers.predict.preprocess)
 
     try:
         for frame, (fitted, took) in islice(source.prepared(prepare), limit):
@@ -175,6 +172,19 @@ def run(
             times = _times(latencies, budget)
             console.json_line(_end(source, [*answers.warnings, *warnings], ended, times))
     return ended.error
+
+
+def _prepared(preprocess: Preprocess, frame: Frame) -> tuple[tuple[Any, Fit], float]:
+    """A frame as the bundle takes it, where it lies in that, and the seconds that it took.
+
+    A bundle that takes NV12 of the frame's size gets the frame's own planes, and RGB is made of none.
+    """
+    begun, camera = time.perf_counter(), preprocess.camera
+    if camera is not None and camera.planar and frame.raster.size == preprocess.taken[::-1]:
+        planes = frame.raster.nv12(camera.matrix, camera.range)
+        if planes is not None:
+            return (planes, preprocess.place(frame.raster.size)), time.perf_counter() - begun
+    return preprocess.fitted(frame.image), time.perf_counter() - begun
 
 
 def _line(name: str, frame: Frame, seconds: float, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
 from PIL import Image
+
+from edgeeff.onboard.camera import Planes
+
+#: FFmpeg's numbers of matrices and ranges; of the matrices that a frame may name, those that are as good.
+_SPACES, _RANGES = {"bt709": 1, "bt601": 5}, {"limited": 1, "full": 2}
+_SPACE = {1: 1, 5: 5, 6: 5}
 
 
 class Raster(Protocol):
@@ -19,6 +26,15 @@ class Raster(Protocol):
 
     def image(self) -> Image.Image:
         """As RGB, or grey where the source has no colours."""
+        ...
+
+    def nv12(self, matrix: str, range_: str) -> Planes | None:
+        """As NV12, without RGB between; None: it is no YUV.
+
+        Args:
+            matrix: Of :data:`edgeeff.onboard.camera.MATRICES`; of a source that does not say its own too.
+            range_: Of :data:`edgeeff.onboard.camera.RANGES`; the same.
+        """
         ...
 
 
@@ -82,6 +98,30 @@ class Decoded:
             found = Image.frombytes("RGB", size, memoryview(plane), "raw", "RGB", plane.line_size, 1)
         return found.rotate(self.turn, expand=True) if self.turn else found
 
+    def nv12(self, matrix: str, range_: str) -> Planes | None:
+        """By FFmpeg's scaler, which converts matrix and range only where they differ."""
+        frame = self.frame
+        if self.turn or not frame.format.name.startswith(("yuv", "yuyv", "uyvy", "nv")):
+            return None
+        width, height = self.size
+        if width % 2 or height % 2:
+            return None
+        wanted = _SPACES[matrix], _RANGES[range_]
+        full = _RANGES["full"] if frame.format.name.startswith("yuvj") else 0
+        given = _SPACE.get(frame.colorspace, wanted[0]), full or frame.color_range or wanted[1]
+        made = frame.reformat(
+            format="nv12",
+            src_colorspace=given[0],
+            dst_colorspace=wanted[0],
+            src_color_range=given[1],
+            dst_color_range=wanted[1],
+        )
+        y, uv = (
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:rows, :width]
+            for plane, rows in zip(made.planes, (height, height // 2), strict=True)
+        )
+        return Planes(y.reshape(1, height, width, 1), uv.reshape(1, height // 2, width // 2, 2))
+
 
 @dataclass(frozen=True)
 class Still:
@@ -97,3 +137,7 @@ class Still:
     def image(self) -> Image.Image:
         """The picture itself."""
         return self.picture
+
+    def nv12(self, matrix: str, range_: str) -> Planes | None:
+        """It is no YUV any more."""
+        return None

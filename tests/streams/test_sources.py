@@ -23,7 +23,9 @@ from edgeeff.errors import (
     OptionError,
     StreamError,
 )
+from edgeeff.onboard.camera import nv12_of_rgb
 from edgeeff.streams import multipart
+from edgeeff.streams.frame import Decoded
 from tests.streams.conftest import SIZE, jpeg, part, shades
 
 av = pytest.importorskip("av")
@@ -332,3 +334,27 @@ def test_a_server_of_rtsp_that_wants_a_password(rtsp, port):
     assert "wants another" in said(at("me:wrong@", port)) and "wrong" not in said(at("me:wrong@", port))
     with streams.open_source(at("me:secret@", port)) as source:
         assert isinstance(next(iter(source)).image, Image.Image)
+
+
+@pytest.mark.parametrize("form", ["nv12", "yuv420p", "yuvj420p", "yuyv422"])
+def test_planes_for_bundles_that_take_nv12(form):
+    """Of YUV that is wanted as it is, Y is what the decoder gave; else matrix and range change."""
+    rgb = np.kron(
+        np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8)
+    )
+    decoded = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=form)
+    decoded.colorspace, decoded.color_range = 5, 2 if "j" in form else 1
+    frame = Decoded(decoded)
+    for matrix, range_ in (("bt601", "full" if "j" in form else "limited"), ("bt709", "full")):
+        made, wanted = (
+            frame.nv12(matrix, range_),
+            nv12_of_rgb(np.asarray(frame.image())[None], matrix, range_),
+        )
+        inner = np.s_[:, 2::8, 2::8], np.s_[:, 1::4, 1::4]
+        assert np.abs(made.y.astype(int) - wanted.y)[inner[0]].max() <= 3
+        assert np.abs(made.uv.astype(int) - wanted.uv)[inner[1]].max() <= 5
+        if matrix == "bt601" and form != "yuyv422":
+            assert np.array_equal(made.y[0, ..., 0], decoded.to_ndarray()[:48])
+    assert Decoded(av.VideoFrame(64, 48, "rgb24")).nv12("bt601", "full") is None
+    assert Decoded(av.VideoFrame(63, 48, form)).nv12("bt601", "full") is None
+    assert Decoded(decoded, turn=90).nv12("bt601", "full") is None

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from edgeeff.errors import MissingFileError, OptionError, StreamError
+from edgeeff.onboard.camera import Planes
 from edgeeff.streams import container
 from edgeeff.streams.frame import Decoded, Frame
 from edgeeff.streams.kinds import Connection, Kind, LostError, Settings
@@ -77,15 +78,28 @@ class Bytes:
 
     def image(self) -> Image.Image:
         """RGB; grey of a grey frame. YUV is converted as FFmpeg does: BT.601, limited range."""
-        form, (width, height) = self.layout.format, self.size
+        form = self.layout.format
         if form in ("rgb24", "bgr24"):
             return Image.frombytes("RGB", self.size, self.data, "raw", form[:3].upper(), 0, 1)
         if form == "gray":
             return Image.frombytes("L", self.size, self.data)
+        return self._decoded().image()
+
+    def nv12(self, matrix: str, range_: str) -> Planes | None:
+        """Its own bytes, whose matrix and range whoever wants them has to know; other YUV is converted."""
+        (width, height), form = self.size, self.layout.format
+        if form != "nv12":
+            return self._decoded().nv12(matrix, range_) if form in ("yuv420p", "yuyv422") else None
+        pixels = np.frombuffer(self.data, np.uint8)
+        y, uv = pixels[: width * height], pixels[width * height :]
+        return Planes(y.reshape(1, height, width, 1), uv.reshape(1, height // 2, width // 2, 2))
+
+    def _decoded(self) -> Decoded:
+        form, (width, height) = self.layout.format, self.size
         shape = (height, width, 2) if form == "yuyv422" else (height * 3 // 2, width)
         av = container.library()
-        pixels = np.frombuffer(self.data, np.uint8).reshape(shape)
-        return Decoded(av.VideoFrame.from_ndarray(pixels, format=form)).image()
+        pixels = np.frombuffer(self.data, np.uint8)
+        return Decoded(av.VideoFrame.from_ndarray(pixels.reshape(shape), format=form))
 
 
 def layout(text: str) -> Layout:
