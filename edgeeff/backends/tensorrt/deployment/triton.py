@@ -1,7 +1,7 @@
 """Triton Inference Server: two model repositories, of the TensorRT engine and of the ONNX file.
 
-The fields and their meaning were read in Triton's ``model_config.proto`` and manual; nothing here was run
-on a server. A ``max_batch_size`` of 0 says that the dimensions are whole, with the fixed batch among them.
+The fields and their meaning were read in Triton's ``model_config.proto`` and manual. Triton 2.51 with its
+onnxruntime backend was run with them; its TensorRT backend was not. A ``max_batch_size`` of 0 says that the dimensions are whole, with the fixed batch among them.
 Another number wants a graph that leaves its first dimension open: Triton then adds that dimension, and may
 put requests together (``dynamic_batching``).
 """
@@ -66,7 +66,7 @@ def files(deployment: Deployment) -> dict[str, str]:
         precision = deployment.emission.target.precision
         copied = content.format(graph=graph, precision=precision)
         heading = [
-            f"{deployment.title} for Triton Inference Server. NOT RUN on a server.",
+            f"{deployment.title} for Triton Inference Server.{' NOT RUN on a server.' * (kind == 'GPU')}",
             "",
             f"{FOLDER}/triton/{repository}/   tritonserver --model-repository={FOLDER}/triton/{repository}",
             f"  {deployment.title}/",
