@@ -1,9 +1,9 @@
 """Triton Inference Server: two model repositories, of the TensorRT engine and of the ONNX file.
 
-The fields and their meaning were read in Triton's ``model_config.proto`` and manual. Triton 2.51 with its
-onnxruntime backend was run with them; its TensorRT backend was not. A ``max_batch_size`` of 0 says that the dimensions are whole, with the fixed batch among them.
-Another number wants a graph that leaves its first dimension open: Triton then adds that dimension, and may
-put requests together (``dynamic_batching``).
+The fields and their meaning were read in Triton's ``model_config.proto`` and manual. Triton 2.51 was run with
+them and its onnxruntime backend; its TensorRT backend was not. A ``max_batch_size`` of 0 says that the
+dimensions are whole, with the fixed batch among them. Another number wants a graph that leaves its first
+dimension open: Triton then adds that dimension, and may put requests together (``dynamic_batching``).
 """
 
 from __future__ import annotations
