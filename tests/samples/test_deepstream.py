@@ -43,7 +43,8 @@ int main() {
     NvDsInferParseDetectionParams parameters{2, {0.5f, 0.3f}};
     bool right = NvDsInferParseEdgeeff(layers, {96, 64, 3}, parameters, found);
     for (auto& o : found)
-        std::printf("%u %g %g %g %g %g\\n", o.classId, o.left, o.top, o.width, o.height, o.detectionConfidence);
+        std::printf(
+            "%u %g %g %g %g %g\\n", o.classId, o.left, o.top, o.width, o.height, o.detectionConfidence);
     layers[3].dataType = INT32;
     std::printf("%d %d\\n", right, NvDsInferParseEdgeeff(layers, {96, 64, 3}, parameters, found));
 }
