@@ -1,9 +1,9 @@
-# make demo · make check · make test · make fuzz · make test-parity · make test-bindings · make test-arm · make lint · make floors · make options · make bench: each makes the environment it needs.
+# make demo · make check · make test · make fuzz · make test-parity · make test-bindings · make test-mediapipe · make test-arm · make lint · make floors · make options · make bench: each makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo check test fuzz test-all test-parity test-bindings test-arm lint floors options bench clean
+.PHONY: demo check test fuzz test-all test-parity test-bindings test-mediapipe test-arm lint floors options bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install tests/plugin/pyproject.toml
 	PYTHON=$(PYTHON) scripts/install $(VENV) dev
@@ -37,6 +37,13 @@ test-bindings: $(VENV)/.installed
 	scripts/bindings --install $(VENV) $(VENV)-bindings
 	scripts/bindings $(VENV) $(VENV)-bindings
 
+$(VENV)-mediapipe/.installed: scripts/mediapipe
+	PYTHON=$(PYTHON) scripts/mediapipe --install $(VENV)-mediapipe
+	touch $@
+
+test-mediapipe: $(VENV)/.installed $(VENV)-mediapipe/.installed
+	scripts/mediapipe $(VENV) $(VENV)-mediapipe
+
 $(VENV)-arm/.installed: scripts/arm constraints.txt
 	PIP="$(BIN)/python -m pip" scripts/arm --install $(VENV)-arm
 
@@ -63,4 +70,4 @@ bench: $(VENV)-peers/.installed
 	scripts/bench $(VENV)-peers
 
 clean:
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-parity $(VENV)-bindings $(VENV)-arm dist demo
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-parity $(VENV)-bindings $(VENV)-mediapipe $(VENV)-arm dist demo

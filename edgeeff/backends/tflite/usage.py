@@ -8,7 +8,9 @@ from edgeeff.backends import Emission
 from edgeeff.backends.tflite.boxes import NAMES
 from edgeeff.batch import ONE
 from edgeeff.detection import RUNTIME, Detection
+from edgeeff.preprocess import CHANNELS
 from edgeeff.target import InputType
+from edgeeff.tasks import EMBEDDING
 
 _PYTHON = """\
 ```python
@@ -46,7 +48,25 @@ _REFUSED = (
     "or --io float32"
 )
 
+_COLOURS = "MediaPipe Tasks takes photos in RGB alone, and this network takes {colours}"
+
 _ONE_IMAGE = "MediaPipe Tasks takes files of one image in a run: for MediaPipe build with --batch 1"
+
+_EMBEDDER = """
+## With MediaPipe Tasks
+
+Normalisation and the output's name are in the file's metadata, so that MediaPipe's image embedder takes it as
+it is:
+
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ImageEmbedderOptions(base_options=BaseOptions(model_asset_path="model.tflite"))
+    with vision.ImageEmbedder.create_from_options(options) as embedder:
+        found = embedder.embed(image).embeddings[0].embedding  # image: a mediapipe.Image
+
+MediaPipe resizes a photo otherwise: it stretches the whole of it to the input's size, bilinearly. For the
+features of `edgeeff run` give it an image that was resized and cropped as said above.
+"""
 
 _DETECTOR = """
 ## With MediaPipe Tasks
@@ -126,7 +146,8 @@ def text(emission: Emission, image: str) -> str:
     if emission.detection is not None:
         return _detector(emission, emission.detection, image)
     if not emission.meaning.decides:
-        return f"{_own_choice(emission)}{_FEATURES.format(image=image, read=_read(emission))}"
+        text = f"{_own_choice(emission)}{_FEATURES.format(image=image, read=_read(emission))}"
+        return text + (_EMBEDDER if _embeds(emission) else "")
     result = "probabilities" if emission.softmax else "logits"
     resize = _RESIZE if emission.batch.dynamic else ""
     dequantise = "" if emission.target.input == "float32" else _DEQUANTISE.format(result=result)
@@ -205,10 +226,24 @@ def _own_choice(emission: Emission) -> str:
 
 def cautions(emission: Emission) -> tuple[str, ...]:
     """What whoever builds this must know beforehand, a sentence each."""
-    if not emission.meaning.decides:  # no reader of MediaPipe's takes features
+    if not emission.meaning.decides:  # who wants features seldom wants them from MediaPipe
         return ()
-    batch = () if emission.batch == ONE else (_ONE_IMAGE,)
-    return (*((_REFUSED,) if emission.target.input == "int8" else ()), *batch)
+    return _refusals(emission)
+
+
+def _refusals(emission: Emission) -> tuple[str, ...]:
+    """Why MediaPipe would not take the file."""
+    channels = emission.preprocess.channels
+    input_type = (_REFUSED,) if emission.target.input == "int8" else ()
+    # A file of open batch says 1 until someone resizes it, and MediaPipe does not.
+    batch = () if emission.batch == ONE or emission.batch.dynamic else (_ONE_IMAGE,)
+    colours = () if channels == 3 else (_COLOURS.format(colours=CHANNELS[channels]),)
+    return (*input_type, *batch, *colours)
+
+
+def _embeds(emission: Emission) -> bool:
+    """Whether MediaPipe's image embedder takes the file: it knows one vector, of one photo."""
+    return [output.meaning for output in emission.outputs] == [EMBEDDING] and not _refusals(emission)
 
 
 def _mediapipe(emission: Emission) -> str:

@@ -1,4 +1,4 @@
-"""What MediaPipe Tasks takes: its rules as data, and, where the package is installed, MediaPipe itself.
+"""What MediaPipe Tasks takes: its rules as data; tests/mediapipe has MediaPipe itself.
 
 The rules are those of mediapipe/tasks/cc: vision/utils/image_tensor_specs.cc and
 components/processors/image_preprocessing_graph.cc.
@@ -16,6 +16,8 @@ from edgeeff.backends import input_preprocess, runtime
 from edgeeff.backends.tflite.emit import emit
 from edgeeff.backends.tflite.metadata import read
 from edgeeff.backends.tflite.run import load
+from edgeeff.batch import Batch
+from edgeeff.preprocess import Preprocess
 from edgeeff.readme import readme
 from edgeeff.tasks import only
 
@@ -99,6 +101,21 @@ def test_an_int8_input_is_warned_of(examples, input_type, warns):
     assert ("refuses an int8 input" in readme(asked)) == warns
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch": Batch(4)}, "--batch 1"),
+        ({"batch": Batch(8, dynamic=True)}, ""),
+        ({"preprocess": Preprocess((8, 8), (120.0,), (60.0,))}, "takes grey"),
+        ({"preprocess": Preprocess((8, 8), (120.0,) * 4, (60.0,) * 4)}, "takes RGBA"),
+    ],
+)
+def test_what_else_it_refuses_is_warned_of(examples, change, said):
+    asked = replace(examples("lite").emission("float32"), **change)
+    found = runtime("tflite").usage().cautions(asked)
+    assert said in found[0] if said else found == ()
+
+
 @pytest.mark.parametrize(("softmax", "said"), [(True, "probabilities"), (False, "--softmax")])
 def test_the_readme_says_what_mediapipes_scores_are(examples, softmax, said):
     text = readme(examples("lite").emission("float32", softmax=softmax))
@@ -109,27 +126,3 @@ def test_the_readme_says_what_mediapipes_scores_are(examples, softmax, said):
 def test_the_readme_of_plain_pixels_normalises_nothing(examples):
     text = readme(emission(examples("lite"), "ImageNet"))
     assert "0…255 as they are" in text and "pixels.astype(np.float32)" in text and "58.395" not in text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NORMALISATIONS)
-@pytest.mark.parametrize("input_type", ["float32", "uint8"])
-def test_mediapipe_gives_the_runners_own_scores(examples, tmp_path, name, input_type):
-    """NOT RUN where mediapipe is not installed: it is no dependency, it brings OpenCV with it."""
-    mediapipe = pytest.importorskip("mediapipe", reason="NOT RUN: mediapipe is not installed")
-    from mediapipe.tasks.python import BaseOptions, vision
-
-    example = examples("lite")
-    asked = emission(example, name, input_type) if input_type == "float32" else example.emission(input_type)
-    (tmp_path / "model.tflite").write_bytes(emit(example.hub, asked)["model.tflite"])
-    own = input_preprocess(asked.target, asked.preprocess)
-    session = load(tmp_path, preprocess=own, input_type=input_type, properties={})
-    options = vision.ImageClassifierOptions(
-        base_options=BaseOptions(model_asset_path=str(tmp_path / "model.tflite"))
-    )
-    with vision.ImageClassifier.create_from_options(options) as classifier:
-        for pixels, expected in zip(example.pixels, only(session.infer(example.pixels)), strict=True):
-            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
-            (head,) = classifier.classify(image).classifications
-            scores = {category.index: category.score for category in head.categories}
-            assert scores == pytest.approx(dict(enumerate(expected.tolist())), abs=1e-6)

@@ -14,63 +14,31 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import edgeeff
 from edgeeff.cache import Cache
+from tests.tiny import SIZE, smooth_photos, tiny_graph
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "samples" / "browser"
-SIZE = 32
 #: A label must stay text, whatever it holds.
 LABELS = ("<img src=x onerror=document.title=1>", "bolt & nut", "washer", "Schraube ü", "five", "six")
 _SECONDS = 60_000
-
-
-def tiny_graph() -> onnx.ModelProto:
-    """A convolution, a depthwise one, both with Swish, and a classifier."""
-    draw = np.random.default_rng(0).normal
-    weights = {
-        **{"stem": draw(0, 0.4, (8, 3, 3, 3)), "stem_bias": draw(0, 0.1, 8)},
-        **{"depthwise": draw(0, 0.4, (8, 1, 3, 3)), "depthwise_bias": draw(0, 0.1, 8)},
-        **{"head": draw(0, 1, (len(LABELS), 8)), "head_bias": np.zeros(len(LABELS))},
-    }
-    node = helper.make_node
-    nodes = [
-        node("Conv", ["input", "stem", "stem_bias"], ["a"], strides=[2, 2], pads=[0, 0, 1, 1]),
-        node("Sigmoid", ["a"], ["a_gate"]),
-        node("Mul", ["a", "a_gate"], ["b"]),
-        node("Conv", ["b", "depthwise", "depthwise_bias"], ["c"], pads=[1, 1, 1, 1], group=8),
-        node("Sigmoid", ["c"], ["c_gate"]),
-        node("Mul", ["c", "c_gate"], ["d"]),
-        node("GlobalAveragePool", ["d"], ["e"]),
-        node("Flatten", ["e"], ["f"]),
-        node("Gemm", ["f", "head", "head_bias"], ["logits"], transB=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, SIZE, SIZE])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, len(LABELS)])],
-        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Bundles of ``mobile-int8`` by their input's type."""
     folder = tmp_path_factory.mktemp("tiny")
-    onnx.save(tiny_graph(), folder / "tiny.onnx")
-    draw = np.random.default_rng(1).integers
-    photos = [
-        Image.fromarray(draw(0, 256, (6, 6, 3), np.uint8)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-        for _ in range(24)
-    ]
+    onnx.save(tiny_graph(len(LABELS)), folder / "tiny.onnx")
     asked: dict[str, Any] = {
         **{"checkpoint": folder / "tiny.onnx", "targets": ["mobile-int8"], "size": SIZE, "labels": LABELS},
-        **{"calibration": photos, "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)},
+        **{
+            "calibration": smooth_photos(24),
+            "mean": (123.675, 116.28, 103.53),
+            "std": (58.395, 57.12, 57.375),
+        },
         **{"cache": Cache(folder / "cache"), "name": "tiny"},
     }
     return {
