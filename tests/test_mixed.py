@@ -140,7 +140,7 @@ def test_elsewhere_multiply_adds_stand_for_latency(build, tmp_path):
 
 @pytest.mark.slow
 def test_points_that_so_few_images_cannot_tell(build, tmp_path):
-    with pytest.raises(OptionError, match=r"--max-drop 0\.3pt cannot be judged: on 12 images"):
+    with pytest.raises(OptionError, match=r"--max-drop 0\.3 cannot be judged: on 12 images"):
         build(tmp_path, max_drop="0.3pt")
 
 

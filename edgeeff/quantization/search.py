@@ -159,7 +159,7 @@ class Search:
         if plain.drop_error > allowed:
             needed = math.ceil(plain.images * (plain.drop_error / allowed) ** 2)
             raise OptionError(
-                f"--max-drop {allowed:g}pt cannot be judged: on {plain.images} images the points lost are "
+                f"--max-drop {allowed:g} cannot be judged: on {plain.images} images the points lost are "
                 f"known to ± {plain.drop_error:.2f}",
                 mend=f"pass some {2 * needed} labelled images with --validation: half search, half verify",
             )
