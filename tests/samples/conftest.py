@@ -244,13 +244,20 @@ def _shown(label: str) -> str:
 
 @pytest.fixture(scope="session")
 def same_answers() -> Callable[..., None]:
-    """``same_answers(bundle, photos, lines, raw)``: a sample's lines and outputs are edgeeff's.
+    """``same_answers(bundle, photos, lines, raw, shown=…)``: a sample's lines and outputs are edgeeff's.
 
     ``raw`` are the outputs of all photos, float32, one photo after another, equal bit for bit; None: they are
-    not compared. Probabilities and boxes are computed by the sample from them, by another ``exp``.
+    not compared. ``shown`` is how the sample prints a label. Probabilities and boxes are computed by the
+    sample from the outputs, by another ``exp``.
     """
 
-    def compare(bundle: Bundle, photos: Sequence[Path], lines: list[list[str]], raw: Any) -> None:
+    def compare(
+        bundle: Bundle,
+        photos: Sequence[Path],
+        lines: list[list[str]],
+        raw: Any,
+        shown: Callable[[str], str] = _shown,
+    ) -> None:
         with bundle.open() as predict:
             wanted = [predict(photo) for photo in photos]
         if raw is not None:
@@ -266,12 +273,12 @@ def same_answers() -> Callable[..., None]:
                 np.testing.assert_allclose(
                     np.reshape(found, (-1, 6)), np.reshape(rows, (-1, 6)), rtol=1e-5, atol=1e-3
                 )
-                names = [_shown(box.label) for box in one.boxes] or [one.absent]
+                names = [shown(box.label) for box in one.boxes] or [one.absent]
             elif one.named:
                 np.testing.assert_allclose(
                     [float(line[2]) for line in own], [n.probability for n in one.named], atol=2e-6
                 )
-                names = [_shown(named.label) for named in one.named]
+                names = [shown(named.label) for named in one.named]
             elif bundle.manifest.labels:
                 names = [one.absent]
             else:
