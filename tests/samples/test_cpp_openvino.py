@@ -19,6 +19,7 @@ def build(compiled, samples):
     return lambda bundle: compiled(samples / "cpp-openvino" / "run.cpp", *flags, bundle=bundle)
 
 
+@pytest.mark.slow
 def test_photos_get_edgeeffs_outputs_bit_for_bit(
     build, tiny_bundle, photo_files, answered, same_answers, tmp_path
 ):

@@ -55,7 +55,7 @@ def each_case():
             yield pytest.param(runtime, task, options, marks=marks, id=f"{runtime}-{task}{number}")
 
 
-@pytest.mark.parametrize(("runtime", "task", "options"), each_case())
+@pytest.mark.parametrize(("runtime", "task", "options"), [*each_case()])
 def test_answers_are_edgeeffs(sample, tiny_bundle, photo_files, same_answers, capsys, runtime, task, options):
     if runtime == "onnxruntime" and options.get("where") == "runtime":
         pytest.skip("this graph makes its boxes by TensorRT's plugin")
@@ -136,12 +136,13 @@ def test_what_is_wrong_is_one_line(samples, sample, tiny_bundle, photo_files, an
     assert complaint.startswith("classify.py: ") and complaint.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "options"),
     [
         ("classification", {"batch": 2}),
-        pytest.param("detection", {**BOXED, "batch": "dynamic:4"}, marks=pytest.mark.slow),
-        pytest.param("detection", {"where": "runtime"}, marks=pytest.mark.slow),
+        ("detection", {**BOXED, "batch": "dynamic:4"}),
+        ("detection", {"where": "runtime"}),
     ],
 )
 def test_tensorrt_simulated(
