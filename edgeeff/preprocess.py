@@ -200,13 +200,13 @@ class Preprocess:
 
     def _boxed(self, image: Image.Image, colour: Channels) -> Image.Image:
         """A photo in its letterbox."""
-        resized = image.resize(self._inner(image.size), getattr(Image.Resampling, self.interpolation.upper()))
+        resized = image.resize(self.inner(image.size), getattr(Image.Resampling, self.interpolation.upper()))
         values = tuple(round(value) for value in colour)
         boxed = Image.new(image.mode, self.size[::-1], values[0] if len(values) == 1 else values)
         boxed.paste(resized)
         return boxed
 
-    def _inner(self, photo: tuple[int, int]) -> tuple[int, int]:
+    def inner(self, photo: tuple[int, int]) -> tuple[int, int]:
         """Width and height of the photo in its letterbox; rounded down as effdet and automl do."""
         scale = min(self.size[1] / photo[0], self.size[0] / photo[1])
         # A side that fits exactly must not be a pixel short because of the quotient's rounding.
@@ -223,7 +223,7 @@ class Preprocess:
         if photo == (width, height):
             return Fit(self.size, (0.0, 0.0, float(width), float(height)), photo)
         if self.letterbox is not None:
-            inner_width, inner_height = self._inner(photo)
+            inner_width, inner_height = self.inner(photo)
             # What shows in one pixel of the input, across and down, and so all of it.
             shown = width * photo_width / inner_width, height * photo_height / inner_height
             return Fit(self.size, (0.0, 0.0, *shown), photo)

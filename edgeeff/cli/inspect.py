@@ -6,6 +6,7 @@ import json as json_library
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,13 +39,21 @@ def command(
     triton_backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="Triton's: tensorrt, openvino or onnxruntime.")
     ] = None,
+    preprocess: Annotated[
+        bool, typer.Option("--preprocess", help="Show each step from a photo to the input, with checksums.")
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="With --preprocess: the photo as PNG, each step as .npy."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show a bundle: what it was made from, layers, precisions, scales, ranges, and what was verified."""
-    from edgeeff import planned
     from edgeeff.bundle import Bundle
 
     loaded = Bundle.load(bundle)
+    if save is not None and not preprocess:
+        raise OptionError("--save goes with --preprocess", mend="add it: --preprocess --save FOLDER")
     if c_header is not None:
         from edgeeff import c_header as header
 
@@ -53,6 +62,15 @@ def command(
         return _served(loaded, triton, triton_backend, json)
     if triton_backend is not None:
         raise OptionError("--triton-backend goes with --triton", mend="name the folder: --triton models")
+    if preprocess:
+        return _prepared(loaded, save, json)
+    return _shown(loaded, layers=layers, ranges=ranges, json=json)
+
+
+def _shown(loaded: Bundle, *, layers: bool, ranges: bool, json: bool) -> int:
+    """The bundle as a table, or as JSON."""
+    from edgeeff import planned
+
     altered, plan = loaded.altered(), planned.read(loaded.folder)
     found, damaged = loaded.verification()
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
@@ -80,6 +98,31 @@ def command(
     for warning in warnings:
         console.warn(warning)
     return 1 if altered else 0
+
+
+def _prepared(bundle: Bundle, folder: Path | None, json: bool) -> int:
+    """The steps from a photo to the artifact's input."""
+    from edgeeff import preparation
+
+    found = preparation.stages(bundle)
+    if folder is not None:
+        preparation.save(found, folder)
+    if json:
+        console.as_json({"name": bundle.name, "stages": [stage.to_json() for stage in found]})
+        return 0
+    for number, stage in enumerate(found, 1):
+        text = f"{number} {stage.name}: {stage.does}"
+        console.plain("\n".join(wrap(text, 79, subsequent_indent="  ", break_on_hyphens=False)))
+        values = stage.to_json()
+        if stage.array is not None:
+            shape = f"{values['type']} {values['shape']}"
+            spread = f"{values['lowest']:g} to {values['highest']:g}, mean {values['mean']:.6g}"
+            console.plain(f"  {shape}, {spread}\n  sha256 {values['sha256']}")
+        elif stage.not_run:
+            console.plain(f"  {tables.NOT_RUN}: {stage.not_run}")
+    if folder is not None:
+        console.plain(f"{folder}: the photo and each step, to hold your own against")
+    return 0
 
 
 def _served(bundle: Bundle, models: Path, backend: str | None, json: bool) -> int:
