@@ -140,8 +140,8 @@ def rtsp() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     yield start
     for server in servers:
-        server.kill()
-        server.communicate()
+        with server:
+            server.kill()
 
 
 def shades(images: list[Image.Image]) -> list[int]:

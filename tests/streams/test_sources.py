@@ -315,7 +315,7 @@ def test_a_server_of_rtsp_that_is_killed(rtsp, port):
             assert next(frames).image.size == (160, 120)
             opened.append(len([*Path("/proc/self/fd").iterdir()]))
             server.send_signal((signal.SIGKILL, signal.SIGTERM)[number % 2])
-            server.wait()
+            server.communicate()
             server = rtsp(port)
             while source.tally.reconnections <= number:
                 next(frames)
