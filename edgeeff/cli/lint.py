@@ -23,7 +23,13 @@ Linted = Mapping[Path, "tuple[Sequence[Version], list[Finding]]"]
 
 
 def command(
-    graph: Annotated[Path, typer.Argument(help="An ONNX file with Q/DQ, or a TensorRT bundle.")],
+    graph: Annotated[
+        Path,
+        typer.Argument(
+            help="An ONNX file with Q/DQ, or a TensorRT bundle; a .tflite file, or a bundle with one, is "
+            "held against what tflite-micro has for microcontrollers."
+        ),
+    ],
     tensorrt: Annotated[
         list[str] | None,
         typer.Option(help="A version such as 10.3; repeatable. Default: all that are known."),
@@ -36,8 +42,16 @@ def command(
 ) -> int:
     """Hold an ONNX graph against the rules of TensorRT's versions, on any machine.
 
-    A bundle's graphs are held each against the versions that build it.
+    A bundle's graphs are held each against the versions that build it. A .tflite file is held against what
+    tflite-micro has for microcontrollers: int8 throughout.
     """
+    if (file := _tflite(graph)) is not None:
+        if tensorrt or sarif:
+            raise OptionError(
+                f"--{'tensorrt' if tensorrt else 'sarif'} with {file}",
+                mend="leave it out: a .tflite file is held against tflite-micro's operators alone",
+            )
+        return _micro(file, json)
     from edgeeff.backends.tensorrt.lint import VERSIONS, lint, parse_version
     from edgeeff.backends.tensorrt.lint import sarif as format
     from edgeeff.backends.tensorrt.lint.reading import load
@@ -56,6 +70,36 @@ def command(
             _show(path, versions, findings)
         console.plain(f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
     return 1 if errors or (strict and found) else 0
+
+
+def _tflite(path: Path) -> Path | None:
+    """The .tflite file that is meant: itself, or that of a bundle; None: something else is."""
+    if path.suffix.lower() == ".tflite" and not regular.is_folder(path):
+        return path
+    if not regular.is_folder(path):
+        return None
+    from edgeeff.bundle import Bundle
+
+    return path / "model.tflite" if "model.tflite" in Bundle.load(path).manifest.files else None
+
+
+def _micro(path: Path, json: bool) -> int:
+    """Whether tflite-micro runs a file, said; the exit status."""
+    from edgeeff.backends.tflite_micro.lint import lint
+
+    findings = lint(path)
+    if json:
+        graphs = [{"graph": str(path), "findings": [vars(finding) for finding in findings]}]
+        console.as_json({"errors": len(findings), "warnings": 0, "graphs": graphs})
+        return 1 if findings else 0
+    console.plain(f"{path}: tflite-micro, int8 throughout")
+    for finding in findings[:_SHOWN]:
+        console.plain(f"  · {finding.node}: {finding.message}")
+    if len(findings) > _SHOWN:
+        console.plain(f"  · … and {len(findings) - _SHOWN} more (--json lists all)")
+    console.plain("" if findings else "  keeps all the rules\n")
+    console.plain(_count(len(findings), "error"))
+    return 1 if findings else 0
 
 
 def _graphs(path: Path, asked: Sequence[Version]) -> Iterator[tuple[Path, Sequence[Version]]]:

@@ -6,7 +6,7 @@ Taken from the kernels of tflite-micro (``tensorflow/lite/micro/kernels``) and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 #: The name in the schema's BuiltinOperator → the resolver's method.
 ADDED: Mapping[str, str] = {
@@ -56,7 +56,5 @@ ADDED: Mapping[str, str] = {
     "TRANSPOSE_CONV": "AddTransposeConv",
 }
 
-
-def lines(codes: Iterable[str]) -> list[str]:
-    """The calls of a resolver for these operators, each once, sorted."""
-    return [f"resolver.{ADDED[code]}();" for code in sorted(set(codes))]
+#: Inputs that its CONCATENATION takes at most.
+MOST_JOINED = 10

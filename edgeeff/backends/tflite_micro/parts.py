@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeeff.backends.tflite.model import Model, Operator
+from edgeeff.backends.tflite_micro.operators import MOST_JOINED
 from edgeeff.backends.tflite_micro.peak import peak
 from edgeeff.graph.lowering import Options, Quantization, Tensor
 
@@ -29,8 +30,8 @@ _CHANNELWISE = frozenset(
         *("DEPTHWISE_CONV_2D", "PAD", "PADV2", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
     )
 )
-#: Into how many parts a block is divided: each more is more operators, and CONCATENATION takes ten at most.
-_COUNTS = (2, 3, 4, 6, 8, 10)
+#: Into how many parts a block is divided: each more is more operators.
+_COUNTS = (2, 3, 4, 6, 8, MOST_JOINED)
 #: What a block takes has to fall to this share of itself at least.
 _WORTH = 0.98
 #: Between a tensor's name and its part's number.

@@ -13,10 +13,12 @@ import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from edgeeff import cli
 from edgeeff.backends import runtime
+from edgeeff.backends.tflite import emit as tflite_emit
 from edgeeff.backends.tflite import flatbuffer
 from edgeeff.backends.tflite.lower import lower
-from edgeeff.backends.tflite_micro import check, emit, firmware, peak, placing, run, sizes
+from edgeeff.backends.tflite_micro import check, emit, firmware, lint, peak, placing, run, sizes
 from edgeeff.backends.tflite_micro.measuring import measure
 from edgeeff.backends.tflite_micro.parts import in_parts
 from edgeeff.errors import BundleError, GraphError, OptionError
@@ -228,6 +230,31 @@ def test_what_a_firmware_compiles(emitted, tmp_path):
     done = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True)
     count, size = len(calls), facts["size"]
     assert done.stdout == f"1 {count} {len(content)} {size} {example.preprocess.size[0]} 0"
+
+
+def test_any_file_is_held_against_the_rules(emitted, examples, tmp_path):
+    """Float ends and a detector's operator are named; what an mcu bundle holds keeps all the rules."""
+    _, folder = emitted("swish_se", softmax=True)
+    assert lint.lint(folder / "model.tflite") == []
+    example = examples("lite")
+    phone = tflite_emit.emit(example.hub, example.emission("float32"))["model.tflite"]
+    (tmp_path / "phone.tflite").write_bytes(phone)
+    found = {(finding.node, finding.message) for finding in lint.lint(tmp_path / "phone.tflite")}
+    assert ("graph", "input input is float32 and not int8") in found
+    assert ("DEQUANTIZE logits", "tflite-micro has no int8 kernel of it") in found
+    for damaged, says in ((phone[:3000], "is damaged"), (b"PK" + bytes(60), "is no .tflite file")):
+        (tmp_path / "damaged.tflite").write_bytes(damaged)
+        with pytest.raises(GraphError, match=says):
+            lint.lint(tmp_path / "damaged.tflite")
+    assert verb("lint", tmp_path / "phone.tflite", "--json") == verb("lint", tmp_path / "phone.tflite") == 1
+    assert verb("lint", folder / "model.tflite") == 0
+    assert verb("lint", folder / "model.tflite", "--tensorrt", "10.3") == 2
+
+
+def verb(*arguments) -> int:
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
 
 
 def test_the_same_graph_gives_the_same_bytes(emitted):
