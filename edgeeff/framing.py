@@ -18,6 +18,9 @@ from edgeeff.onboard.camera import Planes, backward, native
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.resampling import Block
 
+#: Names in an artifact of what it does with frames begin so.
+PREFIX = "camera/"
+
 
 @dataclass(frozen=True)
 class Plane:

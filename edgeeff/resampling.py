@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeeff.preprocess import Interpolation
-
 #: Output pixels of a block: fewer are more operators, more are more zeros.
 BLOCK = 16
 
@@ -38,7 +36,7 @@ class Block:
     weights: Weights
 
 
-def blocks(side: int, low: float, high: float, outputs: int, interpolation: Interpolation) -> list[Block]:
+def blocks(side: int, low: float, high: float, outputs: int, interpolation: str) -> list[Block]:
     """The resize of one direction.
 
     Args:
@@ -94,7 +92,7 @@ def _whole(values: npt.NDArray[np.float32], rounded: bool) -> npt.NDArray[np.flo
     return np.clip(np.floor(values + np.float32(0.5)), 0, 255).astype(np.float32) if rounded else values
 
 
-def _filter(x: npt.NDArray[np.float64], interpolation: Interpolation) -> npt.NDArray[np.float64]:
+def _filter(x: npt.NDArray[np.float64], interpolation: str) -> npt.NDArray[np.float64]:
     x = np.abs(x)
     if interpolation == "bilinear":
         return np.maximum(1.0 - x, 0.0)

@@ -17,7 +17,7 @@ from edgeeff.onboard.camera import Camera, Planes, nv12_of_rgb
 from edgeeff.readme import readme
 from edgeeff.target import load_target
 
-TARGETS = ("cpu-fp32",)
+TARGETS = ("cpu-fp32", "mobile-fp32")
 CAMERAS = [
     Camera("bgr"),
     Camera("nv12", matrix="bt709", range="full"),

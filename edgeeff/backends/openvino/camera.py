@@ -15,11 +15,8 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from edgeeff.backends import Emission
-from edgeeff.framing import Framing, Plane, framing
+from edgeeff.framing import PREFIX, Framing, Plane, framing
 from edgeeff.resampling import Block
-
-#: The names of these operators begin so: they compute in float32 whatever the network does (``precise``).
-PREFIX = "camera/"
 
 
 def with_frames(model: Any, emission: Emission) -> Any:

@@ -16,6 +16,7 @@ def _no_boxes(nms: Nms, batch: Batch) -> str:
 _INSTALL = install_line("tflite")
 RUNTIME = Runtime(
     name="tflite",
+    frames=True,
     package=__name__,
     requires=(("ai_edge_litert", "tflite_runtime"),),  # old devices have the old package
     install=_INSTALL,

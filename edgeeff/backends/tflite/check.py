@@ -11,6 +11,7 @@ import numpy as np
 from edgeeff.backends import CheckReport, Layer
 from edgeeff.backends.tflite.boxes import POSTPROCESS
 from edgeeff.backends.tflite.run import make_interpreter
+from edgeeff.framing import PREFIX
 
 _CASTS = ("QUANTIZE", "DEQUANTIZE")
 #: What may stand outside, at the network's ends.
@@ -22,6 +23,7 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
 
     Counts: ``operators``, ``int8_operators`` and ``float32_operators`` (without QUANTIZE and
     DEQUANTIZE), ``delegate_nodes`` (pieces that XNNPACK took), ``delegated`` and ``outside`` (operators).
+    What makes pixels of a camera's frames (``camera/…``),
     QUANTIZE to or from uint8, an int8 SOFTMAX, L2_NORMALIZATION and what makes boxes are outside by their
     nature (XNNPACK has none of them): they are counted, and no fallback.
 
@@ -52,7 +54,9 @@ def check(folder: Path, *, properties: Mapping[str, str]) -> CheckReport:
     }
     wanted = properties.get("delegate") != "none"
     fallbacks = [
-        f"{layer.operator} {layer.name}" for layer in outside if wanted and layer.operator not in _EDGES
+        f"{layer.operator} {layer.name}"
+        for layer in outside
+        if wanted and layer.operator not in _EDGES and not layer.name.startswith(PREFIX)
     ]
     return CheckReport(
         status="fallback" if fallbacks else "ok",

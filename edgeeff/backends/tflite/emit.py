@@ -32,8 +32,11 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         activation=emission.added,
         detection=emission.detection,
     )
-    (source,) = (model.tensors[name] for name in model.inputs.values())
-    mean, std = metadata.normalization(source, input_preprocess(emission.target, emission.preprocess))
+    sources = [model.tensors[name] for name in model.inputs.values()]
+    normalised = input_preprocess(emission.target, emission.preprocess)
+    if emission.preprocess.camera is not None:
+        normalised = normalised.unnormalised()
+    mean, std = metadata.normalization(sources[0], normalised)
     described = metadata.build(
         emission.name,
         emission.labels,
@@ -43,6 +46,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         probabilities=emission.softmax,
         features=() if emission.meaning.decides else list(model.outputs),
         detection=emission.detection,
+        camera=emission.preprocess.camera,
     )
     content = flatbuffer.write(model, {metadata.BUFFER: described})
     files = {FILE: metadata.append_labels(content, emission.labels)}

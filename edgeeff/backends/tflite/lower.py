@@ -8,12 +8,12 @@ mean becomes the zero point, and no SUB is left); raw, with a SUB of the means b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 
-from edgeeff.backends.tflite import postprocess
+from edgeeff.backends.tflite import camera, postprocess
 from edgeeff.backends.tflite.model import Model
 from edgeeff.backends.tflite.network import Network
 from edgeeff.detection import RUNTIME, Detection
@@ -64,7 +64,7 @@ def lower(
             f"the graph has {len(inputs)} inputs and {len(outputs)} outputs",
             mend="export one input of pixels, and an output of logits or several of features",
         )
-    first = _input(network, inputs[0], input_type, preprocess)
+    first = _inputs(network, inputs[0], input_type, preprocess)
     for node in network.nodes:
         if network.is_absorbed(node):
             continue
@@ -85,7 +85,18 @@ def lower(
     last = {output: _output(network, output, output_type, activation).name for output in outputs}
     if boxes:
         last = postprocess.append(network, last, boxes)
-    return network.model(name, {inputs[0]: first.name}, last)
+    return network.model(name, {signed: tensor.name for signed, tensor in first.items()}, last)
+
+
+def _inputs(
+    network: Network, name: str, input_type: InputType, preprocess: Preprocess
+) -> Mapping[str, Tensor]:
+    """The model's inputs by their names in the signature: the graph's own, or a camera's planes."""
+    if preprocess.camera is None:
+        return {name: _input(network, name, input_type, preprocess)}
+    planes, pixels = camera.frames(network, network.shape(name)[0], preprocess)
+    network.store(name, pixels)
+    return planes
 
 
 def _input(network: Network, name: str, input_type: InputType, preprocess: Preprocess) -> Tensor:

@@ -21,6 +21,7 @@ from edgeeff.backends.tflite import detector_metadata, tables
 from edgeeff.detection import Detection
 from edgeeff.errors import BundleError
 from edgeeff.graph.lowering import Tensor
+from edgeeff.onboard.camera import PLANES, Camera
 from edgeeff.preprocess import CHANNELS, Preprocess
 
 BUFFER = "TFLITE_METADATA"
@@ -73,6 +74,7 @@ def build(
     probabilities: bool = False,
     features: Sequence[str] = (),
     detection: Detection | None = None,
+    camera: Camera | None = None,
 ) -> bytes:
     """The metadata flatbuffer.
 
@@ -85,16 +87,25 @@ def build(
         probabilities: Whether the output is a softmax.
         features: Names of the outputs where they are features and no scores.
         detection: Of a detector.
+        camera: Of an artifact that takes a camera's frames. Readers know images of RGB alone: of BGR they are
+            told no colours, and of planes that they are none.
     """
     normalize = ([*map(float, mean)], [*map(float, std)])
-    image = (
+    turned = camera is not None and camera.colours == "bgr"
+    image: Any = (
         "image",
-        f"{CHANNELS[channels]} image",
+        f"{'BGR' if turned else CHANNELS[channels]} image",
         None,
-        (_IMAGE_PROPERTIES, (_COLOUR_SPACES[channels],)),
+        (_IMAGE_PROPERTIES, (0 if turned else _COLOUR_SPACES[channels],)),
         [(_NORMALIZATION_OPTIONS, normalize)],
         None,
     )
+    images: list[Any] = [image]
+    if camera is not None and camera.planar:
+        images = [
+            (name, f"Plane {name.upper()} of NV12", None, (_FEATURE_PROPERTIES, ()), None, None)
+            for name in PLANES
+        ]
     scores = (
         "probability" if probabilities else "logit",
         "Probability of each class" if probabilities else "Logit of each class",
@@ -115,7 +126,7 @@ def build(
             detector_metadata.section(detection, len(labels)),
         )
         more = (None, None, None, None, groups, custom)
-    subgraph = (None, None, [image], outputs or [scores], *more)
+    subgraph = (None, None, images, outputs or [scores], *more)
     return tables.written((name, None, None, [subgraph], None, None, None, _SCHEMA_VERSION), b"M001")
 
 

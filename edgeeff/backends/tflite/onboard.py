@@ -19,6 +19,7 @@ from edgeeff.backends.tensorrt.device.onboard.boxes import DETECTIONS
 from edgeeff.backends.tflite import boxes
 from edgeeff.onboard import outputs as onboard_outputs
 from edgeeff.onboard.bundles import Facts
+from edgeeff.onboard.camera import native
 from edgeeff.onboard.pixels import integers
 from edgeeff.onboard.refusal import Refused
 from edgeeff.onboard.runs import ONE, Runs, in_runs
@@ -60,6 +61,7 @@ class TfliteSession:
     outputs: Mapping[str, OutputTensor]
     batch: Any = ONE
     makes_boxes: bool = False  # the outputs are then those of :mod:`edgeeff.backends.tflite.boxes`
+    more: tuple[int, ...] = ()  # indices of further input tensors: planes of a camera's frames
 
     def infer(self, pixels: Any) -> dict[str, Any]:
         """Run raw pixels uint8 [N, H, W, C]; integer outputs come back as the reals they mean.
@@ -83,13 +85,20 @@ class TfliteSession:
         return {name: tensor.reals(stored) for (name, tensor), stored in pairs}
 
     def prepare(self, pixels: Any) -> Any:
-        """A run's images, uint8 [N, H, W, C], as the artifact's input tensor."""
+        """A run's images, uint8 [N, H, W, C], as the artifact's input tensor; several planes as a tuple."""
+        if self.preprocess.camera is not None:
+            planes = native(pixels, self.preprocess.camera)
+            return planes[0] if len(planes) == 1 else planes
         if self.input_type in ("uint8", "int8"):
             return integers(pixels, self.input_type)
         return self.preprocess.normalise_channels_last(pixels)
 
     def execute(self, prepared: Any) -> list[Any]:
         """Run one prepared input to the output tensors as they are stored."""
+        if isinstance(prepared, tuple):
+            for index, plane in zip((self.source, *self.more), prepared):  # noqa: B905 (Python 3.8)
+                self.interpreter.set_tensor(index, plane)
+            return self._invoke()
         self._resize(len(prepared))
         self.interpreter.set_tensor(self.source, prepared)
         return self._invoke()
@@ -121,15 +130,21 @@ def session_over(
     interpreter: Any, folder: Path, preprocess: Any, input_type: str, outputs: Sequence[str]
 ) -> TfliteSession:
     """A session over an interpreter whose tensors are allocated; :func:`load` says the rest."""
-    source = interpreter.get_input_details()[0]
-    expected = (*preprocess.size, preprocess.channels)
-    if tuple(source["shape"])[1:] != expected or np.dtype(source["dtype"]).name != input_type:
+    source, *more = interpreter.get_input_details()
+    expected = [(*preprocess.taken, preprocess.channels)]
+    if preprocess.camera is not None and preprocess.camera.planar:
+        height, width = preprocess.taken
+        expected = [(height, width, 1), (height // 2, width // 2, 2)]
+    found = [(np.dtype(one["dtype"]).name, tuple(one["shape"])[1:]) for one in (source, *more)]
+    if found != [(input_type, sides) for sides in expected]:
+        takes = ", ".join(f"{kind} {['N', *map(int, sides)]}" for kind, sides in found)
+        wanted = ", ".join(f"{input_type} {['N', *sides]}" for sides in expected)
         raise Refused(
             "BundleError",
-            f"{folder / FILE} takes {np.dtype(source['dtype']).name} {list(source['shape'])}, "
-            f"the bundle says {input_type} {['N', *expected]}",
+            f"{folder / FILE} takes {takes}, the bundle says {wanted}",
             "build the bundle again",
         )
+    planes = tuple(int(one["index"]) for one in more)
     # Of a file that fixes all shapes the signature is empty or says them once more.
     first = int([*source["shape_signature"], *source["shape"]][0])
     batch = Runs(first) if first > 0 else Runs(_MOST, True)
@@ -137,11 +152,11 @@ def session_over(
     if made is not None and (not outputs or list(outputs) == [DETECTIONS]):
         pairs = zip(boxes.NAMES, made)  # noqa: B905 (Python 3.8)
         four = {name: OutputTensor(index, np.float32(0), 0) for name, index in pairs}
-        return TfliteSession(interpreter, preprocess, input_type, source["index"], four, batch, True)
+        return TfliteSession(interpreter, preprocess, input_type, source["index"], four, batch, True, planes)
     held = _outputs(interpreter)
     places = onboard_outputs.places([{name} for name in held], outputs, folder / FILE)
     tensors = {name: list(held.values())[place] for name, place in places.items()}
-    return TfliteSession(interpreter, preprocess, input_type, source["index"], tensors, batch)
+    return TfliteSession(interpreter, preprocess, input_type, source["index"], tensors, batch, more=planes)
 
 
 def _outputs(interpreter: Any) -> dict[str, OutputTensor]:

@@ -8,6 +8,7 @@ from edgeeff.backends import Emission
 from edgeeff.backends.tflite.boxes import NAMES
 from edgeeff.batch import ONE
 from edgeeff.detection import RUNTIME, Detection
+from edgeeff.framing import Framing
 from edgeeff.preprocess import CHANNELS
 from edgeeff.target import InputType
 from edgeeff.tasks import EMBEDDING
@@ -159,6 +160,38 @@ def text(emission: Emission, image: str) -> str:
     )
 
 
+_FRAMES = """\
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+interpreter = Interpreter("model.tflite", num_threads=1)
+runner = interpreter.get_signature_runner()
+
+{zeros}found = runner({named})
+{read}```
+
+MediaPipe Tasks gives a model images of RGB at the network's own size: for MediaPipe build without
+`--io nv12`, `bgr` and `--resize-in-model`.
+"""
+
+
+def frames(emission: Emission, made: Framing) -> str:
+    """Markdown: the lines in Python where the artifact takes a camera's frames."""
+    shapes = {plane.name: (emission.batch.example, *plane.shape) for plane in made.planes}
+    zeros = "".join(f"{name} = np.zeros({shape}, np.uint8)\n" for name, shape in shapes.items())
+    if emission.meaning.decides and emission.detection is None:
+        read = f"{'probabilities' if emission.softmax else 'logits'} = next(iter(found.values()))\n"
+    else:
+        read = (
+            _read(emission)
+            if emission.detection is None
+            else "print({k: v.shape for k, v in found.items()})\n"
+        )
+    named = ", ".join(f"{name}={name}" for name in shapes)
+    return _own_choice(emission) + _FRAMES.format(zeros=zeros, named=named, read=read)
+
+
 def _read(emission: Emission) -> str:
     """Lines that read the outputs by their names, as float32."""
     read = "".join(f'{output.name} = found["{output.name}"]\n' for output in emission.outputs)
@@ -227,6 +260,8 @@ def _own_choice(emission: Emission) -> str:
 def cautions(emission: Emission) -> tuple[str, ...]:
     """What whoever builds this must know beforehand, a sentence each."""
     if not emission.meaning.decides:  # who wants features seldom wants them from MediaPipe
+        return ()
+    if emission.preprocess.camera is not None:  # frames are not for MediaPipe: the README says so
         return ()
     return _refusals(emission)
 
