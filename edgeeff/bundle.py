@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeeff import backends, digests, regular, shortage, tasks, text
+from edgeeff import backends, digests, inference_device, regular, shortage, tasks, text
 from edgeeff.device import Device
 from edgeeff.errors import BundleError, MissingFileError, MissingRuntimeError, OptionError, OutputError
 from edgeeff.files import (
@@ -134,6 +134,11 @@ class Bundle:
         if not checked:
             self.refuse_altered()
         if self.device is not None:
+            if inference_device.named() != inference_device.CPU:
+                raise OptionError(
+                    f"--device-name {inference_device.named()} for {self.device.name}",
+                    mend="leave out one of --device and --device-name: on a board bundles run on its CPU",
+                )
             self._refuse_properties()
             self.refuse_unpushable()
             return self.device.session(self.folder, threads=threads)
@@ -288,6 +293,7 @@ class Bundle:
 
     def _load(self, part: backends.Part, threads: int, by: str = "load", **more: Any) -> Any:
         self._refuse_properties()
+        self._refuse_named_device(part)
         loaded = self.runtime.part(part)
         with shortage.told(f"loading {self.folder}", shortage.RUNNING):
             session = getattr(loaded, by)(
@@ -309,6 +315,27 @@ class Bundle:
                 mend="copy the whole bundle, or build it again",
             )
         return session
+
+    def _refuse_named_device(self, part: backends.Part) -> None:
+        """Refuse a device for a runtime that is told none, and a profile of another than the CPU.
+
+        Raises:
+            OptionError: ``--device-name`` names one.
+        """
+        name = inference_device.named()
+        if name == inference_device.CPU:
+            return
+        if not self.runtime.devices:
+            able = [n for n in backends.runtime_names() if backends.runtime(n).devices]
+            raise OptionError(
+                f"--device-name {name}: {self.name} runs by {self.runtime.name}, which is told no device",
+                mend=f"leave it out; it is for bundles of {', '.join(able)}",
+            )
+        if part == "profile":
+            raise OptionError(
+                f"a profile on {name}: layers are told apart by the CPU's kernels",
+                mend="leave out --device-name for a profile",
+            )
 
     @property
     def output_names(self) -> tuple[str, ...]:

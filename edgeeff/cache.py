@@ -98,7 +98,7 @@ class Cache:
         """Remove all entries, and what killed writers left; returns how many bytes were freed."""
         freed = 0
         self._homeless.clear()
-        for _, path, size in self._files("*.zip", f"{TEMPORARY}*"):
+        for _, path, size in self._files("*.zip", "*.blob", "*.cl_cache", f"{TEMPORARY}*"):
             freed += size
             path.unlink(missing_ok=True)
         return freed

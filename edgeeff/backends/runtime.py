@@ -88,6 +88,7 @@ class Runtime:
         refuse: Refuses properties whose values the pattern cannot judge, by an ``OptionError``.
         frames: Whether ``emit`` puts what makes the network's pixels of a camera's frames (NV12, BGR, frames
             of another size) before the network.
+        devices: Whether it computes on the device that ``--device-name`` names.
         tensorrt_rules: Whether the linter's rules of TensorRT hold for its graphs.
         no_profile: Why layers are not timed, where there is no ``profile`` part.
         no_float: Why no layer of its artifacts can stay float; empty: any can.
@@ -116,6 +117,7 @@ class Runtime:
     properties: Mapping[str, tuple[str, ...] | re.Pattern[str]] = field(default_factory=dict)
     refuse: Callable[[Mapping[str, str]], None] | None = None
     frames: bool = False
+    devices: bool = False
     tensorrt_rules: bool = False
     no_profile: str = ""
     no_float: str = ""

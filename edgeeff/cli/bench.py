@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edgeeff import inference_device
 from edgeeff.cli import _phones, console, on_device, options, recording, tables, timings
 from edgeeff.cli.groups import grouped
 from edgeeff.errors import OptionError
@@ -34,6 +35,15 @@ class What:
         str | None,
         typer.Option(
             help="Threads of each runtime; several as 1,2,4. Default: 1, with --throughput all processors.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    device_name: Annotated[
+        str | None,
+        typer.Option(
+            "--device-name",
+            metavar="NAME",
+            help="What OpenVINO computes on: CPU, GPU, GPU.1, NPU, or HETERO:GPU,CPU. Default: CPU.",
             rich_help_panel=_WHAT,
         ),
     ] = None
@@ -150,6 +160,7 @@ def command(
     from edgeeff.harness.cooling import before_launches
 
     mode = _mode(what, length, device)
+    inference_device.choose(what.device_name)
     given = None if what.threads is None else _counts(what.threads)
     measure, say = _ways(mode, what.layers)
     asked, loaded = _asked(mode, what, length, baseline), [Bundle.load(path) for path in bundles]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeeff import inference_device
 from edgeeff.cli import console, judgements, on_device, options, recording
 from edgeeff.cli.groups import grouped
 
@@ -34,6 +35,8 @@ class How:
         typer.Option(help="onnxruntime: judge a TensorRT bundle's ONNX graph in it, not its engine."),
     ] = None
     threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1
+    device_name: on_device.DeviceName = None
+    model_cache: on_device.ModelCache = False
     root: Annotated[
         Path | None,
         typer.Option(
@@ -131,13 +134,10 @@ def command(
     from edgeeff.bundle import Bundle
 
     _refuse_via(how, device)
+    inference_device.choose(how.device_name, keep_models=how.model_cache)
     opened = [Bundle.load(path) for path in bundles]
-    pairs = _Pairs(
-        opened,
-        Bundle.load(comparing.against) if comparing.against else None,
-        comparing.margin,
-        asked=files.disagreements is not None,
-    )
+    against = Bundle.load(comparing.against) if comparing.against else None
+    pairs = _Pairs(opened, against, comparing.margin, asked=files.disagreements is not None)
     _refuse_files(files, opened)
     held = Bundle.load(reference) if reference else None
     with on_device.opened(device, wait) as board:

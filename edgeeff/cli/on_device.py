@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +14,7 @@ from edgeeff.cli import console
 from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
+    from edgeeff.bundle import Bundle
     from edgeeff.device import Device
     from edgeeff.harness.cooling import Cooling
 
@@ -28,6 +31,40 @@ Wait = Annotated[
     float,
     typer.Option("--wait", help="With --device: seconds to wait until nobody else measures on the board."),
 ]
+
+
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        "--device-name",
+        metavar="NAME",
+        help="What OpenVINO computes on: CPU, GPU, GPU.1, NPU, or HETERO:GPU,CPU. Default: CPU.",
+    ),
+]
+ModelCache = Annotated[
+    bool,
+    typer.Option(
+        "--model-cache",
+        help="Keep what OpenVINO compiles in edgeeff's cache folder, 1 GB at most: it loads faster again.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What computes."""
+
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1
+    device_name: DeviceName = None
+    model_cache: ModelCache = False
+
+    def loaded(self, folder: Path) -> Bundle:
+        """A bundle that is run so, if it is OpenVINO's, in this process and those that it starts."""
+        from edgeeff import inference_device
+        from edgeeff.bundle import Bundle
+
+        inference_device.choose(self.device_name, keep_models=self.model_cache)
+        return Bundle.load(folder)
 
 
 _COOL = "Wait before each launch until the hottest zone is below this, such as 50C."

@@ -34,12 +34,12 @@ def command(
     ],
     output: Output,
     streaming: Streaming,
+    computing: on_device.Computing,
     threshold: Annotated[
         float | None, typer.Option(help="Of a label's or box's score, instead of the bundle's.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Images or frames to run at most.")] = None,
     white: options.White = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     device: on_device.Address = None,
     wait: on_device.Wait = 0.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -57,19 +57,18 @@ def command(
 
     With --device images are read and prepared here, and the board computes.
     """
-    from edgeeff.bundle import Bundle
     from edgeeff.harness import where
 
     budget, stream = streaming.seconds(), _stream(source, streaming)
     output.check(json=json)
-    loaded = Bundle.load(bundle)
+    loaded = computing.loaded(bundle)
     lost: StreamError | None = None
     with interrupts.terminated(), on_device.opened(device, wait) as board, ExitStack() as stack:
         loaded = loaded.on(board)
         warnings = [*loaded.plugin_warnings(), *where.class_warnings([loaded])]
         _warn(warnings)
         predict = stack.enter_context(
-            loaded.open(threads=threads, top=output.top, threshold=threshold, white=white)
+            loaded.open(threads=computing.threads, top=output.top, threshold=threshold, white=white)
         )
         answers, kept = Answers(predict, output.top, warnings), Kept(output, predict.meaning, stream)
         stack.enter_context(kept)

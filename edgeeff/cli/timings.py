@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from edgeeff import inference_device
 from edgeeff.cli.tables import NOT_RUN, new
 
 if TYPE_CHECKING:
@@ -195,7 +196,9 @@ def _conditions_seen(before: Conditions, after: Conditions) -> list[str]:
 def conditions(report: LatencyReport | ProfileReport | ThroughputReport) -> str:
     """What figures hold for, in two lines, on a board in three."""
     here, threads, device = report.machine, report.threads, report.record.device
+    name = report.record.environment.get(inference_device.FACT)
     there = "" if device is None else f"{device}{f', {here.board}' if here.board else ''}:\n"
+    there += "" if name is None else f"OpenVINO's {name} of\n"
     return (
         f"{there}{here.cpu or 'processor unknown'}, governor {here.governor or 'unknown'},\n"
         f"{threads} thread{'s' if threads > 1 else ''}, {report.launches} launches of {report.seconds:g} s "

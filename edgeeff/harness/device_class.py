@@ -12,13 +12,15 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from edgeeff import digests
+from edgeeff import digests, inference_device
 from edgeeff.backends import Runtime
 
 #: Facts of an environment, as :func:`edgeeff.harness.record.environment` has them, that a class is made of.
 FACTS = ("architecture", "board", "cores", "cpu", "flags", "governor", "gpu", "turbo", "usable_cores")
 #: The same of a GPU, where a report names it.
 GPU = ("compute_capability",)
+#: The same of what OpenVINO was told to compute on, where that is not the CPU.
+INFERENCE = (inference_device.FACT,)
 #: Distributions that compute nothing in an inference: another version of them makes no other class.
 _NO_RUNTIMES = frozenset({"edgeeff", "numpy"})
 
@@ -31,7 +33,7 @@ def facts(environment: Mapping[str, Any], runtimes: Collection[str] | None = Non
         runtimes: Distributions whose versions count; None: all that bring a runtime.
     """
     found = {name: environment.get(name) for name in FACTS}
-    found |= {name: environment[name] for name in GPU if name in environment}
+    found |= {name: environment[name] for name in (*GPU, *INFERENCE) if name in environment}
     said = environment.get("versions")
     versions = said if isinstance(said, Mapping) else {}
     wanted = set(versions) - _NO_RUNTIMES if runtimes is None else runtimes

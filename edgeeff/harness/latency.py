@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from edgeeff import backends
+from edgeeff import backends, inference_device
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, OptionError
 from edgeeff.harness import cooling, sensors, where
@@ -205,7 +205,7 @@ def clock_of(bundles: Sequence[Bundle], threads: int) -> Clock:
 
     A bundle whose device is not here is not measured, and decides nothing. On a board every runtime may be.
     """
-    known, elsewhere = backends.runtime_names(), False
+    known, elsewhere = backends.runtime_names(), inference_device.named() != inference_device.CPU
     for bundle in bundles:
         if bundle.manifest.runtime in known:
             runtime = backends.runtime(bundle.manifest.runtime)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from edgeeff import digests
+from edgeeff import digests, inference_device
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
 from edgeeff.harness import commit, machine, where
@@ -125,7 +125,9 @@ def artifact_bytes(bundle: Bundle) -> int:
 
 def environment(here: machine.Machine | None = None) -> dict[str, Any]:
     """What of a machine decides about figures and stays from run to run: no load, no free memory, no time."""
-    return where.lasting((here or machine.describe()).to_json())
+    found = where.lasting((here or machine.describe()).to_json())
+    name = inference_device.named()
+    return found if name == inference_device.CPU else {**found, inference_device.FACT: name}
 
 
 def environment_digest(found: Mapping[str, Any]) -> str:

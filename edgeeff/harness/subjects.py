@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeeff import backends
+from edgeeff import backends, inference_device
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError
 from edgeeff.harness import lock, where
@@ -99,9 +99,11 @@ def opened(
     """The bundles that are to be measured.
 
     Raises:
-        OptionError: None, or a number that makes no sense, or bundles that are on several devices.
+        OptionError: None, or a number that makes no sense, or bundles that are on several devices; or a
+            device that chooses one itself.
         BundleError: One cannot be read.
     """
+    inference_device.refuse_choosing()
     if not bundles:
         raise OptionError("no bundle to measure", mend="name at least one bundle")
     for name, value, least in (("launches", launches, 1), ("threads", threads, 1)):

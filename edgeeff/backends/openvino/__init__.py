@@ -22,6 +22,7 @@ RUNTIME = Runtime(
     tools=("openvino",),
     normalises_input=True,
     frames=True,
+    devices=True,
     nms=("per class", "across"),
     # Properties that name files (CACHE_DIR, WEIGHTS_PATH) would let a manifest write wherever OpenVINO can.
     properties={

@@ -99,7 +99,8 @@ def load(facts: Facts, threads: int) -> OpenVinoSession:
 
 def load_queue(facts: Facts, threads: int, requests: int) -> OpenVinoQueue:
     """The same for several requests in flight: as many streams as requests, one for each thread at most."""
-    properties = {"NUM_STREAMS": str(min(requests, threads)), **facts.properties}
+    streams = {"NUM_STREAMS": str(min(requests, threads))}
+    properties = {**streams, **facts.properties, "PERFORMANCE_HINT": "THROUGHPUT"}
     compiled = compile_model(facts.folder, properties, threads)
     session = session_over(compiled, facts.folder, facts.preprocess, facts.input_type, facts.outputs)
     return OpenVinoQueue(session, module().AsyncInferQueue(compiled, requests))
@@ -117,23 +118,70 @@ def session_over(
     return OpenVinoSession(compiled.create_infer_request(), preprocess, input_type, places, batch)
 
 
-def compile_model(folder: Path, properties: Mapping[str, str], threads: int) -> Any:
+def compile_model(
+    folder: Path, properties: Mapping[str, str], threads: int, device: str = "CPU", cache: Any = None
+) -> Any:
     """The bundle's IR, compiled with the bundle's properties.
 
+    Args:
+        folder: The bundle.
+        properties: The bundle's; of another device than the CPU those that it may know.
+        threads: Of the CPU.
+        device: OpenVINO's name of it.
+        cache: A folder that OpenVINO keeps compiled models in, which a manifest cannot say; None: none.
+
     Raises:
-        Refused: OpenVINO is not installed, or does not take it.
+        Refused: OpenVINO is not installed, or does not take it; there is no such device.
     """
     ov = module()
+    core = ov.Core()
     settings = {**properties, "INFERENCE_NUM_THREADS": threads}
+    if device != "CPU":
+        _refuse_absent(core.available_devices, device)
+        settings = _known_to(device, properties)
+        if "CPU" in core.available_devices:  # the part of it that may compute on the CPU
+            core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads})
+    if cache is not None:
+        settings["CACHE_DIR"] = str(cache)
     try:
-        return ov.Core().compile_model(str(folder / "model.xml"), "CPU", settings)
+        return core.compile_model(str(folder / "model.xml"), device, settings)
     except RuntimeError as error:
         reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
         raise Refused(
             "BundleError",
-            f"OpenVINO {ov.__version__} does not compile {folder / 'model.xml'}: {reason}",
-            _instead(reason),
+            f"OpenVINO {ov.__version__} does not compile {folder / 'model.xml'}"
+            f"{'' if device == 'CPU' else f' for {device}'}: {reason}",
+            _instead(reason) if device == "CPU" else "run it on another device, or on the CPU",
         ) from None
+
+
+def _refuse_absent(there: Sequence[str], device: str) -> None:
+    """Refuse a device of which a part is not there; ``GPU`` and ``GPU.0`` are the same.
+
+    Raises:
+        Refused: One is not.
+    """
+    known = {*there, *(name.partition(".")[0] for name in there), *(f"{name}.0" for name in there)}
+    listed = device.partition(":")[2] if ":" in device else "" if device in ("AUTO", "MULTI") else device
+    if absent := [name for name in filter(None, listed.split(",")) if name not in known]:
+        raise Refused(
+            "OptionError",
+            f"OpenVINO finds no {', '.join(absent)} here; it finds {', '.join(there) or 'none'}",
+            "choose one of these with --device-name, or install the driver of the other (see OpenVINO's "
+            "installation guide)",
+        )
+
+
+def _known_to(device: str, properties: Mapping[str, str]) -> dict[str, Any]:
+    """Of a bundle's properties those that are not the CPU plug-in's alone.
+
+    An NPU has one precision; a GPU knows no bf16, and takes its own default.
+    """
+    hints = ("PERFORMANCE_HINT", "INFERENCE_PRECISION_HINT", "EXECUTION_MODE_HINT")
+    found = {name: properties[name] for name in hints if name in properties}
+    if "NPU" in device or ("GPU" in device and found.get("INFERENCE_PRECISION_HINT") == "bf16"):
+        found.pop("INFERENCE_PRECISION_HINT", None)
+    return found
 
 
 def _instead(reason: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import openvino as ov
 
+from edgeeff import inference_device
 from edgeeff.backends.openvino import onboard
 from edgeeff.backends.openvino.onboard import OpenVinoQueue as OpenVinoQueue
 from edgeeff.backends.openvino.onboard import OpenVinoSession as OpenVinoSession
@@ -61,16 +62,21 @@ def load_queue(
         BundleError: As for :func:`load`.
     """
     streams = {"NUM_STREAMS": str(min(requests, threads))}
-    compiled = compile_model(folder, {**streams, **properties}, threads)
+    compiled = compile_model(folder, {**streams, **properties, "PERFORMANCE_HINT": "THROUGHPUT"}, threads)
     session = session_over(compiled, folder, preprocess, input_type, outputs)
     return OpenVinoQueue(session, ov.AsyncInferQueue(compiled, requests))
 
 
 def compile_model(folder: Path, properties: Mapping[str, str], threads: int) -> Any:
-    """The bundle's IR, compiled with the bundle's properties.
+    """The bundle's IR, compiled with the bundle's properties, for the device that the process asks for.
 
     Raises:
         BundleError: OpenVINO does not take it.
+        OptionError: There is no such device.
     """
+    cache = inference_device.model_cache()
     with as_told():
-        return onboard.compile_model(folder, properties, threads)
+        compiled = onboard.compile_model(folder, properties, threads, inference_device.named(), cache)
+    if cache is not None:
+        inference_device.bound(cache)
+    return compiled

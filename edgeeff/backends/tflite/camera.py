@@ -77,7 +77,7 @@ def _products(network: Network, values: Tensor, blocks: Sequence[Block], first: 
     whole = _joined(network, parts, (*values.shape[:3], sum(part.shape[3] for part in parts)), 3)
     if not rounded:
         return whole
-    half = network.tensor(f"{PREFIX}half", (1,), "float32", None, np.float32([0.5]))
+    half = network.tensor(f"{PREFIX}half", (1,), "float32", None, np.array([0.5], np.float32))
     target = network.tensor(f"{PREFIX}shifted", whole.shape, "float32")
     options = Options("AddOptions", {"fusedActivationFunction": _RELU})
     shifted = _least(network, network.add("ADD", [whole, half], target, options))
@@ -101,7 +101,7 @@ def _mixed(network: Network, pixels: Tensor, matrix: Array, added: Array, activa
 
 def _least(network: Network, pixels: Tensor) -> Tensor:
     """No value over 255."""
-    most = network.tensor(f"{PREFIX}most", (1,), "float32", None, np.float32([255]))
+    most = network.tensor(f"{PREFIX}most", (1,), "float32", None, np.array([255], np.float32))
     target = network.tensor(f"{PREFIX}held", pixels.shape, "float32")
     return network.add("MINIMUM", [pixels, most], target, Options("MaximumMinimumOptions"))
 

@@ -90,22 +90,7 @@ def build(
         camera: Of an artifact that takes a camera's frames. Readers know images of RGB alone: of BGR they are
             told no colours, and of planes that they are none.
     """
-    normalize = ([*map(float, mean)], [*map(float, std)])
-    turned = camera is not None and camera.colours == "bgr"
-    image: Any = (
-        "image",
-        f"{'BGR' if turned else CHANNELS[channels]} image",
-        None,
-        (_IMAGE_PROPERTIES, (0 if turned else _COLOUR_SPACES[channels],)),
-        [(_NORMALIZATION_OPTIONS, normalize)],
-        None,
-    )
-    images: list[Any] = [image]
-    if camera is not None and camera.planar:
-        images = [
-            (name, f"Plane {name.upper()} of NV12", None, (_FEATURE_PROPERTIES, ()), None, None)
-            for name in PLANES
-        ]
+    images = _images(mean, std, channels, camera)
     scores = (
         "probability" if probabilities else "logit",
         "Probability of each class" if probabilities else "Logit of each class",
@@ -128,6 +113,25 @@ def build(
         more = (None, None, None, None, groups, custom)
     subgraph = (None, None, images, outputs or [scores], *more)
     return tables.written((name, None, None, [subgraph], None, None, None, _SCHEMA_VERSION), b"M001")
+
+
+def _images(mean: Sequence[float], std: Sequence[float], channels: int, camera: Camera | None) -> list[Any]:
+    """What readers are told of the inputs."""
+    if camera is not None and camera.planar:
+        return [
+            (name, f"Plane {name.upper()} of NV12", None, (_FEATURE_PROPERTIES, ()), None, None)
+            for name in PLANES
+        ]
+    turned = camera is not None and camera.colours == "bgr"
+    image = (
+        "image",
+        f"{'BGR' if turned else CHANNELS[channels]} image",
+        None,
+        (_IMAGE_PROPERTIES, (0 if turned else _COLOUR_SPACES[channels],)),
+        [(_NORMALIZATION_OPTIONS, ([*map(float, mean)], [*map(float, std)]))],
+        None,
+    )
+    return [image]
 
 
 def append_labels(model: bytes, labels: Sequence[str]) -> bytes:
