@@ -20,6 +20,8 @@ from edgeeff.detection import HOST, Detection
 from edgeeff.errors import BundleError
 from edgeeff.files import write_file
 from edgeeff.manifest import Manifest
+from edgeeff.onboard.camera import Camera
+from edgeeff.preprocess import Preprocess
 
 #: Of the header's layout, for programs that need a certain one.
 VERSION = 1
@@ -131,7 +133,7 @@ def _input(bundle: Bundle) -> list[str]:
         _define("HEIGHT", height),
         _define("WIDTH", width),
         _define("CHANNELS", preprocess.channels),
-        "/* 1: [N, C, H, W]; 0: [N, H, W, C]. Three channels are R, G, B; one is grey; four: R, G, B, A. */",
+        "/* 1: [N, C, H, W]; 0: [N, H, W, C]. Three channels: R, G, B; one: grey; four: R, G, B, A. */",
         _define("CHANNELS_FIRST", int(_channels_first(bundle))),
         _define("INPUT_TYPE", _string(kind)),
         *_flags("INPUT", kind, _TYPES),
@@ -151,6 +153,22 @@ def _input(bundle: Bundle) -> list[str]:
         *_array("const unsigned char edgeeff_fill[EDGEEFF_CHANNELS]", (str(round(v)) for v in colour)),
         "/* 1: a photo is turned by its EXIF orientation first. */",
         _define("EXIF", int(preprocess.exif)),
+        *_camera(preprocess),
+    ]
+
+
+def _camera(preprocess: Preprocess) -> list[str]:
+    """How the artifact takes a camera's frames, where it does not take RGB pixels of its own size."""
+    camera, (height, width) = preprocess.camera or Camera(), preprocess.taken
+    return [
+        "/* 1: the artifact takes a camera's frames of EDGEEFF_FRAME_HEIGHT and _WIDTH in these colours, and",
+        "   resizes and converts them itself; 0: it takes RGB pixels, or grey ones, of its own size. */",
+        _define("CAMERA", int(preprocess.camera is not None)),
+        _define("COLOURS", _string(camera.colours)),
+        _define("FRAME_HEIGHT", height),
+        _define("FRAME_WIDTH", width),
+        *([_define("MATRIX", _string(camera.matrix))] if camera.planar else []),
+        *([_define("RANGE", _string(camera.range))] if camera.planar else []),
     ]
 
 

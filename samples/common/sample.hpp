@@ -30,6 +30,9 @@ using Input = uint8_t;
 #include "photo.hpp"
 #include "preprocess.hpp"
 
+#if EDGEEFF_CAMERA
+#error "this bundle takes a camera's frames (--io, --resize-in-model): its README has the lines for them"
+#endif
 #if EDGEEFF_CHANNELS == 4
 #error "photos have no four channels: this bundle's images come from elsewhere"
 #endif

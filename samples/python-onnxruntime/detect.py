@@ -42,8 +42,8 @@ def fitted(path, preprocess):
     """A photo as pixels uint8 [H, W, C] of the input, the part of it that they show, and its size."""
     (height, width), channels = preprocess["size"], len(preprocess["mean"])
     with Image.open(path) as image:
-        if image.mode.startswith(("I", "F")) or channels == 4:
-            raise ValueError(f"{path} has more than 8 bits, or the network takes four channels")
+        if image.mode.startswith(("I", "F")) or channels == 4 or preprocess.get("camera"):
+            raise ValueError(f"{path} has more than 8 bits, or the bundle takes frames or four channels")
         image = ImageOps.exif_transpose(image) if preprocess.get("exif") else image
         image = image.convert("L" if channels == 1 else "RGB")
     method, photo = getattr(Image.Resampling, preprocess["interpolation"].upper()), image.size

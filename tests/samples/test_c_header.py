@@ -95,6 +95,23 @@ def test_an_old_bundle_has_one_output_whose_name_it_does_not_say(tiny_bundle):
     assert '{"", "scores", "float32", 0.0f, 0, 2, {1, 5}}' in c_header.text(Bundle.load(bundle.folder))
 
 
+def test_a_camera_s_frames_are_said(tiny_bundle):
+    bundle = tiny_bundle("cpu-fp32")
+    assert "#define EDGEEFF_CAMERA 0\n" in c_header.text(bundle)
+    path = bundle.folder / "manifest.json"
+    said = json.loads(path.read_text())
+    said["preprocess"]["camera"] = {
+        "colours": "nv12",
+        "frame": [128, 192],
+        "matrix": "bt709",
+        "range": "full",
+    }
+    path.write_text(json.dumps(said))
+    text = c_header.text(Bundle.load(bundle.folder))
+    for line in ("CAMERA 1", 'COLOURS "nv12"', "FRAME_HEIGHT 128", 'MATRIX "bt709"', 'RANGE "full"'):
+        assert f"#define EDGEEFF_{line}\n" in text
+
+
 def test_nothing_is_written_of_what_cannot_be_right(tiny_bundle, tmp_path):
     bundle = tiny_bundle("mobile-fp32")
     path = bundle.folder / "manifest.json"
