@@ -191,6 +191,7 @@ ELSEWHERE = {
     "devices/kinds/labgrid.py Labgrid.close": "tests/devices/test_labgrid.py",
     "cli/doctor.py command": "tests/test_plugins.py",
     "cli/run.py command": "tests/test_plugins.py",
+    "cli/inspect.py _served": "tests/backends/test_triton.py",
     "harness/subjects.py warn_of_plugins": "tests/test_plugins.py",
     "harness/where.py class_warnings": "tests/harness/test_on_a_board.py",
     "diagnosis/on_board.py run": "tests/harness/test_on_a_board.py",

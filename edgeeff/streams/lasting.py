@@ -38,6 +38,8 @@ class Lasting:
     ) -> None:
         self._name, self._connect, self._settings, self._read = name, connect, settings, read
         self.connection = connection
+        #: Whether it is lost just now, and tried again.
+        self.lost = False
         self._stopped = Event()
         self._next = 0
         self._last = 0.0
@@ -100,6 +102,7 @@ class Lasting:
         where = f"{self._name} was lost after frame {self._next - 1}"
         if not (self.connection.again and self._settings.reconnect):
             raise StreamError(f"{where}: {reason}", mend="what was answered until then is kept")
+        self.lost = True
         if self._brief <= 1:
             say(f"{where}: {reason}; it is tried again for {self._settings.reconnect:g} s")
         until = self._last + self._settings.reconnect
@@ -109,6 +112,7 @@ class Lasting:
                 return
             try:
                 self.connection = self._connect()
+                self.lost = False
                 return
             except StreamError as error:
                 reason = error.what

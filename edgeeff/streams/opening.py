@@ -58,5 +58,8 @@ def open_source(
     kind = kind_of(source, settings)
     if kind is None:
         known = ", ".join(each.example for each in kinds())
-        raise StreamError(f"{shown(source)!r} is no stream of frames", mend=f"streams are written as {known}")
+        raise StreamError(
+            f"{shown(source)!r} is no stream of frames",
+            mend=f"streams are written as {known}; photos and folders go to Predictor.each",
+        )
     return Source(kind, source, settings, latest, tell)

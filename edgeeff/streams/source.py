@@ -191,6 +191,8 @@ class Source:
             try:
                 item = self._queue.take(patience)
             except TimeoutError:
+                if self._lasting.lost:
+                    continue
                 raise StreamError(
                     f"{self.name} gave no frame for {self._settings.timeout:g} s", mend="plug it in again"
                 ) from None

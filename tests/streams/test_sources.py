@@ -25,7 +25,9 @@ from edgeeff.errors import (
 )
 from edgeeff.onboard.camera import nv12_of_rgb
 from edgeeff.streams import multipart
-from edgeeff.streams.frame import Decoded
+from edgeeff.streams.frame import Decoded, Frame, Still
+from edgeeff.streams.kinds import Connection, Kind, LostError, Settings
+from edgeeff.streams.source import Source
 from tests.streams.conftest import SIZE, jpeg, part, shades
 
 av = pytest.importorskip("av")
@@ -299,6 +301,33 @@ def test_cameras_that_are_not_there(tmp_path, monkeypatch):
     (tmp_path / "x.mp4").write_bytes(b"no video")
     with pytest.raises(ImageError), streams.open_source("x.mp4") as source:
         next(iter(source))
+
+
+def test_a_source_whose_waits_nothing_ends():
+    """As of a camera, whose kernel cannot be hurried: it is watched, but not while it is tried again."""
+    back, held = time.monotonic() + 0.6, threading.Event()
+
+    def frames(shade: int):
+        yield Frame(0, None, Still(Image.new("L", SIZE, shade)))
+        if shade:
+            held.wait(20)
+        raise LostError("unplugged")
+
+    def connect(text, settings, tally):
+        assert text == "camera"
+        if connections and time.monotonic() < back:
+            raise StreamError("not there", mend="-")
+        connections.append(text)
+        return Connection(frames(len(connections) - 1), live=True, again=True, watched=True)
+
+    connections: list[str] = []
+    kind = Kind("camera", "camera", lambda text, settings: True, connect)
+    with Source(kind, "camera", Settings(timeout=0.25)) as source:
+        found = iter(source)
+        assert [next(found).number, next(found).number] == [0, 1] and source.tally.reconnections == 1
+        with pytest.raises(StreamError, match=r"gave no frame for 0\.25 s"):
+            next(found)
+        held.set()
 
 
 @pytest.mark.slow
