@@ -119,7 +119,7 @@ PASSING = {
     *("cli/matrix.py _Pool.warnings", "cli/matrix.py _say", "cli/matrix.py command"),
     *("matrix/running.py Run._find", "matrix/work.py attempt"),
     *(
-        "cli/inspect.py command",
+        "cli/inspect.py _shown",
         "cli/run.py _entries",
         "cli/run.py _warn",
         "images/held.py batches",

@@ -181,5 +181,6 @@ class Kept(ExitStack):
         elif self._drawings is not None and entry.picture is not None:
             self._drawings.photo(entry.picture, drawn(image, found))
         if self._screen is not None:
-            text = f"{entry.name}  {answer.line}"
+            name = entry.name if entry.frame is None else f"frame {entry.frame.number}"
+            text = f"{name}  {answer.line}"
             self._screen.show(drawn(image, found), text, still=not self._stream)
