@@ -32,7 +32,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     sources = [*(ROOT / "samples" / "android").glob("*.kt"), *HERE.rglob("*.kt")]
     folder = tmp_path_factory.mktemp("kotlin")
     stdlib = str(library / "kotlin-stdlib.jar")
-    command = ["java", "-Xmx900m", "-cp", ":".join(map(str, jars)), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
+    command = [
+        "java",
+        "-Xmx900m",
+        "-cp",
+        ":".join(map(str, jars)),
+        "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
+    ]
     options = ["-no-stdlib", "-no-reflect", "-Werror", "-cp", stdlib, "-d", str(folder)]
     done = subprocess.run([*command, *options, *map(str, sources)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
