@@ -1,7 +1,7 @@
 """The browser's sample against Python's LiteRT: outputs of golden inputs, answers to photos, and a time.
 
-``python benchmarks/samples_browser.py PHOTOS BUNDLE…``: bundles of mobile-int8 or mobile-fp32 with labels, and
-a folder of photos, the first hundred of which are shown to the page. It needs Playwright, Debian's Chromium
+``python benchmarks/samples_browser.py PHOTOS BUNDLE…``: bundles of mobile-int8 or mobile-fp32 and a
+folder of photos, the first hundred of which are shown to the page. It needs Playwright, Debian's Chromium
 and ``python scripts/npm.py samples/browser``; about a minute for each bundle. The time is a remark: a median
 of the network alone, one thread, in headless Chromium.
 """

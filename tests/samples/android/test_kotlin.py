@@ -1,4 +1,4 @@
-"""The samples in Kotlin compile, and their preprocessing gives Pillow's pixels. No phone is here: NOT RUN there."""
+"""The samples in Kotlin compile, and their preprocessing gives Pillow's pixels. NOT RUN on a phone."""
 
 from __future__ import annotations
 
