@@ -15,7 +15,7 @@ from rich.table import Table
 from edgeeff.batch import ONE
 from edgeeff.cli import console, tables
 from edgeeff.errors import MissingRuntimeError, OptionError
-from edgeeff.preprocess import CHANNELS
+from edgeeff.preprocess import CHANNELS, described
 
 if TYPE_CHECKING:
     from edgeeff.backends import CheckReport
@@ -291,6 +291,7 @@ def _summary(bundle: Any, found: dict[str, Any] | None, looked: _Looked) -> None
         ("size", _size(bundle)),
         ("mean, std", _normalisation(manifest.preprocess)),
         ("resize", _resize(manifest.preprocess)),
+        *([] if manifest.preprocess.camera is None else [("takes", described(manifest.preprocess))]),
         *_detector(manifest),
         ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
         *((what, by) for what, by in manifest.plugins.items()),

@@ -171,6 +171,7 @@ def _entries(
     """
     from edgeeff import images
     from edgeeff.images.survey import survey
+    from edgeeff.preprocess import described
 
     opened = [images.open_images(path) for path in _paths(sources)]
     pictures = [picture for each in opened for picture in each.pictures]
@@ -181,6 +182,11 @@ def _entries(
     warnings += found
     _warn(found)
     preprocess = looked.preprocess
+    if preprocess.camera is not None and preprocess.camera.planar:
+        console.note(
+            f"photos become {described(preprocess)}: "
+            "their colours have half the resolution then, as a camera's"
+        )
     for picture in pictures:
         image = images.decode(picture, preprocess)
         yield Entry(str(picture), *preprocess.fitted(image), picture, image if whole else None)

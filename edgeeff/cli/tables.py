@@ -72,7 +72,15 @@ def built_json(built: Built) -> dict[str, Any]:
         "not_run": built.not_run,
         "check": built.check,
         "warnings": list(built.warnings),
+        **({} if (frames := _frames(built.bundle)) is None else {"camera": frames}),
     }
+
+
+def _frames(bundle: Bundle) -> Mapping[str, Any] | None:
+    """What an artifact's way from a camera's frames to pixels costs, as its build measured it."""
+    found = bundle.verification()[0] if bundle.manifest.preprocess.camera is not None else None
+    costs = (found or {}).get("camera")
+    return costs if isinstance(costs, dict) else None
 
 
 def built_table(built: Sequence[Built]) -> Table:
@@ -87,9 +95,24 @@ def built_table(built: Sequence[Built]) -> Table:
         )
         if b.verification is None and b.hub is not None:
             made.add_row("  its graph in onnxruntime", "", *_fidelity(b.hub), b.not_run or "")
+        if (costs := _frames(b.bundle)) is not None:
+            made.add_row("  its frames, before INT8", "", *_costs(costs))
     # At 80 columns the check gives way, not the name, unless that is a long path.
     made.columns[0].min_width = min(28, max((len(str(b.bundle.folder)) for b in built), default=0))
     return made
+
+
+def _costs(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """SQNR, agreement and images of frames against the same in RGB, resized by Pillow, and the pixels."""
+    try:  # nothing seals a report
+        shown = (
+            agreed(found),
+            str(found["images"]),
+            f"pixels differ by {found['pixels']['mean']:.2f} in the mean",
+        )
+        return (decibels(found["sqnr_db"]), *shown)
+    except (KeyError, TypeError, ValueError):
+        return (NOT_RUN,)
 
 
 def _fidelity(found: Verification) -> tuple[str, str, str]:

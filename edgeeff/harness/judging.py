@@ -307,7 +307,7 @@ def _refuse_unlike(bundle: Bundle, floating: Bundle) -> None:
     if _size(floating) != _size(bundle):
         raise OptionError(
             f"{bundle.name} takes {_size(bundle)} images, the reference {floating.name} {_size(floating)}",
-            mend="name a reference that was built with the same --size",
+            mend="name a reference that was built with the same --size, and with the same --resize-in-model",
         )
     if floating.manifest.task != bundle.manifest.task:
         raise OptionError(
@@ -341,7 +341,7 @@ def _session(bundle: Bundle, threads: int, via: str | None) -> tuple[str | None,
 
 def _size(bundle: Bundle) -> str:
     preprocess = bundle.manifest.preprocess
-    height, width = preprocess.size
+    height, width = preprocess.taken
     return f"{height}×{width} {CHANNELS[preprocess.channels]}"
 
 

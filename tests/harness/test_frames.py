@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +15,7 @@ from edgeeff.batch import Batch
 from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError, ImageError, OptionError
 from edgeeff.framing import shown
-from edgeeff.onboard.camera import Camera, Planes, nv12_of_rgb
+from edgeeff.onboard.camera import MATRICES, RANGES, Camera, Planes, nv12_of_rgb, rgb_of_nv12
 from edgeeff.readme import readme
 from edgeeff.target import load_target
 
@@ -32,6 +34,26 @@ def frames(camera, count=3, size=8):
     coarse = np.random.default_rng(1).integers(0, 256, (count, 5, 4, 3), np.uint8)
     large = [Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC) for one in coarse]
     return np.stack([np.asarray(one) for one in large])
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("range_", RANGES)
+def test_nv12_is_what_ffmpeg_makes_of_it(matrix, range_):
+    """Both ways, by PyAV; ffmpeg's tables are of whole numbers, so that a step is no difference."""
+    given = frames(Camera("rgb", (64, 96)), 1)
+    space = {"bt601": "ITU601", "bt709": "ITU709"}[matrix]
+    full = {"limited": "MPEG", "full": "JPEG"}[range_]
+    one = av.VideoFrame.from_ndarray(given[0], format="rgb24")
+    made = one.reformat(format="nv12", dst_colorspace=space, dst_color_range=full).to_ndarray()
+    own = nv12_of_rgb(given, matrix, range_)
+    assert np.abs(own.y[0, ..., 0].astype(int) - made[:64]).max() <= 1
+    assert np.abs(own.uv[0].reshape(32, 96).astype(int) - made[64:]).mean() < 1
+    whole = np.concatenate([own.y[0, ..., 0], own.uv[0].reshape(32, 96)])
+    film = av.VideoFrame.from_ndarray(whole, format="nv12")
+    back = film.reformat(format="rgb24", src_colorspace=space, src_color_range=full).to_ndarray()
+    assert np.abs(rgb_of_nv12(own, matrix, range_)[0].astype(int) - back).mean() < 3
+    other = {"bt601": "bt709", "bt709": "bt601"}[matrix]
+    assert np.abs(nv12_of_rgb(given, other, range_).y[0, ..., 0].astype(int) - made[:64]).max() > 4
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -101,8 +123,6 @@ def test_a_manifest_with_another_camera_is_refused(make_bundle, camera):
     bundle = make_bundle(target="cpu-fp32", camera=Camera("nv12"))
     path = bundle.folder / "manifest.json"
     data = bundle.manifest.preprocess.to_json() | {"camera": camera}
-    import json
-
     whole = json.loads(path.read_text())
     path.write_text(json.dumps(whole | {"preprocess": data}))
     with pytest.raises(BundleError, match="cannot be understood"):
