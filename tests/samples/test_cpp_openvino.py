@@ -8,6 +8,8 @@ import numpy as np
 import openvino
 import pytest
 
+import edgeeff
+
 ROOT = Path(openvino.__file__).parent
 
 
@@ -63,3 +65,17 @@ def test_every_task(build, tiny_bundle, photo_files, answered, same_answers, tmp
     save = [] if made else ["--save", tmp_path / "all.f32"]
     lines, _ = answered(build(bundle), bundle.folder, *photo_files, *save)
     same_answers(bundle, photo_files, lines, None if made else np.fromfile(tmp_path / "all.f32", np.float32))
+
+
+@pytest.mark.slow
+def test_lite0_on_photos_of_imagenet(build, samples, photos, answered, same_answers, tmp_path):
+    (made,) = edgeeff.build(
+        model="lite0",
+        targets=["cpu-int8"],
+        output=tmp_path,
+        effort="fast",
+        calibration=[p.path for p in photos],
+    )
+    bundle, paths = made.bundle, [photo.path for photo in photos]
+    lines, _ = answered(build(bundle), bundle.folder, *paths, "--save", tmp_path / "all.f32")
+    same_answers(bundle, paths, lines, np.fromfile(tmp_path / "all.f32", np.float32))

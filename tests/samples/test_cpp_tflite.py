@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import platform
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-#: python scripts/npm.py tests/samples/tensorflowlite
-OLD = Path(__file__).parent / "tensorflowlite" / "node_modules" / "tfjs-tflite-node" / "cc_deps"
+ROOT = Path(__file__).parents[2]
+#: What is fetched by its SHA-512: the library and its headers.
+PACKAGE = Path(__file__).with_name("tensorflowlite")
+OLD = PACKAGE / "node_modules" / "tfjs-tflite-node" / "cc_deps"
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +28,15 @@ def litert(compiled, samples):
 @pytest.fixture(scope="module")
 def tensorflow_lite(compiled, samples):
     """The same by the older library."""
-    if not OLD.is_dir():
-        pytest.skip("no libtensorflowlite_c.so: python scripts/npm.py tests/samples/tensorflowlite")
-    folder = OLD / "linux_amd64"
+    spec = importlib.util.spec_from_file_location("fetch_npm", ROOT / "scripts" / "npm.py")
+    assert spec is not None and spec.loader is not None
+    npm = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(npm)
+    try:
+        npm.install(PACKAGE)
+    except OSError as error:
+        pytest.skip(f"libtensorflowlite_c.so cannot be had from {npm.registry(PACKAGE)}: {error}")
+    folder = OLD / {"aarch64": "linux_arm64"}.get(platform.machine(), "linux_amd64")
     flags = ("-isystem", OLD / "include", folder / "libtensorflowlite_c.so", f"-Wl,-rpath,{folder}")
     return lambda bundle: compiled(samples / "cpp-tflite" / "run.cpp", *flags, bundle=bundle)
 
