@@ -69,6 +69,19 @@ def open_transport(address: str, settings: Settings | None = None) -> Transport 
     return kind(name).connect(rest, settings or Settings())
 
 
+def refuse_malformed(address: str) -> None:
+    """Refuse an address that no board could have, without a look at any.
+
+    Raises:
+        DeviceError: Its kind is not known, or says that it is none of its addresses (``check``).
+        PluginError: Its kind is a plug-in's that cannot be used.
+    """
+    name, rest = split(address)
+    check = getattr(kind(name), "check", None)
+    if check is not None:
+        check(rest)
+
+
 def split(address: str) -> tuple[str, str]:
     """An address's kind, and what follows its first colon.
 

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from edgeeff import regular, text, written
-from edgeeff.devices import split
+from edgeeff.devices import refuse_malformed
 from edgeeff.devices.file import look_up
 from edgeeff.errors import EdgeeffError, MatrixError
 from edgeeff.pipeline.request.declaring import nearest
@@ -238,7 +238,9 @@ def load(path: Path) -> Matrix:
         seen[one.name] = number
     for number, device in enumerate(said.devices):
         if device != LOCAL:
-            places.checked(["devices", number], partial(split if ":" in device else look_up, device))
+            places.checked(
+                ["devices", number], partial(refuse_malformed if ":" in device else look_up, device)
+            )
     found = Matrix(
         path=path,
         name=said.name or path.stem,

@@ -81,6 +81,12 @@ def test_an_exclude_without_device_and_measure_leaves_out_the_build():
         ('calibration = "photos"', 'calibration = "fotos"', "line 3: calibration: there is no"),
         ('reference = "cpu-fp32"', 'reference = "cpu-bf16"', "line 5: reference: cpu-bf16 is no target of"),
         ('"ssh://pi@10.0.0.7"]', '"nonsense"]', "line 6: devices 2: no device is called 'nonsense'"),
+        (
+            '"ssh://pi@10.0.0.7"]',
+            '"ssh://-oProxyCommand=x"]',
+            "line 6: devices 2: 'ssh://-oProxyCommand=x' is no",
+        ),
+        ('"ssh://pi@10.0.0.7"]', '"telnet:pi"]', "line 6: devices 2: no kind of device is called 'telnet'"),
         ("runs = 3", "runs = 0", "line 9: bench.runs"),
         ("runs = 3", "laps = 3", "line 9: there is no key 'laps' in bench"),
         ('name = "small"', 'name = "doors"', "line 17: model 2: name: model 1 is called doors too"),

@@ -86,6 +86,11 @@ def place(rest: str) -> Place:
     return Place(found["six"] or found["host"], found["user"], port)
 
 
+def check(rest: str) -> None:
+    """Refuse what is no address, as :func:`place` does."""
+    place(rest)
+
+
 class Ssh:
     """A board behind OpenSSH: a :class:`edgeeff.devices.transport.Transport`.
 
