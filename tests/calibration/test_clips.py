@@ -33,14 +33,16 @@ def photo(number: int) -> np.ndarray:
     return np.asarray(Image.fromarray(blocks).resize((WIDE, HIGH), Image.Resampling.NEAREST))
 
 
-def write(path: Path, frames: list[np.ndarray]) -> Path:
-    """A clip of such frames, as good as without loss."""
+def write(path: Path, frames: list[np.ndarray], times: list[int] | None = None) -> Path:
+    """A clip of such frames, ten a second or at these tenths, as good as without loss."""
     with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
         stream.options = {"qmin": "1", "qmax": "2"}
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+        for number, frame in enumerate(frames):
+            made = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
+            made.pts = times[number] if times else number
+            container.mux(stream.encode(made))
         container.mux(stream.encode())
     return path
 
@@ -141,6 +143,14 @@ def test_photos_and_clips_share_the_count(clip, tmp_path):
     without = select(tmp_path, None, 20)  # as without `viewing` clips are no images
     assert not any(p.frames for p in without.calibration.pictures)
     assert "3 .mp4" in without.calibration.warnings[0]
+
+
+def test_gaps_between_frames_are_no_damage(tmp_path):
+    frames = [photo(i) for i in range(40)]
+    path = write(tmp_path / "gaps.mkv", frames, [i + 2 * (i >= 20) for i in range(40)])
+    tally = streams.Tally()
+    assert [f.number for f in streams.frames(str(path), tally)][19:21] == [19, 22] and tally.missing == 2
+    assert chosen(path, 40).calibration.warnings == ()
 
 
 def test_clips_judge_too(clip, tmp_path):

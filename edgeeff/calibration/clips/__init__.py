@@ -184,7 +184,7 @@ def _doubts(tally: streams.Tally, clip: str) -> list[str]:
     varies, and how many frames there should be is not known.
     """
     varies = tally.missing > VARIES * tally.frames
-    return replace(tally, gaps=[], expected=None if varies else tally.expected).warnings(clip)
+    return replace(tally, missing=0, gaps=[], expected=None if varies else tally.expected).warnings(clip)
 
 
 def _read(clip: Path, numbers: Sequence[int], turn: bool) -> Iterator[tuple[int, Image]]:
