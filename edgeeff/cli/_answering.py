@@ -150,7 +150,9 @@ class Kept(ExitStack):
                 )
             from edgeeff.drawings import Drawings, Film
 
-            if self._stream and save.suffix.lower() == ".mp4":
+            if stream is not None and save.suffix.lower() == ".mp4":
+                if save.resolve() == Path(stream).resolve():
+                    raise OptionError(f"--save {save} would replace the source", mend="choose another name")
                 self._film = self.enter_context(Film(save))
                 return
             self._drawings = Drawings(save, "boxes" if meaning.detection is not None else "labels")

@@ -89,12 +89,14 @@ def _stream(sources: Sequence[str], streaming: Streaming) -> str | None:
     Raises:
         OptionError: A stream beside other sources, or options of streams for photos.
     """
-    from edgeeff.streams import is_stream
+    from edgeeff.streams import is_stream, open_source
 
     found = [source for source in sources if is_stream(source, streaming.raw)]
     if found and len(sources) > 1:
         raise OptionError(f"{len(sources)} sources, and a stream among them", mend="run one stream at a time")
     if not found:
+        if address := next((source for source in sources if "://" in source), None):
+            open_source(address).close()  # it says what streams there are
         said = [f.name for f in fields(streaming) if getattr(streaming, f.name) != f.default]
         if said:
             raise OptionError(

@@ -147,6 +147,14 @@ def test_names_are_drawn_on_photos_and_videos(edgeeff, lite0_bundles, clip, ten_
     assert change[:15, :60].mean() > 2 * change[200:, :].mean()
 
 
+def test_a_film_never_takes_the_place_of_its_source(edgeeff, lite0_bundles, clip, tmp_path):
+    source = tmp_path / "film.mp4"
+    source.write_bytes(clip.read_bytes())
+    result = edgeeff("run", lite0_bundles / BUNDLE, source, "--save", tmp_path / "x" / ".." / "film.mp4")
+    assert result.status == 2 and "would replace the source" in result.err
+    assert source.read_bytes() == clip.read_bytes()
+
+
 def test_which_sources_go_together(edgeeff, lite0_bundles, clip, ten_photos):
     run = ("run", lite0_bundles / BUNDLE)
     some = sorted(ten_photos.iterdir())
@@ -160,6 +168,7 @@ def test_which_sources_go_together(edgeeff, lite0_bundles, clip, ten_photos):
         ((clip, "--show"), "standard output is none"),
         ((clip, "--show", "--json"), "both --show and --json"),
         ((clip, "--save=x.csv"), "--save x.csv is no folder"),
+        (("ftp://host/clip.mp4",), "'ftp://host/clip.mp4' is no stream of frames"),
         ((clip, "--timeout=nan"), "--timeout nan"),
         (("97",), "no camera /dev/video97"),
     ):

@@ -39,7 +39,7 @@ _ENDS = 2.0
 _SAID = 300
 _COMPLAINT = re.compile(
     r"(?:ERROR|erroneous pipeline): (?:from element \S+: )?(.+)"
-    r"(?:\nAdditional debug info:\n.+\n(?!ERROR)(.+))?"
+    r"(?:\nAdditional debug info:\n.+\n(?!ERROR|Execution|Setting)(.+))?"
 )
 
 
@@ -61,10 +61,13 @@ def _connect(text: str, settings: Settings, tally: Tally) -> Connection:
     try:
         opened = av.open(run.pipe, format="matroska")
     except (av.FFmpegError, LostError) as error:
-        why = run.complaint() or (str(error) if isinstance(error, LostError) else "it gave no frames")
+        said = run.complaint()
         run.end()
+        if said is None and isinstance(error, LostError):
+            raise StreamError(f"{name}: {error}", mend="wait longer: --timeout") from None
         raise StreamError(
-            f"{name}: {why}", mend=f"it is to end in raw video: try {_PROGRAM} on it, with ! fakesink behind"
+            f"{name}: {said or 'it gave no frames'}",
+            mend=f"it is to end in raw video: try {_PROGRAM} on it, with ! fakesink behind",
         ) from None
     live = run.is_live
     return Connection(_read(opened, run, name, tally, live), live=live, again=live, abort=run.end)
