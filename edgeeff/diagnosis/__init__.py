@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from edgeeff import backends
 from edgeeff.cache import Cache
 from edgeeff.calibration.selection import pixels
 from edgeeff.device import Device
@@ -32,7 +33,7 @@ from edgeeff.pipeline.request import BuildRequest, refuse_other_verbs
 from edgeeff.pipeline.resolve.frames import resolve_frames
 from edgeeff.pipeline.resolve.images import in_files
 from edgeeff.pipeline.resolve.quantise import resolve_options
-from edgeeff.pipeline.resolve.targets import resolve_targets
+from edgeeff.pipeline.resolve.targets import refuse_float_layers, resolve_targets
 from edgeeff.pipeline.stages.calibration import Calibration
 from edgeeff.pipeline.stages.drafting import is_raw
 from edgeeff.progress import Progress, Recorder, Silent, recorded
@@ -112,6 +113,7 @@ def _diagnose(
 ) -> Diagnosis:
     """The same for a request that is whole, and one int8 target."""
     options = resolve_options(asked)
+    refuse_float_layers([wanted], options.float_asked)
     drafting = prepare(asked, options, context)
     network, used = drafting.calibration.network, drafting.recipe
     batch = options.tuning.batch if options.tuning else options.batch
@@ -128,6 +130,11 @@ def _diagnose(
         examine(draft, inputs, context.progress), model=model, target=wanted.name, effort=used.name
     )
     found = advise(found, draft, used, inputs)
+    if why := backends.runtime(wanted.runtime).no_float:
+        context.progress.tell(
+            f"float    {why}: what --keep-float would bring shows where the error is, and "
+            f"a build of {wanted.name} takes none of it"
+        )
     if kernels:
         del draft, inputs
         give_back()
