@@ -93,6 +93,7 @@ private fun refuse(manifest: JSONObject) {
     require((manifest.opt("batch") ?: 1) == 1) { "this sample feeds one photo: build with --batch 1" }
     require(manifest.getString("task") in setOf("classification", "multilabel", "detection")) { "it shows labels or boxes" }
     require(manifest.optJSONObject("detection")?.getString("where") != "host") { "build with --nms runtime" }
+    require(manifest.getJSONObject("preprocess").optJSONObject("camera") == null) { "it feeds photos in RGB: build with --io uint8" }
     require(manifest.getJSONObject("preprocess").getJSONArray("mean").length() == 3) { "it feeds photos in RGB" }
 }
 

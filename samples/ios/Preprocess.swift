@@ -10,10 +10,12 @@ struct Photo {
 
 /// What of manifest.json the samples read.
 struct Manifest: Decodable {
+    /// Of a bundle that takes frames of a camera, which these samples do not feed.
+    struct Camera: Decodable {}
     struct Preprocess: Decodable {
         var size: [Int], mean: [Float], std: [Float]
         var crop: Double, interpolation: String, squash: Bool, exif: Bool
-        var letterbox: [Double]?
+        var letterbox: [Double]?, camera: Camera?
     }
     struct Detection: Decodable { var `where`: String }
     var name: String, runtime: String, input: String, task: String

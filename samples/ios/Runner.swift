@@ -21,7 +21,7 @@ final class Runner {
         manifest = try JSONDecoder().decode(Manifest.self, from: Data(contentsOf: folder.appendingPathComponent("manifest.json")))
         guard manifest.runtime == "tflite" else { throw Refusal(description: "this bundle is for \(manifest.runtime): build with --target mobile-int8") }
         guard manifest.input != "int8" else { throw Refusal(description: "this sample feeds uint8 or float32: build with --io uint8") }
-        guard manifest.preprocess.mean.count == 3 else { throw Refusal(description: "this sample feeds photos in RGB") }
+        guard manifest.preprocess.mean.count == 3, manifest.preprocess.camera == nil else { throw Refusal(description: "this sample feeds photos in RGB") }
         guard manifest.detection?.where != "host" else { throw Refusal(description: "build with --nms runtime") }
         guard ["classification", "multilabel", "detection"].contains(manifest.task) else { throw Refusal(description: "it shows labels or boxes") }
         var options = Interpreter.Options()

@@ -278,7 +278,8 @@ def _refusals(emission: Emission) -> tuple[str, ...]:
 
 def _embeds(emission: Emission) -> bool:
     """Whether MediaPipe's image embedder takes the file: it knows one vector, of one photo."""
-    return [output.meaning for output in emission.outputs] == [EMBEDDING] and not _refusals(emission)
+    one = [output.meaning for output in emission.outputs] == [EMBEDDING]
+    return one and emission.preprocess.camera is None and not _refusals(emission)
 
 
 def _mediapipe(emission: Emission) -> str:
