@@ -24,7 +24,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -178,7 +177,7 @@ def _compiled(name: str, bundle: Bundle, work: Path) -> Path | None:
 def _soak(sample: Sample, frames: int) -> Soaked:
     """One long run, a short one with something damaged in it, and one that is told to end."""
     seen: set[str] = set()
-    looks: list[tuple[float, int]] = []
+    looks: list[tuple[int, float, int]] = []
     done = 0
     with _started(sample, sample.start(frames, False)) as process:
         last = ""
@@ -188,13 +187,16 @@ def _soak(sample: Sample, frames: int) -> Soaked:
                 last, done = key, done + 1
                 seen.add(key)
                 if done % max(frames // 200, 1) == 0 and (look := _look(process.pid)):
-                    looks.append((done, *look))  # type: ignore[arg-type]
+                    looks.append((done, *look))
         status = process.wait()
-    warm: Any = [look for look in looks if look[0] >= WARM * frames] or looks
-    first, end = warm[0], warm[-1]
+    first = [look for look in looks if WARM * frames <= look[0] <= 2 * WARM * frames] or looks
+    end = [look for look in looks if look[0] >= (1 - WARM) * frames] or looks
+    resident = [float(np.median([look[1] for look in part])) for part in (first, end)]
+    # A photo is open now and then: what is always open counts.
+    descriptors = [min(look[2] for look in part) for part in (first, end)]
     return Soaked(
-        *(sample.name, frames, done, status, round(end[1], 1), round(end[1] - first[1], 2)),
-        *(end[2], end[2] - first[2], _damaged(sample), _ended(sample)),
+        *(sample.name, frames, done, status, round(resident[1], 1), round(resident[1] - resident[0], 2)),
+        *(descriptors[1], descriptors[1] - descriptors[0], _damaged(sample), _ended(sample)),
     )
 
 
