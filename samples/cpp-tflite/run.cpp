@@ -34,17 +34,7 @@ void check(bool fine, const std::string& what) {
     if (!fine) throw std::runtime_error("TensorFlow Lite " + std::string(TfLiteVersion()) + ": " + what);
 }
 
-// TensorFlow Lite 2.9 takes an INT8 classifier with a scale for each channel, and answers 0 for every class.
-void refuse_old_version() {
-    int major = 0, minor = 0;
-    check(std::sscanf(TfLiteVersion(), "%d.%d", &major, &minor) == 2, "which version it is cannot be told");
-    const bool reads_channels = major > 2 || (major == 2 && minor >= 14);
-    check(reads_channels || !EDGEEFF_PRECISION_INT8 || EDGEEFF_TASK_DETECTION,
-          "INT8 needs 2.14 or later: older versions compute the last layer wrongly");
-}
-
 Network loaded(const std::string& path) {
-    refuse_old_version();
     Network network;
     network.model.reset(TfLiteModelCreateFromFile(path.c_str()));
     check(network.model != nullptr, path + " is no model");

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -198,6 +199,14 @@ def test_versions_of_openvino_that_are_wrong_on_arm_are_warned_of(version, archi
     found = where.class_warnings([replace(bundle, manifest=manifest).on(there)])
     assert len(found) == warns and all(f"OpenVINO {version} on a board" in text for text in found)
     assert not where.class_warnings([bundle.on(there)]), "float is right everywhere"
+
+
+@pytest.mark.parametrize(("built", "warns"), [("12.3.0", 1), (PIL.__version__, 0), ("99.0", 0), ("", 0)])
+def test_a_pillow_that_resizes_in_another_order_is_warned_of(built, warns, make_bundle):
+    bundle = make_bundle("prepared", "cpu-fp32")
+    manifest = replace(bundle.manifest, tools={**bundle.manifest.tools, "pillow": built})
+    found = where.class_warnings([replace(bundle, manifest=manifest)])
+    assert len(found) == warns and all("pip install 'pillow<13'" in text for text in found)
 
 
 def test_another_distribution_of_a_runtime_makes_another_class_of_board(make_bundle):

@@ -37,6 +37,12 @@ def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
     return product + node.attributes.get_float("beta", 1.0) * x[2] if len(x) > 2 else product
 
 
+#: The version of FULLY_CONNECTED that weights with a scale per channel are written with. TensorFlow Lite has
+#: none of its own for them: 2.9 takes such a file as version 4 and answers 0 for every class, without an error;
+#: 2.12 and newer are right. Version 10, which came with 2.13, is the first that no wrong one loads.
+_PER_CHANNEL = 10
+
+
 def lower(node: onnx.NodeProto, builder: Builder) -> None:
     """FULLY_CONNECTED, which flattens a [N, 1, 1, C] input by itself."""
     for name, only in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
@@ -49,7 +55,10 @@ def lower(node: onnx.NodeProto, builder: Builder) -> None:
     order = (0, 1) if attribute(node, "transB", 0) else (1, 0)
     weights, bias = _weights.weights_and_bias(node, builder, result, source, order)
     options = Options("FullyConnectedOptions", {"fusedActivationFunction": result.activation})
-    version = 4 if source.type == "int8" else None
+    version = None
+    if source.type == "int8":
+        scales = weights.quantization.scale.size if weights.quantization else 1
+        version = 4 if scales == 1 else _PER_CHANNEL
     builder.add("FULLY_CONNECTED", [source, weights, bias], builder.produce(result), options, version=version)
 
 

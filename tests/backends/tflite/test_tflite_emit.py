@@ -114,7 +114,7 @@ def test_operators_and_their_versions(examples):
         "ADD": 2,
         "LOGISTIC": 2,
         "MEAN": 2,
-        "FULLY_CONNECTED": 4,
+        "FULLY_CONNECTED": 10,
         "DEQUANTIZE": 2,
     }
     # Clamps, paddings and the flattening have left no operator.
