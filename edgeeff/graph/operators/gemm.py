@@ -38,8 +38,8 @@ def execute(node: ir.Node, x: list[Tensor]) -> Tensor:
 
 
 #: The version of FULLY_CONNECTED that weights with a scale per channel are written with. TensorFlow Lite has
-#: none of its own for them: 2.9 takes such a file as version 4 and answers 0 for every class, without an error;
-#: 2.12 and newer are right. Version 10, which came with 2.13, is the first that no wrong one loads.
+#: none of its own for them: 2.9 takes such a file as version 4 and answers 0 for every class without an
+#: error, 2.12 and newer are right. Version 10, which came with 2.13, is the first that no wrong one loads.
 _PER_CHANNEL = 10
 
 
