@@ -4,7 +4,7 @@ Pillow resizes across and then down; each output pixel is a weighted sum of some
 (``src/libImaging/Resample.c``, ``precompute_coeffs``). The weights of one direction are a matrix with a band,
 which is taken apart into blocks without the zeros around it. Rounded to whole pixels behind each direction,
 as Pillow does, the pixels are Pillow's: of 50 photos in frames of 1280×720 fewer than one value in 20 000
-differed, by 1.
+differed.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ the middle of 64 shots                 20.7        15.0           19.5
 seeded choice of all frames            21.6        15.2           19.7
 =====================================  ==========  =============  ==================
 
-The network's features bring nothing, and would cost a run of the network for each frame.
+The network's features were no better on the one clip tried, and cost a run of the network for each frame.
 """
 
 from __future__ import annotations
