@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeeff.errors import ImageError, MissingRuntimeError
 from edgeeff.installing import install_line
+from edgeeff.streams.clock import Clock, tells_time
 from edgeeff.streams.frame import Decoded, Frame
 from edgeeff.streams.kinds import LostError
 from edgeeff.streams.tally import Tally
@@ -18,8 +19,6 @@ _TRIES = 16
 _LARGEST = 4 * 7680 * 4320
 #: Frames by which a duration may be too long: encoders round it.
 _SLACK = 1
-#: A frame rate is constant when the mean and the nominal one differ by less than this part.
-_CONSTANT = 0.01
 
 
 def library() -> Any:
@@ -47,7 +46,7 @@ def read(
         container: Opened by PyAV.
         name: For messages.
         tally: Gets what was skipped and how many frames there are to be, and its ``end`` when the source has
-            ended; frames are for the caller to count.
+            ended; frames are for the caller to count. Its ``varies`` may be set before.
         live: It is no file: frames are counted and not numbered by their timestamps, and an error of the
             network ends it.
         turn: Turn frames as the file says they are to be shown: phones write upright videos as turned ones.
@@ -64,14 +63,17 @@ def read(
         if stream.codec_context is None:
             raise ImageError(f"{name} is of a codec that is not known here", mend="convert it with ffmpeg")
         _refuse_large(name, stream.codec_context)
-        clock = _Clock(stream, tally.skipped, timed=not live and _tells_time(container, stream))
+        timed = not live and not tally.varies and tells_time(container, stream)
+        clock = Clock(stream, tally, timed=timed)
         tally.expected = None if live else _expected(container, stream)
         for decoded, came, seconds in _decoded(container, stream, name, tally, live=live):
             turned = getattr(decoded, "rotation", 0)
             if turned and not turn:
                 tally.unturned = round(turned) % 360
             raster = Decoded(decoded, turned if turn else 0)
-            yield clock.frame(decoded, raster, tally.skipped, came, seconds)
+            yield clock.frame(decoded, raster, came, seconds)
+        if tally.varies and "mp4" not in container.format.name:
+            tally.expected = clock.expected(_seconds(container, stream))
         tally.end = clock.next
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise undecodable(name, error) from None
@@ -84,7 +86,8 @@ def read(
 
 def undecodable(name: str, error: Exception) -> ImageError:
     """What PyAV says of a source that it cannot decode, as an error of ours."""
-    reason = "its names are not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+    said = getattr(error, "strerror", None) or error
+    reason = "its names are not UTF-8" if isinstance(error, UnicodeDecodeError) else said
     return ImageError(f"{name} cannot be decoded: {reason}", mend="convert it with ffmpeg")
 
 
@@ -146,46 +149,6 @@ def _of_network(error: Any) -> str | None:
     return (error.strerror or str(error)) if isinstance(error, OSError) else None
 
 
-def _tells_time(container: Any, stream: Any) -> bool:
-    """Whether timestamps number the frames: the rate is constant, and they are those of the frames.
-
-    An AVI has only those of packets, which are not in the order of the frames where there are B-frames.
-    """
-    rate, nominal = stream.average_rate, stream.base_rate
-    reordered = container.format.name == "avi" and stream.codec_context.has_b_frames
-    return bool(rate and nominal and abs(rate - nominal) < _CONSTANT * nominal and not reordered)
-
-
-class _Clock:
-    """Numbers frames by their timestamps, or else counts them and the packets that were skipped."""
-
-    def __init__(self, stream: Any, skipped: int, *, timed: bool) -> None:
-        self._timed = timed
-        self._rate, self._base, self._start = stream.average_rate, stream.time_base, stream.start_time
-        self._skipped = skipped
-        self.next = 0
-
-    def frame(self, decoded: Any, raster: Decoded, skipped: int, came: float, decoding: float) -> Frame:
-        """The frame with its number, where so many packets were skipped up to now."""
-        seconds = self._seconds(decoded.pts)
-        if self._timed and seconds is not None:
-            number = max(self.next, round(seconds * float(self._rate)))
-        else:
-            number = self.next + skipped - self._skipped
-        self._skipped = skipped
-        missing = number - self.next
-        self.next = number + 1
-        shown = None if seconds is None else round(seconds, 6)
-        return Frame(number, shown, raster, missing, bool(decoded.is_corrupt), came=came, decoding=decoding)
-
-    def _seconds(self, pts: int | None) -> float | None:
-        if pts is None or self._base is None:
-            return None
-        if self._start is None:
-            self._start = pts
-        return float((pts - self._start) * self._base)
-
-
 def _expected(container: Any, stream: Any) -> int | None:
     """Frames that a file says it has: its header's count, or its duration by the frame rate.
 
@@ -193,13 +156,17 @@ def _expected(container: Any, stream: Any) -> int | None:
     AVI's duration is that of what is left: there the larger.
     """
     rate = stream.average_rate
-    seconds = 0.0
-    if stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
-    elif container.duration and len(container.streams) == 1:  # else it may be the sound's
-        seconds = container.duration / 1_000_000
-    by_time = int(seconds * float(rate)) - _SLACK if rate else 0
+    by_time = int(_seconds(container, stream) * float(rate)) - _SLACK if rate else 0
     counts = [count for count in (stream.frames, by_time) if count > 0]
     if not counts:
         return None
     return min(counts) if "mp4" in container.format.name else max(counts)
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    """How long a file says it is; 0: it does not say."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:  # else it may be the sound's
+        return float(container.duration / 1_000_000)
+    return 0.0

@@ -212,6 +212,7 @@ class Source:
         self.tally.skipped, self.tally.unturned = read.skipped, read.unturned
         self.tally.reconnections = read.reconnections
         self.tally.expected, self.tally.end = read.expected, read.end
+        self.tally.varies = read.varies
 
     def _said(self, text: str) -> None:
         if self._tell is not None:

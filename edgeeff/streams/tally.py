@@ -36,6 +36,8 @@ class Tally:
     expected: int | None = None
     #: Degrees to the left by which frames were to be turned, and were not.
     unturned: int = 0
+    #: The frame rate is not constant: numbers are a count, and gaps by the timestamps mean nothing.
+    varies: bool = False
     #: Set once the source has ended: the frame after the last.
     end: int | None = None
 
@@ -69,7 +71,7 @@ class Tally:
             )
         if self.skipped:
             found.append(f"{source}: {self.skipped} damaged packets could not be decoded and were skipped")
-        if self.missing:
+        if self.missing and not self.varies:
             named = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in self.gaps[:_NAMED])
             more = f" and {len(self.gaps) - _NAMED} more gaps" if len(self.gaps) > _NAMED else ""
             which = f": {named}{more}" if named else ""
@@ -86,8 +88,9 @@ class Tally:
         if self.reconnections:
             found.append(f"{source} was lost and connected to again: {self.reconnections} times")
         if self.ended_early:
+            about = "about " if self.varies else "the "
             found.append(
-                f"{source} ended early: after frame {(self.end or 0) - 1} of the {self.expected} "
+                f"{source} ended early: after frame {(self.end or 0) - 1} of {about}{self.expected} "
                 "that the file says it has; it is cut off or damaged"
             )
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,33 @@ def test_later_frames_keep_their_numbers_and_their_pictures(clip, tmp_path):
     for frame in found:
         assert frame.image.tobytes() == clean[frame.number].image.tobytes()
         assert frame.seconds == pytest.approx(frame.number / 10)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".avi"])
+@pytest.mark.parametrize("times", ["screen", "dark"])
+def test_a_varying_rate_is_no_damage(suffix, times, tmp_path):
+    """A screen is recorded when it changes; a camera is slower in the dark. Both declare 50 a second."""
+    steps = [20, 37, 55, 90, 121] * 8 if times == "screen" else [20] * 10 + [100] * 30
+    path = tmp_path / f"x{suffix}"
+    base = Fraction(1, 1000)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mjpeg", rate=50)
+        stream.width = stream.height = 48
+        stream.pix_fmt = "yuvj420p"
+        stream.codec_context.time_base = base if suffix == ".mkv" else Fraction(1, 50)
+        for at in [0, *itertools.accumulate(steps)]:
+            frame = av.VideoFrame(48, 48, "rgb24")
+            frame.pts, frame.time_base = (at, base) if suffix == ".mkv" else (at // 20, Fraction(1, 50))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    found, tally = read(path)
+    count = len(set(at // 20 for at in itertools.accumulate(steps)))
+    assert [f.number for f in found] == list(range(len(found))) and len(found) >= count
+    assert not tally.missing and not tally.warnings("x") and not tally.ended_early
+    if suffix == ".mkv":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        found, tally = read(path)
+        assert tally.ended_early and " of about " in tally.warnings("x")[-1]
 
 
 def test_names_that_are_no_utf8(clip, tmp_path):

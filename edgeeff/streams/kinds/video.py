@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edgeeff.errors import MissingFileError
 from edgeeff.streams import container
+from edgeeff.streams.clock import varies
 from edgeeff.streams.frame import Frame
 from edgeeff.streams.kinds import Connection, Kind, Settings
 from edgeeff.streams.tally import Tally
@@ -42,11 +44,21 @@ def _read(source: str, tally: Tally, turn: bool) -> Iterator[Frame]:
     av = container.library()
     if not Path(source).is_file():  # a pipe would be waited for
         raise MissingFileError(f"no video {source}", mend="pass a video file or /dev/video0")
+    tally.varies = _varies(av, source)
     try:
         with av.open(source, metadata_errors="replace") as opened:
             yield from container.read(opened, source, tally, turn=turn)
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise container.undecodable(source, error) from None
+
+
+def _varies(av: Any, source: str) -> bool:
+    """Whether its rate is not constant; of what cannot be looked at so, reading it says what is wrong."""
+    try:
+        with av.open(source, metadata_errors="replace") as opened:
+            return bool(opened.streams.video) and varies(opened)
+    except (av.FFmpegError, UnicodeDecodeError):
+        return False
 
 
 def _connect(text: str, settings: Settings, tally: Tally) -> Connection:
