@@ -49,7 +49,8 @@ class Drawings:
         if folder.suffix.lower() in files or regular.is_file(folder):
             raise OptionError(
                 f"--save {folder} is no folder",
-                mend=f"name a folder for pictures with {drawn}, or a file that ends in .npz for the outputs",
+                mend=f"name a folder for pictures with {drawn}, or a file that ends in .npz for the outputs; "
+                "the video of a stream ends in .mp4",
             )
         refuse_unwritable(folder)
         self._folder, self._ending = folder, f".{drawn}"

@@ -101,9 +101,8 @@ def writing(path: Path) -> Iterator[None]:
             errno.EACCES: "permission is denied",
             errno.EPERM: "permission is denied",
         }.get(error.errno or 0, error.strerror or str(error))
-        raise OutputError(
-            f"cannot write {path}: {reason}", mend="free some space, or choose another folder with -o"
-        ) from None
+        mend = "free some space, or choose another folder"
+        raise OutputError(f"cannot write {path}: {reason}", mend=mend) from None
 
 
 def refuse_unwritable(folder: Path) -> None:

@@ -49,6 +49,8 @@ def choose(name: str | None, *, keep_models: bool = False) -> None:
     Raises:
         OptionError: It is none that a runtime could have.
     """
+    if name == "":  # a script's variable that was not set: it is not known what was meant
+        raise OptionError("--device-name ''", mend="name a device, such as CPU, or leave it out")
     if name is not None:
         os.environ[VARIABLE] = name
     named()

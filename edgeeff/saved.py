@@ -58,6 +58,7 @@ class Saved:
         with writing(self._path):
             for key, values in outputs.items():
                 if key not in self._values:
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
                     file = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115  # the stack closes it
                     self._values[key] = self._files.enter_context(file)
                     self._kinds[key] = values.shape, values.dtype

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]*@")
+#: A password may hold a / that was to be %2F; what follows a host's name is a port.
+_PASSWORD = re.compile(r"(://[^/\s:@]*):(?:[^/\s]*|(?!\d+/)\S*)@")
 _PROPERTY = re.compile(r"\b((?:user-pw|proxy-pw|password)\s*=\s*)(\"[^\"]*\"|\S+)")
 #: Characters of a pipeline's name.
 _LONGEST = 40

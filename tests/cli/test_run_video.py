@@ -49,14 +49,14 @@ def test_a_whole_video(edgeeff, lite0_bundles, clip):
 
 
 def test_the_outputs_of_all_frames_are_kept(edgeeff, lite0_bundles, clip, tmp_path):
-    out = tmp_path / "out.npz"
+    out = tmp_path / "new" / "out.npz"
     result = edgeeff("run", lite0_bundles / BUNDLE, clip, "--json", "--top=1", "--save", out, "--limit=5")
     said = [frame["classes"][0]["index"] for frame in lines(result.out)[:-1]]
     with np.load(out) as found:
         assert {*found.files} == {"logits", "names"} and found["logits"].dtype == np.float32
         assert found["logits"].argmax(1).tolist() == said
         assert found["names"].tolist() == [f"{clip} frame {i}" for i in range(5)]
-    assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
+    assert [path.name for path in out.parent.iterdir()] == ["out.npz"]
     refused = edgeeff("run", lite0_bundles / BUNDLE, clip, "--save", tmp_path / "out.csv")
     assert refused.status == 2 and "ends in .npz" in refused.err
 
@@ -169,6 +169,8 @@ def test_which_sources_go_together(edgeeff, lite0_bundles, clip, ten_photos):
         ((clip, "--show", "--json"), "both --show and --json"),
         ((clip, "--save=x.csv"), "--save x.csv is no folder"),
         (("ftp://host/clip.mp4",), "'ftp://host/clip.mp4' is no stream of frames"),
+        ((clip, "--white=255"), "--white is for photos"),
+        ((clip, "--device-name="), "--device-name ''"),
         ((clip, "--timeout=nan"), "--timeout nan"),
         (("97",), "no camera /dev/video97"),
     ):

@@ -27,6 +27,7 @@ from edgeeff.onboard.camera import nv12_of_rgb
 from edgeeff.streams import multipart
 from edgeeff.streams.frame import Decoded, Frame, Still
 from edgeeff.streams.kinds import Connection, Kind, LostError, Settings
+from edgeeff.streams.naming import called
 from edgeeff.streams.source import Source
 from tests.streams.conftest import SIZE, jpeg, part, shades
 
@@ -77,12 +78,15 @@ def test_raw_frames_that_are_wrong(raw, tmp_path):
         "64x48",
         "64x48:h264",
         "64x48:nv12@",
+        "64x48:gray@0",
+        "64x48:gray@nan",
         "64×48:gray",
         "0x48:gray",
         "99999x99999:gray",
         "63x48:nv12",
     ):
         assert said(path, raw=wrong).startswith("OptionError: --raw")
+    assert "no raw frames: it begins as a JPEG" in said(str(raw(jpeg(9))), raw="4x4:gray")
     assert "OptionError: standard input is a pipe" in said("-")
     assert "MissingFileError" in said(str(tmp_path / "nothing"), raw="64x48:gray")
     os.mkfifo(tmp_path / "pipe")
@@ -222,6 +226,11 @@ def test_what_a_server_has_that_is_no_stream(server, port, monkeypatch):
         assert "no host is called no-such-host.invalid" in message and "secret" not in message
     for wrong in ("rtsp://", "http://:80/", "rtsp://a:99999/", "http://a b/"):
         assert "no address that can be connected to" in said(wrong)
+
+
+def test_a_password_with_a_slash_is_not_shown():
+    assert "s3/cret" not in said("rtsp://me:s3/cret@127.0.0.1/live")
+    assert called("http://host:80/a@b") == "http://host:80/a@b"
 
 
 def test_passwords_are_sent_and_never_shown(server):

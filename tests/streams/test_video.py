@@ -173,7 +173,7 @@ def test_a_varying_rate_is_no_damage(suffix, times, tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     found, tally = read(path)
-    count = len(set(at // 20 for at in itertools.accumulate(steps)))
+    count = len({at // 20 for at in itertools.accumulate(steps)})
     assert [f.number for f in found] == list(range(len(found))) and len(found) >= count
     assert not tally.missing and not tally.warnings("x") and not tally.ended_early
     if suffix == ".mkv":

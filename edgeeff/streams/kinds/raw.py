@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edgeeff.errors import MissingFileError, OptionError, StreamError
+from edgeeff.errors import ImageError, MissingFileError, OptionError, StreamError
 from edgeeff.onboard.camera import Planes
 from edgeeff.streams import container
 from edgeeff.streams.frame import Decoded, Frame
@@ -34,6 +34,17 @@ FORMATS = {
     "yuv420p": (3, 2, 2),
     "yuyv422": (4, 2, 1),
 }
+#: How files begin that are no raw frames: at which byte, and what they are.
+_BEGINNINGS = (
+    (0, b"\xff\xd8\xff\xe0", "a JPEG"),
+    (0, b"\xff\xd8\xff\xe1", "a JPEG"),
+    (0, b"\xff\xd8\xff\xdb", "a JPEG"),
+    (0, b"\x89PNG\r\n", "a PNG"),
+    (4, b"ftyp", "an MP4"),
+    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
+    (8, b"AVI LIST", "an AVI"),
+    (0, b"YUV4MPEG2", "YUV4MPEG, which has headers"),
+)
 #: Sides of a frame at most: four times 8K.
 _LARGEST = 4 * 7680 * 4320
 
@@ -114,12 +125,18 @@ def layout(text: str) -> Layout:
             f"--raw {text!r:.60} is no size and format",
             mend=f"write it as {_EXAMPLE}; formats are {', '.join(FORMATS)}",
         )
-    width, height, rate = int(found[1]), int(found[2]), float(found[4] or 0) or None
+    width, height, rate = int(found[1]), int(found[2]), None if found[4] is None else float(found[4])
+    if rate == 0:
+        raise OptionError(
+            f"--raw {text}: no frame comes at a rate of 0",
+            mend=f"leave out @{found[4]}, or give frames a second",
+        )
     _, across, down = FORMATS[found[3]]
     if not 0 < width * height <= _LARGEST or width % across or height % down:
-        even = " of even sides" if down > 1 else " of even width" if across > 1 else ""
+        even = "of even sides, " if down > 1 else "of even width, " if across > 1 else ""
         raise OptionError(
-            f"--raw {text}: there is no such frame", mend=f"{found[3]} is{even}, up to {_LARGEST} pixels"
+            f"--raw {text}: there is no such frame",
+            mend=f"frames of {found[3]} are {even}of 1 to {_LARGEST} pixels",
         )
     return Layout(width, height, found[3], rate)
 
@@ -159,20 +176,31 @@ def _connect(text: str, settings: Settings, tally: Tally) -> Connection:
             )
         # Without waiting: a pipe that nobody writes to yet is waited for where it is read.
         pipe = Pipe(os.open(text, os.O_RDONLY | os.O_NONBLOCK), settings.patience)
-    return Connection(_read(pipe, of), abort=pipe.stop)
+    return Connection(_read(pipe, of, _called(text)), abort=pipe.stop)
 
 
 def _called(text: str) -> str:
     return "standard input" if text == STANDARD_INPUT else text
 
 
-def _read(pipe: Pipe, of: Layout) -> Iterator[Frame]:
+def _refuse_coded(name: str, first: bytearray) -> None:
+    """Pixels can be taken from any bytes: a video or photo that is passed as raw frames would be answered."""
+    for at, beginning, what in _BEGINNINGS:
+        if first[at : at + len(beginning)] == beginning:
+            raise ImageError(
+                f"{name} holds no raw frames: it begins as {what} does", mend="pass the file without --raw"
+            )
+
+
+def _read(pipe: Pipe, of: Layout, name: str) -> Iterator[Frame]:
     number = 0
     with pipe:
         while True:
             came = time.perf_counter()
             data = bytearray(of.bytes)
             count = pipe.fill(data)
+            if not number:
+                _refuse_coded(name, data)
             if count < of.bytes:
                 break
             seconds = None if of.rate is None else round(number / of.rate, 6)
