@@ -59,7 +59,7 @@ def command(
     """
     from edgeeff.harness import where
 
-    budget, stream = streaming.seconds(), _stream(source, streaming)
+    budget, stream = streaming.seconds(), _stream(source, streaming, white)
     output.check(json=json)
     if stream is not None and white is not None:
         raise OptionError(
@@ -87,17 +87,20 @@ def command(
     return int(frames.tally.ended_early)
 
 
-def _stream(sources: Sequence[str], streaming: Streaming) -> str | None:
+def _stream(sources: Sequence[str], streaming: Streaming, white: float | None) -> str | None:
     """The stream that is to be answered; None: these are photos.
 
     Raises:
-        OptionError: A stream beside other sources, or options of streams for photos.
+        OptionError: A stream beside other sources, or options of streams for photos, or of photos for it.
     """
     from edgeeff.streams import is_stream, open_source
 
     found = [source for source in sources if is_stream(source, streaming.raw)]
     if found and len(sources) > 1:
         raise OptionError(f"{len(sources)} sources, and a stream among them", mend="run one stream at a time")
+    if found and white is not None:
+        what = "--white is for photos of more than 8 bits, and a stream's frames have 8"
+        raise OptionError(what, mend="leave it out")
     if not found:
         if address := next((source for source in sources if "://" in source), None):
             open_source(address).close()  # it says what streams there are
