@@ -61,10 +61,6 @@ def command(
 
     budget, stream = streaming.seconds(), _stream(source, streaming, white)
     output.check(json=json)
-    if stream is not None and white is not None:
-        raise OptionError(
-            "--white is for photos of more than 8 bits, and a stream's frames have 8", mend="leave it out"
-        )
     loaded = computing.loaded(bundle)
     lost: StreamError | None = None
     with interrupts.terminated(), on_device.opened(device, wait) as board, ExitStack() as stack:
