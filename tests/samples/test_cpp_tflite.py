@@ -9,7 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+
+import edgeeff
+from edgeeff.cache import Cache
+from tests.tiny import smooth_photos, tiny_graph
 
 ROOT = Path(__file__).parents[2]
 #: What is fetched by its SHA-512: the library and its headers.
@@ -83,3 +88,30 @@ def test_every_task_on_tensorflow_lite(
     bundle = tiny_bundle("mobile-fp32", task, **options)
     lines, _ = answered(tensorflow_lite(bundle), bundle.folder, *photo_files)
     same_answers(bundle, photo_files, lines, None)
+
+
+@pytest.mark.slow
+def test_tensorflow_lite_without_scales_per_class_refuses_an_int8_classifier(
+    tensorflow_lite, answered, tmp_path
+):
+    """2.9 would answer 0 for every class: the file asks for an operator's version that it does not know."""
+    onnx.save(tiny_graph(4), tmp_path / "tiny.onnx")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, photo in enumerate(smooth_photos(12)):
+        photo.save(photos / f"{number}.ppm")
+    with pytest.warns(edgeeff.EdgeeffWarning):  # few photos
+        (built,) = edgeeff.build(
+            checkpoint=tmp_path / "tiny.onnx",
+            calibration=photos,
+            targets=["mobile-int8"],
+            mean=(127.0,) * 3,
+            std=(128.0,) * 3,
+            output=tmp_path,
+            cache=Cache(tmp_path / "cache"),
+        )
+    bundle = built.bundle
+    lines, complaint = answered(tensorflow_lite(bundle), bundle.folder, photos / "0.ppm", status=2)
+    assert not lines
+    last = complaint.rstrip().splitlines()[-1]
+    assert last.endswith("model.tflite has an operator that this version does not know")
