@@ -19,6 +19,7 @@ from edgeeff.harness.fresh_process import common_device
 from edgeeff.harness.latency import clock_of, in_a_run
 from edgeeff.harness.launches import Clock, How
 from edgeeff.harness.record import record
+from edgeeff.harness.subjects import no_times
 from edgeeff.images import ImageSet
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.watched import Watched
@@ -154,7 +155,7 @@ def _refuse_idle(images: object, reference: object, limits: Limits) -> None:
 
 def _doubts(one: Bundle, other: Bundle) -> list[str]:
     plugins = (*one.plugin_warnings(), *other.plugin_warnings())
-    return [*plugins, *where.class_warnings([one, other])]
+    return [*plugins, *where.class_warnings([one, other]), *no_times([one, other])]
 
 
 def _opened(bundle: Bundle | Path | str) -> Bundle:

@@ -20,7 +20,7 @@ from edgeeff.harness import machine, where
 from edgeeff.harness.fresh_process import How, common_device, repeatedly
 from edgeeff.harness.latency import LAUNCHES, SECONDS
 from edgeeff.harness.record import Record, record
-from edgeeff.harness.subjects import distinct_names, in_runs, opened, warn_of_plugins
+from edgeeff.harness.subjects import distinct_names, in_runs, no_times, opened, warn_of_plugins
 from edgeeff.progress import Count, Progress, Recorder, recorded
 
 LAUNCH = "edgeeff.harness.profile_launch"
@@ -264,7 +264,7 @@ def profile(
     with recorder.recording() as warned:
         batches = in_runs(loaded, images, recorder)
         warn_of_plugins(loaded, recorder)
-        for text in where.class_warnings(loaded):
+        for text in (*where.class_warnings(loaded), *no_times(loaded)):
             recorder.warn(text)
     heard = _Heard([[] for _ in loaded], [[] for _ in loaded], {})
     how = How(threads, seconds, seed, timeout)

@@ -35,11 +35,11 @@ def warn_of_place(bundles: Sequence[Bundle], recorder: Recorder) -> None:
     """Warn of what makes figures of bundles doubtful where they are measured."""
     if common_device(bundles) is None:
         warn_of_another(recorder)
-    for text in (*where.class_warnings(bundles), *_no_times(bundles)):
+    for text in (*where.class_warnings(bundles), *no_times(bundles)):
         recorder.warn(text)
 
 
-def _no_times(bundles: Sequence[Bundle]) -> list[str]:
+def no_times(bundles: Sequence[Bundle]) -> list[str]:
     """A sentence for each runtime whose times here are not those of its device."""
     known = backends.runtime_names()
     of = {b.manifest.runtime: b.name for b in reversed(bundles) if b.manifest.runtime in known}

@@ -22,7 +22,8 @@ from edgeeff.backends.tflite_micro import check, emit, firmware, lint, peak, pla
 from edgeeff.backends.tflite_micro.measuring import measure
 from edgeeff.backends.tflite_micro.parts import in_parts
 from edgeeff.errors import BundleError, GraphError, OptionError
-from edgeeff.harness.subjects import _no_times
+from edgeeff.gate import pair
+from edgeeff.harness.subjects import no_times
 from edgeeff.onboard.pixels import integers
 from edgeeff.pipeline.resolve.targets import refuse_float_layers, resolve_targets
 from edgeeff.target import load_target
@@ -283,5 +284,15 @@ def test_times_say_nothing(tmp_path):
         SimpleNamespace(name=name, manifest=SimpleNamespace(runtime=runtime))
         for name, runtime in (("a", "tflite"), ("b", "tflite_micro"), ("c", "tflite_micro"), ("d", "gone"))
     ]
-    (sentence,) = _no_times(of)
+    (sentence,) = no_times(of)
     assert sentence.startswith("the times of b say nothing of its device")
+    old, new = (
+        SimpleNamespace(
+            name="b",
+            manifest=SimpleNamespace(runtime="tflite_micro", precision="int8", tools={}),
+            plugin_warnings=tuple,
+            device=None,
+        )
+        for _ in range(2)
+    )
+    assert pair._doubts(new, old) == [sentence]  # the gate says it too, once
