@@ -7,6 +7,7 @@ takes the header of one bundle.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ import numpy as np
 
 from edgeeff.bundle import Bundle
 from edgeeff.detection import HOST, Detection
-from edgeeff.errors import BundleError
-from edgeeff.files import write_file
+from edgeeff.errors import BundleError, OutputError
+from edgeeff.files import refuse_special, refuse_within, write_file, writing
 from edgeeff.manifest import Manifest
 from edgeeff.onboard.camera import Camera
 from edgeeff.preprocess import Preprocess
@@ -31,6 +32,8 @@ _TYPES = ("float32", "uint8", "int8")
 _TASKS = ("classification", "multilabel", "detection", "features")
 _RUNTIMES = ("openvino", "tflite", "tflite_micro", "tensorrt", "tensorrt_rtx", "onnxruntime")
 _PRECISIONS = ("int8", "fp16", "bf16", "fp32")
+#: What each header begins with.
+_FIRST = "/* Written by edgeeff inspect --c-header."
 #: Of a line.
 _WIDE = 110
 #: Of what C99 calls printable, what needs no escape in a string: a question mark may begin a trigraph.
@@ -64,10 +67,22 @@ def write(bundle: Bundle, path: Path) -> None:
         BundleError: A sealed file was altered, or a text in the manifest cannot stand in C.
         MissingRuntimeError: The artifact alone says what integers in its outputs mean, and its runtime is not
             installed.
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, is in the bundle, or holds what is no such header.
     """
     bundle.refuse_altered()
+    refuse_special(path)
+    refuse_within(path.parent, bundle.folder)
+    _refuse_other(path)
     write_file(path, text(bundle).encode("ascii"))
+
+
+def _refuse_other(path: Path) -> None:
+    """Leave a file that somebody wrote, such as the program that is to include the header."""
+    with writing(path), contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if file.read(len(_FIRST)) not in (b"", _FIRST.encode()):
+            raise OutputError(
+                f"{path} is no header that edgeeff wrote, and is not replaced", mend="name another file"
+            )
 
 
 def text(bundle: Bundle) -> str:
@@ -76,7 +91,7 @@ def text(bundle: Bundle) -> str:
     tensors = _tensors(bundle)
     guard = f"EDGEEFF_BUNDLE_{bundle.digest()[:16].upper()}_H"
     lines = [
-        "/* Written by edgeeff inspect --c-header. Do not edit: write it again for another build. */",
+        f"{_FIRST} Do not edit: write it again for another build. */",
         f"#ifndef {guard}",
         f"#define {guard}",
         "#ifdef EDGEEFF_HEADER",

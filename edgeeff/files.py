@@ -88,6 +88,23 @@ def refuse_special(path: Path) -> None:
         raise OutputError(f"{path} is no regular file, and is not replaced", mend="name a regular file")
 
 
+def refuse_within(place: Path, bundle: Path) -> None:
+    """Refuse to write into the folder of a bundle, whose files it could replace.
+
+    Args:
+        place: The folder that is to be written into; it need not be there.
+        bundle: The bundle's.
+
+    Raises:
+        OutputError: The one is the other, or inside it.
+    """
+    inner, outer = os.path.realpath(place), os.path.realpath(bundle)
+    if os.path.commonpath([inner, outer]) == outer:
+        raise OutputError(
+            f"{place} is in the bundle {bundle}, which is left as it is", mend="name another place"
+        )
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals into an error that says how to mend them."""

@@ -10,7 +10,7 @@ from edgeeff import regular
 from edgeeff.backends.triton import Served
 from edgeeff.bundle import Bundle
 from edgeeff.errors import OptionError, OutputError
-from edgeeff.files import refuse_unwritable, scratch_folder, writing
+from edgeeff.files import refuse_unwritable, refuse_within, scratch_folder, writing
 
 CONFIG = "config.pbtxt"
 
@@ -44,7 +44,7 @@ def triton(bundle: Bundle, models: Path, backend: str | None = None) -> Written:
         OptionError: Triton has no such backend for this bundle.
         BundleError: It was altered, or was built before bundles could be served.
         MissingFileError: Its engine is not built.
-        OutputError: The folder cannot be written, or holds another model of that name.
+        OutputError: The folder cannot be written, is in the bundle, or holds another model of that name.
     """
     runtime = bundle.runtime
     if not runtime.offers("serve"):
@@ -60,6 +60,7 @@ def triton(bundle: Bundle, models: Path, backend: str | None = None) -> Written:
             f"--triton-backend {chosen}: Triton serves bundles of {runtime.name} by {' or '.join(known)}",
             mend=f"take {known[-1]}, or leave the option out",
         )
+    refuse_within(models, bundle.folder)
     bundle.refuse_altered()
     served: Served = part.files(bundle.folder, bundle.manifest, chosen)
     folder = models / bundle.name

@@ -95,6 +95,8 @@ def test_what_the_server_cannot_be_told_is_a_warning(written, tmp_path, capsys):
 
 def test_only_what_is_of_this_bundle_is_replaced(written, tmp_path):
     bundle, models = written(), tmp_path / "models"
+    with pytest.raises(OutputError, match="is in the bundle"):
+        serving.triton(bundle, bundle.folder)
     folder = serving.triton(bundle, models).folder
     (folder / "2").mkdir()
     assert serving.triton(bundle, models).folder == folder and not (folder / "2").exists()

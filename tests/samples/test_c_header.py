@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from edgeeff import c_header
 from edgeeff.bundle import Bundle
 from edgeeff.cli import application
-from edgeeff.errors import BundleError
+from edgeeff.errors import BundleError, OutputError
 
 #: Prints the constants one a line, and every array.
 PROGRAM = """
@@ -110,6 +110,20 @@ def test_a_camera_s_frames_are_said(tiny_bundle):
     text = c_header.text(Bundle.load(bundle.folder))
     for line in ("CAMERA 1", 'COLOURS "nv12"', "FRAME_HEIGHT 128", 'MATRIX "bt709"', 'RANGE "full"'):
         assert f"#define EDGEEFF_{line}\n" in text
+
+
+def test_files_of_others_are_not_replaced(tiny_bundle, tmp_path):
+    bundle = tiny_bundle("mobile-fp32")
+    ours, theirs = tmp_path / "bundle.h", tmp_path / "main.cpp"
+    ours.write_text("/* Written by edgeeff inspect --c-header. */")
+    theirs.write_text('#include "bundle.h"')
+    (tmp_path / "link").symlink_to(bundle.folder)
+    c_header.write(bundle, ours)
+    assert ours.read_text() == c_header.text(bundle)
+    for path in (theirs, bundle.folder / "manifest.json", tmp_path / "link" / "new" / "bundle.h"):
+        with pytest.raises(OutputError, match=r"is left as it is|is not replaced"):
+            c_header.write(bundle, path)
+    assert theirs.read_text() == '#include "bundle.h"' and bundle.altered() == []
 
 
 def test_nothing_is_written_of_what_cannot_be_right(tiny_bundle, tmp_path):
