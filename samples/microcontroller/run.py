@@ -53,7 +53,9 @@ def main(folder: Path, photos: list[str]) -> None:
     """Print for each photo its three likeliest classes, or of a multilabel network those that are there."""
     bundle = json.loads((folder / "manifest.json").read_text("utf-8"))
     if bundle["runtime"] != "tflite_micro" or bundle["task"] not in ("classification", "multilabel"):
-        sys.exit(f"{folder} is of {bundle['runtime']} and {bundle['task']}: this runs labels of tflite_micro")
+        raise ValueError(
+            f"{folder} is of {bundle['runtime']} and {bundle['task']}: this runs labels of tflite_micro"
+        )
     model = (folder / "model.tflite").read_bytes()
     arena = json.loads((folder / "arena.json").read_text("utf-8"))["size"]
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena)
@@ -79,9 +81,13 @@ def main(folder: Path, photos: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(f"usage: {sys.argv[0]} BUNDLE PHOTO...")
     try:
+        if len(sys.argv) < 3:
+            raise ValueError("two arguments at least are wanted: BUNDLE PHOTO...")
         main(Path(sys.argv[1]), sys.argv[2:])
-    except OSError as error:  # a file that is not there, or a photo that Pillow does not read
-        sys.exit(f"{sys.argv[0]}: {error}")
+    except (OSError, ValueError, KeyError) as error:  # a file that is not there, or is not what it should be
+        print(
+            f"{sys.argv[0]}: {f'the manifest has no {error}' if isinstance(error, KeyError) else error}",
+            file=sys.stderr,
+        )
+        sys.exit(2)

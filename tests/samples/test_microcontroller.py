@@ -110,7 +110,7 @@ def test_it_compiles(needs, samples, headers):
     assert done.returncode == 0, done.stderr
 
 
-def test_python_without_edgeeff(bundle, samples, photo_files):
+def test_python_without_edgeeff(bundle, samples, photo_files, tmp_path):
     """The wheel's interpreter on photos, by what the bundle says of itself."""
     script = samples / "microcontroller" / "run.py"
     assert "import edgeeff" not in script.read_text("utf-8")
@@ -125,10 +125,14 @@ def test_python_without_edgeeff(bundle, samples, photo_files):
     np.testing.assert_allclose(
         [float(line[3]) for line in lines], [named.probability for _, named in wanted], atol=2e-6
     )
-    absent = subprocess.run(
-        [sys.executable, script, bundle.folder, "none.jpg"], capture_output=True, text=True, check=False
-    )
-    assert absent.returncode == 1 and absent.stderr.count("\n") == 1 and "none.jpg" in absent.stderr
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "manifest.json").write_text("no JSON")
+    for folder, said in ((bundle.folder, "none.jpg"), (damaged, "Expecting value")):
+        done = subprocess.run(
+            [sys.executable, script, folder, "none.jpg"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr
 
 
 @pytest.mark.slow
