@@ -359,6 +359,15 @@ def described(preprocess: Preprocess) -> str:
     return f"{colours} frames of {width}×{height}"
 
 
+def converted(preprocess: Preprocess) -> str | None:
+    """What photos lose before an artifact of NV12 sees them; None: nothing."""
+    if preprocess.camera is None or not preprocess.camera.planar:
+        return None
+    return (
+        f"photos become {described(preprocess)}: their colours have half the resolution then, as a camera's"
+    )
+
+
 def _number(value: object) -> float:
     """A number as it stands in JSON."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:

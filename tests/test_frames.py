@@ -42,7 +42,7 @@ def inputs(make_module, make_images, tmp_path_factory):
 @pytest.mark.parametrize(
     ("more", "least"),
     [
-        ({"io": "nv12", "resize_in_model": "120x80", "yuv": "bt709-full"}, 10),
+        ({"io": "nv12", "resize_in_model": "120x80", "yuv": "bt709-full", "batch": "dynamic:2"}, 10),
         pytest.param({"resize_in_model": (120, 80)}, 30, marks=pytest.mark.slow),
     ],
 )
@@ -62,6 +62,8 @@ def test_frames_are_verified_with_what_they_cost(inputs, tmp_path, more, least):
     assert any("frames of 120×80" in text for text in one.warnings) == costly
     (again,) = edgeeff.build(**said, **more, targets=["cpu-int8"], output=tmp_path, cache=cache)
     assert again.unchanged
+    judged = edgeeff.evaluate(again.bundle, said["calibration"], labels=12 * [0])
+    assert any("half the resolution" in note for note in judged.notes) == planar
     frame = np.asarray(Image.open(said["calibration"] / "0.png").resize((120, 80)))
     with again.bundle.open() as predict:
         assert predict(frame).label in said["labels"]

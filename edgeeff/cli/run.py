@@ -176,7 +176,7 @@ def _entries(
     """
     from edgeeff import images
     from edgeeff.images.survey import survey
-    from edgeeff.preprocess import described
+    from edgeeff.preprocess import converted
 
     opened = [images.open_images(path) for path in _paths(sources)]
     pictures = [picture for each in opened for picture in each.pictures]
@@ -187,11 +187,8 @@ def _entries(
     warnings += found
     _warn(found)
     preprocess = looked.preprocess
-    if preprocess.camera is not None and preprocess.camera.planar:
-        console.note(
-            f"photos become {described(preprocess)}: "
-            "their colours have half the resolution then, as a camera's"
-        )
+    if note := converted(preprocess):
+        console.note(note)
     for picture in pictures:
         image = images.decode(picture, preprocess)
         yield Entry(str(picture), *preprocess.fitted(image), picture, image if whole else None)

@@ -17,6 +17,7 @@ from edgeeff.harness.verify import FEW, fidelity_warnings
 from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import Survey
+from edgeeff.preprocess import converted
 from edgeeff.tasks.detection import DetectionScores
 
 
@@ -43,7 +44,7 @@ def report(
         reference=_against(lane, scores),
         via=lane.via,
         metric=tasks.room(bundle.manifest.task).PRIMARY,
-        notes=(*images.notes, *looked.lines, *_places(lane)),
+        notes=(*images.notes, *looked.lines, *_converted(bundle), *_places(lane)),
         warnings=(
             *bundle.plugin_warnings(),
             *where.class_warnings([bundle]),
@@ -67,6 +68,12 @@ def set_digest(names: Sequence[str], known: tasks.Truth | None) -> str:
     digest = hashlib.sha256(below.encode(errors="surrogateescape"))
     digest.update(truth.as_bytes(known))
     return digest.hexdigest()
+
+
+def _converted(bundle: Bundle) -> list[str]:
+    """That a bundle of a camera's planes judges photos with fewer colours than they have."""
+    note = converted(bundle.manifest.preprocess)
+    return [] if note is None else [f"{bundle.name}: {note}"]
 
 
 def _places(lane: Lane) -> list[str]:

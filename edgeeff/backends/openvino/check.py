@@ -138,8 +138,7 @@ def _of_one(folder: Path) -> Any:
     """The IR of one image, so that the work of each layer is known."""
     model = ov.Core().read_model(folder / "model.xml")
     if model.is_dynamic():
-        _, *rest = model.input(0).partial_shape
-        model.reshape(ov.PartialShape([1, *rest]))
+        model.reshape({taken: ov.PartialShape([1, *list(taken.partial_shape)[1:]]) for taken in model.inputs})
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from edgeeff.backends.tool import Asked, Reading
 
@@ -29,10 +30,16 @@ def command(asked: Asked) -> list[str]:
     if asked.dynamic:
         import openvino as ov
 
-        shape = ov.Core().read_model(asked.folder / "model.xml").input(0).partial_shape
-        sizes = [str(asked.images), *(str(shape[i].get_length()) for i in range(1, len(shape)))]
-        made += ["-data_shape", f"[{','.join(sizes)}]"]
+        taken = ov.Core().read_model(asked.folder / "model.xml").inputs
+        named = len(taken) > 1
+        made += ["-data_shape", ",".join(_shape(one, asked.images, named=named) for one in taken)]
     return [*made, "-json_stats", "-report_type", "no_counters", "-report_folder", str(asked.into)]
+
+
+def _shape(taken: Any, images: int, *, named: bool) -> str:
+    """An input's shape with so many images, behind its name where there are several."""
+    sizes = [str(images), *(str(side.get_length()) for side in list(taken.partial_shape)[1:])]
+    return f"{taken.any_name if named else ''}[{','.join(sizes)}]"
 
 
 def read(asked: Asked) -> Reading:

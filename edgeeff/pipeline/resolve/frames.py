@@ -54,11 +54,11 @@ def taking(target: Target, camera: Camera) -> Target:
         able = [n for n in backends.runtime_names() if backends.runtime(n).frames]
         asked = "--resize-in-model" if camera.colours == "rgb" else f"--io {camera.colours}"
         how = {
-            "nv12": "DeepStream and nvvidconv convert NV12 before the engine, in Python "
-            "edgeeff.onboard.camera.rgb_of_nv12 does",
-            "bgr": "turn the channels around before the engine (pixels[..., ::-1]; DeepStream's "
+            "nv12": "convert NV12 before the artifact: DeepStream and nvvidconv do so for TensorRT, "
+            "in Python edgeeff.onboard.camera.rgb_of_nv12 does",
+            "bgr": "turn the channels around before the artifact (pixels[..., ::-1]; DeepStream's "
             "model-color-format does it)",
-            "rgb": "resize before the engine, as manifest.preprocess.fit does",
+            "rgb": "resize before the artifact, as manifest.preprocess.fit does",
         }[camera.colours]
         raise OptionError(
             f"{target.name}: {asked}, and artifacts of {target.runtime} take RGB of the network's size alone",

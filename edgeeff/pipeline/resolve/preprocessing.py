@@ -133,8 +133,8 @@ def in_rgb(preprocess: Preprocess, order: Order | None) -> tuple[Preprocess, str
         letterbox=None if border is None else border[::-1],
     )
     return turned, (
-        "channels the network takes BGR: its first convolution, mean and std are turned around, and the "
-        "bundle takes RGB"
+        "channels the network takes BGR: its first convolution, mean and std are turned around, and a "
+        "bundle takes RGB, or what --io says"
     )
 
 
