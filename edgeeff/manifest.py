@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgeeff import regular, tasks
+from edgeeff import regular, tasks, toml
 from edgeeff.batch import ONE, Batch
 from edgeeff.detection import Detection
 from edgeeff.errors import BundleError, OptionError
@@ -163,6 +163,13 @@ class Manifest:
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def _why(error: Exception) -> str:
+    """What was wrong with a manifest, in one line."""
+    if isinstance(error, ValidationError):
+        return toml.first(error)
+    return error.what if isinstance(error, OptionError) else str(error)
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read and check ``manifest.json``.
 
@@ -208,7 +215,7 @@ def read_manifest(folder: Path) -> Manifest:
         OverflowError,
         OptionError,
     ) as error:  # pydantic's errors are ValueErrors
-        why = error.what if isinstance(error, OptionError) else error
+        why = _why(error)
         raise BundleError(f"{path} cannot be understood: {why}", mend="build the bundle again") from None
     if unsafe := [name for name in content.files if not _inside(name)]:
         raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
