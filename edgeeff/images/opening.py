@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from edgeeff.images.picture import Picture
 from edgeeff.images.suffixes import is_readable, readable
 
 LISTS = (".txt", ".lst", ".list", ".csv", ".tsv")
+
+#: Sources of streams; a path has lost a slash of its address.
+_LIVE = re.compile(r"((?:rtsps?|https?|gst|rtmp|tcp|udp):)")
 
 
 def open_images(source: Path | str, root: Path | str | None = None, clips: Collection[str] = ()) -> ImageSet:
@@ -47,6 +51,11 @@ def open_images(source: Path | str, root: Path | str | None = None, clips: Colle
     if regular.is_folder(path):
         found = _of_folder(folders.read(path, clips))
     elif not regular.is_file(path):
+        if live := _LIVE.match(str(source)):
+            raise MissingFileError(  # its address is not repeated: it may hold a password
+                f"{live[1]} names a stream, which has no images to come back to",
+                mend="record a clip of it, and pass that file: edgeeff run answers streams",
+            )
         raise MissingFileError(
             f"no file or folder {path}",
             mend="pass an image, a folder of images, a list file, an .npz or COCO's .json",

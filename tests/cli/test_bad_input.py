@@ -34,6 +34,7 @@ import torch
         (["--interpolation=nearest"], ["'nearest'", "bicubic"]),
         (["--calibration=gone"], ["gone", "no file or folder"]),
         (["--validation=gone"], ["gone", "no file or folder"]),
+        (["--calibration=rtsp://me:secret@camera/1"], ["rtsp: names a stream", "record a clip"]),
         (["--labels=gone.txt"], ["gone.txt", "one label a line"]),
         (["--size=abc"], ["'abc'", "192x256"]),
         (["--size=64x64x64"], ["'64x64x64'"]),
