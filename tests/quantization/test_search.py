@@ -97,7 +97,7 @@ def test_points_of_top_1():
 
 
 def test_too_few_images_to_judge_by_are_refused():
-    with pytest.raises(OptionError, match=r"--max-drop 0\.3pt.*known to ± 0\.87") as caught:
+    with pytest.raises(OptionError, match=r"--max-drop 0\.3 .*known to ± 0\.87") as caught:
         labelled(20)(Budget(max_drop=0.3)).run()
     assert "labelled images" in caught.value.mend
     with pytest.raises(OptionError, match="needs labelled images"):
