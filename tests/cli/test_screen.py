@@ -27,7 +27,9 @@ def terminal(monkeypatch):
     made = Terminal()
     monkeypatch.setattr(_screen, "sys", SimpleNamespace(stdout=made))
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setattr(_screen.shutil, "get_terminal_size", lambda fallback=(80, 24): os.terminal_size((21, 9)))
+    monkeypatch.setattr(
+        _screen.shutil, "get_terminal_size", lambda fallback=(80, 24): os.terminal_size((21, 9))
+    )
     return made
 
 
