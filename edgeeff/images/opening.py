@@ -51,15 +51,7 @@ def open_images(source: Path | str, root: Path | str | None = None, clips: Colle
     if regular.is_folder(path):
         found = _of_folder(folders.read(path, clips))
     elif not regular.is_file(path):
-        if live := _LIVE.match(str(source)):
-            raise MissingFileError(  # its address is not repeated: it may hold a password
-                f"{live[1]} names a stream, which has no images to come back to",
-                mend="record a clip of it, and pass that file: edgeeff run answers streams",
-            )
-        raise MissingFileError(
-            f"no file or folder {path}",
-            mend="pass an image, a folder of images, a list file, an .npz or COCO's .json",
-        )
+        raise _missing(path)
     elif path.suffix.lower() in clips:
         found = ImageSet((), clips=(path,))
     elif path.suffix.lower() == ".npz":
@@ -111,3 +103,16 @@ def _annotated(path: Path, root: Path | None) -> Annotated | None:
 
 def _suffixes() -> str:
     return ", ".join(sorted(readable()))
+
+
+def _missing(path: Path) -> MissingFileError:
+    """What is said of a source that is no file."""
+    if live := _LIVE.match(str(path)):
+        return MissingFileError(  # its address is not repeated: it may hold a password
+            f"{live[1]} names a stream, which has no images to come back to",
+            mend="record a clip of it, and pass that file: edgeeff run answers streams",
+        )
+    return MissingFileError(
+        f"no file or folder {path}",
+        mend="pass an image, a folder of images, a list file, an .npz or COCO's .json",
+    )

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 import edgeeff
+from edgeeff import cli
 from edgeeff.backends.openvino import run as openvino_run
 from edgeeff.backends.tflite import run as tflite_run
 from edgeeff.batch import ONE, Batch
 from edgeeff.bundle import Bundle, write_bundle
-from edgeeff.cli import run
-from edgeeff.errors import BundleError, ImageError, OptionError
+from edgeeff.errors import BundleError, OptionError
 from edgeeff.harness.golden import check_golden
 from edgeeff.harness.profile import profile
 from edgeeff.images import open_images
@@ -119,13 +119,24 @@ def test_a_profile_is_of_a_run(make_bundle):
     assert times[1].multiply_adds == 4 * times[0].multiply_adds > 0
 
 
+def _answered(capsys, *arguments):
+    """``edgeeff run --json`` in this process: its status and what it printed."""
+    try:
+        cli.main(["run", "--json", *map(str, arguments)])
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    return status, *capsys.readouterr()
+
+
 def test_images_are_run_together_and_named_one_by_one(make_bundle, colours, tmp_path, capsys):
     np.savez(tmp_path / "images.npz", images=colours[0][:7])
     found = {}
     for batch in (ONE, *BATCHES):
         folder = make_bundle(f"of-{batch}", batch=batch).folder
-        run.command(folder, str(tmp_path / "images.npz"), limit=5, json=True)
-        found[batch] = json.loads(capsys.readouterr().out)
+        status, out, _ = _answered(capsys, folder, tmp_path / "images.npz", "--limit=5")
+        assert status == 0
+        found[batch] = json.loads(out)
         with Bundle.load(folder).open() as predict:
             told = predict.each(list(colours[0][:7]))
         assert [one.label for one in told] == [COLOURS[i] for i in colours[1][:7]]
@@ -140,6 +151,6 @@ def test_images_before_a_broken_one_are_answered(make_bundle, colours, tmp_path,
     for i in range(2):
         Image.fromarray(colours[0][i]).save(folder / f"{i}.png")
     (folder / "2.png").write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"2\.png"):
-        run.command(make_bundle("four", batch=Batch(4)).folder, str(folder), json=True)
-    assert [Path(one["image"]).name for one in json.loads(capsys.readouterr().out)] == ["0.png", "1.png"]
+    status, out, error = _answered(capsys, make_bundle("four", batch=Batch(4)).folder, folder)
+    assert status == 2 and "2.png" in error
+    assert [Path(one["image"]).name for one in json.loads(out)] == ["0.png", "1.png"]
