@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -294,11 +293,12 @@ def _mtime(folder: Path) -> float:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of its files; what another agent removes meanwhile is passed over, as ``os.walk`` does."""
     size = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            found = path.lstat()
-            size += 0 if stat.S_ISDIR(found.st_mode) else found.st_size
+    for place, _, names in os.walk(str(folder)):
+        for name in names:
+            with suppress(OSError):
+                size += Path(place, name).lstat().st_size
     return size
 
 
