@@ -91,6 +91,7 @@ def diagnose(
             f"{wanted.name} is a float target: nothing is quantised",
             mend="choose an int8 one of `edgeeff targets`",
         )
+    _refuse_camera(wanted)
     with in_files(asked, progress) as whole:
         context = Context.of(cache, progress)
         found = _diagnose(whole, wanted, context, images=images, kernels=kernels)
@@ -98,6 +99,15 @@ def diagnose(
             give_back()
             found = replace(found, board=on_board.run(wanted, whole, found.images, device, context))
         return replace(found, warnings=progress.warnings)
+
+
+def _refuse_camera(wanted: Target) -> None:
+    """Refuse artifacts that take a camera's frames: the simulation begins at the network's own input."""
+    if wanted.camera is not None:
+        raise OptionError(
+            f"diagnose simulates {wanted.name} from RGB of the network's size, not from a camera's frames",
+            mend="leave out --io and --resize-in-model: a build says what frames cost before the network",
+        )
 
 
 def _refuse_kernels(device: Device, *, kernels: bool) -> None:

@@ -114,6 +114,7 @@ def test_it_takes_what_a_build_takes():
     ("wrong", "said"),
     [
         (("--target=cpu-fp32",), "float target"),
+        (("--target=cpu-int8", "--io=nv12"), "camera's frames"),
         (("--target=cpu-int8", "--html=."), "is a folder"),
     ],
 )
