@@ -45,7 +45,8 @@ class PaddedConv2d(nn.Conv2d):
     """A convolution of an odd kernel, padded by convention.
 
     Symmetric padding is the convolution's own; only asymmetric padding is a separate step. SAME's zeros are
-    those of inputs of ``size`` (height, width), which then are the only ones that it is SAME for.
+    those of inputs of ``size`` (height, width), which then are the only ones that it is SAME for, unless
+    ``any_size`` is set: then they are counted for each input as it comes.
     """
 
     def __init__(
@@ -66,10 +67,23 @@ class PaddedConv2d(nn.Conv2d):
         padding = (top, left) if symmetric else (0, 0)
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
         self.border = None if symmetric else (left, right, top, bottom)
+        self.same, self.any_size = convention == "same", False
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, H, W] to [N, outputs, ⌈H ÷ stride⌉, ⌈W ÷ stride⌉], or ⌊…⌋ with another size's zeros."""
+        if self.any_size and self.same:
+            return self._padded_for_itself(x)
         return super().forward(x if self.border is None else F.pad(x, self.border))
+
+    def _padded_for_itself(self, x: Tensor) -> Tensor:
+        """The same where ``size`` is that of ``x``, bit by bit: zeros in the same way."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        (top, bottom), (left, right) = (same_padding(side, kernel, stride) for side in x.shape[2:])
+        if top == bottom and left == right:
+            return F.conv2d(x, self.weight, None, self.stride, (top, left), 1, self.groups)
+        return F.conv2d(
+            F.pad(x, (left, right, top, bottom)), self.weight, None, self.stride, 0, 1, self.groups
+        )
 
 
 class ConvNorm(nn.Module):
@@ -103,14 +117,31 @@ class SqueezeExcite(nn.Module):
         return x * torch.sigmoid(gate)
 
 
+def surviving(x: Tensor, probability: float) -> Tensor:
+    """Stochastic depth: each of N images kept with a probability and divided by it, or made zero.
+
+    Huang et al. 2016, arXiv:1603.09382. The random numbers are those of torch's own generator.
+
+    Args:
+        x: [N, C, H, W].
+        probability: 0…1, without 0.
+    """
+    kept = torch.rand(len(x), 1, 1, 1, dtype=torch.float32, device=x.device) < probability
+    return x * (kept.to(x.dtype) / probability)
+
+
 class EfficientBlock(nn.Module):
-    """Any :class:`Block`, padded for inputs of ``size`` (height, width); parts it has not are None."""
+    """Any :class:`Block`, padded for inputs of ``size`` (height, width); parts it has not are None.
+
+    ``survival`` is the probability that an image goes through it in train mode, where it is residual.
+    """
 
     def __init__(
         self, block: Block, activation: ActivationFunction, size: Size, conventions: Conventions
     ) -> None:
         super().__init__()
         self.residual = block.residual
+        self.survival = 1.0
         self.expand: ConvNorm | None = None
         self.depthwise: ConvNorm | None = None
         self.squeeze: SqueezeExcite | None = None
@@ -140,4 +171,8 @@ class EfficientBlock(nn.Module):
         for part in (self.expand, self.depthwise, self.squeeze, self.project):
             if part is not None:
                 y = part(y)
-        return x + y if self.residual else y
+        if not self.residual:
+            return y
+        if self.training and self.survival < 1:
+            y = surviving(y, self.survival)
+        return x + y

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeeff.zoo.architecture import STEM_KERNEL, STEM_STRIDE, Architecture
@@ -60,6 +61,8 @@ class EfficientNet(nn.Module):
         super().__init__()
         self._strides = {index: stride for stride, index in architecture.taps().items()}
         self._taps = tuple(taps)
+        self._fixed = conventions.static is not None
+        self.dropout = 0.0
         count, headed = architecture.reach(taps) if taps else (len(architecture.blocks), True)
         size = conventions.static or size  # that SAME's zeros are counted for
         stem = PaddedConv2d(
@@ -90,8 +93,34 @@ class EfficientNet(nn.Module):
         y = torch.flatten(self.pool(self.head(self.blocks(self.stem(x)))), 1)
         for layer, activation in zip(self.hidden, self._between, strict=True):
             y = activation(layer(y))
+        if self.training and self.dropout:
+            y = F.dropout(y, self.dropout)
         logits: Tensor = self.classifier(y)
         return logits
+
+    def at_any_size(self) -> None:
+        """From now on SAME's zeros are those of the images that come: a change of their size needs no other
+        network. Images of the network's own size are computed as before, bit by bit.
+
+        Zeros that the conventions fix, and symmetric ones, are the same at every size anyway.
+        """
+        for module in self.modules():
+            if isinstance(module, PaddedConv2d):
+                module.any_size = not self._fixed
+
+    def regularise(self, dropout: float, survival: float) -> None:
+        """Have features and blocks left out at random, in train mode alone.
+
+        Args:
+            dropout: The probability that a feature before the classifier is zero, 0…1, without 1.
+            survival: The probability that an image goes through the last block, 0…1, without 0. It falls to
+                there from 1 in equal steps (survival 0.8 in Tan & Le 2021). A block that is not residual is
+                never left out.
+        """
+        self.dropout = dropout
+        for index, block in enumerate(self.blocks):
+            assert isinstance(block, EfficientBlock)
+            block.survival = 1 - (1 - survival) * index / len(self.blocks)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """Normalised images [N, C, H, W] to the features that detectors and segmenters read.
