@@ -236,6 +236,9 @@ def test_the_command_line_overrides_a_file_key_by_key(tmp_path, monkeypatch):
     assert said.endswith("edgeeff.toml: model, targets, strict")
     assert overridden == "size, checkpoint, softmax"
     assert config.merged({"model": "b1"}, "none", "build").values == {"model": "b1"}
+    (tmp_path / "camera.toml").write_text("io = 'nv12'\nyuv = 'bt709'")
+    for io, left in (("bgr", {"io": "bgr"}), ("nv12", {"io": "nv12", "yuv": "bt709"})):
+        assert config.merged({"io": io}, "camera.toml", "build").values == left
     assert config.merged({}, None, "diagnose").values.keys() == {"model", "size", "checkpoint", "targets"}
 
 

@@ -28,7 +28,8 @@ try:
     import pixels
     from gi.repository import Gst
 except (ImportError, ValueError) as error:
-    raise SystemExit(f"GStreamer's Python is not here ({error}): apt-get install python3-gi") from None
+    print(f"GStreamer's Python is not here ({error}): apt-get install python3-gi", file=sys.stderr)
+    sys.exit(2)
 
 WAIT = 10  # seconds without a frame after which a live source is lost; it is opened again after a pause
 PAUSES = (0.5, 1, 2, 5)

@@ -21,7 +21,8 @@ import bundle
 try:
     import tritonclient.http as triton
 except ImportError:
-    raise SystemExit("tritonclient is not installed: pip install 'tritonclient[http]'") from None
+    print("tritonclient is not installed: pip install 'tritonclient[http]'", file=sys.stderr)
+    sys.exit(2)
 
 TYPES = {"uint8": "UINT8", "int8": "INT8", "float32": "FP32"}
 

@@ -23,7 +23,7 @@ from edgeeff import regular, text
 from edgeeff.errors import OptionError, OutputError
 from edgeeff.files import write_file
 from edgeeff.pipeline.request.declaring import Option, declared, nearest
-from edgeeff.pipeline.request.parts import INSTEAD, Run, options
+from edgeeff.pipeline.request.parts import INSTEAD, ONLY_WITH, Run, options
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -103,6 +103,7 @@ def merged(said: Mapping[str, Any], named: str | None, verb: str) -> Merged:
     config = read(regular.path_of(named or FILE), named=named is not None)
     refuse_untrusted(config, said)
     hidden = {other for pair in INSTEAD for one, other in (pair, pair[::-1]) if one in said}
+    hidden |= {one for one, other, value in ONLY_WITH if said.get(other, value) != value}
     used = {name: value for name, value in config.values.items() if verb in every()[name].declared.verbs}
     overridden = [name for name in used if name in said or name in hidden]
     taken = {name: value for name, value in used.items() if name not in overridden}

@@ -430,6 +430,9 @@ class Run:
 
 #: What the networks of two options are: of two such options only one may be given.
 INSTEAD = (("checkpoint", "weights"), ("tuning", "autotune"))
+#: Options that have a meaning only where another one has this value: a file's goes where the command line
+#: gives the other one another value.
+ONLY_WITH = (("yuv", "io", "nv12"),)
 
 #: The parts of a request, in the order in which help and documents show them.
 PARTS = (Source, Output, Images, Preprocessing, Meaning, Detector, Quantise)
