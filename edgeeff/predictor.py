@@ -66,7 +66,7 @@ class Predictor:
         self._session: _Session | None = session
         self._warn = warn
         # What a detector gives of one image may be a hundred megabytes: no more at a time than a run takes.
-        self._at_a_time = held.whole_runs(run) if meaning.detection is None else run
+        self._at_a_time = run if meaning.detection is not None or meaning.by_pixel else held.whole_runs(run)
         self._frame = (*preprocess.taken, preprocess.channels)
         self._shapes = _shapes(meaning, len(naming.labels))
         self._whole = preprocess.whole
@@ -92,7 +92,7 @@ class Predictor:
     def __call__(self, image: Held) -> Prediction | list[Prediction]:
         """What the network says of an image, or of each of several.
 
-        A detector's boxes are in pixels of the photo; of an array in its own.
+        A detector's boxes, and masks, are in pixels of the photo; of an array in its own.
 
         Args:
             image: A file, a Pillow image, or RGB pixels uint8 [H, W, C] of the network's size: one
@@ -117,7 +117,8 @@ class Predictor:
     def each(self, images: Held) -> list[Prediction]:
         """The same of several images, in their order: also of a folder or a list file.
 
-        Of a detector they are without ``outputs``: those of a thousand photos would be gigabytes.
+        Of a detector, and of masks, they are without ``outputs``: those of a thousand photos would be
+        gigabytes.
 
         Raises:
             ImageError, MissingFileError, BundleError: As above.
@@ -125,7 +126,8 @@ class Predictor:
         self._open()
         batches = held.batches(images, self.preprocess, self._once, self._at_a_time)
         found = (one for pixels, fits in batches for one in self._told(pixels, fits))
-        return [one if one.boxes is None else replace(one, outputs={}) for one in found]
+        # Before the next batch is read: what names a mask's classes keeps the mask, not the outputs.
+        return [one if one.boxes is None and one.mask is None else replace(one, outputs={}) for one in found]
 
     def planes(self, y: npt.NDArray[Any], uv: npt.NDArray[Any]) -> Any:
         """What the network says of a camera's frame in NV12, of a bundle that takes such (``--io nv12``).
@@ -163,6 +165,8 @@ class Predictor:
         """
         found = self.outputs(pixels)
         labels = len(self.naming.labels)
+        if self.meaning.by_pixel:  # its decoding refuses what is no mask of these classes
+            return self.meaning.decode(found, self.naming, fits or [self._whole] * len(pixels))
         if labels and any(v.shape[1:] != self._shapes.get(k, self._shapes.get("")) for k, v in found.items()):
             shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())
             said = f"names {labels} classes"
@@ -209,13 +213,16 @@ def _shapes(meaning: Meaning, labels: int) -> Mapping[str, tuple[int, ...]]:
 
 
 def doubts(name: str, predictions: Sequence[Prediction], meaning: Meaning) -> list[str]:
-    """Warnings of the boxes of some images, the same each time: values that are no numbers, boxes cut off.
+    """Warnings of the boxes or masks of some images, the same each time: values that are no numbers, what is
+    cut off.
 
     Args:
         name: The bundle's.
         predictions: Of the images.
         meaning: Of the artifact's outputs.
     """
+    if meaning.by_pixel:
+        return _of_masks(name, predictions)
     if meaning.detection is None:
         return []
     boxes, most = [one.boxes for one in predictions if one.boxes is not None], meaning.detection.nms.max_boxes
@@ -228,5 +235,18 @@ def doubts(name: str, predictions: Sequence[Prediction], meaning: Meaning) -> li
         found.append(
             f"{name} keeps {most} boxes of an image at most, and one has as many over the threshold of "
             f"{meaning.threshold:g}: more may be there; build with a higher --max-boxes"
+        )
+    return found
+
+
+def _of_masks(name: str, predictions: Sequence[Prediction]) -> list[str]:
+    masks = [one.mask for one in predictions if one.mask is not None]
+    found = []
+    if any(mask.invalid for mask in masks):
+        found.append(f"{name} gives scores that are no numbers (NaN): pixels with one have no class")
+    if any(mask.cut_off for mask in masks):
+        found.append(
+            f"{name}: its preprocessing cuts off part of a photo, whose pixels have no class (the whole "
+            "photo: --resize squash at build)"
         )
     return found

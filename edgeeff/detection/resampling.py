@@ -1,8 +1,6 @@
 """Mean average precision of images drawn with replacement, and how much two networks' differ by.
 
-A share of images has an interval by its counts; an average over ranked boxes has none. So the images are
-drawn anew many times, the same ones for both networks, and the spread of the difference is looked at (a
-paired bootstrap; Efron and Tibshirani 1993, chapter 13). Matching does not hang on which images are drawn;
+The images are drawn anew as :mod:`edgeeff.bootstrap` says. Matching does not hang on which images are drawn;
 what is left for each draw is arithmetic on the boxes that are right.
 
 The interval is the difference on these images ± 1.96 standard deviations of the draws' differences. With few
@@ -13,7 +11,6 @@ draws' own percentiles lie beside the difference: they held the true one in 87 t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,17 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff import bootstrap
+from edgeeff.bootstrap import Loss
 from edgeeff.detection.judging import IOUS, Judged
 
 Array = npt.NDArray[Any]
 #: Recalls at which precision is looked at.
 RECALLS = np.linspace(0.0, 1.0, 101)
-#: Draws, and their seed: the same images give the same interval.
-DRAWS, SEED = 300, 20
-#: Two-sided 95 % of the normal distribution, and one-sided.
-_BOTH, _UPPER = 1.960, 1.645
-#: Points: what one image, of which nothing can be drawn, leaves open.
-_OPEN = 100.0
 
 
 class Ranking:
@@ -125,46 +118,6 @@ class _LeftOut:
         return np.asarray(sums[self.upto] - sums[self.since])
 
 
-@dataclass(frozen=True)
-class Loss:
-    """How much lower one network's mean average precision is than another's, on the same images.
-
-    Args:
-        points: On these images, percentage points; below 0 it is higher.
-        low: Of the 95 % interval, points.
-        high: The same.
-        bound: The upper 95 % bound (one-sided), points.
-        p_worse: How likely chance alone gives such a loss: small where it is worse.
-        p_better: The same of such a gain.
-        images: That both were judged on.
-        draws: How often images were drawn.
-    """
-
-    points: float
-    low: float
-    high: float
-    bound: float
-    p_worse: float
-    p_better: float
-    images: int
-    draws: int
-
-    @property
-    def half(self) -> float:
-        """Half of the interval's width, points."""
-        return (self.high - self.low) / 2
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "points": self.points,
-            "interval": [self.low, self.high],
-            "bound": self.bound,
-            "images": self.images,
-            "draws": self.draws,
-        }
-
-
 def loss(before: Ranking, after: Ranking, images: int, draws: int | None = None) -> Loss | None:
     """Hold one network against another on the same images; None where no class has a truth.
 
@@ -172,28 +125,15 @@ def loss(before: Ranking, after: Ranking, images: int, draws: int | None = None)
         before: What is held against.
         after: What may be worse.
         images: How many both were judged on.
-        draws: How often they are drawn; None: :data:`DRAWS`.
+        draws: How often they are drawn; None: :data:`edgeeff.bootstrap.DRAWS`.
     """
     points = 100.0 * (before.mean - after.mean)
     if not np.isfinite(points) or not images:
         return None
-    generator = np.random.default_rng(SEED)
-    found = []
-    for _ in range(DRAWS if draws is None else draws):
-        weights = np.bincount(generator.integers(0, images, images), minlength=images).astype(np.float64)
-        found.append(_mean(before.averages(weights)) - _mean(after.averages(weights)))
-    spread = 100.0 * np.array([value for value in found if np.isfinite(value)])
-    if not len(spread):
-        return None
-    error = float(spread.std(ddof=1)) if images > 1 and len(spread) > 1 else _OPEN
-    far = points / error if error else math.copysign(math.inf, points) if points else 0.0
-    ends = (points - _BOTH * error, points + _BOTH * error, points + _UPPER * error)
-    return Loss(points, *ends, _chance(far), _chance(-far), images, len(spread))
-
-
-def _chance(far: float) -> float:
-    """How often the normal distribution lies so many standard deviations above its mean."""
-    return 0.5 * math.erfc(far / math.sqrt(2))
+    weights = bootstrap.drawn(images, draws)
+    return bootstrap.loss(
+        points, (_mean(before.averages(w)) - _mean(after.averages(w)) for w in weights), images
+    )
 
 
 def standard_error(ranking: Ranking, images: int, draws: int | None = None) -> float:
@@ -202,15 +142,9 @@ def standard_error(ranking: Ranking, images: int, draws: int | None = None) -> f
     Args:
         ranking: Its boxes.
         images: How many it was judged on.
-        draws: How often they are drawn; None: :data:`DRAWS`.
+        draws: How often they are drawn; None: :data:`edgeeff.bootstrap.DRAWS`.
     """
-    generator = np.random.default_rng(SEED)
-    found = [
-        _mean(ranking.averages(np.bincount(generator.integers(0, images, images), minlength=images) * 1.0))
-        for _ in range(DRAWS if draws is None else draws)
-    ]
-    known = [value for value in found if np.isfinite(value)]
-    return 100.0 * float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+    return bootstrap.standard_error(_mean(ranking.averages(w)) for w in bootstrap.drawn(images, draws))
 
 
 def _mean(averages: Array) -> float:

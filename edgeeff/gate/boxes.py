@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from edgeeff.detection.resampling import Loss
+from edgeeff.bootstrap import Loss
 from edgeeff.gate.fidelity import ALPHA, held
 from edgeeff.gate.verdict import Settle, Status, Verdict
 from edgeeff.harness.accuracy_report import AccuracyReport

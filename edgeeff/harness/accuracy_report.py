@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgeeff.detection.resampling import Loss
+from edgeeff.bootstrap import Loss
 from edgeeff.errors import OptionError
 from edgeeff.harness.box_comparison import BoxComparison, of_boxes
 from edgeeff.harness.comparison import MARGIN, Comparison, compare

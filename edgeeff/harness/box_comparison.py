@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from edgeeff.detection.resampling import Loss
+from edgeeff.bootstrap import Loss
 from edgeeff.errors import OptionError
 from edgeeff.harness.comparison import ALPHA, Disagreement, refuse_margin
 from edgeeff.tasks.detection import DetectionScores

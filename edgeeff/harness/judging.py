@@ -20,7 +20,6 @@ from edgeeff.images import ImageSet
 from edgeeff.images.ahead import Sight, decoded
 from edgeeff.preprocess import CHANNELS, Pixels, Preprocess
 from edgeeff.tasks import Fidelity, Meaning, Outputs, Scorer, Truth
-from edgeeff.tasks.detection import alike
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Lane:
             expected: What the reference gives for them.
         """
         found = self.session.infer(sight.pixels)
-        if expected is not None and self.reference is not None and self.meaning.detection is None:
+        if expected is not None and self.reference is not None and not self.meaning.brings_alike:
             expected = _as_named(self.reference.bundle, expected, self.bundle, found)
         for part in _split(sight.numbers, self.size):
             here = {name: values[part] for name, values in found.items()}
@@ -110,8 +109,7 @@ class Lane:
             self.scorer.update(found, known)
         if expected is None:
             return
-        pair = (expected, found) if self.meaning.detection is None else alike(expected, found, self.meaning)
-        added = self.meaning.fidelity(*pair)
+        added = self.meaning.fidelity(*self.meaning.alike(expected, found))
         self.fidelity += added
         if self.terms is not None:
             self.terms.append(added)
@@ -320,6 +318,12 @@ def _refuse_unlike(bundle: Bundle, floating: Bundle) -> None:
     if one is not None and facts[0] != facts[1]:
         raise OptionError(
             f"{bundle.name} and its reference {floating.name} have other anchors or classes",
+            mend="name a reference that was built from the same checkpoint",
+        )
+    classes = bundle.manifest.classes, floating.manifest.classes
+    if bundle.manifest.meaning.by_pixel and classes[0] != classes[1]:
+        raise OptionError(
+            f"{bundle.name} knows {classes[0]} classes, its reference {floating.name} {classes[1]}",
             mend="name a reference that was built from the same checkpoint",
         )
     if floating.manifest.softmax != bundle.manifest.softmax:

@@ -61,10 +61,10 @@ class Outcomes:
 def recorded(meaning: Meaning, classes: int) -> bool:
     """Whether a task's decisions are kept: of one class, or of few enough labels to be bits of a number.
 
-    Of a detector nothing is decided of an image as a whole: its scores hold its boxes.
+    Of a detector, or of pixels, nothing is decided of an image as a whole: scores hold what is.
     """
     few = meaning.exclusive or classes <= _BITS
-    return meaning.decides and meaning.detection is None and few
+    return meaning.decides and meaning.detection is None and not meaning.by_pixel and few
 
 
 def decided(meaning: Meaning, outputs: Outputs) -> Decided:

@@ -25,7 +25,11 @@ detector's anchors, the file holds also
 
 - ``fidelity_with(reference, test, meaning)``: instead of ``fidelity``;
 - ``artifact_outputs(network, meaning, names)``: what the artifact gives where the network gives this, where
-  that is more than probabilities of logits.
+  that is more than probabilities of logits;
+- ``alike(reference, test, meaning)``: outputs of two artifacts, one of which may end elsewhere than the
+  other, brought to what can be compared.
+
+``BY_PIXEL``, True, says that what is decided is decided of pixels, not of an image as a whole.
 
 What several tasks share is in the files whose names begin with an underscore.
 
@@ -44,7 +48,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.detection import Detection
-from edgeeff.detection.boxes import Placed
 from edgeeff.errors import OptionError
 from edgeeff.plugins import Finder, Guarded
 from edgeeff.tasks._fidelity import Fidelity as Fidelity
@@ -52,6 +55,7 @@ from edgeeff.tasks._fidelity import compared as compared
 from edgeeff.tasks._fidelity import lowest as lowest
 from edgeeff.tasks._prediction import Named as Named
 from edgeeff.tasks._prediction import Naming as Naming
+from edgeeff.tasks._prediction import Placed
 from edgeeff.tasks._prediction import Prediction as Prediction
 from edgeeff.tasks._prediction import Said as Said
 from edgeeff.tasks._prediction import best as best
@@ -66,7 +70,7 @@ Probabilities = npt.NDArray[np.float32]
 Outputs = Mapping[str, Array]
 
 CLASSIFICATION, MULTILABEL, FEATURES_TASK = "classification", "multilabel", "features"
-DETECTION = "detection"
+DETECTION, SEGMENTATION = "detection", "segmentation"
 #: Of a probability, where nobody says another one.
 THRESHOLD = 0.5
 
@@ -75,6 +79,8 @@ THRESHOLD = 0.5
 SCORES, FEATURES, EMBEDDING = "scores", "features", "embedding"
 #: Of a detector: numbers that move and scale anchors; boxes with scores and classes.
 BOXES, DETECTIONS = "boxes", "detections"
+#: Of a network that decides of pixels: classes, int32 [N, H, W], and scores of them, [N, classes, H, W].
+MASK, MASK_LOGITS = "mask", "mask_logits"
 #: A classifier's only output, with or without probabilities.
 LOGITS = "logits"
 
@@ -85,9 +91,10 @@ class Output:
 
     Args:
         name: Its name in the graph and in the artifact: ``logits``, ``features_8``, ``embedding``,
-            ``class_logits``, ``box_codes``, ``detections``.
-        shape: For one image, batch first: (1, classes), (1, channels, height, width), (1, anchors, classes).
-        meaning: ``scores``, ``features``, ``embedding``, ``boxes`` or ``detections``.
+            ``class_logits``, ``box_codes``, ``detections``, ``mask_logits``, ``mask``.
+        shape: For one image, batch first: (1, classes), (1, channels, height, width), (1, anchors, classes);
+            of a mask (1, height, width).
+        meaning: ``scores``, ``features``, ``embedding``, ``boxes``, ``detections`` or ``mask``.
         divided: Whether the graph divides it by its length (L2 norm).
     """
 
@@ -220,6 +227,11 @@ class Meaning:
         return bool(getattr(room(self.task), "DECIDES", True))
 
     @property
+    def by_pixel(self) -> bool:
+        """Whether what is decided is decided of pixels, not of an image as a whole."""
+        return bool(getattr(room(self.task), "BY_PIXEL", False))
+
+    @property
     def activation(self) -> str:
         """The ONNX operator that makes probabilities of logits: ``Softmax`` or ``Sigmoid``."""
         return room(self.task).ACTIVATION
@@ -282,6 +294,18 @@ class Meaning:
             return cast(Fidelity, own(reference, test, self))
         return room(self.task).fidelity(reference, test, self.cut)
 
+    @property
+    def brings_alike(self) -> bool:
+        """Whether outputs of two artifacts may differ in form, and still be compared."""
+        return hasattr(room(self.task), "alike")
+
+    def alike(self, reference: Outputs, test: Outputs) -> tuple[Outputs, Outputs]:
+        """Outputs of two artifacts of this task as :meth:`fidelity` compares them."""
+        own = getattr(room(self.task), "alike", None)
+        return (
+            (reference, test) if own is None else cast("tuple[Outputs, Outputs]", own(reference, test, self))
+        )
+
     def scorer(self, classes: int, name: str) -> Scorer:
         """What adds up scores against what is known of images."""
         scorer, plugin = room(self.task).scorer(self, classes, name), TASKS.plugin(self.task)
@@ -295,10 +319,11 @@ class Meaning:
         Args:
             outputs: [N, …] each.
             naming: How classes are called.
-            fits: Where the photo of each image lies in the input; none: boxes stay in pixels of the input.
+            fits: Where the photo of each image lies in the input; none: boxes and masks stay in pixels of the
+                input.
         """
         found = room(self.task).decode(outputs, self, naming)
-        if not fits or all(one.boxes is None for one in found):
+        if not fits or all(one.boxes is None and one.mask is None for one in found):
             return found
         return [one.placed(fit) for one, fit in zip(found, fits, strict=True)]
 

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgeeff.bootstrap import Loss
 from edgeeff.detection import Boxes
 from edgeeff.detection.boxes import Placed
 from edgeeff.detection.judging import Judged, Sample, judge
-from edgeeff.detection.resampling import Loss, Ranking, loss, standard_error
+from edgeeff.detection.resampling import Ranking, loss, standard_error
 from edgeeff.errors import BundleError
 from edgeeff.metrics import Proportion, json_number
 from edgeeff.tasks import _coco
