@@ -138,10 +138,11 @@ def _inputs(bundle: Bundle, pixels: npt.NDArray[np.uint8]) -> Iterator[Stage]:
         yield Stage("input", _input(manifest), not_run=error.what)
         return
     prepared = session.prepare(pixels)
-    if not isinstance(prepared, dict):
+    if not isinstance(prepared, (dict, tuple)):
         yield Stage("input", f"{_input(manifest)}: {_layout(prepared, pixels)}", np.asarray(prepared))
         return
-    for name, plane in zip(("y", "uv"), prepared.values(), strict=False):
+    planes = prepared.values() if isinstance(prepared, dict) else prepared  # OpenVINO's; LiteRT's
+    for name, plane in zip(("y", "uv"), planes, strict=False):
         yield Stage(f"input-{name}", f"{_input(manifest)}: plane {name}, NHWC", np.asarray(plane))
 
 

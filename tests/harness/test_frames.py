@@ -16,6 +16,7 @@ from edgeeff.bundle import Bundle
 from edgeeff.errors import BundleError, ImageError, OptionError
 from edgeeff.framing import shown
 from edgeeff.onboard.camera import MATRICES, RANGES, Camera, Planes, nv12_of_rgb, rgb_of_nv12
+from edgeeff.preparation import stages
 from edgeeff.readme import readme
 from edgeeff.target import load_target
 
@@ -69,6 +70,17 @@ def test_an_artifact_sees_what_its_frames_show(make_bundle, target, camera):
             planes = nv12_of_rgb(given, camera.matrix, camera.range)
             found = predict.planes(planes.y, planes.uv)
             np.testing.assert_array_equal(found[2].outputs["logits"], predict(given)[2].outputs["logits"])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_planes_of_a_photo_are_shown(make_bundle, target):
+    """`inspect --preprocess`: both planes, as the runtime's own session is given them."""
+    camera = Camera("nv12", (20, 34))
+    bundle = make_bundle(target=target, camera=camera)
+    given = {one.name: one.array for one in stages(bundle) if one.array is not None}
+    planes = nv12_of_rgb(given["frame"][None], camera.matrix, camera.range)
+    np.testing.assert_array_equal(given["input-y"].reshape(20, 34), planes.y[0, ..., 0])
+    np.testing.assert_array_equal(given["input-uv"].reshape(10, 17, 2), planes.uv[0])
 
 
 def test_a_frame_and_a_photo_of_it_show_the_same(make_bundle):
