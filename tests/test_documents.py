@@ -38,6 +38,7 @@ OPEN_FOLDERS = (
         "zoo/families",
         "zoo/formats",
         "zoo/namings",
+        "zoo/segmentation/decoders",
         "zoo/sources",
         "pipeline/stages",
     ),
