@@ -50,6 +50,7 @@ class Encoder(nn.Module):
         super().__init__()
         found = places(spec.architecture, conventions)
         self._places = {stride: found[stride] for stride in wanted}
+        self._fixed = conventions.backbone.static is not None
         last = (str(STRIDES[-1]),)  # everything but head and classifier
         network = efficientnet.build(spec, 0, size, conventions.backbone, channels=inputs, taps=last)
         self.stem = network.stem
@@ -66,6 +67,12 @@ class Encoder(nn.Module):
             if count in self._places.values():
                 read[count] = y
         return {stride: read[count] for stride, count in self._places.items()}
+
+    def at_any_size(self) -> None:
+        """From now on SAME's zeros are those of each image, as :meth:`EfficientNet.at_any_size` has it."""
+        for module in self.modules():
+            if isinstance(module, PaddedConv2d):
+                module.any_size = not self._fixed
 
 
 def _dilate(blocks: nn.Sequential, architecture: Architecture, conventions: SegmenterConventions) -> None:
@@ -93,4 +100,4 @@ def _set(part: nn.Module, dilation: int) -> None:
         if isinstance(conv, PaddedConv2d):
             reach = dilation * (conv.kernel_size[0] - 1) // 2
             conv.stride, conv.dilation, conv.padding = (1, 1), (dilation, dilation), (reach, reach)
-            conv.border = None
+            conv.border, conv.same = None, False

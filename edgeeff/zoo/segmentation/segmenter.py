@@ -53,6 +53,10 @@ class Segmenter(nn.Module):
         logits: Tensor = self.decoder(self.backbone(x), size_of(x))
         return logits
 
+    def at_any_size(self) -> None:
+        """From now on images of any size that the decoder can have, see :meth:`EfficientNet.at_any_size`."""
+        self.backbone.at_any_size()
+
 
 def build(
     spec: SegmenterSpec,

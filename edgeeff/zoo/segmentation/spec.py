@@ -31,7 +31,7 @@ class DecoderFacts:
 
 #: The decoders, from the lightest on.
 DECODERS: Mapping[str, DecoderFacts] = {
-    "lraspp": DecoderFacts("LR-ASPP (Howard et al. 2019): light, reads strides 8 and 16"),
+    "lraspp": DecoderFacts("LR-ASPP (Howard et al. 2019): light, 1×1 classifiers"),
     "deeplabv3plus": DecoderFacts("DeepLabV3+ (Chen et al. 2018): dilated, pyramid pooling", 16, 16),
     "deeplabv3": DecoderFacts("DeepLabV3 (Chen et al. 2017): the same without fine features", 16, 16),
     "unet": DecoderFacts("U-Net (Ronneberger et al. 2015): up to the image's own pixels", 32),

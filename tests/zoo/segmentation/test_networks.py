@@ -30,17 +30,17 @@ def test_lraspp_takes_any_size():
         assert network(torch.zeros(1, 3, 75, 53)).shape == (1, 3, 75, 53)
 
 
-def test_lraspp_computes_what_its_authors_compute():
-    """They resize the gated features and classify them then."""
+def test_lraspp_classifies_before_it_resizes_and_computes_the_same():
     torch.manual_seed(0)
     network = segmentation.build(B0, "lraspp", 4, (64, 64))
     own = network.decoder
     with torch.no_grad():
         x = torch.randn(1, 3, 64, 64)
         features = network.backbone(x)
-        gated = own.project(features[16]) * torch.sigmoid(own.gate(own.pool(features[16])))
-        up = F.interpolate(gated, scale_factor=2, mode="bilinear")
-        theirs = F.interpolate(own.fine(features[8]) + own.coarse(up), scale_factor=8, mode="bilinear")
+        gated = own.project(features[32]) * torch.sigmoid(own.gate(own.pool(features[32])))
+        up = own.coarse(F.interpolate(gated, scale_factor=2, mode="bilinear")) + own.fine["16"](features[16])
+        up = F.interpolate(up, scale_factor=2, mode="bilinear") + own.fine["8"](features[8])
+        theirs = F.interpolate(up, scale_factor=8, mode="bilinear")
         torch.testing.assert_close(network(x), theirs)
 
 

@@ -2,14 +2,16 @@
 
 A decoder's file holds
 
-- ``CLASSES_AT``: the tensor, by our name, whose first dimension is the number of classes;
+- ``MARK``: a tensor that shows it: of the decoders whose own is there the first one is meant;
+- ``CLASSES_AT``: the tensor whose first dimension is the number of classes;
 - ``Widths``: its channels, as a frozen dataclass whose defaults are its authors', with ``wanted``, the
   strides of the features that it reads;
-- ``widths(shapes)``: those that the tensors of a checkpoint have, by our names without ``decoder.``;
+- ``widths(shapes)``: those that the tensors of a checkpoint have;
 - ``Decoder(channels, classes, widths, conventions)``: a module of stride → features and the image's size →
   logits [N, classes, H, W].
 
-Its facts that need no torch stand in :data:`edgeeff.zoo.segmentation.spec.DECODERS`.
+Names of tensors are ours, without ``decoder.``. What needs no torch stands in
+:data:`edgeeff.zoo.segmentation.spec.DECODERS`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from edgeeff.zoo.architecture import Shape
 class DecoderFile(Protocol):
     """A decoder's file."""
 
+    MARK: str
     CLASSES_AT: str
     Widths: type[Any]
     widths: Callable[[Mapping[str, Shape]], Any]

@@ -12,6 +12,7 @@ from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 from edgeeff.zoo.segmentation.decoders import _pyramid
 from edgeeff.zoo.segmentation.layers import conv_norm_relu, resized
 
+MARK = "refine.conv.weight"
 CLASSES_AT = "predict.weight"
 _COARSE = 32  # stride; its blocks are dilated
 

@@ -13,6 +13,7 @@ from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 from edgeeff.zoo.segmentation.decoders import _pyramid
 from edgeeff.zoo.segmentation.layers import SeparableNormRelu, conv_norm_relu, resized, size_of
 
+MARK = "fuse.conv.weight"
 CLASSES_AT = "predict.weight"
 _FINE, _COARSE = 4, 32  # strides; the coarse one's blocks are dilated
 _REDUCED = 48  # channels that the fine features are brought to

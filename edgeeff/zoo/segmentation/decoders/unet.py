@@ -16,6 +16,7 @@ from edgeeff.zoo.blocks import Size, relu
 from edgeeff.zoo.segmentation.conventions import STRIDES, SegmenterConventions
 from edgeeff.zoo.segmentation.layers import conv_norm_relu, resized, size_of
 
+MARK = "blocks.0.first.conv.weight"
 CLASSES_AT = "predict.weight"
 
 
