@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgeeff.predictor import Predictor
     from edgeeff.target import Target
     from edgeeff.tasks import Prediction
+    from edgeeff.training.finetune import Finetuned, finetune
 
 # onnxruntime reads this when it is imported: else it leaves a file in the temporary folder, and calls home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -30,6 +31,7 @@ __all__ = [
     "BuildRequest",
     "Bundle",
     "EdgeeffWarning",
+    "Finetuned",
     "Prediction",
     "Predictor",
     "Target",
@@ -37,6 +39,7 @@ __all__ = [
     "build",
     "evaluate",
     "evaluate_all",
+    "finetune",
     "open_device",
 ]
 __version__ = "0.1.0"
@@ -45,6 +48,7 @@ _HOME = {
     "BuildRequest": "edgeeff.pipeline.request",
     "Bundle": "edgeeff.bundle",
     "EdgeeffWarning": "edgeeff.errors",
+    "Finetuned": "edgeeff.training.finetune",
     "Prediction": "edgeeff.tasks",
     "Predictor": "edgeeff.predictor",
     "Target": "edgeeff.target",
@@ -52,6 +56,7 @@ _HOME = {
     "build": "edgeeff.pipeline.build",
     "evaluate": "edgeeff.harness.accuracy",
     "evaluate_all": "edgeeff.harness.accuracy",
+    "finetune": "edgeeff.training.finetune",
     "open_device": "edgeeff.devices",
 }
 

@@ -74,6 +74,10 @@ class CalibrationError(EdgeeffError):
     """The calibration images are missing, too few or too often broken."""
 
 
+class TrainingError(EdgeeffError):
+    """Training cannot begin with these photos, or went wrong and no state of it can be kept."""
+
+
 class LabelsError(EdgeeffError):
     """Labels are missing, or do not fit the network's classes."""
 

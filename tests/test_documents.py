@@ -51,7 +51,7 @@ OPEN_FOLDERS = (
         "backends/tensorrt/deployment",
         "backends/tensorrt/repair",
     ),
-    *("calibration/clips",),
+    *("calibration/clips", "training/tasks", "training/augment"),
     *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
     *("report/sections", "report/drawing"),
     *("onboard", "streams/kinds"),

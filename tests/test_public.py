@@ -15,8 +15,8 @@ HEAVY = ("torch", "onnx", "onnx_ir", "onnxsim", "onnxruntime", "safetensors", "o
 
 
 def test_public_names():
-    names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Prediction", "Predictor", "Target"]
-    names += ["benchmark", "build", "evaluate", "evaluate_all", "open_device"]
+    names = ["BuildRequest", "Bundle", "EdgeeffWarning", "Finetuned", "Prediction", "Predictor", "Target"]
+    names += ["benchmark", "build", "evaluate", "evaluate_all", "finetune", "open_device"]
     assert edgeeff.__all__ == names
     assert dir(edgeeff) == sorted([*edgeeff.__all__, "__version__"])
     for name in edgeeff.__all__:

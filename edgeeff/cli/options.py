@@ -71,12 +71,17 @@ def of_verb(verb: str) -> Callable[[Command], Command]:
     The verb's first parameter is ``said``: of those options, the ones that stand on the command line, by
     their names, as they were written.
     """
+    return with_options(lambda: [*options(verb), *declared(Run, verb)])
+
+
+def with_options(of: Callable[[], Sequence[Option]]) -> Callable[[Command], Command]:
+    """The same with options that are declared elsewhere."""
 
     def decorate(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True)
         hints = get_type_hints(command, include_extras=True)
         kept = [p.replace(annotation=hints[p.name]) for p in list(own.parameters.values())[1:]]
-        shared = {one.name: one for one in (*options(verb), *declared(Run, verb))}
+        shared = {one.name: one for one in of()}
         made = [parameter for one in shared.values() for parameter in _parameters(one)]
 
         @wraps(command)

@@ -66,7 +66,7 @@ def decoded(
         start: The first image, a multiple of ``size``.
     """
     spans = _spans(start, len(pictures), size)
-    with _quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
+    with quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
         waiting: deque[tuple[_Span, Future[Part]]] = deque()
 
         def submit() -> None:
@@ -149,7 +149,7 @@ def _joined(parts: Sequence[Part]) -> Part:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without warnings of what decodes: Pillow's of odd EXIF and palettes, which it reads all the same.
 
     The filters belong to the whole process, so nobody else's warnings are held back meanwhile.

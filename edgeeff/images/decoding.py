@@ -182,7 +182,7 @@ def try_decode_each(picture: Picture, preprocesses: Sequence[Preprocess]) -> lis
         # What decides how the file is read; all else is done to the image.
         key = (preprocess.exif, preprocess.white, preprocess.channels)
         if key not in images:
-            images[key] = _try(picture, preprocess)
+            images[key] = try_image(picture, preprocess)
         image = images[key]
         try:
             found.append(image if isinstance(image, ImageError) else preprocess.fit(image))
@@ -191,7 +191,8 @@ def try_decode_each(picture: Picture, preprocesses: Sequence[Preprocess]) -> lis
     return found
 
 
-def _try(picture: Picture, preprocess: Preprocess) -> Image.Image | ImageError:
+def try_image(picture: Picture, preprocess: Preprocess) -> Image.Image | ImageError:
+    """The photo as :func:`decode` gives it, or why there is none; for threads, within :func:`ahead.quiet`."""
     try:
         return _decode(picture, preprocess)
     except ImageError as error:

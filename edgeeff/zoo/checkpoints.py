@@ -100,6 +100,7 @@ def read(
     if chosen and chosen.taps:
         taps.refuse_unknown(chosen.taps, catalog.classifier(model) if model else None)
     file = formats.read(path)
+    model = model or file.model
     accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
     if namings.naming(accounted.naming).detector:
         return detection.understand(file, accounted, path, model, chosen)
@@ -167,7 +168,7 @@ def _origin(
         {**file.preprocess, **accounted.preprocess},
         fitted.tensors["stem.conv.weight"].shape[1],
     )
-    own = found.conventions
+    own = file.conventions or found.conventions
     return replace(
         found,
         conventions=replace(

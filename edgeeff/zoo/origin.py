@@ -103,7 +103,8 @@ def of(
         spec: The network that they are of.
         said: The variant's name as the user, the file, its folder or its own name gives it.
         preprocess: What the file says of preprocessing: any of ``size``, ``mean``, ``std``, ``crop``,
-            ``interpolation`` and ``squash``; it goes before the library's habits.
+            ``interpolation``, ``squash``, ``exif``, ``white`` and ``letterbox``; it goes
+            before the library's habits.
         channels: Of the network's input.
     """
     found: Origin = namings.naming(naming).origin(spec, said)
@@ -180,8 +181,13 @@ def _said(own: Preprocess, given: Mapping[str, Any]) -> Preprocess:
         changes["crop"] = float(given["crop"])
     if given.get("interpolation") in get_args(Interpolation):
         changes["interpolation"] = given["interpolation"]
-    if isinstance(given.get("squash"), bool):
-        changes["squash"] = given["squash"]
+    for key in ("squash", "exif"):
+        if isinstance(given.get(key), bool):
+            changes[key] = given[key]
+    if _numbers((given.get("white"),), 1, 1 / _LARGEST, _LARGEST):
+        changes["white"] = float(given["white"])
+    if _numbers(given.get("letterbox"), own.channels, 0, 255):
+        changes["letterbox"] = tuple(float(value) for value in given["letterbox"])
     return replace(own, **changes)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from edgeeff import regular
 from edgeeff.errors import CheckpointError, MissingFileError
+from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.heads import Layer
 
 BRING = "bring the file again, and compare its size and checksum with the source's"
@@ -40,7 +41,7 @@ class WeightsFile:
         said: The architecture's name as the file or its folder gives it.
         preprocess: What it says of preprocessing, only the keys it gives, of: ``size`` (height, width),
             ``mean`` and ``std`` (three floats on pixels of 0…255, RGB), ``crop`` (0…1), ``interpolation``,
-            ``squash``.
+            ``squash``, ``exif``, ``white``, ``letterbox``.
         head: The layers of its head in computing order, where the file itself says them (a Keras config);
             their tensors are not among ``tensors``. None: their names must say it.
         ordered: Whether ``tensors`` are in the order in which the network's layers were made.
@@ -51,6 +52,8 @@ class WeightsFile:
         epsilon: Of the network's batch normalisation, where the file says it.
         static: The size (height, width) of the images that SAME's zeros were counted for, where the file
             keeps them as they were counted; None: they follow the images' size.
+        conventions: Padding and epsilon, where the file says all of them.
+        model: Which network it is of, where the file says it for certain; its tensors are held against that.
     """
 
     tensors: dict[str, Tensor]
@@ -65,6 +68,8 @@ class WeightsFile:
     ends_in: Literal["", "softmax", "sigmoid"] = ""
     epsilon: float | None = None
     static: tuple[int, int] | None = None
+    conventions: Conventions | None = None
+    model: str | None = None
 
 
 def names() -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from edgeeff import regular
 from edgeeff.errors import CheckpointError
 from edgeeff.zoo import archives
-from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _pickled, _settings, _training
+from edgeeff.zoo.formats import BRING, WeightsFile, _hub_config, _ours, _pickled, _settings, _training
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
@@ -44,7 +44,20 @@ def read(path: Path) -> WeightsFile:
             mend=f"{_pickled.SAVE_STATE_DICT}, or put it under a key of {', '.join(_training.WRAPPERS)}",
         )
     _check_memory(path, held.tensors)
-    config, said = _hub_config.beside(path), _settings.read(content)
+    config, said, ours = _hub_config.beside(path), _settings.read(content), _ours.read(content)
+    if ours is not None:
+        return WeightsFile(
+            tensors={key: value.detach() for key, value in held.tensors.items()},
+            labels=said.labels,
+            said=said.said,
+            preprocess=ours.preprocess,
+            counts=said.counts,
+            lines=(*held.lines, *ours.lines),
+            warnings=(*held.warnings, *ours.warnings),
+            ends_in=ours.ends_in,
+            conventions=ours.conventions,
+            model=ours.model,
+        )
     return WeightsFile(
         tensors={key: value.detach() for key, value in held.tensors.items()},
         labels=said.labels or config.labels,

@@ -1,0 +1,52 @@
+"""edgeeff finetune: a trained network is fitted to the user's own photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeeff.cli import console, options
+from edgeeff.training import request as asking
+
+
+@options.with_options(asking.options)
+def command(
+    said: dict[str, Any],
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            help="Photos with labels: a folder with a subfolder for each class, or with train and val in "
+            "it; a CSV of paths and classes; a data set's YAML."
+        ),
+    ],
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit with status 1 if there was a warning.", rich_help_panel=options.RUN
+        ),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=options.RUN)] = False,
+) -> int:
+    """Fit a trained network to labelled photos: a checkpoint that `edgeeff build` takes as it is."""
+    from edgeeff.training.finetune import finetune
+
+    asked = asking.FinetuneRequest.of(photos=photos, **said)
+    with console.ConsoleProgress() as progress:
+        found = finetune(asked, progress=progress)
+    if json:
+        console.as_json(found.to_json())
+    else:
+        console.plain(f"{found.checkpoint}  {_scores(found.scores)}")
+        console.plain(
+            f"next: edgeeff build --checkpoint {found.checkpoint} --target cpu-int8 --calibration {photos}"
+        )
+    return 1 if strict and found.warnings else 0
+
+
+def _scores(scores: Any) -> str:
+    top_1 = scores.get("top_1")
+    if isinstance(top_1, dict):
+        return f"top-1 {top_1['value']:.1%}, F1 {scores['f1']:.3f}"
+    return ", ".join(f"{name} {value:.3f}" for name, value in scores.items() if isinstance(value, float))

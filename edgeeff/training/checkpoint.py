@@ -1,0 +1,104 @@
+"""The checkpoint of a training: a plain dict of tensors and data, and a JSON beside it with how it went.
+
+``torch.load(weights_only=True)`` reads it, and ``edgeeff build --checkpoint`` with no other option
+(:mod:`edgeeff.zoo.formats._ours`). The same training gives the same bytes: nothing in it hangs on a clock.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgeeff import labels
+from edgeeff.errors import OutputError
+from edgeeff.files import refuse_special, refuse_unwritable, write_file
+from edgeeff.preprocess import Preprocess
+from edgeeff.zoo.formats import _ours
+from edgeeff.zoo.sources import Identity
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gives.
+
+    Args:
+        task: What was learnt.
+        identity: The network that it began with.
+        arch: Its name, by which it is found again.
+        preprocess: From a photo to its input.
+        classes: Their names, in the order of the outputs.
+        tensors: By our names.
+        recipe: How it was trained, plain data that hangs on no clock.
+    """
+
+    task: str
+    identity: Identity
+    arch: str
+    preprocess: Preprocess
+    classes: Sequence[str]
+    tensors: Mapping[str, Tensor]
+    recipe: Mapping[str, Any]
+
+    def content(self) -> bytes:
+        """As the bytes of a torch file."""
+        own, conventions = self.preprocess, self.identity.conventions
+        known = {"classes": list(self.classes)} if labels.are_known(self.classes) else {}
+        content = {
+            "task": self.task,
+            "arch": self.arch,
+            **known,
+            "size": list(own.size),
+            "mean": list(own.mean),
+            "std": list(own.std),
+            "recipe": json.dumps(self.recipe, sort_keys=True),
+            _ours.KEY: {
+                "schema": _ours.SCHEMA,
+                "task": self.task,
+                "preprocess": _plain(own.to_json()),
+                "conventions": _plain(asdict(conventions)) if conventions else None,
+                "trunk": self.recipe.get("trunk"),
+            },
+            "state_dict": dict(self.tensors),
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+
+def beside(path: Path) -> Path:
+    """The JSON beside a checkpoint."""
+    return path.with_name(f"{path.stem}.training.json")
+
+
+def refuse_output(path: Path, *, force: bool) -> None:
+    """Refuse a checkpoint that cannot be written, before anything is trained.
+
+    Raises:
+        OutputError: Something is there already, or the folder cannot be written.
+    """
+    refuse_special(path)
+    if path.exists() and not force:
+        raise OutputError(f"{path} is there already", mend="name another file with -o, or pass --force")
+    refuse_unwritable(path.parent)
+
+
+def write(path: Path, trained: Trained, told: Mapping[str, Any]) -> None:
+    """Write a checkpoint, and what is told of its training beside it.
+
+    Raises:
+        OutputError: The disk is full or cannot be written.
+    """
+    write_file(beside(path), (json.dumps(told, indent=2) + "\n").encode())
+    write_file(path, trained.content())
+
+
+def _plain(data: Any) -> Any:
+    """Lists for tuples."""
+    return json.loads(json.dumps(data))

@@ -1,0 +1,204 @@
+"""The way from a trained network and the user's own photos to a checkpoint, top to bottom.
+
+    photos ─▶ labels ─▶ trunk's features ─▶ head ─▶ blocks ─▶ best.pt ─▶ bundles
+
+What was computed is kept meanwhile: a run that was interrupted goes on, and ends at the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeeff.cache import Bookmark, Cache, key_of, versions
+from edgeeff.images.survey import survey
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.request import BuildRequest
+from edgeeff.pipeline.resolve.preprocessing import (
+    in_rgb,
+    order_warning,
+    prepared,
+    preprocess_line,
+    resolve_preprocess,
+)
+from edgeeff.pipeline.resolve.source import network_line, resolve_source, unsettled
+from edgeeff.pipeline.stages import doubts
+from edgeeff.pipeline.stages.identity import Source, identify
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Progress, Recorder, recorded
+from edgeeff.training import checkpoint, tasks
+from edgeeff.training.checkpoint import Trained
+from edgeeff.training.loop import Descent, descend
+from edgeeff.training.photos.labelled import Data
+from edgeeff.training.photos.opening import open_photos
+from edgeeff.training.request import FinetuneRequest
+from edgeeff.training.setting import Setting
+from edgeeff.zoo import catalog
+
+VERSION = 1
+STAGE = "training"
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What came of a training.
+
+    Args:
+        checkpoint: The file.
+        task: What was learnt.
+        classes: In the order of the network's outputs.
+        scores: On the photos that judge, as the task's own scorer has them.
+        history: Of each phase an entry for each epoch.
+        warnings: What the user must not miss.
+    """
+
+    checkpoint: Path
+    task: str
+    classes: tuple[str, ...]
+    scores: Mapping[str, Any]
+    history: Mapping[str, tuple[Mapping[str, Any], ...]]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "checkpoint": str(self.checkpoint)}
+
+
+@recorded
+def finetune(
+    photos: FinetuneRequest | Path | str,
+    /,
+    *,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    **keywords: Any,
+) -> Finetuned:
+    """Fit a trained network to labelled photos.
+
+    Args:
+        photos: A folder with a subfolder for each class, a list, a data set's YAML; or a whole request.
+        cache: Where what is computed is kept; None: the user's.
+        progress: Hears what is going on; None: warnings go to Python's ``warnings``.
+        keywords: Options of ``edgeeff finetune``: docs/training.md has them.
+
+    Raises:
+        EdgeeffError: One of its kinds, for bad input; nothing half-written is left.
+    """
+    request = photos if isinstance(photos, FinetuneRequest) else FinetuneRequest.of(photos=photos, **keywords)
+    context = Context.of(cache, Recorder.of(progress))
+    output = request.outcome.output
+    checkpoint.refuse_output(output, force=request.outcome.force)
+    setting, task = prepare(request, context)
+    session = tasks.room(task).begin(setting)
+    found: dict[str, Descent] = {}
+    bookmarks = []
+    for phase in session.phases():
+        facts = {"phase": phase.name, "own": dict(phase.facts), "before": list(found)}
+        bookmark = Bookmark(context.cache, STAGE, key_of(setting=_facts(setting, task), **facts))
+        bookmarks.append(bookmark)
+        found[phase.name] = descend(
+            phase.learner, phase.course, context.progress, doing=phase.doing, bookmark=bookmark
+        )
+    context.watched.refuse_changed()
+    trained = Trained(
+        task,
+        setting.source.identity,
+        _arch(setting.source),
+        setting.preprocess,
+        setting.data.classes,
+        session.tensors(),
+        {**_recipe(setting), **session.says()},
+    )
+    history = {name: one.history for name, one in found.items()}
+    done = Finetuned(
+        output, task, setting.data.classes, session.scored(), history, tuple(context.progress.warnings)
+    )
+    checkpoint.write(output, trained, done.to_json())
+    for bookmark in bookmarks:
+        bookmark.drop()
+    return done
+
+
+def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
+    """What is trained, on what, before anything is: the photos are labelled, the network is known.
+
+    Returns:
+        The setting, and the task.
+    """
+    asked = request.photos
+    if asked.photos is None:
+        raise TypeError("a training needs photos")
+    opened = open_photos(asked.photos, asked.validation, context)
+    task = tasks.choose(asked.task, opened.train)
+    source, preprocess = _network(request, context)
+    data = tasks.room(task).label(opened.train, opened.validation, request.learning.seed, context)
+    preprocess = _survey(data, source, preprocess, context)
+    context.progress.tell(
+        f"photos   {len(data.train)} of {len(data.classes)} classes to learn from, {len(data.validation)} to "
+        "judge by"
+    )
+    return Setting(request, source, preprocess, data, context), task
+
+
+def _network(request: FinetuneRequest, context: Context) -> tuple[Source, Preprocess]:
+    """Which network it is, and how photos are prepared for it: as a build of it would."""
+    asked = resolve_source(BuildRequest(source=request.source, preprocess=request.preprocess))
+    changed = resolve_preprocess(request.preprocess)
+    source = identify(asked, context)
+    own = prepared(source.identity.preprocess, asked.size, changed)
+    preprocess, _ = in_rgb(own, asked.channels)
+    by_option = changed | ({"size": asked.size} if asked.size else {})
+    context.progress.tell(network_line(source.identity))
+    settling = {**by_option, **({"channels": asked.channels} if asked.channels else {})}
+    context.warn_all(unsettled(source.identity.warnings, settling))
+    if doubt := order_warning(own, asked.channels):
+        context.warn(doubt)
+    context.progress.tell(preprocess_line(preprocess, by_option, source.identity.said))
+    return source, preprocess
+
+
+def _survey(data: Data, source: Source, preprocess: Preprocess, context: Context) -> Preprocess:
+    """What the photos' files themselves say: their white, their orientation, and whose network it is."""
+    found = survey([*data.train.pictures, *data.validation.pictures], preprocess)
+    for line in found.lines:
+        context.progress.tell(line)
+    context.warn_all(found.warnings)
+    doubts.settle(source, found.preprocess, data.train.images(), context)
+    return found.preprocess
+
+
+def _arch(source: Source) -> str:
+    """The name of the network; of one that was scaled (``lite:width=0.25``) as it was asked for."""
+    return source.identity.model if source.identity.model in catalog.names() else str(source.asked.model)
+
+
+def _recipe(setting: Setting) -> dict[str, Any]:
+    """How it was trained, as the checkpoint says it: no path, no clock."""
+    return {
+        "learning": asdict(setting.request.learning),
+        "augment": setting.request.photos.augment,
+        "class_weights": setting.request.photos.class_weights,
+        "photos": len(setting.data.train),
+        "judging": len(setting.data.validation),
+        "from": setting.source.identity.origin,
+        "edgeeff": versions("edgeeff", "torch"),
+    }
+
+
+def _facts(setting: Setting, task: str) -> dict[str, Any]:
+    """All that a phase hangs on beside its own."""
+    conventions, source = setting.source.identity.conventions, setting.source
+    asked = replace(source.asked, source=None, module=None)
+    return {
+        "version": VERSION,
+        "task": task,
+        "source": [source.digest, vars(asked), asdict(conventions) if conventions else None],
+        "preprocess": setting.preprocess.to_json(),
+        "classes": list(setting.data.classes),
+        "data": [setting.data.train.digest(), setting.data.validation.digest()],
+        "learning": asdict(setting.request.learning),
+        "photos": [setting.request.photos.augment, setting.request.photos.class_weights],
+        "tools": versions("edgeeff", "torch", "numpy", "pillow"),
+    }

@@ -1,0 +1,108 @@
+"""Photos decoded and varied by threads, in order. What the network is shown is made by ``Preprocess`` alone.
+
+A photo is varied before it is resized, so that the resize is the deployment's and no pixel is filtered twice.
+How it is varied hangs on the seed, the photo's content and the epoch, and on nothing else: any order, any
+number of threads and any interruption give the same pixels.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from edgeeff.errors import ImageError
+from edgeeff.images import Picture
+from edgeeff.images.ahead import quiet, threads
+from edgeeff.images.decoding import try_image
+from edgeeff.preprocess import Pixels, Preprocess
+
+#: Changes a decoded photo: ``vary(image, random)``.
+Vary = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network is shown of some photos.
+
+    Args:
+        pixels: uint8 [n, H, W, C].
+        numbers: Which photos these are, in their order.
+        bad: Why others could not be decoded, by number.
+    """
+
+    pixels: Pixels
+    numbers: tuple[int, ...]
+    bad: dict[int, str]
+
+
+def generator(*numbers: int) -> np.random.Generator:
+    """Random numbers that hang on these alone, none of them negative."""
+    return np.random.default_rng(numbers)
+
+
+def seen(
+    pictures: Sequence[Picture],
+    batches: Sequence[Sequence[int]],
+    preprocess: Preprocess,
+    vary: Vary | None = None,
+    seed: Sequence[int] = (),
+) -> Iterator[Seen]:
+    """Batches of photos, decoded ahead while those before them are used.
+
+    Args:
+        pictures: All photos.
+        batches: The numbers of each batch's photos.
+        preprocess: From a photo to the network's pixels.
+        vary: What changes a photo before; None: nothing does.
+        seed: Of its random numbers, with what tells the photo from others behind.
+    """
+    with quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
+        waiting: deque[list[Future[Pixels | ImageError]]] = deque()
+        todo = iter(batches)
+        order: deque[Sequence[int]] = deque()
+
+        def submit() -> None:
+            if (chosen := next(todo, None)) is not None:
+                order.append(chosen)
+                waiting.append([pool.submit(_one, pictures[i], preprocess, vary, seed) for i in chosen])
+
+        submit()
+        submit()
+        try:
+            while waiting:
+                chosen = order.popleft()
+                found = [future.result() for future in waiting.popleft()]
+                submit()
+                yield _together(chosen, found)
+        finally:
+            for futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+
+def _one(
+    picture: Picture, preprocess: Preprocess, vary: Vary | None, seed: Sequence[int]
+) -> Pixels | ImageError:
+    image = try_image(picture, preprocess)
+    if isinstance(image, ImageError):
+        return image
+    try:
+        if vary is not None:
+            mark = zlib.crc32(f"{picture.content}{picture.index}{picture.crop}".encode())
+            image = vary(image, generator(*seed, mark))
+        return preprocess.fit(image)
+    except ImageError as error:
+        return error
+
+
+def _together(numbers: Sequence[int], found: Sequence[Pixels | ImageError]) -> Seen:
+    bad = {int(n): one.what for n, one in zip(numbers, found, strict=True) if isinstance(one, ImageError)}
+    kept = [(int(n), one) for n, one in zip(numbers, found, strict=True) if not isinstance(one, ImageError)]
+    pixels = np.stack([one for _, one in kept]) if kept else np.zeros((0, 0, 0, 0), np.uint8)
+    return Seen(pixels, tuple(n for n, _ in kept), bad)

@@ -1,0 +1,172 @@
+"""A training as data: :class:`FinetuneRequest`, made of keywords or of the command line.
+
+To add an option: one field with its ``option``. The network's and the preprocessing's options are those of a
+build (:mod:`edgeeff.pipeline.request.parts`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from edgeeff.errors import OptionError
+from edgeeff.pipeline.request.declaring import Option, Part, declared, nearest, option
+from edgeeff.pipeline.request.kinds import FLAG, NUMBER, PATH, WHOLE, WORD
+from edgeeff.pipeline.request.parts import Preprocessing, Source
+
+_VERBS = ("finetune",)
+
+
+@dataclass(frozen=True)
+class Photos(Part):
+    """Photos: what is learnt from, and what is judged by."""
+
+    photos: Path | None = None
+    validation: Path | None = option(
+        PATH,
+        "Photos with labels to judge by. Default: what the photos' folder or YAML says itself, else a fifth "
+        "is held out, with a warning.",
+        verbs=_VERBS,
+    )
+    task: str | None = option(
+        WORD,
+        "What is learnt: classification (one class an image), multilabel (any number of labels). Default: "
+        "what the photos' labels are.",
+        verbs=_VERBS,
+    )
+    class_weights: str = option(
+        WORD,
+        "balanced: photos of a rare class count for more, so that all classes count alike; or none.",
+        default="balanced",
+        verbs=_VERBS,
+    )
+    augment: str = option(
+        WORD,
+        "How photos are varied: slight (mirrored, cropped a little), unmirrored (cropped alone, where left "
+        "and right mean something), or none.",
+        default="slight",
+        verbs=_VERBS,
+    )
+    views: int | None = option(
+        WHOLE,
+        "With a frozen trunk: how often each photo is seen, once as it is and else varied. Default: 1 to 6, "
+        "the fewer photos the more.",
+        least=1,
+        verbs=_VERBS,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.photos is not None:
+            object.__setattr__(self, "photos", Path(self.photos))
+
+
+@dataclass(frozen=True)
+class Learning(Part):
+    """Learning: what of the network learns, how long and how fast."""
+
+    epochs: int | None = option(
+        WHOLE,
+        "Passes over the photos. Default: 40 for the head, 15 for blocks.",
+        least=1,
+        verbs=_VERBS,
+    )
+    rate: float = option(NUMBER, "Largest rate of AdamW, for the head.", default=3e-3, verbs=_VERBS)
+    decay: float = option(NUMBER, "Weight decay.", default=0.01, verbs=_VERBS)
+    batch: int = option(WHOLE, "Photos in a step.", default=32, least=1, verbs=_VERBS)
+    dropout: float = option(
+        NUMBER, "Share of the head's inputs that are left out in a step.", default=0.2, verbs=_VERBS
+    )
+    smoothing: float = option(
+        NUMBER, "Label smoothing: share of a label that goes to all classes alike.", default=0.1, verbs=_VERBS
+    )
+    average: float = option(
+        NUMBER,
+        "Decay of the moving average of the weights, which is judged and kept; 0 for none.",
+        default=0.9,
+        flag="--ema",
+        verbs=_VERBS,
+    )
+    warmup: float = option(NUMBER, "Epochs in which the rate grows.", default=1.0, verbs=_VERBS)
+    patience: int | None = option(
+        WHOLE,
+        "Stop after so many epochs without a better state. Default: never. The best state is kept anyway.",
+        least=1,
+        verbs=_VERBS,
+    )
+    seed: int = option(WHOLE, "Seed of all that is random.", default=0, least=0, verbs=_VERBS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least, beyond in (("rate", 0, 10), ("decay", 0, 10)):
+            if not least <= getattr(self, name) <= beyond:
+                raise OptionError(f"--{name} {getattr(self, name):g}", mend="3e-3 and 0.01 are usual")
+        for name, flag in (("dropout", "--dropout"), ("smoothing", "--smoothing"), ("average", "--ema")):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(f"{flag} {getattr(self, name):g}", mend="give a share, 0 to 0.99")
+        if self.warmup < 0:
+            raise OptionError(f"--warmup {self.warmup:g}", mend="give a number of epochs, 0 or more")
+
+
+@dataclass(frozen=True)
+class Outcome(Part):
+    """Outcome: what is written."""
+
+    output: Path = option(
+        PATH,
+        "The checkpoint, which `edgeeff build --checkpoint` takes as it is.",
+        default=Path("best.pt"),
+        short="-o",
+        verbs=_VERBS,
+    )
+    force: bool = option(FLAG, "Replace the checkpoint, where one is there.", default=False, verbs=_VERBS)
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """All that a user says of a training: plain data that can be compared and pickled.
+
+    Args:
+        photos: What is learnt from.
+        source: The trained network that it begins with.
+        preprocess: How photos are prepared, where the network's origin is not right.
+        learning: What learns, how long and how fast.
+        outcome: What is written.
+    """
+
+    photos: Photos = field(default_factory=Photos)
+    source: Source = field(default_factory=Source)
+    preprocess: Preprocessing = field(default_factory=Preprocessing)
+    learning: Learning = field(default_factory=Learning)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @classmethod
+    def of(cls, **keywords: Any) -> FinetuneRequest:
+        """A request of these keywords; None stands for a keyword's default.
+
+        Raises:
+            OptionError: A value that its option cannot have.
+            TypeError: No option of that name.
+        """
+        found, given = cls(), dict(keywords)
+        parts: dict[str, Any] = {}
+        for part in fields(cls):
+            own = getattr(found, part.name)
+            named = {one.name: given.pop(one.name) for one in fields(own) if one.name in given}
+            parts[part.name] = replace(own, **named)
+        for name in given:
+            known = [one.name for one in options()]
+            raise TypeError(
+                " ".join(filter(None, (f"no option of finetune is called {name!r}", nearest(name, known))))
+            )
+        return replace(found, **parts)
+
+
+#: In the order in which help shows them.
+PARTS = (Photos, Source, Preprocessing, Learning, Outcome)
+
+
+def options() -> list[Option]:
+    """All options that a request holds."""
+    return [one for part in PARTS for one in declared(part)]

@@ -1,0 +1,135 @@
+"""What classification and multilabel share: a head that learns on a frozen trunk, then blocks behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edgeeff.errors import ImageError
+from edgeeff.images.image_set import skipped
+from edgeeff.pipeline.stages.identity import Source
+from edgeeff.preprocess import Preprocess
+from edgeeff.training import trunk
+from edgeeff.training.features import Trunk, View
+from edgeeff.training.heads import Aim, Head, Pace, Seen
+from edgeeff.training.loop import Course
+from edgeeff.training.photos import decoding, varying
+from edgeeff.training.photos.labelled import Labelled
+from edgeeff.training.setting import Setting
+from edgeeff.training.tasks import Phase
+
+#: Views of all photos together, where nobody says how many each has; and of one at most.
+VIEWS, MOST_VIEWS = 2400, 6
+#: Photos that batch normalisation is made to remember.
+REMEMBERED = 256
+_VARIED: Mapping[str, decoding.Vary | None] = {
+    "slight": varying.slightly,
+    "unmirrored": varying.slightly_unmirrored,
+    "none": None,
+}
+
+
+class Session:
+    """A classifier's training.
+
+    Args:
+        setting: What is trained, on what.
+        outputs: Of the classifier.
+        aim: ``aim(truth)``: what the logits are to be, of the photos that are learnt from.
+    """
+
+    def __init__(self, setting: Setting, outputs: int, aim: Callable[[Any], Aim]) -> None:
+        learning, source = setting.request.learning, setting.source
+        self.setting, self.network = (
+            setting,
+            trunk.classifier(source, setting.preprocess.size, outputs, learning.seed),
+        )
+        digest = facts(source, setting.preprocess)
+        self._trunk = Trunk(self.network, digest, setting.preprocess, setting.context)
+        self._aim, self._vary = aim, setting.request.photos.augment
+        self.train, self.validation = setting.data.train, setting.data.validation
+
+    def phases(self) -> Iterator[Phase]:
+        """The head alone."""
+        learning = self.setting.request.learning
+        train, self._judging = self._seen()
+        pace = Pace(learning.batch, learning.rate, learning.decay, learning.dropout, learning.seed)
+        head = Head(self.network.classifier, self._aim(train.truth), train, self._judging, pace)
+        course = Course(
+            epochs=learning.epochs or 40,
+            warmup=learning.warmup,
+            patience=learning.patience,
+            average=learning.average,
+            seed=learning.seed,
+        )
+        yield Phase(
+            "head",
+            "training the head",
+            head,
+            course,
+            {"pace": asdict(pace), "course": asdict(course), "views": len(train.features)},
+        )
+        self._remember()
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """All of the network's."""
+        return trunk.tensors(self.network)
+
+    def says(self) -> Mapping[str, Any]:
+        """That its trunk was frozen."""
+        return {"trunk": "frozen", "batch_norm": "frozen, its statistics those of the training photos"}
+
+    def judged(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """The logits of the photos that judge, and their truth."""
+        with torch.inference_mode():
+            logits = self.network.classifier(torch.from_numpy(self._judging.features[0])).numpy()
+        return logits, self._judging.truth
+
+    def _seen(self) -> tuple[Seen, Seen]:
+        """What the trunk makes of the photos; those that cannot be decoded are left out."""
+        photos, seed = self.setting.request.photos, self.setting.request.learning.seed
+        vary = _VARIED[photos.augment]
+        count = photos.views or max(1, min(MOST_VIEWS, VIEWS // max(1, len(self.train))))
+        views = [View()] + [View(n, vary, photos.augment, seed) for n in range(1, count) if vary is not None]
+        found = self._trunk.of(self.train.pictures, views, "looking at the photos")
+        judging = self._trunk.of(self.validation.pictures, [View()], "looking at those that judge")
+        self.train, kept = self._readable(self.train, {**found[0].bad})
+        self.validation, judged = self._readable(self.validation, {**judging[0].bad})
+        features = np.stack([one.values[kept] for one in found])
+        return Seen(features, self.train.truth), Seen(judging[0].values[judged][None], self.validation.truth)
+
+    def _readable(self, photos: Labelled, bad: Mapping[int, str]) -> tuple[Labelled, Any]:
+        kept = np.array([n for n in range(len(photos)) if n not in bad], np.int64)
+        if not len(kept):
+            raise ImageError(
+                f"none of {len(photos)} photos can be decoded: {next(iter(bad.values()))}",
+                mend="pass photos that are whole",
+            )
+        self.setting.context.warn_all(skipped({str(photos.pictures[n]): why for n, why in bad.items()}))
+        return photos.only(kept), kept
+
+    def _remember(self) -> None:
+        """Batch normalisation remembers the photos of this training instead of those of an earlier one."""
+        pictures = self.train.pictures
+        spread = np.unique(np.linspace(0, len(pictures) - 1, min(REMEMBERED, len(pictures))).astype(int))
+        trunk.remember(self.network, self._trunk.moments([pictures[i] for i in spread]))
+
+
+def facts(source: Source, preprocess: Preprocess) -> str:
+    """The digest of all that the values of a source's trunk hang on."""
+    from edgeeff.cache import key_of
+
+    conventions, asked = source.identity.conventions, source.asked
+    return key_of(
+        source=source.digest,
+        model=source.identity.model,
+        chosen=[asked.prefix, asked.channels],
+        conventions=asdict(conventions) if conventions else None,
+        size=preprocess.size,
+    )

@@ -1,0 +1,189 @@
+"""From photos to a checkpoint that a build takes as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgeeff.cache import Cache
+from edgeeff.errors import (
+    CheckpointError,
+    EdgeeffWarning,
+    ImageError,
+    LabelsError,
+    OptionError,
+    OutputError,
+    TrainingError,
+)
+from edgeeff.images import Picture
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Silent
+from edgeeff.training import features, loop, trunk
+from edgeeff.training.finetune import finetune
+from edgeeff.training.photos.decoding import seen
+from edgeeff.training.request import FinetuneRequest
+from edgeeff.zoo import checkpoints
+
+from .conftest import SIZE, TINY, write
+
+
+def train(photos: Path, trained: Path, output: Path, **options):
+    options = {"model": TINY, "epochs": 6, "views": 2, "rate": 0.03, "dropout": 0.0, "batch": 4, **options}
+    return finetune(photos, checkpoint=str(trained), output=output, progress=Silent(), **options)
+
+
+def test_a_head_is_learnt_and_the_checkpoint_says_all(photos, trained, tmp_path):
+    found = train(photos, trained, tmp_path / "best.pt", size=(SIZE, SIZE), crop=0.9, exif=True)
+    assert found.classes == ("green", "red") and found.task == "classification"
+    assert found.scores["top_1"]["value"] > 0.85
+    assert np.sum(found.scores["confusion"]) == 8
+    assert [entry["epoch"] for entry in found.history["head"]] == [1, 2, 3, 4, 5, 6]
+    told = json.loads((tmp_path / "best.training.json").read_text())
+    assert told["scores"] == found.scores
+    content = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert content["classes"] == ["green", "red"] and content["size"] == [SIZE, SIZE]
+    checkpoint = checkpoints.read(tmp_path / "best.pt")
+    base = checkpoints.read(trained, TINY)
+    assert checkpoint.labels == ("green", "red") and checkpoint.spec == base.spec
+    assert checkpoint.origin.preprocess == Preprocess(
+        (SIZE, SIZE), base.origin.preprocess.mean, base.origin.preprocess.std, crop=0.9, exif=True
+    )
+    assert "frozen trunk" in " ".join(checkpoint.origin.notes) and not checkpoint.origin.warnings
+
+
+def test_the_trunk_computes_what_it_did_and_remembers_these_photos(photos, trained, tmp_path):
+    train(photos, trained, tmp_path / "best.pt")
+    before, after = (
+        checkpoints.read(path, TINY).network((SIZE, SIZE)) for path in (trained, tmp_path / "best.pt")
+    )
+    preprocess = checkpoints.read(tmp_path / "best.pt").origin.preprocess
+    (shown,) = seen([Picture(p) for p in sorted((photos / "train").rglob("*.png"))], [range(14)], preprocess)
+    x = trunk.inputs(preprocess, shown.pixels)
+    with torch.inference_mode():
+        ours, theirs = trunk.pooled(after, x), trunk.pooled(before, x)
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+        y = after.head.norm(after.head.conv(after.blocks(after.stem(x))))
+    expected, given = after.head.norm.bias, y.mean((0, 2, 3))
+    on = after.head.norm.weight.abs() > 1e-3
+    torch.testing.assert_close(given[on], expected[on], rtol=1e-2, atol=2e-2)
+
+
+def test_the_same_bytes_again_with_other_threads_and_from_the_cache(photos, trained, tmp_path, monkeypatch):
+    train(photos, trained, tmp_path / "one.pt", average=0.5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        train(photos, trained, tmp_path / "two.pt", average=0.5, cache=Cache(tmp_path / "other"))
+    finally:
+        torch.set_num_threads(threads)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+    monkeypatch.setattr(features.trunk, "folded", None)  # a trunk that runs again fails
+    train(photos, trained, tmp_path / "three.pt", average=0.5)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "three.pt").read_bytes()
+
+
+class _Killed(BaseException):
+    pass
+
+
+def test_a_training_that_was_cut_off_ends_at_the_same_bytes(photos, trained, tmp_path, monkeypatch):
+    train(photos, trained, tmp_path / "whole.pt", average=0.5)
+    monkeypatch.setattr(loop, "KEPT_EVERY", 0.0)
+    for moment in (3, 9, 4):  # steps until it is cut off; what was kept before is taken up
+        real, taken = loop._Run._step, []
+
+        def cut(run, *arguments, real=real, taken=taken, moment=moment):
+            taken.append(1)
+            if len(taken) > moment:
+                raise _Killed
+            return real(run, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop._Run, "_step", cut)
+            with pytest.raises(_Killed):
+                train(photos, trained, tmp_path / "cut.pt", average=0.5, cache=Cache(tmp_path / "cut"))
+    train(photos, trained, tmp_path / "cut.pt", average=0.5, cache=Cache(tmp_path / "cut"))
+    assert (tmp_path / "cut.pt").read_bytes() == (tmp_path / "whole.pt").read_bytes()
+    assert not any(stage == "training" for stage, _, _ in Cache(tmp_path / "cut").entries())
+
+
+def refused(kind, photos, trained, tmp_path, match, **options):
+    with pytest.raises(kind, match=match) as raised:
+        train(photos, trained, tmp_path / "best.pt", **options)
+    assert raised.value.mend and not (tmp_path / "best.pt").exists()
+
+
+def test_bad_photos_are_refused(photos, trained, tmp_path):
+    one = write(tmp_path / "one", {"red": 4})
+    refused(TrainingError, one, trained, tmp_path, "one class alone, red", validation=photos / "val")
+    few = write(tmp_path / "few", {"red": 4, "green": 1})
+    refused(TrainingError, few, trained, tmp_path, "1 of 2 classes have fewer than 2 photos: green 1",
+            validation=photos / "val")  # fmt: skip
+    (tmp_path / "few" / "blue").mkdir()
+    refused(TrainingError, few, trained, tmp_path, "blue 0", validation=photos / "val")
+    other = write(tmp_path / "other", {"red": 2, "green": 2, "blue": 2})
+    refused(LabelsError, photos / "train", trained, tmp_path, "that none to learn from has: blue",
+            validation=other)  # fmt: skip
+    flat = tmp_path / "flat"
+    shutil.copytree(photos / "train" / "red", flat)
+    refused(LabelsError, flat, trained, tmp_path, "no labels to learn")
+    refused(OptionError, photos, trained, tmp_path, "cannot be learnt", task="poetry")
+    broken = write(tmp_path / "broken", {"red": 2, "green": 2})
+    for path in broken.rglob("*.png"):
+        path.write_bytes(b"no image")
+    refused(
+        ImageError, broken, trained, tmp_path, "none of 4 photos can be decoded", validation=photos / "val"
+    )
+
+
+def test_photos_that_cannot_be_decoded_are_left_out_and_warned_of(photos, trained, tmp_path):
+    train(photos, trained, tmp_path / "whole.pt")
+    broken = tmp_path / "broken"
+    shutil.copytree(photos, broken)
+    (broken / "train" / "red" / "1.png").write_bytes(b"no image")
+    found = train(broken, trained, tmp_path / "best.pt")
+    assert any("1.png cannot be decoded" in text for text in found.warnings)
+    assert (tmp_path / "whole.pt").read_bytes() != (tmp_path / "best.pt").read_bytes()
+
+
+def test_a_part_is_held_out_of_each_class_with_a_warning(photos, trained, tmp_path):
+    with pytest.warns(EdgeeffWarning, match="3 of 14 are held out, 20% of each class"):
+        finetune(photos / "train", checkpoint=str(trained), model=TINY, epochs=1, views=1,
+                 output=tmp_path / "best.pt")  # fmt: skip
+    assert json.loads((tmp_path / "best.training.json").read_text())["scores"]["top_1"]["total"] == 3
+
+
+def test_photos_to_judge_by_that_are_learnt_from_are_warned_of(photos, trained, tmp_path):
+    found = train(photos / "train", trained, tmp_path / "best.pt", validation=photos / "train", epochs=1)
+    assert any("14 of 14 photos to judge by are also learnt from" in text for text in found.warnings)
+
+
+def test_outputs_and_sources_that_cannot_be(photos, trained, tmp_path):
+    (tmp_path / "best.pt").write_bytes(b"something")
+    with pytest.raises(OutputError, match="is there already"):
+        train(photos, trained, tmp_path / "best.pt")
+    assert (tmp_path / "best.pt").read_bytes() == b"something"
+    train(photos, trained, tmp_path / "best.pt", force=True, epochs=1, views=1)
+    with pytest.raises(OutputError, match="is a folder"):
+        train(photos, trained, tmp_path)
+    graph = tmp_path / "graph.onnx"
+    import onnx
+
+    from tests.tiny import tiny_graph
+
+    onnx.save(tiny_graph(3), graph)
+    with pytest.raises(CheckpointError, match="is a graph or a program"):
+        finetune(photos, checkpoint=str(graph), output=tmp_path / "other.pt", mean=127, std=128)
+
+
+def test_requests():
+    with pytest.raises(TypeError, match="did you mean 'epochs'"):
+        FinetuneRequest.of(photos="photos", epoch=3)
+    for wrong in ({"dropout": 1.0}, {"smoothing": -0.1}, {"rate": -1.0}, {"epochs": 0}, {"average": 1.5}):
+        with pytest.raises(OptionError):
+            FinetuneRequest.of(photos="photos", **wrong)
