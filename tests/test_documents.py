@@ -55,6 +55,7 @@ OPEN_FOLDERS = (
     *("gate/formats", "history/kinds", "history/migrations", "devices/kinds"),
     *("report/sections", "report/drawing"),
     *("onboard", "streams/kinds"),
+    *("training/augment/operators",),
     *("backends/tensorrt/lint/ruleset", "backends/tensorrt/device/onboard"),
 )
 
