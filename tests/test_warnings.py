@@ -102,6 +102,11 @@ PASSING = {
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
     *("calibration/judgement.py Judgement.warnings",),
     *(
+        "training/finetune.py _network",
+        "training/finetune.py _survey",
+        "training/photos/opening.py open_photos",
+    ),
+    *(
         "diagnosis/__init__.py diagnose",
         "harness/subjects.py warn_of_place",
         "gate/alone.py run",
@@ -175,6 +180,13 @@ PASSING = {
 
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
+    "training/loop.py _Run._diverged": "tests/training/test_loop.py",
+    "training/tasks/_classes.py Session._readable": "tests/training/test_finetune.py",
+    "training/tasks/_holding_out.py split": "tests/training/test_finetune.py",
+    "training/tasks/_holding_out.py warn_of_common": "tests/training/test_finetune.py",
+    "training/tasks/classification.py _labelled": "tests/training/test_finetune.py",
+    "training/tasks/classification.py label": "tests/training/test_finetune.py",
+    "zoo/formats/_ours.py read": "tests/training/test_finetune.py",
     "backends/tensorrt/deployment/__init__.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
     "backends/tensorrt/emit.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
     "backends/tflite_micro/emit.py cautions": "tests/cli/test_missing_runtime.py",

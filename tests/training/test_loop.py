@@ -21,7 +21,7 @@ class Slope:
         self.x, self.broken, self.values, self.judged = torch.zeros(1, requires_grad=True), broken, values, 0
 
     def groups(self):
-        return [Group({"x": self.x}, 0.1)]
+        return [Group({"x": self.x}, 0.2)]
 
     def buffers(self):
         return {}
@@ -66,9 +66,7 @@ def test_it_ends_where_nothing_gets_better():
 
 
 def test_a_loss_that_is_no_number():
-    with pytest.raises(
-        TrainingError, match=r"the loss is no number any more at step 4, at a rate of 0\.0\d+"
-    ):
+    with pytest.raises(TrainingError, match=r"the loss is no number any more at step 4, at a rate of 0\.\d+"):
         descend(Slope(broken=3), Course(epochs=2), heard())
     progress, slope = heard(), Slope(broken=8)
     found = descend(slope, Course(epochs=3), progress)
