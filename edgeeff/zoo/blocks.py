@@ -31,6 +31,11 @@ def relu6(x: Tensor) -> Tensor:
     return torch.clamp(x, 0.0, 6.0)
 
 
+def hardswish(x: Tensor) -> Tensor:
+    """x · max(0, min(1, x / 6 + 1/2)), one operator of ONNX (Howard et al. 2019, arXiv:1905.02244)."""
+    return F.hardswish(x)
+
+
 def relu(x: Tensor) -> Tensor:
     """x where it is positive, else 0."""
     return torch.relu(x)

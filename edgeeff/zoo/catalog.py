@@ -6,16 +6,17 @@ import re
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from edgeeff.errors import OptionError, UnknownModelError
 from edgeeff.zoo import families
 from edgeeff.zoo.detection import family
 from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.scaling import DIVISOR, PAPER
-from edgeeff.zoo.spec import ModelSpec
+from edgeeff.zoo.spec import SWAPPED, Activation, ModelSpec
 
 _CUSTOM = re.compile(r"(?:(?P<family>\w+):)?(?P<values>\w+=[^=,]+(?:,\w+=[^=,]+)*)")
+_OTHER = re.compile(rf"(?P<network>.+)[-_](?P<activation>{'|'.join(SWAPPED)})", re.IGNORECASE)
 _KEYS = ("phi", "width", "depth", "resolution", "size")
 _LARGEST = 8.0  # a multiplier beyond it is a slip of the pen: L2 has 5.3
 
@@ -51,7 +52,7 @@ def get(name: str) -> Spec:
 
     ``b0``, ``efficientnet-b0``, ``EfficientNet_Lite0``, ``tf_efficientnetv2_s``, ``efficientnet_es``,
     ``tf_efficientdet_d0`` and the like; ``phi=1.5`` and ``lite:width=1.1,depth=1.2,size=256`` are networks
-    that have no name (see :func:`scaled`).
+    that have no name (see :func:`scaled`); ``b0-hardswish`` is b0 with another activation.
 
     Raises:
         UnknownModelError: No such network.
@@ -102,7 +103,17 @@ def detector(name: str) -> DetectorSpec:
 
 def understood(name: str) -> Spec | None:
     """The network that a name, a checkpoint's stem or another library's name means, if it means one."""
+    if other := _OTHER.fullmatch(name.strip()):
+        found = _by_name().get(_short(other["network"]))
+        if isinstance(found, ModelSpec):
+            return found.swapped(cast(Activation, other["activation"].lower()))
     return _by_name().get(_short(name))
+
+
+def plain_name(name: str) -> str:
+    """A name without the activation at its end: what says how a network was trained."""
+    other = _OTHER.fullmatch(name.strip())
+    return other["network"] if other else name
 
 
 def scaled(text: str) -> ModelSpec:

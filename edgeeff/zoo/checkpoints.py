@@ -22,7 +22,7 @@ from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.fitting import Fitted
 from edgeeff.zoo.formats import WeightsFile
 from edgeeff.zoo.heads import HiddenActivation
-from edgeeff.zoo.origin import Origin
+from edgeeff.zoo.origin import Alternative, Origin
 from edgeeff.zoo.sources._located import from_wheel
 from edgeeff.zoo.spec import ModelSpec
 
@@ -32,7 +32,7 @@ class Checkpoint:
     """A checkpoint, read and understood.
 
     Args:
-        spec: The network that it is of.
+        spec: The network that it is of, with the activation that its file says or the user names.
         tensors: Its tensors by our names, float32.
         naming: Whose names the file's tensors had (a file of ``namings/``).
         origin: Whose network it is, and what that decides.
@@ -64,7 +64,7 @@ class Checkpoint:
             self.origin
             if name is None
             else origin.of(
-                *(self.naming, self.spec, name, self.given),
+                *(self.naming, self.spec.plain, catalog.plain_name(name), self.given),
                 channels=self.tensors["stem.conv.weight"].shape[1],
             )
         )
@@ -110,7 +110,8 @@ def read(
             mend="leave it out: --model, --padding and --bn-epsilon say how a classifier computes",
         )
     tapped = chosen.taps if chosen else ()
-    spec = _named(model, path) if model else fitting.which(file.tensors, accounted, path, tapped)
+    named = _named(model, path) if model else None
+    spec = named.plain if named else fitting.which(file.tensors, accounted, path, tapped)
     fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)
     classes = None if tapped else fitted.tensors["classifier.weight"].shape[0]
     if file.labels is not None and classes is not None and len(file.labels) != classes:
@@ -119,11 +120,15 @@ def read(
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",
         )
     said = _said(spec, model, file.said, path)
+    activated = _activated(file, spec, named, path)
+    origin = _origin(file, accounted, fitted, spec, said, classes)
     return Checkpoint(
-        spec=spec,
+        spec=activated,
         tensors=fitted.tensors,
         naming=fitted.naming,
-        origin=_origin(file, accounted, fitted, spec, said, classes),
+        origin=_doubted(
+            replace(origin, warnings=(*origin.warnings, *_only_by_its_name(path, activated))), activated
+        ),
         labels=None if tapped else file.labels,
         activations=fitted.activations,
         given={**file.preprocess, **accounted.preprocess},
@@ -141,6 +146,57 @@ def _named(model: str, path: Path) -> ModelSpec:
             mend=f"pass a checkpoint of {spec.name}, whole; or leave --model out, if it is a classifier",
         )
     return spec
+
+
+def _activated(file: WeightsFile, spec: ModelSpec, named: ModelSpec | None, path: Path) -> ModelSpec:
+    """The network with the activation that the file says, or that the user names.
+
+    Raises:
+        CheckpointError: They say different ones.
+    """
+    own = _as_called(file.said, spec)
+    if own is None:
+        return named or spec
+    if named is not None and named != own:
+        raise CheckpointError(
+            f"{path} is a checkpoint of {own.name}, and --model {named.name} has another activation",
+            mend=f"leave --model out, or pass --model {own.name}",
+        )
+    return own
+
+
+def _as_called(name: str | None, spec: ModelSpec) -> ModelSpec | None:
+    """The network with the activation that a name of it says; None where it says none."""
+    found = catalog.understood(name) if name else None
+    return found if isinstance(found, ModelSpec) and found.of == spec else None
+
+
+def _doubted(found: Origin, spec: ModelSpec) -> Origin:
+    """The origin of a network whose activation is another: what may settle a doubt names that as well."""
+    if found.doubt is None or spec.of is None:
+        return found
+
+    def named(way: Alternative) -> Alternative:
+        return way if way.model is None else replace(way, model=f"{way.model}-{spec.activation}")
+
+    ways = tuple(map(named, found.doubt.alternatives))
+    return replace(found, doubt=replace(found.doubt, present=named(found.doubt.present), alternatives=ways))
+
+
+def _only_by_its_name(path: Path, spec: ModelSpec) -> list[str]:
+    """Whether the file's name alone says that the network has another activation than its authors'.
+
+    Args:
+        path: Of the file.
+        spec: The network with the activation that is taken.
+    """
+    called = _as_called(path.stem, spec.plain)
+    if called is None or called == spec:
+        return []
+    return [
+        f"{path.name} is called after {called.activation}, and nothing in it says that its activation is: it "
+        f"is taken to be {spec.activation}; pass --model {called.name} if it is not"
+    ]
 
 
 def _origin(
@@ -205,7 +261,8 @@ def _contradictions(file: WeightsFile, spec: ModelSpec, classes: int | None) -> 
         if classes is not None and count != classes
     ]
     other = catalog.understood(file.said) if file.said else None
-    if other is not None and other != spec and not _built_on(other, spec):
+    own = other.plain if isinstance(other, ModelSpec) else other
+    if other is not None and own != spec and not _built_on(other, spec):
         found.append(f"the file says {file.said}, and its tensors are those of {spec.name}")
     return found
 
@@ -252,6 +309,7 @@ def wheel(spec: ModelSpec) -> Path:
 def _said(spec: ModelSpec, model: str | None, said: str | None, path: Path) -> str | None:
     """The variant's name, by whoever says more than which network it is: the user, the file, its name."""
     for name in (model, said, path.stem, path.name, path.parent.name):
+        name = catalog.plain_name(name) if name else None
         found = catalog.understood(name) if name else None
         if name and name != spec.name and found == spec:
             return name

@@ -17,6 +17,7 @@ from edgeeff.zoo.blocks import (
     EfficientBlock,
     PaddedConv2d,
     Size,
+    hardswish,
     relu,
     relu6,
     strided,
@@ -24,10 +25,11 @@ from edgeeff.zoo.blocks import (
 )
 from edgeeff.zoo.conventions import TENSORFLOW, Conventions
 from edgeeff.zoo.heads import HiddenActivation
-from edgeeff.zoo.spec import ModelSpec
+from edgeeff.zoo.spec import Activation, ModelSpec
 
-ACTIVATIONS: dict[HiddenActivation, ActivationFunction] = {
+ACTIVATIONS: dict[HiddenActivation | Activation, ActivationFunction] = {
     "swish": swish,
+    "hardswish": hardswish,
     "relu6": relu6,
     "relu": relu,
     "sigmoid": torch.sigmoid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -10,7 +10,9 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.zoo.architecture import Architecture
 from edgeeff.zoo.scaling import Family, scale
 
-Activation = Literal["swish", "relu6", "relu"]
+Activation = Literal["swish", "relu6", "relu", "hardswish"]
+#: Those that a network can be given instead of its own (:meth:`ModelSpec.swapped`).
+SWAPPED: tuple[Activation, ...] = ("hardswish", "relu6")
 Channels = tuple[float, float, float]
 
 # Normalisations, (mean, standard deviation) of R, G, B on pixels of 0…255.
@@ -38,6 +40,7 @@ class ModelSpec:
         crop: The share of the resized photo that the centre crop keeps; None leaves 32 pixels.
         weights_package: The module of a wheel that carries its ImageNet weights, where there is one.
         hub: The repository of the Hugging Face hub that holds its ImageNet weights, where there is one.
+        of: The network that it is but for its activation; None: its activation is its authors'.
     """
 
     name: str
@@ -51,11 +54,32 @@ class ModelSpec:
     crop: float | None = None
     weights_package: str | None = None
     hub: str | None = None
+    of: ModelSpec | None = None
 
     @cached_property
     def architecture(self) -> Architecture:
         """Its blocks and tensors."""
         return scale(self.family, self.width, self.depth)
+
+    @property
+    def plain(self) -> ModelSpec:
+        """The same with its authors' activation."""
+        return self.of or self
+
+    def swapped(self, activation: Activation) -> ModelSpec:
+        """The same with another activation, which its name says: ``b0-hardswish``. No published weights fit."""
+        plain = self.plain
+        if activation == plain.activation:
+            return plain
+        return replace(
+            plain,
+            name=f"{plain.name}-{activation}",
+            activation=activation,
+            published_top1=None,
+            weights_package=None,
+            hub=None,
+            of=plain,
+        )
 
     def preprocess(self, size: tuple[int, int] | None = None) -> Preprocess:
         """How its authors' weights want their images, at ``size`` (height, width) or its own."""
