@@ -171,7 +171,11 @@ def _survey(data: Data, source: Source, preprocess: Preprocess, context: Context
 
 def _arch(source: Source) -> str:
     """The name of the network; of one that was scaled (``lite:width=0.25``) as it was asked for."""
-    return source.identity.model if source.identity.model in catalog.names() else str(source.asked.model)
+    model, asked = source.identity.model, source.asked.model
+    if asked is None or catalog.understood(model) is not None:
+        return model
+    activation = model.removeprefix(catalog.plain_name(model))
+    return catalog.plain_name(asked) + activation
 
 
 def _recipe(setting: Setting) -> dict[str, Any]:

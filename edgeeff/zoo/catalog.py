@@ -58,8 +58,8 @@ def get(name: str) -> Spec:
         UnknownModelError: No such network.
         OptionError: A scaled network's values make no sense.
     """
-    if _CUSTOM.fullmatch(name.strip()):
-        return scaled(name)
+    if _CUSTOM.fullmatch(plain_name(name).strip()):
+        return _activated(scaled(plain_name(name)), name)
     found = understood(name)
     if found is not None:
         return found
@@ -103,11 +103,14 @@ def detector(name: str) -> DetectorSpec:
 
 def understood(name: str) -> Spec | None:
     """The network that a name, a checkpoint's stem or another library's name means, if it means one."""
-    if other := _OTHER.fullmatch(name.strip()):
-        found = _by_name().get(_short(other["network"]))
-        if isinstance(found, ModelSpec):
-            return found.swapped(cast(Activation, other["activation"].lower()))
-    return _by_name().get(_short(name))
+    found = _by_name().get(_short(plain_name(name)))
+    return _activated(found, name) if isinstance(found, ModelSpec) else _by_name().get(_short(name))
+
+
+def _activated(spec: ModelSpec, name: str) -> ModelSpec:
+    """The network with the activation at the end of a name, if there is one."""
+    other = _OTHER.fullmatch(name.strip())
+    return spec.swapped(cast(Activation, other["activation"].lower())) if other else spec
 
 
 def plain_name(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from edgeeff.errors import CheckpointError, MissingFileError, OptionError
+from edgeeff.errors import CheckpointError, EdgeeffError, MissingFileError, OptionError
 from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, namings, origin, taps
 from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
@@ -121,14 +121,12 @@ def read(
         )
     said = _said(spec, model, file.said, path)
     activated = _activated(file, spec, named, path)
-    origin = _origin(file, accounted, fitted, spec, said, classes)
+    origin = _origin(file, path, accounted, fitted, activated, said, classes)
     return Checkpoint(
         spec=activated,
         tensors=fitted.tensors,
         naming=fitted.naming,
-        origin=_doubted(
-            replace(origin, warnings=(*origin.warnings, *_only_by_its_name(path, activated))), activated
-        ),
+        origin=_doubted(origin, activated),
         labels=None if tapped else file.labels,
         activations=fitted.activations,
         given={**file.preprocess, **accounted.preprocess},
@@ -167,7 +165,10 @@ def _activated(file: WeightsFile, spec: ModelSpec, named: ModelSpec | None, path
 
 def _as_called(name: str | None, spec: ModelSpec) -> ModelSpec | None:
     """The network with the activation that a name of it says; None where it says none."""
-    found = catalog.understood(name) if name else None
+    try:
+        found = catalog.get(name) if name else None
+    except EdgeeffError:
+        return None
     return found if isinstance(found, ModelSpec) and found.of == spec else None
 
 
@@ -201,6 +202,7 @@ def _only_by_its_name(path: Path, spec: ModelSpec) -> list[str]:
 
 def _origin(
     file: WeightsFile,
+    path: Path,
     accounted: Accounted,
     fitted: Fitted,
     spec: ModelSpec,
@@ -211,6 +213,7 @@ def _origin(
 
     Args:
         file: As it was read.
+        path: Of it.
         accounted: What its tensors came to.
         fitted: The same in the network.
         spec: The network.
@@ -219,7 +222,7 @@ def _origin(
     """
     found = origin.of(
         fitted.naming,
-        spec,
+        spec.plain,
         said,
         {**file.preprocess, **accounted.preprocess},
         fitted.tensors["stem.conv.weight"].shape[1],
@@ -240,7 +243,8 @@ def _origin(
             *namings.warnings(),
             *file.warnings,
             *accounted.warnings,
-            *_contradictions(file, spec, classes),
+            *_contradictions(file, spec.plain, classes),
+            *_only_by_its_name(path, spec),
             *_not_taken(file, found.said),
             *_two_normalisations(file, accounted),
         ),

@@ -67,7 +67,7 @@ class ModelSpec:
         return self.of or self
 
     def swapped(self, activation: Activation) -> ModelSpec:
-        """The same with another activation, which its name says: ``b0-hardswish``. No published weights fit."""
+        """The same with another activation, which its name says; published weights do not fit it."""
         plain = self.plain
         if activation == plain.activation:
             return plain

@@ -69,6 +69,23 @@ def test_aliases(alias, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "network", "activation"),
+    [
+        ("b0-hardswish", "b0-hardswish", "hardswish"),
+        ("tf_efficientnet_b0_ReLU6", "b0-relu6", "relu6"),
+        ("timm/tf_efficientnetv2_s.in1k-hardswish", "v2-s-hardswish", "hardswish"),
+        ("lite0-relu6", "lite0", "relu6"),  # its own
+    ],
+)
+def test_another_activation(name, network, activation):
+    spec = catalog.classifier(name)
+    assert (spec.name, spec.activation) == (network, activation)
+    assert spec.plain is catalog.get(network.removesuffix(f"-{activation}"))
+    if spec.of:  # nobody's weights fit it
+        assert (spec.hub, spec.weights_package, spec.published_top1) == (None, None, None)
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "resnet50",

@@ -408,3 +408,34 @@ def test_head_that_does_not_follow(state, tmp_path):
 
 def test_namings_are_found_by_listing_the_folder():
     assert {"ours", "efficientnet_pytorch"} <= set(namings.names())
+
+
+@pytest.mark.parametrize(
+    ("arch", "stem", "model", "taken", "warned"),
+    [
+        ("lite0-hardswish", "best", None, "lite0-hardswish", False),
+        ("lite0-hardswish", "best", "lite0-hardswish", "lite0-hardswish", False),
+        ("efficientnet_lite0", "best", "lite0-hardswish", "lite0-hardswish", False),
+        ("efficientnet_lite0", "lite0-hardswish", None, "lite0", True),
+        (None, "lite0-hardswish", "lite0-hardswish", "lite0-hardswish", False),
+    ],
+)
+def test_another_activation(arch, stem, model, taken, warned, state, tmp_path):
+    path = tmp_path / f"{stem}.pt"
+    torch.save({"state_dict": state} | ({"arch": arch} if arch else {}), path)
+    found = checkpoints.read(path, model)
+    assert found.spec.name == taken
+    assert found.origin.preprocess == LITE0.preprocess()
+    called = [text for text in found.origin.warnings if "called after hardswish" in text]
+    assert found.origin.warnings == tuple(called) and bool(called) is warned
+    network = found.network(SIZE)
+    assert network.stem.activation is efficientnet.ACTIVATIONS[catalog.get(taken).activation]
+
+
+def test_another_activation_than_the_file_says(state, tmp_path):
+    torch.save({"state_dict": state, "arch": "lite0-hardswish"}, tmp_path / "best.pt")
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint of lite0-hardswish, and --model lite0 has"
+    ) as e:
+        load(tmp_path / "best.pt")
+    assert "leave --model out" in e.value.mend
