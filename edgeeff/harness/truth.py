@@ -13,6 +13,7 @@ from edgeeff.bundle import Manifest
 from edgeeff.errors import LabelsError
 from edgeeff.harness import multilabel
 from edgeeff.images import ImageSet, decoding
+from edgeeff.images.annotations import masks
 from edgeeff.images.annotations.classes import placed
 from edgeeff.images.classes import refuse_splits
 from edgeeff.tasks import EMBEDDING, Truth
@@ -92,12 +93,32 @@ def _boxes(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
     return replace(images, warnings=(*images.warnings, *found.warnings)), known
 
 
+def _masks(images: ImageSet, labels: Any, manifest: Manifest) -> Known:
+    """The masks of each image, an array of objects (:class:`edgeeff.images.annotations.masks.Known`)."""
+    if labels is not None:
+        raise LabelsError(
+            "a network that decides of pixels is judged by masks, and labels are classes",
+            mend="pass images that have masks (edgeeff.images.annotations.masks.given)",
+        )
+    images = masks.beside(images)
+    if all(picture.mask is None for picture in images.pictures):
+        bear = images.labels is not None or images.labelling.names
+        left = ("classes of the images are not looked at: pixels are judged by masks",) if bear else ()
+        return replace(images, warnings=(*images.warnings, *left)), None
+    found = masks.placed(images, manifest.labels, manifest.preprocess)
+    known = np.empty(len(images), object)
+    known[:] = found.known
+    return replace(images, warnings=(*images.warnings, *found.warnings)), known
+
+
 def as_bytes(known: Truth | None) -> bytes:
     """What is known of images, to tell whether two sets know the same; where a photo lies does not count."""
     if known is None:
         return b""
     if known.dtype != object:
         return np.ascontiguousarray(known, np.int64).tobytes()
+    if len(known) and isinstance(known[0], masks.Known):
+        return b"".join(len(said).to_bytes(8, "little") + said for said in (one.digested() for one in known))
     parts = (part for one in known for part in (one.corners, one.classes, one.crowd, one.areas))
     return b"".join(len(part).to_bytes(8, "little") + np.ascontiguousarray(part).tobytes() for part in parts)
 
@@ -108,4 +129,5 @@ _KINDS: Mapping[str, Callable[[ImageSet, Any, Manifest], Known]] = {
     "labels": _labels,
     "identity": _identity,
     "boxes": _boxes,
+    "mask": _masks,
 }

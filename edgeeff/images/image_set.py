@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgeeff import digests
 from edgeeff.errors import ImageError, LabelsError
+from edgeeff.images.annotations.mask_pixels import Rule
 from edgeeff.images.classes import Labelling, find, from_one, refuse_numbers
 from edgeeff.images.decoding import try_decode
 from edgeeff.images.picture import UNLABELLED, Picture
@@ -64,6 +65,7 @@ class ImageSet:
         warnings: What was passed over or may be wrong, a sentence each: every verb shows them.
         notes: What was passed over and is no image, a sentence each: shown, and no warning.
         clips: Videos that lie there, where they were asked for; none of their frames is among the pictures.
+        masks: How the pictures' masks are understood, where they have any.
     """
 
     pictures: tuple[Picture, ...]
@@ -72,6 +74,7 @@ class ImageSet:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     clips: tuple[Path, ...] = ()
+    masks: Rule = field(default_factory=Rule)
 
     def __len__(self) -> int:
         return len(self.pictures)

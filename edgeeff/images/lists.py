@@ -63,7 +63,8 @@ def read(path: Path) -> Listed:
     order = {name: i for i, name in enumerate(names)}
     pictures = []
     for row in rows:
-        picture = Picture(_resolved(row.path, path.parent), place=row.place, row=row.there)
+        mask = None if row.mask is None else _resolved(row.mask, path.parent)
+        picture = Picture(_resolved(row.path, path.parent), place=row.place, row=row.there, mask=mask)
         if row.label is not None and numbers:
             picture = replace(picture, label=_number(row.label, row.place))
         elif row.label in order:
@@ -108,10 +109,23 @@ def _of_lines(lines: Sequence[str], path: Path) -> tuple[list[Row], bool | None]
         cells = re.split(r"[,;\t]", whole)
         if not begun and len(cells) < 3 and plain(cells[0]) in PATHS and not exists(whole, path.parent):
             numbers = says_numbers(cells[1]) if len(cells) == 2 else None
+        elif (pair := _pair(whole, path.parent)) is not None:
+            rows.append(Row(pair[0], None, place, mask=pair[1]))
         else:
             rows.append(Row(*_parted(whole, path.parent), place))
         begun = True
     return rows, numbers
+
+
+def _pair(line: str, folder: Path) -> tuple[str, str] | None:
+    """A photo and its mask, where a line names two images that are there; None: it does not."""
+    if exists(line, folder):
+        return None
+    for found in re.finditer(r"(\.\w+)\s*[,;\t\s]\s*", line):
+        head, tail = line[: found.end(1)], line[found.end() :]
+        if suffixes.is_image(head) and suffixes.is_image(tail) and exists(tail, folder):
+            return (head, tail) if exists(head, folder) else None
+    return None
 
 
 def _parted(line: str, folder: Path) -> tuple[str, str | None]:
@@ -151,6 +165,10 @@ def _resolved(name: str, folder: Path) -> Path:
     return folder / name
 
 
+def _what(picture: Picture) -> str:
+    return "class" if picture.mask is None else "mask"
+
+
 def _twice(pictures: Sequence[Picture], path: Path) -> list[str]:
     """A warning of images that are listed more than once.
 
@@ -164,11 +182,11 @@ def _twice(pictures: Sequence[Picture], path: Path) -> list[str]:
         if earlier is picture:
             continue
         again.append(picture)
-        said = [(one.label, one.class_name, one.row) for one in (earlier, picture)]
+        said = [(one.label, one.class_name, one.row, one.mask) for one in (earlier, picture)]
         if said[0] != said[1]:
             raise LabelsError(
-                f"{picture.place}: {picture.path} has another class than in {earlier.place}",
-                mend="list an image with one class",
+                f"{picture.place}: {picture.path} has another {_what(earlier)} than in {earlier.place}",
+                mend=f"list an image with one {_what(earlier)}",
             )
     if not again:
         return []

@@ -35,6 +35,7 @@ class Picture:
         row: Which labels it has, where a column tells each: 1, 0, or −1 where that is not known.
         boxes: What is drawn around what it shows, as its file says; None: nothing is known.
         frames: Where its pixels are kept, where the file is a clip.
+        mask: The file that holds the class of each of its pixels; None: nothing is known of them.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Picture:
     row: tuple[int, ...] | None = None
     boxes: Truth | None = field(default=None, compare=False, repr=False)
     frames: Frames | None = field(default=None, compare=False, repr=False)
+    mask: Path | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
@@ -77,6 +79,7 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
                 class_name=None,
                 row=None,
                 boxes=None,
+                mask=None,
             )
         )
     return crops

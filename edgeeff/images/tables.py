@@ -27,6 +27,10 @@ _NAMES = frozenset(
 )
 #: A path where no other column is one: Kaggle's, mostly without a suffix.
 _IDS = frozenset({"id", "idcode", "uid", "key"})
+#: The mask of the photo in the same row.
+_MASKS = frozenset(
+    {"mask", "masks", "maskpath", "maskfile", "segmentation", "annotation", "label", "labelpath", "gt"}
+)
 #: What says whether a row is one to train on or one to judge by.
 _SPLITS = frozenset({"split", "set", "subset", "fold", "dataset", "datasplit", "isvalid", "istrain", "phase"})
 _NUMBERS = frozenset(
@@ -40,12 +44,13 @@ MEND = "write path,class on each line: the class by its name, or by its number f
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a list: the path, the text of its class, and where it stands."""
+    """A line of a list: the path, the text of its class, where it stands, and the path of its mask."""
 
     path: str
     label: str | None
     place: str
     there: tuple[int, ...] | None = None
+    mask: str | None = None
 
 
 def rows_of(
@@ -84,6 +89,8 @@ def rows_of(
     if header is not None and (found := label_columns.read(header, body, _path_column(header, body))):
         rows = [Row(one.path, None, f"{path}, line {one.line}", one.there) for one in found.rows]
         return rows, None, found.columns
+    if (pair := _of_masks(header, body)) is not None:
+        return _masked(body, pair, path), None, ()
     where, what = _columns(header, body, path)
     rows = []
     for number, cells in body:
@@ -95,6 +102,40 @@ def rows_of(
     heads = header or []
     numbers = says_numbers(heads[what]) if what is not None and what < len(heads) else None
     return rows, numbers, ()
+
+
+def _of_masks(header: Sequence[str] | None, body: Sequence[tuple[int, list[str]]]) -> tuple[int, int] | None:
+    """The columns of the photos and of their masks; None: the list has no masks."""
+    width = max((len(cells) for _, cells in body), default=0)
+    heads = [plain(cell) for cell in header or ()]
+    images = [column for column in range(width) if _holds_images(body, column)]
+    what = next((i for i, head in enumerate(heads) if head in _MASKS and i in images), None)
+    if what is None and len(images) == 2 == width:
+        what = images[1]
+    if what is None:
+        return None
+    where = next((i for i, head in enumerate(heads) if head in PATHS and i != what), None)
+    others = [column for column in images if column != what]
+    if where is None and others:
+        where = others[0]
+    return None if where is None else (where, what)
+
+
+def _masked(body: Sequence[tuple[int, list[str]]], columns: tuple[int, int], path: Path) -> list[Row]:
+    """The rows of a list of photos with masks; one without a mask has an empty cell.
+
+    Raises:
+        MissingFileError: A row names no photo.
+    """
+    rows = []
+    for number, cells in body:
+        photo, mask = (cells[i] if i < len(cells) else "" for i in columns)
+        if not photo:
+            raise MissingFileError(
+                f"{path}, line {number} names no image", mend="write image,mask on each line"
+            )
+        rows.append(Row(photo, None, f"{path}, line {number}", mask=mask or None))
+    return rows
 
 
 def _path_column(header: Sequence[str], body: Sequence[tuple[int, list[str]]]) -> int | None:
@@ -171,6 +212,12 @@ def _column_of_images(body: Sequence[tuple[int, list[str]]], width: int) -> int 
         if cells and all(suffixes.is_image(cell) for cell in cells):
             return column
     return None
+
+
+def _holds_images(body: Sequence[tuple[int, list[str]]], column: int) -> bool:
+    """Whether a column has files of images, and may have gaps."""
+    cells = [row[column] for _, row in body if column < len(row) and row[column]]
+    return bool(cells) and all(suffixes.is_image(cell) for cell in cells)
 
 
 def says_numbers(head: str) -> bool | None:

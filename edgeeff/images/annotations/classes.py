@@ -91,7 +91,8 @@ def _classes(
     return found, ([f"{whose}: {guess}; {_NUMBERED}"] if found else [])
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name without what people write differently: case, spaces and what stands for them."""
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
@@ -101,12 +102,12 @@ def _by_name(
     exact = {label: i for i, label in enumerate(labels)}
     alike: dict[str, list[int]] = {}
     for i, label in enumerate(labels):
-        alike.setdefault(_plain(label), []).append(i)
+        alike.setdefault(plain(label), []).append(i)
     found: dict[int, int] = {}
     unknown, taken = [], []
     for place in sorted(used):
         name = names[place]
-        near = alike.get(_plain(name), [])
+        near = alike.get(plain(name), [])
         if name in exact:
             found[place] = exact[name]
         elif len(near) == 1:
