@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeeff import inference_device
-from edgeeff.cli import console, judgements, on_device, options, recording
+from edgeeff.cli import _masks, console, judgements, on_device, options, recording
+from edgeeff.cli._masks import Masks
 from edgeeff.cli.groups import grouped
 
 if TYPE_CHECKING:
     from edgeeff.bundle import Bundle
     from edgeeff.device import Device
     from edgeeff.harness.accuracy_report import AccuracyReport
+    from edgeeff.images import ImageSet
 
 _FILES = "Files"
 _COMPARING = "Comparing two bundles"
@@ -102,11 +104,12 @@ def command(
             "--images",
             "-i",
             help="Folder, list file, .npz, recipe .toml or data set .yaml; of boxes COCO's .json, a VOC "
-            "folder or a YOLO .yaml.",
+            "folder or a YOLO .yaml; photos with masks beside.",
         ),
     ],
     reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
     how: How,
+    masks: Masks,
     comparing: Comparing,
     files: Files,
     device: on_device.Address = None,
@@ -124,6 +127,7 @@ def command(
     A multilabel bundle: F1 of all labels together and averaged, and mean average precision.
 
     A detector: mAP, AP50, AP75, by size and by class, and precision and recall at the threshold, by boxes.
+    A segmenter: mIoU and the share of pixels that are right, on the masks' own pixels.
 
     Two bundles are compared image by image: McNemar's test, whether a loss of accuracy is excluded, how many
     images that takes, and the images on which they disagree.
@@ -140,15 +144,23 @@ def command(
     pairs = _Pairs(opened, against, comparing.margin, asked=files.disagreements is not None)
     _refuse_files(files, opened)
     held = Bundle.load(reference) if reference else None
+    photos = _photos(images, how.root, masks)
     with on_device.opened(device, wait) as board:
-        reports = pairs.compared(_judged(pairs, images, held, how, board))
+        reports = pairs.compared(_judged(pairs, photos, held, how, board))
     shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
     _write(shown, files.confusion, files.disagreements)
     if files.html is not None:
-        _page(files.html, reports, [*pairs.bundles, *([held] if held else [])], images)
+        _page(files.html, reports, [*pairs.bundles, *([held] if held else [])], photos)
     warned = _say(reports, as_json=json)
     _show(shown, pairs.note, per_class=per_class, as_json=json)
     return 1 if strict and warned else 0
+
+
+def _photos(images: Path, root: Path | None, masks: Masks) -> ImageSet:
+    from edgeeff.recipes import open_to_judge
+
+    found = open_to_judge(images, root)
+    return masks.of(found) if masks.given else found
 
 
 def _refuse_via(how: How, device: str | None) -> None:
@@ -162,11 +174,10 @@ def _refuse_via(how: How, device: str | None) -> None:
 
 
 def _judged(
-    pairs: _Pairs, images: Path, reference: Bundle | None, how: How, board: Device | None
+    pairs: _Pairs, images: ImageSet, reference: Bundle | None, how: How, board: Device | None
 ) -> list[AccuracyReport]:
     from edgeeff.harness import resuming
     from edgeeff.harness.accuracy import evaluate_all
-    from edgeeff.recipes import open_to_judge
 
     named = None if pairs.named is None or how.via is not None else pairs.named.on(board)
     for one in (reference if board is None else None, named):
@@ -175,7 +186,7 @@ def _judged(
     with console.ConsoleProgress() as progress:
         return evaluate_all(
             [bundle.on(board) for bundle in pairs.bundles],
-            images if how.root is None else open_to_judge(images, how.root),
+            images,
             reference=reference,
             white=how.white,
             threshold=how.threshold,
@@ -219,6 +230,11 @@ def _refuse_tables(files: Files, bundles: Sequence[Bundle]) -> None:
         raise OptionError(
             f"{' and '.join(named)}: a detector decides nothing of an image as a whole",
             mend="leave it out; --per-class and --json have each class",
+        )
+    if files.disagreements is not None and any(bundle.manifest.meaning.by_pixel for bundle in bundles):
+        raise OptionError(
+            "--disagreements: a segmenter decides of pixels, not of an image as a whole",
+            mend="leave it out; --confusion has the pixels of each class, --html the images it errs most on",
         )
 
 
@@ -296,7 +312,7 @@ def _write(reports: Sequence[AccuracyReport], confusion: Path | None, disagreeme
         write_file(disagreements, judgements.disagreement_csv(reports).encode())
 
 
-def _page(path: Path, reports: Sequence[AccuracyReport], bundles: Sequence[Bundle], images: Path) -> None:
+def _page(path: Path, reports: Sequence[AccuracyReport], bundles: Sequence[Bundle], images: ImageSet) -> None:
     from edgeeff import report
     from edgeeff.files import write_file
 
@@ -330,10 +346,10 @@ def _show_tables(reports: Sequence[AccuracyReport], *, per_class: bool) -> None:
         console.table(boxes)
         for line in judgements.detection_lines(reports):
             console.plain(line)
-    for line in judgements.calibration_lines(reports):
+    for line in (*judgements.calibration_lines(reports), *_masks.lines(reports)):
         console.plain(line)
     tables = [judgements.per_class_table(report) for report in reports] if per_class else []
-    for made in (judgements.confusion_table(reports), *tables):
+    for made in (judgements.confusion_table(reports), _masks.confusions(reports), *tables):
         if made is not None:
             console.plain("")
             console.table(made)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from edgeeff.cli import _masks
 from edgeeff.cli.tables import NOT_RUN, decibels, new
 
 if TYPE_CHECKING:
@@ -98,9 +99,12 @@ def per_class_table(report: AccuracyReport) -> Table | None:
     """Precision, recall and F1 of each class that occurs; None without labels."""
     from edgeeff.harness.per_class import per_class
     from edgeeff.tasks.detection import DetectionScores
+    from edgeeff.tasks.segmentation import SegmentationScores
 
     if isinstance(report.scores, DetectionScores):
         return _per_class_of_boxes(report, report.scores)
+    if isinstance(report.scores, SegmentationScores):
+        return _masks.per_class(report, report.scores)
     if report.outcomes is None or not report.labelled:
         return None
     made = new("class", ">images", ">decided", ">right", ">precision", ">recall", ">F1", title=report.bundle)
@@ -149,12 +153,12 @@ def calibration_lines(reports: Sequence[AccuracyReport]) -> list[str]:
 
 def comparison_lines(report: AccuracyReport) -> list[str]:
     """What a bundle's comparison says, in words."""
-    from edgeeff.harness.box_comparison import BoxComparison
+    from edgeeff.harness.drawn_comparison import DrawnComparison
 
     found = report.comparison
     if found is None:
         return []
-    if isinstance(found, BoxComparison):
+    if isinstance(found, DrawnComparison):
         return found.lines
     lines = [f"{found.new} against {found.old}: {found.conclusion}"]
     differ = found.agreement.total - found.agreement.successes
@@ -181,11 +185,14 @@ def disagreement_table(reports: Sequence[AccuracyReport]) -> Table | None:
 
 
 def confusion_csv(reports: Sequence[AccuracyReport]) -> str:
-    """The cells of the confusion matrices that are not 0, a line each."""
+    """The cells of the confusion matrices that are not 0, a line each; of masks they count pixels."""
     from edgeeff.harness.per_class import confusions
 
+    heads = ("bundle", "truth", "truth_name", "decided", "decided_name")
+    if _masks.scored(reports):
+        return _csv((*heads, "pixels"), _masks.cells(reports))
     return _csv(
-        ("bundle", "truth", "truth_name", "decided", "decided_name", "images"),
+        (*heads, "images"),
         (
             (r.bundle, c.truth, r.outcomes.named(c.truth), c.decided, r.outcomes.named(c.decided), c.images)
             for r in reports

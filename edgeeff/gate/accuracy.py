@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgeeff import tasks
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError
-from edgeeff.gate import boxes, fidelity
+from edgeeff.gate import drawn, fidelity
 from edgeeff.gate.fidelity import held
 from edgeeff.gate.limits import UNITS, Limit
 from edgeeff.gate.verdict import Settle, Status, Verdict, unmeasured
@@ -32,7 +32,6 @@ from edgeeff.metrics import Proportion, json_number
 from edgeeff.paired import images_needed, loss_bound, mcnemar
 from edgeeff.progress import Recorder
 from edgeeff.recipes import open_to_judge
-from edgeeff.tasks.detection import DetectionScores
 
 #: Of McNemar's test: how often equally good bundles fail.
 ALPHA = 0.01
@@ -139,10 +138,10 @@ def _name(metric: str, bundle: Bundle) -> str:
 
 
 def scored(case: str, reports: list[AccuracyReport], margin: float) -> Verdict:
-    """The task's own metric: paired where a class is decided or boxes are found, else by the limit."""
+    """The task's own metric: paired where that can be, else by the limit."""
     new, old = reports
-    if isinstance(new.scores, DetectionScores):
-        return boxes.paired(case, new, old, margin)
+    if tasks.drawn(new.scores) is not None:
+        return drawn.paired(case, new, old, margin)
     if new.outcomes is None or old.outcomes is None or not new.outcomes.exclusive:
         return _by_score(case, new, old, margin)
     return paired(case, new.metric, new.outcomes, old.outcomes, margin)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgeeff.errors import ReportError
-from edgeeff.gate import absolute, accuracy, boxes
+from edgeeff.gate import absolute, accuracy, drawn
 from edgeeff.gate.absolute import ALPHA, BETA, Comparison
 from edgeeff.gate.alone import Alone
 from edgeeff.gate.baseline import Baseline
@@ -39,8 +39,8 @@ def verdicts(case: Case, baseline: Baseline, alone: Alone, known: Runs) -> list[
             found.append(_latency(case, limit, baseline, alone, known))
         elif metric in ("size", "memory", "load_time"):
             found.append(_cost(case, metric, limit, baseline, alone))
-        elif metric == "top_1" and any(boxes.METRIC in one.metrics for one in (alone.baseline, baseline)):
-            found.append(_boxes(case, limit, baseline, alone))
+        elif metric == "top_1" and drawn.held_by(alone.baseline.metrics, baseline.metrics):
+            found.append(_drawn(case, limit, baseline, alone))
         elif metric == "top_1" and _scored(baseline, alone):
             found.append(_accuracy(case, limit, baseline, alone))
         elif metric in ("sqnr_centred", "agreement") and case.reference is not None:
@@ -175,19 +175,23 @@ def _accuracy(case: Case, limit: float, baseline: Baseline, alone: Alone) -> Ver
     return replace(verdict, measured={"against": "baseline", **verdict.measured})
 
 
-def _boxes(case: Case, limit: float, baseline: Baseline, alone: Alone) -> Verdict:
-    """Mean average precision, which the baseline remembers with its standard error."""
+def _drawn(case: Case, limit: float, baseline: Baseline, alone: Alone) -> Verdict:
+    """Mean average precision or mean IoU, which the baseline remembers with its standard error."""
+    metric = drawn.held_by(alone.baseline.metrics, baseline.metrics)
+    assert metric is not None
     new, old = (
-        tuple(one.metrics[name][0] for name in (boxes.METRIC, boxes.ERROR) if name in one.metrics)
+        tuple(one.metrics[name][0] for name in (metric, drawn.error_of(metric)) if name in one.metrics)
         for one in (alone.baseline, baseline)
     )
     if len(new) < 2:
-        return _error(case, boxes.METRIC, limit, "points", "no image has a box; its baseline had some")
+        return _error(
+            case, metric, limit, "points", "nothing is known of any image; of its baseline's it was"
+        )
     before, now = baseline.correct, alone.baseline.correct
     if len(old) < 2 or before is None or now is None or before.set != now.set:
-        why = f"{baseline.path} was measured on other images or boxes; write it anew with --update-baseline"
-        return _error(case, boxes.METRIC, limit, "points", why)
-    return boxes.remembered(case.name, (new[0], new[1]), (old[0], old[1]), limit)
+        why = f"{baseline.path} was measured on other images or truths; write it anew with --update-baseline"
+        return _error(case, metric, limit, "points", why)
+    return drawn.remembered(case.name, metric, (new[0], new[1]), (old[0], old[1]), limit)
 
 
 def _fidelity(case: Case, metric: str, limit: float, baseline: Baseline, alone: Alone) -> Verdict:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from edgeeff import tasks
 from edgeeff.errors import EdgeeffError
-from edgeeff.gate import boxes
+from edgeeff.gate import drawn
 from edgeeff.gate.absolute import LAUNCHES
 from edgeeff.gate.baseline import Baseline, Correct, Run
 from edgeeff.gate.comparable import input_of
@@ -27,7 +28,6 @@ from edgeeff.harness.launches import How, Launch, measure
 from edgeeff.harness.outcomes import Outcomes
 from edgeeff.harness.record import Record, artifact_bytes
 from edgeeff.progress import Recorder
-from edgeeff.tasks.detection import DetectionScores
 
 #: Metrics that launches tell.
 OF_LAUNCHES = ("latency", "memory", "load_time")
@@ -136,20 +136,22 @@ def _metrics(
             found["sqnr_centred"] = (level, "dB")
         if accuracy.reference.agreement is not None:
             found["agreement"] = (100 * accuracy.reference.agreement.value, "%")
-    if accuracy is not None and isinstance(accuracy.scores, DetectionScores):
-        figures = 100 * accuracy.scores.primary, accuracy.scores.standard_error
+    scores = None if accuracy is None else tasks.drawn(accuracy.scores)
+    if accuracy is not None and scores is not None:
+        figures = 100 * scores.primary, scores.standard_error
         if all(map(math.isfinite, figures)):
-            found |= {boxes.METRIC: (figures[0], "%"), boxes.ERROR: (figures[1], "points")}
+            name = accuracy.metric
+            found |= {name: (figures[0], "%"), drawn.error_of(name): (figures[1], "points")}
     elif accuracy is not None and accuracy.scores is not None:
         found["top_1"] = (100 * accuracy.scores.primary, "%")
     return found
 
 
 def _known(accuracy: AccuracyReport | None) -> Correct | None:
-    """What is kept of the images: of boxes which ones they were, and of none whether it was right."""
+    """What is kept of the images: of boxes and masks which ones they were, else which were right."""
     if accuracy is None:
         return None
-    if isinstance(accuracy.scores, DetectionScores) and accuracy.images_sha256 is not None:
+    if tasks.drawn(accuracy.scores) is not None and accuracy.images_sha256 is not None:
         return Correct(accuracy.images_sha256, np.zeros(0, np.bool_))
     return correct(accuracy.outcomes)
 

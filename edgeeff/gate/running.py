@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgeeff import text
+from edgeeff import tasks, text
 from edgeeff.bundle import Bundle
 from edgeeff.errors import EdgeeffError, ReportError
 from edgeeff.files import refuse_unwritable, write_file
@@ -26,7 +26,6 @@ from edgeeff.harness.launches import How
 from edgeeff.harness.record import Record
 from edgeeff.progress import Progress, Recorder, recorded
 from edgeeff.recipes import open_to_judge
-from edgeeff.tasks.detection import DetectionScores
 
 Known = Callable[[Case, str], Runs]
 
@@ -239,7 +238,7 @@ def _accuracy(case: Case, white: float | None, listener: Recorder) -> AccuracyRe
             threads=case.threads,
             progress=listener,
         )
-    if found is not None and isinstance(found.scores, DetectionScores):
+    if found is not None and tasks.drawn(found.scores) is not None:
         return found
     if found is None or found.outcomes is None or not found.outcomes.exclusive or not labelled:
         why = "decides no single class" if labelled else "images bear no labels"

@@ -127,7 +127,7 @@ def _evaluate(
     listener.stage(f"judging {what}", len(images))
     watched = Watched()
     watched.add(one.folder / MANIFEST for one in (*bundles, *([floating] if floating else [])))
-    watched.add(picture.path for picture in images.pictures)
+    watched.add(path for one in known[0][0].pictures for path in (one.path, one.mask) if path)
     asked = opening.ask(bundles, floating, known, white)
     places = {id(bundle.device): where.of(bundle.device) for bundle in bundles}
     records = [

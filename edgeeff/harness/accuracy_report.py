@@ -8,15 +8,16 @@ from typing import Any
 
 from edgeeff.bootstrap import Loss
 from edgeeff.errors import OptionError
-from edgeeff.harness.box_comparison import BoxComparison, of_boxes
 from edgeeff.harness.comparison import MARGIN, Comparison, compare
+from edgeeff.harness.drawn_comparison import DrawnComparison, of_draws
 from edgeeff.harness.outcomes import Outcomes
 from edgeeff.harness.per_class import confusions, per_class
 from edgeeff.harness.record import Record
 from edgeeff.metrics import Proportion, json_number
-from edgeeff.tasks import Scores
+from edgeeff.tasks import Scores, drawn
 from edgeeff.tasks.classification import PRIMARY as TOP_1
 from edgeeff.tasks.detection import DetectionScores
+from edgeeff.tasks.segmentation import SegmentationScores
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ReferenceScores:
         warnings: An agreement under 95 %, an SQNR under 15 dB, logits that are not numbers.
         outputs: The SQNR of each output, by name, dB.
         cosines: The mean cosine of each embedding, by name.
-        lost: Of a detector what mean average precision was lost, with its interval; None where not known.
+        lost: Of average precision, or mean IoU, what was lost, with its interval; None where not known.
         device: The board that ran the reference; None: this machine.
     """
 
@@ -106,7 +107,7 @@ class AccuracyReport:
     record: Record | None = None
     metric: str = TOP_1
     outcomes: Outcomes | None = field(default=None, repr=False)
-    comparison: Comparison | BoxComparison | None = None
+    comparison: Comparison | DrawnComparison | None = None
     images_sha256: str | None = None
     labels: tuple[str, ...] = field(default=(), repr=False)
 
@@ -137,8 +138,9 @@ class AccuracyReport:
             OptionError: The decisions of one are not kept, or they have no image in common.
         """
         new, old = names or (self.bundle, other.bundle)
-        if isinstance(self.scores, DetectionScores) and isinstance(other.scores, DetectionScores):
-            return replace(self, comparison=of_boxes((new, self.scores), (old, other.scores), margin))
+        own, theirs = drawn(self.scores), drawn(other.scores)
+        if own is not None and theirs is not None:
+            return replace(self, comparison=of_draws((new, own), (old, theirs), margin))
         if self.outcomes is None or other.outcomes is None:
             which = self if self.outcomes is None else other
             raise OptionError(
@@ -155,8 +157,11 @@ class AccuracyReport:
         classes: list[dict[str, Any]] | None = (
             [one.to_json() for one in per_class(labelled)] if labelled else None
         )
-        if isinstance(self.scores, DetectionScores):
+        if isinstance(self.scores, DetectionScores | SegmentationScores):
             classes = [one.to_json(self.labels[one.number]) for one in self.scores.classes]
+        confused = [vars(one) for one in confusions(labelled)] if labelled else None
+        if isinstance(self.scores, SegmentationScores):
+            confused = self.scores.confused
         return {
             "bundle": self.bundle,
             "images": self.images,
@@ -165,7 +170,7 @@ class AccuracyReport:
             "skipped": dict(self.skipped),
             "scores": self.scores.to_json() if self.scores else None,
             "per_class": classes,
-            "confusion": [vars(one) for one in confusions(labelled)] if labelled else None,
+            "confusion": confused,
             "comparison": self.comparison.to_json() if self.comparison else None,
             "reference": self.reference.to_json() if self.reference else None,
             "top_1_drop_points": self.top_1_drop,

@@ -56,7 +56,7 @@ def ask(
         OptionError: There is nothing to judge by.
     """
     if floating is None and any(facts is None for _, facts in found):
-        raise _nothing_to_judge_by(boxes=all(b.manifest.detection is not None for b in bundles))
+        raise _nothing_to_judge_by({tasks.room(b.manifest.task).TRUTH for b in bundles})
     surveys = _surveys(found[0][0], [bundle.manifest.preprocess.with_white(white) for bundle in bundles])
     return [Asked(b, *facts, looked) for b, facts, looked in zip(bundles, found, surveys, strict=True)]
 
@@ -117,8 +117,14 @@ def _surveys(images: ImageSet, preprocesses: Sequence[Preprocess]) -> list[Surve
     return found
 
 
-def _nothing_to_judge_by(*, boxes: bool) -> OptionError:
-    if boxes:
+def _nothing_to_judge_by(truths: set[str]) -> OptionError:
+    if truths == {"mask"}:
+        return OptionError(
+            "there is nothing to judge by: the images have no masks, and no reference is named",
+            mend="name the folder of their masks (--masks), put it beside (images/, masks/), list image,mask "
+            "in a .csv; or name a float bundle (--reference)",
+        )
+    if truths == {"boxes"}:
         return OptionError(
             "there is nothing to judge by: the images have no boxes, and no reference is named",
             mend="pass their boxes (COCO's JSON, VOC folder, YOLO .yaml), or a float bundle (--reference)",

@@ -18,7 +18,6 @@ from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.survey import Survey
 from edgeeff.preprocess import converted
-from edgeeff.tasks.detection import DetectionScores
 
 
 def report(
@@ -113,7 +112,7 @@ def _against(lane: Lane, scores: tasks.Scores | None) -> ReferenceScores | None:
         return None
     other, fidelity = lane.reference_scorer, lane.fidelity
     before = other.scores()
-    lost = scores.lost(before) if isinstance(scores, DetectionScores) else None
+    own = tasks.drawn(scores)
     return ReferenceScores(
         name=lane.reference.bundle.name,
         device=None if lane.reference.bundle.device is None else lane.reference.bundle.device.name,
@@ -121,7 +120,7 @@ def _against(lane: Lane, scores: tasks.Scores | None) -> ReferenceScores | None:
         sqnr=fidelity.sqnr,
         sqnr_centred=fidelity.sqnr_centred,
         scores=before,
-        lost=lost,
+        lost=None if own is None else own.lost(before),
         warnings=fidelity_warnings(fidelity),
         outputs=fidelity.outputs,
         cosines=fidelity.cosines,

@@ -133,7 +133,8 @@ def evaluate(
     lane = groups[0].lanes[0]
     lane.terms = []
     start, stop = shard.images(len(images), judging.together(groups))
-    watched.add(picture.path for picture in images.pictures[start:stop])
+    some = asked.images.pictures[start:stop]
+    watched.add(path for one in some for path in (one.path, one.mask) if path)
     if check is not None:
         check(start, stop)
     listener.stage(f"judging {what.bundle.name}, shard {shard}", stop - start)

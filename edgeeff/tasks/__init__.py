@@ -60,9 +60,11 @@ from edgeeff.tasks._prediction import Prediction as Prediction
 from edgeeff.tasks._prediction import Said as Said
 from edgeeff.tasks._prediction import best as best
 from edgeeff.tasks._prediction import told as told
+from edgeeff.tasks._scores import Drawn as Drawn
 from edgeeff.tasks._scores import Scorer as Scorer
 from edgeeff.tasks._scores import Scores as Scores
 from edgeeff.tasks._scores import Truth as Truth
+from edgeeff.tasks._scores import drawn as drawn
 
 Array = npt.NDArray[Any]
 Probabilities = npt.NDArray[np.float32]

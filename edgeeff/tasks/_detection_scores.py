@@ -147,6 +147,9 @@ class DetectionScores:
     numbers: Array | None = field(default=None, repr=False)
     width: int = 0
 
+    #: What the metric that a budget speaks of is called in a table.
+    heading = "mAP"
+
     @property
     def primary(self) -> float:
         """Mean average precision over IoUs of 0.5 to 0.95."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy.typing as npt
 
+from edgeeff.bootstrap import Loss
 from edgeeff.metrics import Proportion
 
 Array = npt.NDArray[Any]
@@ -34,6 +35,33 @@ class Scores(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
+
+
+class Drawn(Scores, Protocol):
+    """Scores that are no share of images, such as average precision or mean IoU: their interval is that of
+    images drawn anew (:mod:`edgeeff.bootstrap`)."""
+
+    @property
+    def heading(self) -> str:
+        """What the primary metric is called in a table: ``mAP``."""
+
+    @property
+    def standard_error(self) -> float:
+        """Of the primary metric, percentage points: how much other images would move it."""
+
+    def lost(self, before: Any, draws: int | None = None) -> Loss | None:
+        """How much lower the primary metric is than another network's of the same images; None where that
+        cannot be said.
+
+        Args:
+            before: The other's scores.
+            draws: How often images are drawn; None: as usual.
+        """
+
+
+def drawn(scores: Scores | None) -> Drawn | None:
+    """The scores, where they are such; else None."""
+    return cast(Drawn, scores) if hasattr(scores, "lost") else None
 
 
 class Scorer(Protocol):

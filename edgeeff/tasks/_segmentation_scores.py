@@ -148,6 +148,15 @@ class SegmentationScores:
             if truths or found
         )
 
+    @property
+    def confused(self) -> list[dict[str, int]]:
+        """Pixels by class and decision, those that there are; a decision of −1 is none (NaN)."""
+        width = self.confusion.shape[1]
+        return [
+            {"truth": int(i), "decided": int(j) if j < width - 1 else -1, "pixels": int(self.confusion[i, j])}
+            for i, j in np.argwhere(self.confusion)
+        ]
+
     def cells(self) -> dict[str, float | Proportion | None]:
         """For a table."""
         return {self.heading: self.primary, "pixels": self.pixels.value}
@@ -217,7 +226,6 @@ class SegmentationScores:
             "mean_accuracy": json_number(self.mean_accuracy),
             "classes": sum(one.truths > 0 for one in self.classes),
             "pixels": pixels,
-            "standard_error_points": json_number(self.standard_error),
         }
 
 

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from edgeeff import cli
+from edgeeff import bootstrap, cli
 from edgeeff.cli import judgements
-from edgeeff.detection import resampling
 from edgeeff.errors import LabelsError, OptionError
 from edgeeff.gate import against, alone, baseline, pair
 from edgeeff.gate.suite import Case
@@ -27,7 +26,7 @@ from edgeeff.progress import Recorder, Silent
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
-    monkeypatch.setattr(resampling, "DRAWS", 20)
+    monkeypatch.setattr(bootstrap, "DRAWS", 20)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from edgeeff.detection.decoding import rows_of
 from edgeeff.detection.judging import Sample, judge
 from edgeeff.detection.resampling import Ranking, loss
 from edgeeff.errors import BundleError, MissingRuntimeError
-from edgeeff.gate import boxes as gate
+from edgeeff.gate import drawn as gate
 from edgeeff.harness.accuracy_report import AccuracyReport
-from edgeeff.harness.box_comparison import of_boxes
+from edgeeff.harness.drawn_comparison import of_draws
 from edgeeff.images.annotations import Truth
 from edgeeff.preprocess import Preprocess
 from edgeeff.tasks import Meaning, _coco
@@ -253,9 +253,9 @@ def test_two_detectors_are_compared():
     rng = np.random.default_rng(0)
     noisy = replace(whole, corners=whole.corners + rng.normal(0, 9, whole.corners.shape).astype(np.float32))
     old, new = (filled(one, range(IMAGES)).scores() for one in (whole, noisy))
-    found = of_boxes(("new", new), ("old", old), 0.5)
+    found = of_draws(("new", new), ("old", old), 0.5)
     assert found.conclusion.startswith("worse (p") and found.found.points > 0.5 and not found.not_inferior
-    assert of_boxes(("old", old), ("old", old), 0.5).conclusion == "no worse by 0.5 points"
+    assert of_draws(("old", old), ("old", old), 0.5).conclusion == "no worse by 0.5 points"
     data = found.to_json()
     assert data["loss_interval_points"][0] < data["loss_points"] < data["loss_bound_points"]
     assert max(map(len, found.lines)) <= 80
@@ -298,9 +298,9 @@ def test_a_baseline_remembers_one_number(reports):
     found = reports(0).scores
     assert 0.5 < found.standard_error < 20
     new = (100 * found.primary, found.standard_error)
-    assert gate.remembered("a case", new, new, 1.0).status == "pass"
-    assert gate.remembered("a case", new, (new[0] + 2, 0.3 * new[1]), 1.0).status == "inconclusive"
-    fallen = gate.remembered("a case", (new[0] - 60, new[1]), new, 1.0)
+    assert gate.remembered("a case", "map", new, new, 1.0).status == "pass"
+    assert gate.remembered("a case", "map", new, (new[0] + 2, 0.3 * new[1]), 1.0).status == "inconclusive"
+    fallen = gate.remembered("a case", "map", (new[0] - 60, new[1]), new, 1.0)
     assert (
         fallen.status == "fail" and fallen.low < fallen.value == pytest.approx(60) and fallen.unit == "points"
     )

@@ -127,7 +127,7 @@ def pixels(path: Path, colours: Colours | None = None) -> Array:
         with warnings.catch_warnings(), Image.open(path) as file:
             warnings.simplefilter("ignore")
             refuse_bomb(file, path)
-            mode, found = file.mode, np.asarray(file)
+            mode, found = file.mode, _array(file)
     except ImageError as error:
         raise ImageError(f"{path}: {error.what}", mend=error.mend) from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -137,10 +137,14 @@ def pixels(path: Path, colours: Colours | None = None) -> Array:
     if found.ndim == 2 and mode in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
         if found.size and (found.min() < 0 or found.max() > LARGEST):
             raise ImageError(f"{path} holds {found.max()}", mend=f"number classes from 0 to {LARGEST}")
-        return found.astype(np.uint8) if mode == "1" else found
+        return np.asarray(found, np.uint8 if mode == "1" else found.dtype)
     if mode not in ("RGB", "RGBA", "LA"):
         raise ImageError(f"{path} is an image of the kind {mode}", mend="save masks as 8-bit grey PNG")
     return _of_colours(path, found, colours)
+
+
+def _array(file: Image.Image) -> Array:
+    return np.asarray(file)
 
 
 def _of_colours(path: Path, found: Array, colours: Colours | None) -> Array:
@@ -165,7 +169,7 @@ def _of_colours(path: Path, found: Array, colours: Colours | None) -> Array:
             f"{value >> 16} {value >> 8 & 255} {value & 255}",
             mend="complete the palette; masks that were resized with interpolation have mixed colours",
         )
-    return order[at].astype(np.int32)
+    return np.asarray(order[at], np.int32)
 
 
 def seen(paths: Sequence[Path], colours: Colours | None = None) -> list[Seen | ImageError]:

@@ -1,4 +1,7 @@
-"""Two detectors on the same images: whether one's mean average precision is lower, and by how much."""
+"""Two networks on the same images: whether one's mean average precision, or mean IoU, is lower, by how much.
+
+Of the scores that are shares of images :mod:`edgeeff.harness.comparison` says it.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,33 @@ from typing import Any
 from edgeeff.bootstrap import Loss
 from edgeeff.errors import OptionError
 from edgeeff.harness.comparison import ALPHA, Disagreement, refuse_margin
-from edgeeff.tasks.detection import DetectionScores
+from edgeeff.tasks import Drawn
 
 #: Normal quantiles: two-sided 95 %, and one-sided.
 _BOTH, _ONE = 1.96, 1.645
 
 
 @dataclass(frozen=True)
-class BoxComparison:
-    """What two detectors make of the same images.
+class DrawnComparison:
+    """What two networks make of the same images.
 
     Args:
         new: The bundle that is held against the other.
         old: The other.
-        found: How much lower the new one's mean average precision is.
+        found: How much lower the new one's metric is.
         margin: The loss that is to be excluded, percentage points.
+        heading: What the metric is called: ``mAP``.
     """
 
     new: str
     old: str
     found: Loss
     margin: float
+    heading: str = "mAP"
 
     @property
     def disagreements(self) -> tuple[Disagreement, ...]:
-        """None: of an image as a whole a detector decides nothing."""
+        """None: nothing is decided of an image as a whole."""
         return ()
 
     @property
@@ -66,7 +71,7 @@ class BoxComparison:
         found = self.found
         return [
             f"{self.new} against {self.old}: {self.conclusion}",
-            f"  mAP: {found.points:.2f} points lost ({found.low:.2f}…{found.high:.2f}), at most "
+            f"  {self.heading}: {found.points:.2f} points lost ({found.low:.2f}…{found.high:.2f}), at most "
             f"{found.bound:.2f}",
             f"  interval by {found.draws} draws of the {found.images} images, the same for both",
         ]
@@ -94,7 +99,7 @@ class BoxComparison:
 
 
 def images_needed(found: Loss, margin: float) -> int | None:
-    """Images that exclude a margin (points), if two detectors are equally good and differ as much.
+    """Images that exclude a margin (points), if two networks are equally good and differ as much.
 
     None where they do not differ.
     """
@@ -102,10 +107,8 @@ def images_needed(found: Loss, margin: float) -> int | None:
     return math.ceil(found.images * (2 * _ONE * spread / margin) ** 2) if spread else None
 
 
-def of_boxes(
-    new: tuple[str, DetectionScores], old: tuple[str, DetectionScores], margin: float
-) -> BoxComparison:
-    """Hold one detector against another.
+def of_draws(new: tuple[str, Drawn], old: tuple[str, Drawn], margin: float) -> DrawnComparison:
+    """Hold one network against another.
 
     Args:
         new: Its name, and its scores.
@@ -113,14 +116,14 @@ def of_boxes(
         margin: The loss that is to be excluded, percentage points, over 0.
 
     Raises:
-        OptionError: They were judged on different images, or no image has a box; or the margin is none.
+        OptionError: They were judged on different images, or nothing is known of any; or the margin is none.
     """
     refuse_margin(margin)
     found = new[1].lost(old[1])
     if found is None:
         raise OptionError(
-            f"{new[0]} and {old[0]} cannot be compared: they were not judged on the same images, or no image "
-            "has a box",
-            mend="judge both in one run, on images with boxes",
+            f"{new[0]} and {old[0]} cannot be compared: they were not judged on the same images, or nothing "
+            "is known of any",
+            mend="judge both in one run, on images with boxes or masks",
         )
-    return BoxComparison(new[0], old[0], found, margin)
+    return DrawnComparison(new[0], old[0], found, margin, new[1].heading)

@@ -1,4 +1,4 @@
-"""Whether a detector finds boxes worse than another, by mean average precision on images with known boxes.
+"""Whether a network is worse than another, by mean average precision or mean IoU on images that are known.
 
 Of two bundles the images are drawn anew, the same ones for both: it passes if the upper bound of the loss is
 under the limit, else it fails if chance does not explain the loss, else more images are needed. Of a bundle
@@ -8,18 +8,19 @@ that is gone the baseline remembers one number and how much it spreads; the boun
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from edgeeff.bootstrap import Loss
 from edgeeff.gate.fidelity import ALPHA, held
 from edgeeff.gate.verdict import Settle, Status, Verdict
 from edgeeff.harness.accuracy_report import AccuracyReport
-from edgeeff.harness.box_comparison import images_needed
+from edgeeff.harness.drawn_comparison import images_needed
 from edgeeff.metrics import json_number
-from edgeeff.tasks.detection import DetectionScores
+from edgeeff.tasks import DETECTION, SEGMENTATION, drawn, room
 
-#: The metric, and its standard error as a baseline holds them.
-METRIC, ERROR = "map", "map_error"
+#: The metrics of these tasks, as a baseline holds them.
+METRICS = tuple(room(task).PRIMARY for task in (DETECTION, SEGMENTATION))
 #: One-sided 99 % of the normal distribution.
 _SURE = 2.326
 
@@ -33,12 +34,13 @@ def paired(case: str, new: AccuracyReport, old: AccuracyReport, margin: float) -
         old: Of the old one.
         margin: The loss that must not pass, percentage points.
     """
-    empty = Verdict(case, METRIC, "error", unit="points", limit=margin)
-    after, before = new.scores, old.scores
-    assert isinstance(after, DetectionScores)
+    empty = Verdict(case, new.metric, "error", unit="points", limit=margin)
+    after, before = drawn(new.scores), old.scores
+    assert after is not None
     found = after.lost(before)
     if before is None or found is None:
-        return replace(empty, why="no image that both could read has a box, or they read different ones")
+        why = "nothing is known of any image that both could read, or they read different ones"
+        return replace(empty, why=why)
     status, settle = _status(found, margin)
     shares = 100 * after.primary, 100 * before.primary
     why = f"{shares[0]:.2f}, and {shares[1]:.2f}: {found.points:.2f} points lost, at most {found.bound:.2f}"
@@ -70,12 +72,25 @@ def _status(found: Loss, margin: float) -> tuple[Status, Settle | None]:
     return "inconclusive", more
 
 
-def remembered(case: str, new: tuple[float, float], old: tuple[float, float], margin: float) -> Verdict:
+def error_of(metric: str) -> str:
+    """The name of a metric's standard error, as a baseline holds it."""
+    return f"{metric}_error"
+
+
+def held_by(*metrics: Mapping[str, object]) -> str | None:
+    """Which of :data:`METRICS` some baselines hold; None: neither."""
+    return next((name for name in METRICS if any(name in one for one in metrics)), None)
+
+
+def remembered(
+    case: str, metric: str, new: tuple[float, float], old: tuple[float, float], margin: float
+) -> Verdict:
     """Decide against a bundle that is gone: on the same images, but of each one nothing is remembered.
 
     Args:
         case: What the verdict calls the bundle.
-        new: Mean average precision and its standard error, in percent and points.
+        metric: Which one.
+        new: Its value and its standard error, in percent and points.
         old: The same as the baseline has it.
         margin: The loss that must not pass, percentage points.
     """
@@ -88,4 +103,4 @@ def remembered(case: str, new: tuple[float, float], old: tuple[float, float], ma
     measured = {"against": "baseline", "new": new[0], "old": old[0], "error": error}
     measured = {name: json_number(v) if isinstance(v, float) else v for name, v in measured.items()}
     low, high = lost - 1.96 * error, lost + 1.96 * error
-    return Verdict(case, METRIC, status, lost, "points", low, high, margin, why=why, measured=measured)
+    return Verdict(case, metric, status, lost, "points", low, high, margin, why=why, measured=measured)

@@ -1,0 +1,163 @@
+"""Masks of photos: found by name, read as numbers, taken as a network's classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeeff.errors import EdgeeffError, ImageError, LabelsError, MissingFileError
+from edgeeff.images import open_images
+from edgeeff.images.annotations import masks
+from edgeeff.images.annotations.mask_pixels import pixels, read_colours
+from edgeeff.preprocess import Preprocess
+
+PREPROCESS = Preprocess((8, 12), (0.0,) * 3, (1.0,) * 3, crop=1.0, squash=True)
+LABELS = ("sky", "road", "car")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photos of 12×8 with masks of the numbers 0, 1, 2 and 255 beside them."""
+    for name, value in (("a", 1), ("b", 2)):
+        save(tmp_path / f"images/val/{name}.jpg", np.zeros((8, 12, 3), np.uint8))
+        mask = np.zeros((8, 12), np.uint8)
+        mask[4:], mask[0, 0] = value, 255
+        save(tmp_path / f"masks/val/{name}.png", mask)
+    return tmp_path / "images/val"
+
+
+def save(path: Path, values: np.ndarray, palette: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(values)
+    if palette:
+        image.putpalette([i // 3 for i in range(768)])
+    image.save(path)
+
+
+def known(source: Path, *, labels: tuple[str, ...] = LABELS, **options: object) -> masks.Placed:
+    return masks.placed(masks.given(open_images(source), **options), labels, PREPROCESS)  # type: ignore[arg-type]
+
+
+def test_masks_beside_are_found_and_255_is_ignored(photos: Path) -> None:
+    found = masks.given(open_images(photos))
+    assert [one.mask and one.mask.name for one in found.pictures] == ["a.png", "b.png"]
+    assert any("masks are those of" in note for note in found.notes)
+    placed = masks.placed(found, LABELS, PREPROCESS)
+    values = placed.known[1].read()
+    assert values is not None
+    assert values[0, 0] == 255
+    assert (values[4:] == 2).all()
+    assert placed.warnings == ()
+
+
+def test_a_folder_a_list_and_pairs_of_paths_say_the_same(photos: Path, tmp_path: Path) -> None:
+    expected = [one.read() for one in known(photos).known]
+    (tmp_path / "masks/val/a.png").rename(tmp_path / "masks/val/a_mask.png")
+    (tmp_path / "masks/val/b.png").rename(tmp_path / "masks/val/b_mask.png")
+    (tmp_path / "list.csv").write_text(
+        "image,mask\nimages/val/a.jpg,masks/val/a_mask.png\nimages/val/b.jpg,masks/val/b_mask.png\n"
+    )
+    (tmp_path / "bare.csv").write_text(
+        "images/val/a.jpg,masks/val/a_mask.png\nimages/val/b.jpg,masks/val/b_mask.png\n"
+    )
+    (tmp_path / "train.txt").write_text(
+        "images/val/a.jpg masks/val/a_mask.png\nimages/val/b.jpg masks/val/b_mask.png\n"
+    )
+    for source, options in (
+        (photos, {"folder": tmp_path / "masks/val"}),
+        (photos, {"folder": tmp_path / "masks"}),
+        (photos, {}),
+        (tmp_path / "list.csv", {}),
+        (tmp_path / "bare.csv", {}),
+        (tmp_path / "train.txt", {}),
+    ):
+        for one, other in zip(known(source, **options).known, expected, strict=True):
+            np.testing.assert_array_equal(one.read(), other)
+
+
+def test_numbers_beyond_the_classes_are_refused_with_the_option_that_ignores_them(photos: Path) -> None:
+    with pytest.raises(LabelsError, match=r"hold 2 .*b\.png") as caught:
+        known(photos, labels=("sky", "road"))
+    assert "--ignore 2,255" in str(caught.value)
+    placed = known(photos, labels=("sky", "road"), ignore=(2, 255))
+    values = placed.known[1].read()
+    assert values is not None
+    assert (values[4:] == 255).all()
+
+
+def test_masks_that_do_not_fit_are_refused_or_counted(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "masks/val"
+    save(folder / "a.png", np.ones((16, 24), np.uint8))
+    assert "1 of 2 masks have another size" in known(photos).warnings[0]
+    assert known(photos).known[0].read().shape == (16, 24)  # type: ignore[union-attr]
+    save(folder / "a.png", np.ones((12, 8), np.uint8))
+    with pytest.raises(LabelsError, match=r"8×12 pixels, and its photo .* 12×8; is the photo turned"):
+        known(photos)
+    save(folder / "a.png", np.full((8, 12), 255, np.uint8))
+    assert "masks ignore every pixel" in known(photos).warnings[0]
+    (folder / "a.png").write_bytes(b"no image")
+    assert "cannot be read, and their photos are left out" in known(photos).warnings[0]
+    (folder / "a.png").unlink()
+    placed = known(photos)
+    assert "1 of 2 photos have no mask" in placed.warnings[0]
+    assert placed.known[0].read() is None
+    with pytest.raises(MissingFileError, match=r"no mask of .* is called as a photo is"):
+        (folder / "b.png").rename(folder / "z.png")
+        known(photos, folder=folder)
+
+
+def test_two_classes_drawn_as_0_and_255_are_taken_so_and_said(photos: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        save(tmp_path / f"masks/val/{name}.png", np.eye(8, 12, dtype=np.uint8) * 255)
+    placed = known(photos, labels=("no", "crack"))
+    assert "255 is taken for class 1" in placed.warnings[0]
+    np.testing.assert_array_equal(placed.known[0].read(), np.eye(8, 12))
+    ignored = known(photos, labels=("no", "crack"), ignore=255)
+    assert ignored.warnings == ()
+    np.testing.assert_array_equal(ignored.known[0].read(), np.eye(8, 12) * 255)
+
+
+def test_files_of_each_form_hold_numbers(tmp_path: Path) -> None:
+    numbers = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    save(tmp_path / "palette.png", numbers, palette=True)
+    save(tmp_path / "wide.png", numbers.astype(np.uint16))
+    save(tmp_path / "grey.png", np.repeat(numbers[..., None], 3, 2))
+    for name in ("palette.png", "wide.png", "grey.png"):
+        np.testing.assert_array_equal(pixels(tmp_path / name), numbers)
+    colours = np.array([[[64, 0, 128], [0, 0, 192]]], np.uint8)
+    save(tmp_path / "colours.png", colours)
+    with pytest.raises(ImageError, match="--palette FILE"):
+        pixels(tmp_path / "colours.png")
+    (tmp_path / "colours.txt").write_text("0 0 192\tSidewalk\n64 0 128\tCar\n")
+    palette = read_colours(tmp_path / "colours.txt")
+    assert palette.names == ("Sidewalk", "Car")
+    np.testing.assert_array_equal(pixels(tmp_path / "colours.png", palette), [[1, 0]])
+    save(tmp_path / "mixed.png", np.full((1, 1, 3), 65, np.uint8))
+    with pytest.raises(ImageError, match="1 pixels of colours that the palette lacks, such as 65 65 65"):
+        pixels(tmp_path / "mixed.png", palette)
+    save(tmp_path / "lossy.jpg", numbers)
+    with pytest.raises(ImageError, match="JPEG"):
+        pixels(tmp_path / "lossy.jpg")
+
+
+def test_named_colours_are_the_networks_classes_by_name(photos: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        save(
+            tmp_path / f"masks/val/{name}.png", np.tile(np.array([[9, 0, 0], [0, 9, 0]], np.uint8), (8, 6, 1))
+        )
+    (tmp_path / "palette.txt").write_text("9 0 0 Car\n0 9 0 Void\n")
+    values = known(photos, palette=tmp_path / "palette.txt").known[0].read()
+    assert values is not None
+    assert set(values.ravel().tolist()) == {2, 255}
+    with pytest.raises(LabelsError, match=r"hold 0 \(Car\)"):
+        known(photos, labels=("sky", "road"), palette=tmp_path / "palette.txt")
+
+
+@pytest.mark.parametrize("text", ["1 2", "300 1 1 a", "1 2 3 a\n1 2 3 b", "1 2 3 a\n4 5 6 a", ""])
+def test_a_palette_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text(text)
+    with pytest.raises(EdgeeffError):
+        read_colours(tmp_path / "p.txt")
