@@ -88,38 +88,51 @@ def _build(spec: DetectorSpec, side: int, asked: argparse.Namespace) -> int:
         lines = [line for line in said.splitlines() if re.match(r"error|  →|WARNING|.*(dB|rung)", line)]
         if status and not any(line.startswith("error") for line in lines):
             lines += said.splitlines()[-8:]
-        print("".join(f"    {line.replace(folder, '')[:300]}\n" for line in lines), end="", flush=True)
+        print("".join(f"    {line.replace(folder, '')[:1500]}\n" for line in lines), end="", flush=True)
         return status
 
 
 def random_weights(spec: DetectorSpec, classes: int, photos: Path, side: int) -> dict[str, torch.Tensor]:
-    """Weights whose activations stay near one, by the batch statistics of a few photos of the built size.
+    """Weights whose activations stay near one and whose boxes are few and clear, by a few photos.
 
-    Statistics of noise, or of maps of a few places, let an untrained pyramid overflow on photos.
+    Each batch normalisation takes the statistics of what reaches it, before it passes on what it then makes
+    of them. Statistics of noise, of photos prepared otherwise, or corrected afterwards let an untrained
+    pyramid overflow: its scores are all 1 then and its boxes as large as numbers can be, and nothing can be
+    compared.
     """
     torch.manual_seed(0)
     side = min(side, REDUCED)
     network = efficientdet.build(spec, classes, (side, side))
-    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-        torch.nn.init.uniform_(norm.weight, 0.5, 1.0)
-        torch.nn.init.normal_(norm.bias, 0, 0.1)
+    handles = []
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(norm.weight, 0.5, 1.0)
+            torch.nn.init.normal_(norm.bias, 0, 0.1)
+            handles.append(norm.register_forward_pre_hook(_settle))
+    pixels = _pixels(spec, photos, side)
     with torch.no_grad():
-        network.train()(_pixels(photos, side))
-    for norm in norms:
-        assert norm.running_var is not None
-        norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)  # few places of a coarse map
-    return network.eval().state_dict()
+        network(pixels)
+        for handle in handles:
+            handle.remove()
+        logits, codes = network(pixels)
+        for head, values, spread in ((network.class_head, logits, 2.0), (network.box_head, codes, 0.2)):
+            head.predict.pointwise.weight *= spread / values.std()
+    return network.state_dict()
 
 
-def _pixels(folder: Path, side: int) -> torch.Tensor:
-    """The first photos of a folder, −1…1, [N, 3, side, side]."""
-    found = []
-    for path in sorted(folder.iterdir())[:STATISTICS]:
-        picture = Image.open(path).convert("RGB").resize((side, side))
-        found.append(np.asarray(picture, np.float32).transpose(2, 0, 1) / 127.5 - 1)
-    return torch.from_numpy(np.stack(found))
+def _settle(norm: torch.nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+    """Give a batch normalisation the statistics of what reaches it, none of them tiny."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance.clamp(min=float(variance.mean()) / 4))
+
+
+def _pixels(spec: DetectorSpec, folder: Path, side: int) -> torch.Tensor:
+    """The first photos of a folder as the detector sees them, [N, 3, side, side]."""
+    preprocess = spec.preprocess((side, side))
+    photos = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())[:STATISTICS]]
+    return torch.from_numpy(preprocess.normalise(np.stack([preprocess.fit(photo) for photo in photos])))
 
 
 if __name__ == "__main__":

@@ -74,6 +74,19 @@ def corners_of(codes: Array, centres: Array) -> npt.NDArray[np.float32]:
     return found
 
 
+def codes_of(corners: Array, centres: Array) -> npt.NDArray[np.float32]:
+    """The reverse: what a network should give for boxes, float32 [K, 4].
+
+    Args:
+        corners: Left, top, right and bottom [K, 4], pixels of the input; no side is 0.
+        centres: The anchors, [K, 4]: centre y and x, height and width.
+    """
+    box, anchor = np.asarray(corners, np.float64), np.asarray(centres, np.float64)
+    extent = (box[:, 2:] - box[:, :2])[:, ::-1]
+    shift = ((box[:, :2] + box[:, 2:])[:, ::-1] / 2 - anchor[:, :2]) / anchor[:, 2:]
+    return np.concatenate([shift, np.log(extent / anchor[:, 2:])], axis=1).astype(np.float32)
+
+
 def suppressed(corners: Array, classes: Array, nms: Nms) -> npt.NDArray[np.int64]:
     """Which boxes stay, int64 [K], the best first: a box goes where a better one that stays overlaps it.
 

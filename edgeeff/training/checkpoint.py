@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Trained:
         """As the bytes of a torch file."""
         own, conventions = self.preprocess, self.identity.conventions
         known = {"classes": list(self.classes)} if labels.are_known(self.classes) else {}
-        content = {
+        content: dict[str, Any] = {
             "task": self.task,
             "arch": self.arch,
             **known,
@@ -63,6 +63,7 @@ class Trained:
                 "task": self.task,
                 "preprocess": _plain(own.to_json()),
                 "conventions": _plain(asdict(conventions)) if conventions else None,
+                **self._anchors(),
                 "trunk": self.recipe.get("trunk"),
             },
             "state_dict": dict(self.tensors),
@@ -70,6 +71,13 @@ class Trained:
         buffer = io.BytesIO()
         torch.save(content, buffer)
         return buffer.getvalue()
+
+    def _anchors(self) -> dict[str, Any]:
+        """A detector's anchors."""
+        geometry = self.identity.geometry
+        if geometry is None:
+            return {}
+        return {"geometry": _plain(replace(geometry, size=self.preprocess.size).to_json())}
 
 
 def beside(path: Path) -> Path:

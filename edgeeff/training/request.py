@@ -31,8 +31,8 @@ class Photos(Part):
     )
     task: str | None = option(
         WORD,
-        "What is learnt: classification (one class an image), multilabel (any number of labels). Default: "
-        "what the photos' labels are.",
+        "What is learnt: classification (one class an image), multilabel (any number of labels), detection "
+        "(boxes). Default: what the photos' labels are.",
         verbs=_VERBS,
     )
     class_weights: str = option(
@@ -78,8 +78,10 @@ class Learning(Part):
     dropout: float = option(
         NUMBER, "Share of the head's inputs that are left out in a step.", default=0.2, verbs=_VERBS
     )
-    smoothing: float = option(
-        NUMBER, "Label smoothing: share of a label that goes to all classes alike.", default=0.1, verbs=_VERBS
+    smoothing: float | None = option(
+        NUMBER,
+        "Label smoothing: share of a label that goes to all classes alike. Default: 0.1, of boxes 0.",
+        verbs=_VERBS,
     )
     average: float = option(
         NUMBER,
@@ -103,7 +105,7 @@ class Learning(Part):
             if not least <= getattr(self, name) <= beyond:
                 raise OptionError(f"--{name} {getattr(self, name):g}", mend="3e-3 and 0.01 are usual")
         for name, flag in (("dropout", "--dropout"), ("smoothing", "--smoothing"), ("average", "--ema")):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= (getattr(self, name) or 0) < 1:
                 raise OptionError(f"{flag} {getattr(self, name):g}", mend="give a share, 0 to 0.99")
         if self.warmup < 0:
             raise OptionError(f"--warmup {self.warmup:g}", mend="give a number of epochs, 0 or more")

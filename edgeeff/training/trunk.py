@@ -196,7 +196,7 @@ def remember(network: EfficientNet, moments: Moments) -> None:
             norm.running_var.copy_(new_var)  # type: ignore[union-attr]
 
 
-def tensors(network: EfficientNet) -> Mapping[str, Tensor]:
+def tensors(network: nn.Module) -> Mapping[str, Tensor]:
     """What a checkpoint holds of a network, by our names, in their order."""
     return {
         name: value.detach().cpu().contiguous().clone()

@@ -227,7 +227,7 @@ def _origin(
         {**file.preprocess, **accounted.preprocess},
         fitted.tensors["stem.conv.weight"].shape[1],
     )
-    own = file.conventions or found.conventions
+    own = file.conventions if isinstance(file.conventions, Conventions) else found.conventions
     return replace(
         found,
         conventions=replace(

@@ -42,6 +42,21 @@ def placed(
     Raises:
         LabelsError: No class of the file is one of the network's, or its numbers cannot be.
     """
+    known = classed(images, labels)
+    found = located(images, known.truths, preprocess, sizes)
+    return Placed(found.truths, warnings=(*known.warnings, *found.warnings))
+
+
+def classed(images: ImageSet, labels: Sequence[str]) -> Placed:
+    """The boxes of images with the network's classes, their corners as the file has them.
+
+    Args:
+        images: Whose pictures bear boxes.
+        labels: The network's, or what stands for them.
+
+    Raises:
+        LabelsError: As of :func:`placed`.
+    """
     used = Counter[int]()
     for picture in images.pictures:
         if picture.boxes is not None:
@@ -50,12 +65,29 @@ def placed(
     table = np.full(max([*used, *order], default=-1) + 1, -1, np.int64)
     for place, cls in order.items():
         table[place] = cls
-    found, counts, first = [], Counter[str](), dict[str, str]()
-    for count, (picture, size) in enumerate(zip(images.pictures, sizes, strict=True)):
+    found = []
+    for count, picture in enumerate(images.pictures):
         truth = picture.boxes or _EMPTY
-        known = replace(truth, classes=table[truth.classes]).chosen(table[truth.classes] >= 0)
+        classes = table[truth.classes]
+        found.append(replace(truth, classes=classes, number=count).chosen(classes >= 0))
+    return Placed(tuple(found), tuple(warnings))
+
+
+def located(
+    images: ImageSet, truths: Sequence[Truth], preprocess: Preprocess, sizes: Sequence[Size | None]
+) -> Placed:
+    """Boxes in pixels of the photos as they are read, within them; of a photo that cannot be read none.
+
+    Args:
+        images: The photos.
+        truths: The boxes of each.
+        preprocess: The network's.
+        sizes: Width and height of each photo, turned as it is read; None of one that cannot be read.
+    """
+    found, counts, first = [], Counter[str](), dict[str, str]()
+    for picture, known, size in zip(images.pictures, truths, sizes, strict=True):
         if size is None:
-            found.append(replace(known.chosen(np.zeros(len(known), bool)), number=count))
+            found.append(known.chosen(np.zeros(len(known), bool)))
             continue
         if known.size is not None and known.size != size:
             counts["turned" if known.size == size[::-1] else "other"] += 1
@@ -65,7 +97,7 @@ def placed(
         for kind, some_of in (("clipped", clipped), ("empty", empty)):
             if some_of:
                 first.setdefault(kind, str(picture))
-        found.append(replace(cut, size=size, fit=preprocess.place(size), number=count))
+        found.append(replace(cut, size=size, fit=preprocess.place(size)))
     said = {
         "turned": "photos have width and height the other way round than their boxes are for: turned "
         "by EXIF? The boxes are taken as they stand",
@@ -73,8 +105,8 @@ def placed(
         "clipped": "boxes reach beyond their photo, and are cut at its edges",
         "empty": "boxes lie outside of their photo, and are left out",
     }
-    warnings += [f"{counts[kind]} {text} ({first[kind]})" for kind, text in said.items() if counts[kind]]
-    return Placed(tuple(found), warnings=tuple(warnings))
+    warnings = [f"{counts[kind]} {text} ({first[kind]})" for kind, text in said.items() if counts[kind]]
+    return Placed(tuple(found), tuple(warnings))
 
 
 _EMPTY = Truth(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))

@@ -27,6 +27,8 @@ from edgeeff.training.tasks import _classes, _holding_out
 PRECEDENCE = 5
 #: Photos of a class at least: one is learnt by heart, and none of it is left to judge by.
 LEAST = 2
+#: Share of a label that goes to all classes alike, where nobody says otherwise.
+SMOOTHING = 0.1
 #: A class that has so many times the photos of another is said to.
 UNBALANCED = 3
 
@@ -84,7 +86,8 @@ class Session(_classes.Session):
         counts = np.bincount(truth, minlength=self._classes)
         even = photos.class_weights == "none"
         weights = np.ones(self._classes) if even else len(truth) / (self._classes * np.maximum(counts, 1))
-        return Aim(_Loss(torch.from_numpy(weights.astype(np.float32)), learning.smoothing), self._judge)
+        smoothing = SMOOTHING if learning.smoothing is None else learning.smoothing
+        return Aim(_Loss(torch.from_numpy(weights.astype(np.float32)), smoothing), self._judge)
 
     def _judge(self, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> Score:
         found = self._scores(logits, truth)

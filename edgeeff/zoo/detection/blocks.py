@@ -166,6 +166,10 @@ class Fusion(nn.Module):
         if self.weighted:
             self._fixed = tuple(self._normalised().tolist())
 
+    def free(self) -> None:
+        """Use the weights of the fusion as they are, whatever they become."""
+        self._fixed = None
+
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """The cell's features so far to [N, channels, H, W] of the node."""
         parts = [resize(features[source]) for source, resize in zip(self.sources, self.inputs, strict=True)]

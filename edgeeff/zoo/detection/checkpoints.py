@@ -84,6 +84,7 @@ def understand(
         OptionError: An option that detectors do not have.
         UnknownModelError: No such network.
     """
+    model = model or file.model
     if chosen and chosen.head:
         raise OptionError(f"--head for {path}, which is a detector", mend="leave it out")
     candidates = [_named(model, path)] if model else fitting.which(file.tensors, accounted, path)
@@ -101,6 +102,7 @@ def understand(
     found = origin.of(whose, own, said, given, architecture.backbone.inputs)
     if whose != accounted.naming:
         found = replace(found, notes=(*found.notes, f"computed as {whose}'s, as --origin says"))
+    found = _as_said(file, found)
     warnings += _contradictions(file, chosen_spec, classes)
     warnings += _of_anchors(file.tensors, found)
     warnings += _of_fusion(chosen_spec, own, accounted.naming)
@@ -123,6 +125,15 @@ def understand(
         labels=labels,
         given=given,
     )
+
+
+def _as_said(file: WeightsFile, found: DetectorOrigin) -> DetectorOrigin:
+    """The origin with what the file itself says of how it computes and of its anchors."""
+    if isinstance(file.conventions, DetectorConventions):
+        found = replace(found, conventions=file.conventions)
+    if file.geometry is not None:
+        found = replace(found, geometry=replace(file.geometry, size=found.preprocess.size))
+    return found
 
 
 def _labels(file: WeightsFile, classes: int, path: Path) -> tuple[str, ...] | None:

@@ -80,6 +80,12 @@ class EfficientDet(nn.Module):
             if isinstance(part, Fusion):
                 part.fix()
 
+    def free(self) -> None:
+        """The reverse: the weights of all fusions are used as they are, so that they can learn."""
+        for part in self.modules():
+            if isinstance(part, Fusion):
+                part.free()
+
 
 def build(
     spec: DetectorSpec,

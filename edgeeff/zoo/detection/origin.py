@@ -62,7 +62,9 @@ def of(
     known = {name: value for name, value in preprocess.items() if name not in ("crop", "squash")}
     own = found.preprocess
     told, taken, warnings = origin.taken(own, known, channels)
-    if own.letterbox == own.mean:
+    if "letterbox" in taken:
+        pass  # the file says it
+    elif own.letterbox == own.mean:
         told = replace(told, letterbox=told.mean)
     elif own.letterbox is not None:
         told = replace(told, letterbox=origin.for_channels(replace(own, mean=own.letterbox), channels).mean)

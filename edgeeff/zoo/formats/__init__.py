@@ -17,8 +17,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from edgeeff import regular
+from edgeeff.detection import Geometry
 from edgeeff.errors import CheckpointError, MissingFileError
 from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.detection.conventions import DetectorConventions
 from edgeeff.zoo.heads import Layer
 
 BRING = "bring the file again, and compare its size and checksum with the source's"
@@ -53,6 +55,7 @@ class WeightsFile:
         static: The size (height, width) of the images that SAME's zeros were counted for, where the file
             keeps them as they were counted; None: they follow the images' size.
         conventions: Padding and epsilon, where the file says all of them.
+        geometry: A detector's anchors, where the file says them.
         model: Which network it is of, where the file says it for certain; its tensors are held against that.
     """
 
@@ -68,7 +71,8 @@ class WeightsFile:
     ends_in: Literal["", "softmax", "sigmoid"] = ""
     epsilon: float | None = None
     static: tuple[int, int] | None = None
-    conventions: Conventions | None = None
+    conventions: Conventions | DetectorConventions | None = None
+    geometry: Geometry | None = None
     model: str | None = None
 
 

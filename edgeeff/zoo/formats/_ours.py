@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edgeeff.detection import Geometry
 from edgeeff.errors import OptionError, UnknownModelError
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.detection.conventions import DetectorConventions
 
 #: Where it stands in the checkpoint, and the schema that this version writes.
 KEY, SCHEMA = "edgeeff", 1
@@ -22,7 +24,8 @@ class Said:
 
     Args:
         preprocess: Fields of :class:`Preprocess`.
-        conventions: Padding and epsilon, of a classifier.
+        conventions: Padding and epsilon.
+        geometry: A detector's anchors.
         model: The network's name, which no guess is needed for.
         ends_in: ``sigmoid`` where its labels do not exclude each other.
         lines: What a build tells of it.
@@ -30,7 +33,8 @@ class Said:
     """
 
     preprocess: Mapping[str, Any] = field(default_factory=dict)
-    conventions: Conventions | None = None
+    conventions: Conventions | DetectorConventions | None = None
+    geometry: Geometry | None = None
     model: str | None = None
     ends_in: Literal["", "softmax", "sigmoid"] = ""
     lines: tuple[str, ...] = ()
@@ -47,12 +51,14 @@ def read(content: Any) -> Said | None:
     try:
         own = Preprocess.from_json(dict(held["preprocess"]))
         conventions = _conventions(held.get("conventions"))
+        geometry = None if held.get("geometry") is None else Geometry.from_json(held["geometry"])
     except (KeyError, TypeError, ValueError) as error:
         return Said(warnings=(f"what it says of preprocessing is damaged and not taken: {error}"[:200],))
     frozen = " with a frozen trunk" if held.get("trunk") == "frozen" else ""
     return Said(
         preprocess={name: value for name in _SAID if (value := getattr(own, name)) is not None},
         conventions=conventions,
+        geometry=geometry,
         model=_model(content.get("arch")),
         ends_in="sigmoid" if held.get("task") == "multilabel" else "",
         lines=(f"trained by edgeeff finetune{frozen}",),
@@ -70,19 +76,37 @@ def _model(name: Any) -> str | None:
     return name
 
 
-def _conventions(data: Any) -> Conventions | None:
-    """Of a classifier; a detector's are its own reader's."""
-    if not isinstance(data, Mapping) or "backbone" in data:
+def _conventions(data: Any) -> Conventions | DetectorConventions | None:
+    """Of a classifier or a detector."""
+    if not isinstance(data, Mapping):
         return None
-    found = Conventions.of({str(key): value for key, value in data.items()})
+    plain = {str(key): value for key, value in data.items()}
+    if "backbone" not in plain:
+        return _checked(Conventions.of(plain))
+    found = DetectorConventions.of(plain)
+    _checked(found.backbone)
+    known = (("same", "symmetric"), ("nothing", "zeros"), ("up", "down"))
+    said = (found.pooling, found.border, found.outputs)
+    if any(value not in choices for value, choices in zip(said, known, strict=True)) or not _small(
+        found.epsilon
+    ):
+        raise ValueError(f"conventions {plain!r:.80}")
+    return found
+
+
+def _checked(found: Conventions) -> Conventions:
     static = found.static
     if (
         found.padding not in ("same", "symmetric")
         or found.fused not in (None, "same", "symmetric")
-        or not (isinstance(found.epsilon, float) and 0 < found.epsilon < 1)
+        or not _small(found.epsilon)
         or not (
             static is None or (len(static) == 2 and all(type(side) is int and side > 0 for side in static))
         )
     ):
-        raise ValueError(f"conventions {dict(data)!r:.80}")
+        raise ValueError(f"conventions {vars(found)!r:.80}")
     return found
+
+
+def _small(epsilon: object) -> bool:
+    return isinstance(epsilon, float) and 0 < epsilon < 1

@@ -56,6 +56,7 @@ def read(path: Path) -> WeightsFile:
             warnings=(*held.warnings, *ours.warnings),
             ends_in=ours.ends_in,
             conventions=ours.conventions,
+            geometry=ours.geometry,
             model=ours.model,
         )
     return WeightsFile(
