@@ -20,6 +20,8 @@ except ImportError:  # Windows
 
 #: Bytes of addresses that torch's libraries take (560 MB: 2.13.0 for CPUs, x86-64).
 TORCH = 600 << 20
+#: Of a file with a group's limit, the one beside it that says what the group takes.
+_USED = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE = 4 << 20
 #: Bytes by which a process grows before it is worth to look for what can be freed.
@@ -47,6 +49,46 @@ def allowed(root: Path = Path("/")) -> int | None:
     """
     limits = [installed(), *(_limit(path) for path in _limit_files(root))]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes that this process can still take without making the machine swap or being killed for it.
+
+    That is what the system says is available, or less: what is left of its groups' limits, where files that
+    are only cached count as free, or of ``ulimit -v``.
+
+    Args:
+        root: As of :func:`allowed`.
+    """
+    found = [_available(root), addresses_left()]
+    for path in _limit_files(root):
+        limit, used = _limit(path), _limit(path.with_name(_USED[path.name]))
+        if limit is not None and used is not None:
+            found.append(max(0, limit - used + _cached(path.parent)))
+    return min((one for one in found if one is not None), default=None)
+
+
+def _available(root: Path) -> int | None:
+    """What ``/proc/meminfo`` says (proc(5), MemAvailable), bytes."""
+    return _field(root / "proc/meminfo", "MemAvailable:", 1024)
+
+
+def _cached(group: Path) -> int:
+    """Bytes of files that a group of processes has read, and that can go at once."""
+    return (
+        _field(group / "memory.stat", "inactive_file")
+        or _field(group / "memory.stat", "total_inactive_file")
+        or 0
+    )
+
+
+def _field(path: Path, name: str, unit: int = 1) -> int | None:
+    """A number of a file whose lines begin with a name."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * unit for line in lines if line.split()[:1] == [name])
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
 
 
 def addresses_left() -> int | None:

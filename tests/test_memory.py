@@ -53,6 +53,44 @@ def test_limits_of_control_groups(tmp_path, groups, limits, allowed):
     assert memory.allowed(tmp_path) == allowed * GB
 
 
+@pytest.mark.parametrize(
+    ("files", "available"),
+    [
+        ({"proc/meminfo": "MemFree: 5 kB\nMemAvailable: 3145728 kB\n"}, 3 * GB),
+        ({"proc/meminfo": "MemAvailable: much\n"}, None),
+        ({}, None),
+        # A group's limit, less what it takes, and more what it only caches.
+        ({"proc/self/cgroup": "0::/", "memory.max": 4 * GB, "memory.current": 3 * GB}, GB),
+        (
+            {
+                **{"proc/self/cgroup": "0::/", "memory.max": 4 * GB, "memory.current": 3 * GB},
+                **{
+                    "memory.stat": f"anon 7\ninactive_file {GB}\n",
+                    "proc/meminfo": "MemAvailable: 3145728 kB",
+                },
+            },
+            2 * GB,
+        ),
+        ({"proc/self/cgroup": "0::/", "memory.max": "max", "memory.current": 3 * GB}, None),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/",
+                "memory/memory.limit_in_bytes": GB,
+                "memory/memory.usage_in_bytes": 2 * GB,
+            },
+            0,
+        ),
+    ],
+)
+def test_what_is_free(tmp_path, monkeypatch, files, available):
+    monkeypatch.setattr(memory, "addresses_left", lambda: None)
+    for name, content in files.items():
+        path = tmp_path / (name if name.startswith("proc") else f"sys/fs/cgroup/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    assert memory.available(tmp_path) == available
+
+
 class Knot:
     """What only a search for cycles frees."""
 

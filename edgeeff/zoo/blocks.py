@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeeff.graph.padding import same_padding
+from edgeeff.zoo import chance
 from edgeeff.zoo.architecture import Block
 from edgeeff.zoo.conventions import Conventions, Padding
 
@@ -125,14 +126,13 @@ class SqueezeExcite(nn.Module):
 def surviving(x: Tensor, probability: float) -> Tensor:
     """Stochastic depth: each of N images kept with a probability and divided by it, or made zero.
 
-    Huang et al. 2016, arXiv:1603.09382. The random numbers are those of torch's own generator.
+    Huang et al. 2016, arXiv:1603.09382. The random numbers are those of :mod:`edgeeff.zoo.chance`.
 
     Args:
         x: [N, C, H, W].
         probability: 0…1, without 0.
     """
-    kept = torch.rand(len(x), 1, 1, 1, dtype=torch.float32, device=x.device) < probability
-    return x * (kept.to(x.dtype) / probability)
+    return x * (chance.happens(probability, (len(x), 1, 1, 1), x) / probability)
 
 
 class EfficientBlock(nn.Module):

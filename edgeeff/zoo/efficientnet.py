@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeeff.zoo import chance
 from edgeeff.zoo.architecture import STEM_KERNEL, STEM_STRIDE, Architecture
 from edgeeff.zoo.blocks import (
     ActivationFunction,
@@ -96,7 +96,7 @@ class EfficientNet(nn.Module):
         for layer, activation in zip(self.hidden, self._between, strict=True):
             y = activation(layer(y))
         if self.training and self.dropout:
-            y = F.dropout(y, self.dropout)
+            y = y * (chance.happens(1 - self.dropout, y.shape, y) / (1 - self.dropout))
         logits: Tensor = self.classifier(y)
         return logits
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from edgeeff.training.augment import operators
 from edgeeff.training.augment.crop import RandomCrop
-from edgeeff.training.augment.mixing import Mixing, cutmix, mixup
+from edgeeff.training.augment.mixing import Mixing
 from edgeeff.training.augment.randaugment import RandAugment
 
 WITHOUT_STRENGTH = ("autocontrast", "equalize", "invert")
@@ -119,33 +119,32 @@ def test_randaugment_leaves_things_where_they_are_if_asked():
         assert not len(marked) or np.abs(marked - [5, 7]).max() <= 1  # sharpness reaches the neighbours
 
 
-def batch(count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
-    """Photos each of whose pixels says which it is, and its label."""
-    return torch.arange(count).float().view(-1, 1, 1, 1).expand(-1, 3, 20, 30), torch.eye(count)
+def batch(count: int = 6) -> torch.Tensor:
+    """Photos each of whose pixels says which it is."""
+    return torch.arange(count).float().view(-1, 1, 1, 1).expand(-1, 3, 20, 30)
 
 
 def test_mixup_gives_a_photo_at_least_half_and_its_label_as_much():
-    x, labels = batch()
-    mixed, shares = mixup(x, labels, 0.5, np.random.default_rng(0))
-    assert torch.allclose(shares.sum(1), torch.ones(6))
+    x = batch()
+    mixed = Mixing(mixup=0.5)(x, np.random.default_rng(0))
+    assert mixed.partner.tolist() == [5, 4, 3, 2, 1, 0] and torch.equal(x, batch())
     for number in range(6):
-        own = shares[number, number]
+        own = mixed.own[number]
         assert 0.5 <= own < 1
-        assert torch.allclose(mixed[number], own * number + (1 - own) * (5 - number))
-    assert torch.equal(x, batch()[0]) and torch.equal(labels, torch.eye(6))
+        assert torch.allclose(mixed.x[number], own * number + (1 - own) * (5 - number))
 
 
 def test_cutmix_takes_a_rectangle_and_its_area_of_the_label():
-    x, labels = batch(7)
-    mixed, shares = cutmix(x, labels, 1.0, np.random.default_rng(3))
+    x = batch(7)
+    mixed = Mixing(cutmix=1.0)(x, np.random.default_rng(3))
     taken = []
     for number in range(7):
         if number == 3:  # its own partner
-            assert shares[3, 3] == 1 and torch.equal(mixed[3], x[3])
+            assert mixed.own[3] == 1 and torch.equal(mixed.x[3], x[3])
             continue
-        partner = mixed[number] == 6 - number
-        assert (partner | (mixed[number] == number)).all()
-        assert abs(partner.float().mean() - shares[number, 6 - number]) < 1e-6
+        partner = mixed.x[number] == 6 - number
+        assert (partner | (mixed.x[number] == number)).all() and mixed.partner[number] == 6 - number
+        assert abs(1 - partner.float().mean() - mixed.own[number]) < 1e-6
         rows, columns = partner[0].any(1).sum(), partner[0].any(0).sum()
         assert partner[0].sum() == rows * columns
         taken.append(float(partner.float().mean()))
@@ -153,15 +152,15 @@ def test_cutmix_takes_a_rectangle_and_its_area_of_the_label():
 
 
 def test_both_halve_the_batch_and_none_changes_nothing():
-    x, labels = batch(8)
-    assert Mixing()(x, labels, np.random.default_rng(0))[0] is x and not Mixing()
-    mixed, shares = Mixing(1.0, 1.0)(x, labels, np.random.default_rng(0))
-    again, _ = Mixing(1.0, 1.0)(x, labels, np.random.default_rng(0))
-    assert torch.equal(mixed, again)
-    assert all(len(mixed[i].unique()) == 1 for i in range(4)) and len(mixed[4:].unique()) == 4
-    assert (shares[:4, 4:] == 0).all() and (shares[4:, :4] == 0).all()
-    single, _ = Mixing(1.0, 1.0)(x[:1], labels[:1], np.random.default_rng(0))
-    assert torch.equal(single, x[:1])
+    x = batch(8)
+    assert not Mixing() and torch.equal(Mixing()(x, np.random.default_rng(0)).x, x)
+    mixed, again = (Mixing(1.0, 1.0)(x, np.random.default_rng(0)) for _ in range(2))
+    assert torch.equal(mixed.x, again.x) and torch.equal(mixed.own, again.own)
+    assert mixed.partner.tolist() == [3, 2, 1, 0, 7, 6, 5, 4]
+    assert all(len(mixed.x[i].unique()) == 1 for i in range(4)) and len(mixed.x[4:].unique()) == 4
+    for alone in (Mixing(1.0, 1.0), Mixing(1.0), Mixing(0.0, 1.0)):
+        single = alone(x[5:6], np.random.default_rng(0))
+        assert torch.equal(single.x, x[5:6]) and single.own.tolist() == [1]
 
 
 def test_crops_are_parts_of_the_photo_of_the_areas_that_were_asked_for():

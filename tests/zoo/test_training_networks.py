@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
-from edgeeff.zoo import catalog
+from edgeeff.zoo import catalog, chance
 from edgeeff.zoo.conventions import EDGETPU, TENSORFLOW, TORCH, Conventions
 from edgeeff.zoo.efficientnet import EfficientNet, build
 
@@ -56,10 +58,21 @@ def test_what_is_left_out_at_random_is_left_out_in_train_mode_alone():
             module.eval()  # so that images know nothing of one another
     with torch.no_grad():
         assert not torch.equal(random(x), random(x))
-        torch.manual_seed(3)
-        first = random(x)
-        torch.manual_seed(3)
-        assert torch.equal(first, random(x))
+        found = []
+        for seed in (3, 4, 3):
+            with chance.drawn_from(torch.Generator().manual_seed(seed)):
+                found.append(random(x))
+        assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
+
+
+def test_threads_draw_from_their_own_generators():
+    def drawn(seed: int) -> torch.Tensor:
+        with torch.no_grad(), chance.drawn_from(torch.Generator().manual_seed(seed)):
+            return torch.stack([chance.happens(0.5, (5, 7), torch.ones(1)) for _ in range(50)])
+
+    alone = [drawn(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(torch.equal(*pair) for pair in zip(alone, pool.map(drawn, range(4)), strict=True))
 
 
 def test_blocks_survive_less_and_less_and_the_mean_stays():

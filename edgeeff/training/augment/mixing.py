@@ -11,8 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Photos of a batch, mixed.
+
+    Args:
+        x: [N, C, H, W].
+        own: Share of each photo in what it became, [N], 0…1: so much its own label counts, and the rest its
+            partner's.
+        partner: Which photo the rest is from, [N].
+    """
+
+    x: Tensor
+    own: Tensor
+    partner: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,33 +48,35 @@ class Mixing:
         """Whether anything is mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
-    def __call__(self, x: Tensor, labels: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Photos [N, C, H, W] and labels [N, classes] of 0…1, mixed; what is passed stays as it is.
+    def __call__(self, x: Tensor, random: np.random.Generator) -> Mixed:
+        """Photos [N, C, H, W], mixed; what is passed stays as it is.
 
         A photo without a partner, the middle one of an odd number, stays alone.
         """
-        if not self:
-            return x, labels
-        if self.mixup and self.cutmix:
-            half = len(x) // 2
-            first = mixup(x[:half], labels[:half], self.mixup, random)
-            second = cutmix(x[half:], labels[half:], self.cutmix, random)
-            return torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])
-        if self.mixup:
-            return mixup(x, labels, self.mixup, random)
-        return cutmix(x, labels, self.cutmix, random)
+        count = len(x)
+        half = count // 2 if self.mixup and self.cutmix else count * (self.mixup > 0)
+        partner = np.concatenate([np.arange(half)[::-1], np.arange(half, count)[::-1]])
+        own = torch.ones((count, 1, *x.shape[2:]), device=x.device)
+        if half:
+            own[:half] = torch.from_numpy(_shares(half, self.mixup, random)).to(x.device)
+        if half < count and self.cutmix:
+            masks = _rectangles(count - half, x.shape[2], x.shape[3], self.cutmix, random)
+            own[half:] = torch.from_numpy(masks).to(x.device)
+        shares = own.mean((1, 2, 3))
+        shares[torch.from_numpy(partner == np.arange(count)).to(x.device)] = 1.0
+        return Mixed(own * x + (1 - own) * x[partner], shares, partner)
 
 
-def mixup(x: Tensor, labels: Tensor, alpha: float, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Each photo and its partner, weighted: the larger share, at least a half, is the photo's own."""
-    drawn = random.beta(alpha, alpha, len(x))
-    own = torch.from_numpy(np.maximum(drawn, 1 - drawn).astype(np.float32)).to(x.device)
-    return _blend(x, own.view(-1, 1, 1, 1)), _blend(labels, own.view(-1, 1))
+def _shares(count: int, alpha: float, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Of mixup, [count, 1, 1, 1]: the larger one, at least a half, is a photo's own."""
+    drawn = random.beta(alpha, alpha, count)
+    return np.maximum(drawn, 1 - drawn).astype(np.float32).reshape(-1, 1, 1, 1)
 
 
-def cutmix(x: Tensor, labels: Tensor, alpha: float, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A rectangle of each photo taken from its partner; labels go by the area that is taken."""
-    count, height, width = len(x), *x.shape[2:]
+def _rectangles(
+    count: int, height: int, width: int, alpha: float, random: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Of CutMix, [count, 1, height, width]: 0 in a rectangle somewhere, part of it in the photo."""
     own = np.ones((count, 1, height, width), np.float32)
     for number, area in enumerate(1 - random.beta(alpha, alpha, count)):
         spans = []
@@ -65,10 +84,4 @@ def cutmix(x: Tensor, labels: Tensor, alpha: float, random: np.random.Generator)
             centre, reach = int(random.integers(0, side)), int(np.sqrt(area) * side) // 2
             spans.append(slice(max(0, centre - reach), min(side, centre + reach)))
         own[number, 0, spans[0], spans[1]] = 0
-    mask = torch.from_numpy(own).to(x.device)
-    return _blend(x, mask), _blend(labels, mask.mean((2, 3)))
-
-
-def _blend(values: Tensor, own: Tensor) -> Tensor:
-    """What is a photo's own, and the rest of its partner."""
-    return own * values + (1 - own) * values.flip(0)
+    return own
