@@ -232,6 +232,7 @@ ELSEWHERE = {
     "calibration/clips/__init__.py choose": "tests/calibration/test_clips.py",
     "calibration/clips/__init__.py Chosen.scenes_warning": "tests/calibration/test_clips.py",
     "harness/truth.py _boxes": "tests/detection/test_evaluate.py",
+    "harness/truth.py _masks": "tests/images/test_masks.py",
     "images/annotations/coco.py read": "tests/images/test_annotations.py",
     "images/annotations/voc.py _annotated": "tests/images/test_annotations.py",
     "images/annotations/yolo.py read": "tests/images/test_annotations.py",

@@ -25,8 +25,8 @@ _COMPARING = "Comparing two bundles"
 
 
 @dataclass(frozen=True)
-class How:
-    """How bundles are run."""
+class How(Masks):
+    """How bundles are run, and images are read."""
 
     white: options.White = None
     threshold: Annotated[
@@ -109,7 +109,6 @@ def command(
     ],
     reference: Annotated[Path | None, typer.Option(help="A float bundle to hold them against.")] = None,
     how: How,
-    masks: Masks,
     comparing: Comparing,
     files: Files,
     device: on_device.Address = None,
@@ -144,7 +143,7 @@ def command(
     pairs = _Pairs(opened, against, comparing.margin, asked=files.disagreements is not None)
     _refuse_files(files, opened)
     held = Bundle.load(reference) if reference else None
-    photos = _photos(images, how.root, masks)
+    photos = _photos(images, how)
     with on_device.opened(device, wait) as board:
         reports = pairs.compared(_judged(pairs, photos, held, how, board))
     shown = [replace(report, bundle=name) for report, name in zip(reports, pairs.names(), strict=True)]
@@ -156,11 +155,11 @@ def command(
     return 1 if strict and warned else 0
 
 
-def _photos(images: Path, root: Path | None, masks: Masks) -> ImageSet:
+def _photos(images: Path, how: How) -> ImageSet:
     from edgeeff.recipes import open_to_judge
 
-    found = open_to_judge(images, root)
-    return masks.of(found) if masks.given else found
+    found = open_to_judge(images, how.root)
+    return how.of(found) if how.given else found
 
 
 def _refuse_via(how: How, device: str | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from edgeeff.errors import EdgeeffError, ImageError, LabelsError, MissingFileError
+from edgeeff.harness import truth
 from edgeeff.images import open_images
 from edgeeff.images.annotations import masks
 from edgeeff.images.annotations.mask_pixels import pixels, read_colours
@@ -161,3 +163,17 @@ def test_a_palette_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text(text)
     with pytest.raises(EdgeeffError):
         read_colours(tmp_path / "p.txt")
+
+
+def test_a_segmenter_without_masks_says_that_classes_are_not_looked_at(photos: Path, tmp_path: Path) -> None:
+    manifest = SimpleNamespace(task="segmentation", labels=LABELS, preprocess=PREPROCESS)
+    _, found = truth.read(open_images(photos), None, manifest)  # type: ignore[arg-type]
+    assert found is not None
+    assert truth.as_bytes(found) != truth.as_bytes(found[::-1])
+    (tmp_path / "masks").rename(tmp_path / "other")
+    save(tmp_path / "classes/cat/a.png", np.zeros((8, 12, 3), np.uint8))
+    images, none = truth.read(open_images(tmp_path / "classes"), None, manifest)  # type: ignore[arg-type]
+    assert none is None
+    assert "classes of the images are not looked at" in images.warnings[0]
+    with pytest.raises(LabelsError, match="judged by masks"):
+        truth.read(images, [1], manifest)  # type: ignore[arg-type]
