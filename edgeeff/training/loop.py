@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,8 +68,9 @@ class Score:
     @property
     def rank(self) -> tuple[float, float]:
         """States in their order; one whose value is not a number is the worst."""
-        value = self.value if math.isfinite(self.value) else -math.inf
-        return value, -self.loss if math.isfinite(self.loss) else -math.inf
+        lowest = -sys.float_info.max
+        value = self.value if math.isfinite(self.value) else lowest
+        return value, -self.loss if math.isfinite(self.loss) else lowest
 
 
 #: A part of a batch: gives its share of the batch's loss; the random generator is its own.
@@ -91,7 +93,10 @@ class Learner(Protocol):
         """The batches of an epoch from number ``begin`` on; they hang on nothing but these numbers."""
 
     def parts(self, batch: Any, epoch: int) -> Sequence[Part]:
-        """A batch's loss, in parts that add up to it. Their number must not hang on the machine."""
+        """A batch's loss, in parts that add up to it. Their number must not hang on the machine.
+
+        Where there are several, they run side by side, and draw from the generator that each is given alone.
+        """
 
     def score(self) -> Score:
         """What the present state is worth."""
@@ -107,6 +112,7 @@ class Course:
         warmup: Epochs in which the rate grows; a fraction will do.
         patience: Epochs without a better state after which it ends; None: it goes to its end.
         average: Decay of the moving average that is judged and kept; 0: none.
+        beat: What the state at the beginning is worth: no worse one is taken. None: any is.
         clip: The largest norm of the gradients together; None: any.
         seed: Of dropout and the like.
     """
@@ -116,6 +122,7 @@ class Course:
     warmup: float = 0.0
     patience: int | None = None
     average: float = 0.0
+    beat: Score | None = None
     clip: float | None = None
     seed: int = 0
 
@@ -126,7 +133,8 @@ class Descent:
 
     Args:
         history: An entry for each epoch: epoch, rate, loss, seconds, and the figures of the score.
-        best: The epoch whose state was kept, counted from 1.
+        best: The epoch whose state was kept, counted from 1; 0: that of the beginning, which none was better
+            than.
         stopped: Why it ended before its time; empty where it did not.
     """
 
@@ -242,7 +250,7 @@ class _Run:
 
     def _patience(self) -> str:
         where, patience = self._position, self._course.patience
-        if patience is not None and where.best and len(where.history) - where.best >= patience:
+        if patience is not None and len(where.history) - where.best >= patience:
             return f"no better for {patience} epochs"
         return ""
 
@@ -268,7 +276,7 @@ class _Run:
                 self._keep()
         with self._average.in_place():
             score = self._learner.score()
-            if not where.best or score.rank > self._rank(where.best):
+            if score.rank > self._rank(where.best):
                 where.best, self._best = epoch + 1, copied(self._live)
         rate = max(group["lr"] for group in self._optimizer.param_groups)
         where.history.append(
@@ -286,6 +294,8 @@ class _Run:
         return ""
 
     def _rank(self, epoch: int) -> tuple[float, float]:
+        if not epoch:
+            return self._course.beat.rank if self._course.beat else (-math.inf, -math.inf)
         entry = self._position.history[epoch - 1]
         return Score(entry["value"], entry["validation_loss"]).rank
 
@@ -301,7 +311,12 @@ class _Run:
                 loss = parts[number](random)
                 return float(loss.detach()), torch.autograd.grad(loss, parameters, allow_unused=True)
 
-        found = list(self._pool.map(gradients, range(len(parts))))
+        if len(parts) == 1:  # a single part may draw from torch's own generator, which threads would share
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_mixed(seed, taken))
+                found = [gradients(0)]
+        else:
+            found = list(self._pool.map(gradients, range(len(parts))))
         loss = math.fsum(one for one, _ in found) if all(math.isfinite(one) for one, _ in found) else math.nan
         if not math.isfinite(loss):
             return loss, "the loss"
@@ -321,13 +336,14 @@ class _Run:
     def _diverged(self, what: str, step: int, rate: float) -> str:
         """Warn and end with the last state that was judged; refuse where there is none."""
         text = f"{what} is no number any more at step {step}, at a rate of {rate:.2g}"
-        if not self._position.best:
+        if not self._position.best and self._course.beat is None:
             raise TrainingError(
                 f"{text}, and no epoch was judged before",
                 mend="train at a lower --rate, or with more --warmup",
             )
+        state = f"epoch {self._position.best}" if self._position.best else "the beginning"
         self._progress.warn(
-            f"{text}: training ends, and the state of epoch {self._position.best} is taken. Train at a lower "
+            f"{text}: training ends, and the state of {state} is taken. Train at a lower "
             "--rate, or with more --warmup"
         )
         return text

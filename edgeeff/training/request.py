@@ -12,10 +12,25 @@ from typing import Any
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import Option, Part, declared, nearest, option
-from edgeeff.pipeline.request.kinds import FLAG, NUMBER, PATH, WHOLE, WORD
+from edgeeff.pipeline.request.kinds import FLAG, NUMBER, PATH, WHOLE, WORD, Kind, refuse
 from edgeeff.pipeline.request.parts import Preprocessing, Source
 
 _VERBS = ("finetune",)
+#: More blocks than any network has.
+ALL = 1 << 16
+
+
+def _blocks(value: Any, flag: str) -> int:
+    """How many blocks; all of them are :data:`ALL`."""
+    if value == "all":
+        return ALL
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 5):
+        raise refuse(value, flag, "a number of blocks, or all")
+    return int(text)
+
+
+BLOCKS = Kind("int | str", str, Any, "a number of blocks, or all", _blocks)
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,19 @@ class Learning(Part):
         least=1,
         verbs=_VERBS,
     )
+    minutes: float | None = option(
+        NUMBER,
+        "Instead of --epochs: how long; how many epochs fit is settled after the first.",
+        verbs=_VERBS,
+    )
+    blocks: int | None = option(
+        BLOCKS,
+        "Blocks that learn after the head, counted from the last; or all. Default: none, a frozen trunk.",
+        verbs=_VERBS,
+    )
+    block_rate: float = option(
+        NUMBER, "Largest rate of AdamW while blocks learn.", default=3e-4, verbs=_VERBS
+    )
     rate: float = option(NUMBER, "Largest rate of AdamW, for the head.", default=3e-3, verbs=_VERBS)
     decay: float = option(NUMBER, "Weight decay.", default=0.01, verbs=_VERBS)
     batch: int = option(WHOLE, "Photos in a step.", default=32, least=1, verbs=_VERBS)
@@ -86,7 +114,7 @@ class Learning(Part):
     average: float = option(
         NUMBER,
         "Decay of the moving average of the weights, which is judged and kept; 0 for none.",
-        default=0.9,
+        default=0.98,
         flag="--ema",
         verbs=_VERBS,
     )
@@ -101,9 +129,14 @@ class Learning(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least, beyond in (("rate", 0, 10), ("decay", 0, 10)):
-            if not least <= getattr(self, name) <= beyond:
-                raise OptionError(f"--{name} {getattr(self, name):g}", mend="3e-3 and 0.01 are usual")
+        if self.epochs is not None and self.minutes is not None:
+            raise OptionError("both --epochs and --minutes", mend="pass one of them")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise OptionError(f"--minutes {self.minutes:g}", mend="give a number of minutes, such as 10")
+        for name in ("rate", "block_rate", "decay"):
+            if not 0 <= getattr(self, name) <= 10:
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(f"{flag} {getattr(self, name):g}", mend="3e-3, 3e-4 and 0.01 are usual")
         for name, flag in (("dropout", "--dropout"), ("smoothing", "--smoothing"), ("average", "--ema")):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise OptionError(f"{flag} {getattr(self, name):g}", mend="give a share, 0 to 0.99")

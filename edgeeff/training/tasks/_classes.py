@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edgeeff import digests
 from edgeeff.errors import ImageError
 from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.stages.identity import Source
@@ -18,14 +19,17 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.training import trunk
 from edgeeff.training.features import Trunk, View
 from edgeeff.training.heads import Aim, Head, Pace, Seen
-from edgeeff.training.loop import Course
+from edgeeff.training.loop import Course, one_thread, workers
 from edgeeff.training.photos import decoding, varying
 from edgeeff.training.photos.labelled import Labelled
 from edgeeff.training.setting import Setting
 from edgeeff.training.tasks import Phase
+from edgeeff.training.tuned import Shown, Tuned
 
 #: Views of all photos together, where nobody says how many each has; and of one at most.
 VIEWS, MOST_VIEWS = 2400, 6
+#: Epochs of a phase where nobody says how many.
+HEAD_EPOCHS, BLOCK_EPOCHS = 40, 15
 #: Photos that batch normalisation is made to remember.
 REMEMBERED = 256
 _VARIED: Mapping[str, decoding.Vary | None] = {
@@ -46,55 +50,81 @@ class Session:
 
     def __init__(self, setting: Setting, outputs: int, aim: Callable[[Any], Aim]) -> None:
         learning, source = setting.request.learning, setting.source
-        self.setting, self.network = (
-            setting,
-            trunk.classifier(source, setting.preprocess.size, outputs, learning.seed),
-        )
+        self.setting = setting
+        self.network = trunk.classifier(source, setting.preprocess.size, outputs, learning.seed)
         digest = facts(source, setting.preprocess)
         self._trunk = Trunk(self.network, digest, setting.preprocess, setting.context)
-        self._aim, self._vary = aim, setting.request.photos.augment
+        self._aim, self._vary = aim, _VARIED[setting.request.photos.augment]
         self.train, self.validation = setting.data.train, setting.data.validation
 
     def phases(self) -> Iterator[Phase]:
-        """The head alone."""
+        """The head alone, on what the frozen trunk makes of photos; then blocks, if they are asked for."""
         learning = self.setting.request.learning
-        train, self._judging = self._seen()
+        train, judging = self._seen()
+        aim = self._aim(train.truth)
         pace = Pace(learning.batch, learning.rate, learning.decay, learning.dropout, learning.seed)
-        head = Head(self.network.classifier, self._aim(train.truth), train, self._judging, pace)
-        course = Course(
-            epochs=learning.epochs or 40,
+        head = Head(self.network.classifier, aim, train, judging, pace)
+        course = self._course(HEAD_EPOCHS, last=not learning.blocks)
+        facts = {"pace": asdict(pace), "course": asdict(course), "views": len(train.features)}
+        yield Phase("head", "training the head", head, course, facts)
+        if not learning.blocks:
+            self._remember(self._trunk)
+            with torch.inference_mode():
+                self._logits = self.network.classifier(torch.from_numpy(judging.features[0])).numpy()
+            return
+        shown = Shown(self.setting.preprocess, self._vary)
+        with workers() as pool:
+            tuned = Tuned(
+                self.network,
+                learning.blocks,
+                aim,
+                (self.train, self.validation),
+                shown,
+                replace(pace, rate=learning.block_rate),
+                learning.block_rate,
+                pool,
+            )
+            course = replace(self._course(BLOCK_EPOCHS, last=True), beat=head.score())
+            facts = {"blocks": learning.blocks, "pace": asdict(tuned.pace), "course": asdict(course)}
+            yield Phase("blocks", f"training {self._learning()}", tuned, course, facts)
+            digest = digests.of_bytes(b"".join(t.numpy().tobytes() for t in self.tensors().values()))
+            self._remember(replace(self._trunk, digest=digest))
+            with one_thread():
+                self._logits = tuned.logits(self.validation.pictures)
+
+    def _course(self, epochs: int, *, last: bool) -> Course:
+        """How long and how fast a phase is; what the user says of its length is of the last one."""
+        learning = self.setting.request.learning
+        return Course(
+            epochs=(learning.epochs if last else None) or epochs,
+            minutes=learning.minutes if last else None,
             warmup=learning.warmup,
             patience=learning.patience,
             average=learning.average,
             seed=learning.seed,
         )
-        yield Phase(
-            "head",
-            "training the head",
-            head,
-            course,
-            {"pace": asdict(pace), "course": asdict(course), "views": len(train.features)},
-        )
-        self._remember()
+
+    def _learning(self) -> str:
+        count, all_of_them = self.setting.request.learning.blocks or 0, len(self.network.blocks)
+        return "all blocks" if count >= all_of_them else f"the last {count} of {all_of_them} blocks"
 
     def tensors(self) -> Mapping[str, Tensor]:
         """All of the network's."""
         return trunk.tensors(self.network)
 
     def says(self) -> Mapping[str, Any]:
-        """That its trunk was frozen."""
-        return {"trunk": "frozen", "batch_norm": "frozen, its statistics those of the training photos"}
+        """Which part of it learnt."""
+        frozen = "frozen" if not self.setting.request.learning.blocks else f"{self._learning()} trained"
+        return {"trunk": frozen, "batch_norm": "frozen, its statistics those of the training photos"}
 
     def judged(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """The logits of the photos that judge, and their truth."""
-        with torch.inference_mode():
-            logits = self.network.classifier(torch.from_numpy(self._judging.features[0])).numpy()
-        return logits, self._judging.truth
+        return self._logits, self.validation.truth
 
     def _seen(self) -> tuple[Seen, Seen]:
         """What the trunk makes of the photos; those that cannot be decoded are left out."""
         photos, seed = self.setting.request.photos, self.setting.request.learning.seed
-        vary = _VARIED[photos.augment]
+        vary = self._vary
         count = photos.views or max(1, min(MOST_VIEWS, VIEWS // max(1, len(self.train))))
         views = [View()] + [View(n, vary, photos.augment, seed) for n in range(1, count) if vary is not None]
         found = self._trunk.of(self.train.pictures, views, "looking at the photos")
@@ -114,11 +144,11 @@ class Session:
         self.setting.context.warn_all(skipped({str(photos.pictures[n]): why for n, why in bad.items()}))
         return photos.only(kept), kept
 
-    def _remember(self) -> None:
+    def _remember(self, run: Trunk) -> None:
         """Batch normalisation remembers the photos of this training instead of those of an earlier one."""
         pictures = self.train.pictures
         spread = np.unique(np.linspace(0, len(pictures) - 1, min(REMEMBERED, len(pictures))).astype(int))
-        trunk.remember(self.network, self._trunk.moments([pictures[i] for i in spread]))
+        trunk.remember(self.network, run.moments([pictures[i] for i in spread]))
 
 
 def facts(source: Source, preprocess: Preprocess) -> str:
