@@ -186,6 +186,8 @@ ELSEWHERE = {
     "training/tasks/_holding_out.py warn_of_common": "tests/training/test_finetune.py",
     "training/tasks/classification.py _labelled": "tests/training/test_finetune.py",
     "training/tasks/classification.py label": "tests/training/test_finetune.py",
+    "training/tasks/multilabel.py _labelled": "tests/training/test_finetune.py",
+    "training/tasks/multilabel.py label": "tests/training/test_finetune.py",
     "zoo/formats/_ours.py read": "tests/training/test_finetune.py",
     "backends/tensorrt/deployment/__init__.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",
     "backends/tensorrt/emit.py cautions": "tests/backends/tensorrt/test_tensorrt_boxes.py",

@@ -45,10 +45,8 @@ def truth(images: ImageSet, manifest: Manifest) -> Truth | None:
     Raises:
         LabelsError: A name is no label of the network, or folders tell one label of several.
     """
-    if any(picture.row is not None for picture in images.pictures):
-        found = _rows(images, manifest.labels)
-    else:
-        found = _single(images) if manifest.classes == 1 else _several(images, manifest.labels)
+    alone = manifest.classes == 1 and all(picture.row is None for picture in images.pictures)
+    found = _single(images) if alone else several(images, manifest.labels)
     return found if (found >= 0).any() else None
 
 
@@ -98,13 +96,20 @@ def _single(images: ImageSet) -> Truth:
     return np.full((len(images), 1), -1, np.int64) if found is None else found[:, None]
 
 
-def _several(images: ImageSet, labels: Sequence[str]) -> Truth:
+def several(images: ImageSet, labels: Sequence[str]) -> Truth:
+    """Which of several labels each image has, [N, labels] of 1, 0 and −1.
+
+    Raises:
+        LabelsError: A name is no label, or folders tell one label of several.
+    """
+    if any(picture.row is not None for picture in images.pictures):
+        return _rows(images, labels)
     if images.labelling.names and not images.labelling.listed:
         raise LabelsError(
             "a folder for each class tells one label of an image, and this network gives several",
             mend=f"list the images: photo.jpg,cat;dog on each line, and {NONE} where there is no label",
         )
-    rows = [_named(picture.class_name) for picture in images.pictures]
+    rows = [labels_of(picture.class_name) for picture in images.pictures]
     names = tuple(sorted({name for row in rows for name in row}))
     places = {name: p.place for p, row in zip(images.pictures, rows, strict=True) for name in row}
     numbers = _numbers(names, labels, places)
@@ -139,7 +144,7 @@ def _numbers(names: Sequence[str], labels: Sequence[str], places: Mapping[str, s
     return {name: int(name) for name in names}
 
 
-def _named(cell: str | None) -> list[str]:
+def labels_of(cell: str | None) -> list[str]:
     """The labels that a list's cell names."""
     if cell is None or cell.strip() == NONE:
         return []

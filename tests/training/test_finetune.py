@@ -187,3 +187,60 @@ def test_requests():
     for wrong in ({"dropout": 1.0}, {"smoothing": -0.1}, {"rate": -1.0}, {"epochs": 0}, {"average": 1.5}):
         with pytest.raises(OptionError):
             FinetuneRequest.of(photos="photos", **wrong)
+
+
+def test_blocks_learn_and_batch_normalisation_does_not(photos, trained, tmp_path, monkeypatch):
+    options = {"epochs": 2, "blocks": 3, "block_rate": 1e-3, "average": 0.0}
+    found = train(photos, trained, tmp_path / "best.pt", **options)
+    assert [len(found.history[name]) for name in ("head", "blocks")] == [40, 2]
+    before, after = (checkpoints.read(p, TINY).tensors for p in (trained, tmp_path / "best.pt"))
+    convolutions = [name for name in before if name.endswith("conv.weight")]
+    moved = [name for name in convolutions if not torch.equal(before[name], after[name])]
+    learning = ("head", "blocks.4", "blocks.5", "blocks.6")
+    assert moved == [name for name in convolutions if name.startswith(learning)]
+    monkeypatch.setattr(loop, "KEPT_EVERY", 0.0)
+    real, taken = loop._Run._step, []
+
+    def cut(run, *arguments):
+        taken.append(1)
+        if len(taken) > 166:  # within the blocks' second epoch
+            raise _Killed
+        return real(run, *arguments)
+
+    other = Cache(tmp_path / "other")
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(loop._Run, "_step", cut)
+        train(photos, trained, tmp_path / "cut.pt", cache=other, **options)
+    train(photos, trained, tmp_path / "cut.pt", cache=other, **options)
+    assert (tmp_path / "cut.pt").read_bytes() == (tmp_path / "best.pt").read_bytes()
+
+
+@pytest.mark.slow
+def test_blocks_that_make_it_worse_are_not_taken(photos, trained, tmp_path):
+    found = train(photos, trained, tmp_path / "best.pt", epochs=1, blocks=7, block_rate=5.0)
+    before, after = (checkpoints.read(p, TINY).tensors for p in (trained, tmp_path / "best.pt"))
+    assert torch.equal(before["head.conv.weight"], after["head.conv.weight"])
+    assert found.scores["top_1"]["value"] > 0.5
+
+
+def test_labels_that_do_not_exclude_each_other(photos, trained, tmp_path):
+    def listed(split, name):
+        lines = ["path,red,square"]
+        for number, path in enumerate(sorted((photos / split).rglob("*.png"))):
+            lines.append(f"{path},{int(path.parent.name == 'red')},{'' if number % 5 == 4 else number % 2}")
+        (tmp_path / name).write_text("\n".join(lines))
+        return tmp_path / name
+
+    found = train(
+        listed("train", "train.csv"), trained, tmp_path / "best.pt", validation=listed("val", "val.csv")
+    )
+    assert found.task == "multilabel" and found.classes == ("red", "square")
+    assert 0 < found.scores["mean_average_precision"] <= 1
+    checkpoint = checkpoints.read(tmp_path / "best.pt")
+    assert checkpoint.ends_in == "sigmoid" and checkpoint.labels == ("red", "square")
+    one = train(photos, trained, tmp_path / "one.pt", task="multilabel")
+    assert one.classes == ("red",) and checkpoints.read(tmp_path / "one.pt").classes == 1
+    assert one.scores["mean_average_precision"] > 0.85
+    constant = tmp_path / "constant.csv"
+    constant.write_text((tmp_path / "train.csv").read_text().replace(",0,", ",1,"))
+    refused(TrainingError, constant, trained, tmp_path / "no", "red on 14 and not on 0")
