@@ -13,6 +13,7 @@ from edgeeff.matrix import facts
 from edgeeff.matrix.file import LOCAL, MOST, Matrix, Model, label
 from edgeeff.matrix.units import Unit
 from edgeeff.pipeline.resolve.installed import INSTALL_BUILD_WING, missing_for_build
+from edgeeff.pipeline.resolve.targets import has_arena
 from edgeeff.progress import Progress, Silent
 from edgeeff.target import load_target
 
@@ -117,7 +118,7 @@ def _of_model(matrix: Matrix, model: Model, looked: _Looked, units: list[Unit], 
         if matrix.excluded(model.name, called, "build"):
             continue
         try:
-            options = {"cpu_class": looked.computing["cpu_class"], **model.options}
+            options = {"cpu_class": looked.computing["cpu_class"], **_own_options(model, target)}
             if options["cpu_class"] == "auto":
                 options["cpu_class"] = looked.computing["cpu_class"]
             found = facts.of_build(options, target, model.name)
@@ -141,6 +142,18 @@ def _of_model(matrix: Matrix, model: Model, looked: _Looked, units: list[Unit], 
             units += _measured(matrix, model, called, build, held, looked)
         except EdgeeffError as error:
             broken.append(Broken(f"{model.name}/{called}/eval", type(error).__name__, error.what, error.mend))
+
+
+def _own_options(model: Model, target: str) -> Mapping[str, Any]:
+    """A model's options as they hold for one of its targets.
+
+    An arena is that of its microcontrollers; where it has none the option stays, and is refused.
+    """
+    if "arena" not in model.options or has_arena(load_target(target)):
+        return model.options
+    if not any(has_arena(load_target(other)) for other in model.targets if other != target):
+        return model.options
+    return {name: value for name, value in model.options.items() if name != "arena"}
 
 
 def _measured(

@@ -62,7 +62,7 @@ def _with_arena(targets: Sequence[Target], arena: str) -> list[Target]:
     Raises:
         OptionError: There is no such target.
     """
-    having = [target for target in targets if "arena" in backends.runtime(target.runtime).properties]
+    having = [target for target in targets if has_arena(target)]
     if not having:
         names = ", ".join(target.name for target in targets)
         raise OptionError(
@@ -74,6 +74,11 @@ def _with_arena(targets: Sequence[Target], arena: str) -> list[Target]:
         else target
         for target in targets
     ]
+
+
+def has_arena(target: Target) -> bool:
+    """Whether a target takes memory of a size that ``--arena`` says."""
+    return "arena" in backends.runtime(target.runtime).properties
 
 
 def refuse_float_layers(targets: Sequence[Target], asked: Sequence[str], detector: bool = False) -> None:
