@@ -10,47 +10,15 @@ Boxes are made behind them (``--nms host``), because NNCF's model has none.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
-import openvino as ov
-import torch
-
 import edgeeff
-from benchmarks.peers.contenders import _camera_input, _ir_files
+from benchmarks.peers.detectors import nncf
 from benchmarks.peers.latency import FORMATS, rows_of
 from benchmarks.table import arguments, show, write_json
-from edgeeff.bundle import Bundle, write_bundle
-from edgeeff.harness.golden import GOLDEN
+from edgeeff.bundle import Bundle
 from edgeeff.harness.latency import benchmark
-from edgeeff.images import open_images
-from edgeeff.target import load_target
-from edgeeff.zoo import checkpoints
-
-
-def nncf(own: Bundle, checkpoint: Path, model: str, calibration: Path) -> Bundle:
-    """The same network quantised by NNCF from torch, beside our bundle, with the properties of the target."""
-    import nncf as library
-
-    preprocess = own.manifest.preprocess
-    photos = open_images(calibration).batches(preprocess, size=1)
-    images = [preprocess.normalise(pixels) for pixels, _ in photos]
-    network = checkpoints.read(checkpoint, model).network(preprocess.size).eval()
-    example = torch.from_numpy(images[0])
-    converted = ov.convert_model(network, example_input=example, input=list(example.shape))
-    preset = library.QuantizationPreset.PERFORMANCE
-    quantised = library.quantize(converted, library.Dataset(images), subset_size=len(images), preset=preset)
-    quantised = _camera_input(quantised, preprocess)
-    for place, output in enumerate(own.manifest.outputs):
-        quantised.output(place).get_tensor().set_names({output.name})
-    name = f"{model}-nncf-performance"
-    properties = load_target("cpu-int8").runtime_properties
-    manifest = replace(own.manifest, name=name, runtime_properties=properties, files={})
-    bundle = write_bundle(own.folder.parent / name, manifest, _ir_files(quantised))
-    shutil.copytree(own.folder / GOLDEN, bundle.folder / GOLDEN)
-    return bundle
 
 
 def main() -> None:

@@ -49,9 +49,7 @@ def test_one_build_of_a_model_exports_for_all_and_one_calibrates_for_all_in_int8
 
 def test_an_arena_is_an_option_of_the_microcontroller_alone(tmp_path):
     black(tmp_path / "photos")
-    (tmp_path / "matrix.toml").write_text(
-        MATRIX.replace('"jetson-int8"', '"mcu-int8"') + 'arena = "2M"\n'
-    )
+    (tmp_path / "matrix.toml").write_text(MATRIX.replace('"jetson-int8"', '"mcu-int8"') + 'arena = "2M"\n')
     plan = planning.plan(load(tmp_path / "matrix.toml"), facts.computing())
     said = {unit.target: unit.payload["options"].get("arena") for unit in plan.units}
     assert said == {"cpu-fp32": None, "mobile-int8": None, "mcu-int8": "2M", "cpu-bf16": None}
