@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeeff.cli import console, options
+from edgeeff.cli import _swapped, console, options
 from edgeeff.training import request as asking
 
 
@@ -18,7 +18,7 @@ def command(
         Path,
         typer.Argument(
             help="Photos with labels: a folder with a subfolder for each class, or with train and val in "
-            "it; a CSV of paths and classes; a data set's YAML."
+            "it; a CSV of paths and classes; a data set's YAML. With --activation any photos."
         ),
     ],
     strict: Annotated[
@@ -39,6 +39,8 @@ def command(
         console.as_json(found.to_json())
     else:
         console.plain(f"{found.checkpoint}  {_scores(found.scores)}")
+        if "activation" in found.scores:
+            console.table(_swapped.table(found.scores))
         console.plain(
             f"next: edgeeff build --checkpoint {found.checkpoint} --target cpu-int8 --calibration {photos}"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edgeeff.cache import Bookmark, Cache, key_of, versions
 from edgeeff.images.survey import survey
@@ -35,7 +35,11 @@ from edgeeff.training.photos.labelled import Data
 from edgeeff.training.photos.opening import open_photos
 from edgeeff.training.request import FinetuneRequest
 from edgeeff.training.setting import Setting
+from edgeeff.training.swap import comparing
+from edgeeff.training.swap import photos as swap_photos
+from edgeeff.training.swap import session as swap
 from edgeeff.zoo import catalog
+from edgeeff.zoo.spec import Activation
 
 VERSION = 1
 STAGE = "training"
@@ -91,7 +95,7 @@ def finetune(
     output = request.outcome.output
     checkpoint.refuse_output(output, force=request.outcome.force)
     setting, task = prepare(request, context)
-    session = tasks.room(task).begin(setting)
+    session = _begin(setting, task)
     found: dict[str, Descent] = {}
     bookmarks = []
     for phase in session.phases():
@@ -105,16 +109,15 @@ def finetune(
     trained = Trained(
         task,
         setting.source.identity,
-        _arch(setting.source),
+        _arch(setting),
         setting.preprocess,
         setting.data.classes,
         session.tensors(),
         {**_recipe(setting), **session.says()},
     )
     history = {name: one.history for name, one in found.items()}
-    done = Finetuned(
-        output, task, setting.data.classes, session.scored(), history, tuple(context.progress.warnings)
-    )
+    scores = {**session.scored(), **_compared(setting, trained)}
+    done = Finetuned(output, task, setting.data.classes, scores, history, tuple(context.progress.warnings))
     checkpoint.write(output, trained, done.to_json())
     for bookmark in bookmarks:
         bookmark.drop()
@@ -131,9 +134,14 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     if asked.photos is None:
         raise TypeError("a training needs photos")
     opened = open_photos(asked.photos, asked.validation, context)
-    task = tasks.choose(asked.task, opened.train)
+    swaps, seed = request.swap.activation is not None, request.learning.seed
+    task = "" if swaps else tasks.choose(asked.task, opened.train)
     source, preprocess = _network(request, context)
-    data = tasks.room(task).label(opened.train, opened.validation, request.learning.seed, context)
+    if swaps:
+        task = swap.task_of(source.identity, asked.task)
+        data = swap_photos.label(opened.train, opened.validation, source.identity, seed, context)
+    else:
+        data = tasks.room(task).label(opened.train, opened.validation, seed, context)
     preprocess = _survey(data, source, preprocess, context)
     context.progress.tell(
         f"photos   {len(data.train)} of {len(data.classes)} classes to learn from, {len(data.validation)} to "
@@ -169,8 +177,28 @@ def _survey(data: Data, source: Source, preprocess: Preprocess, context: Context
     return found.preprocess
 
 
-def _arch(source: Source) -> str:
+def _begin(setting: Setting, task: str) -> tasks.Session:
+    """The task's training, or a swap."""
+    activation = setting.request.swap.activation
+    return tasks.room(task).begin(setting) if activation is None else swap.Session(setting, activation)
+
+
+def _compared(setting: Setting, trained: Trained) -> Mapping[str, Any]:
+    """Of a swap: both networks on each target."""
+    asked = setting.request.swap
+    if asked.activation is None or not asked.compare:
+        return {}
+    return {"targets": comparing.compare(setting, trained.content(), trained.arch, asked.compare)}
+
+
+def _arch(setting: Setting) -> str:
     """The name of the network; of one that was scaled (``lite:width=0.25``) as it was asked for."""
+    source, activation = setting.source, setting.request.swap.activation
+    name = _name(source)
+    return name if activation is None else catalog.with_activation(name, cast(Activation, activation))
+
+
+def _name(source: Source) -> str:
     model, asked = source.identity.model, source.asked.model
     if asked is None or catalog.understood(model) is not None:
         return model

@@ -12,8 +12,10 @@ from typing import Any
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import Option, Part, declared, nearest, option
-from edgeeff.pipeline.request.kinds import FLAG, NUMBER, PATH, WHOLE, WORD, Kind, refuse
+from edgeeff.pipeline.request.kinds import FLAG, NAMES, NUMBER, PATH, WHOLE, WORD, Kind, refuse
 from edgeeff.pipeline.request.parts import Preprocessing, Source
+from edgeeff.target import load_target
+from edgeeff.zoo.spec import SWAPPED
 
 _VERBS = ("finetune",)
 #: More blocks than any network has.
@@ -145,6 +147,34 @@ class Learning(Part):
 
 
 @dataclass(frozen=True)
+class Swap(Part):
+    """Activation swap (experimental): the network learns a cheaper activation from unlabelled photos."""
+
+    activation: str | None = option(
+        WORD,
+        "hardswish or relu6: distil the network into itself with this activation; nothing else is learnt, "
+        "and photos need no labels.",
+        verbs=_VERBS,
+    )
+    compare: tuple[str, ...] = option(
+        NAMES,
+        "With --activation: targets that both networks are built for, judged and timed on, side by side: "
+        "names, comma-separated; or none.",
+        default=("cpu-int8", "mobile-int8"),
+        verbs=_VERBS,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.activation is not None and self.activation not in SWAPPED:
+            raise OptionError(f"--activation {self.activation:.40}", mend=f"choose {' or '.join(SWAPPED)}")
+        wanted = () if self.compare == ("none",) else self.compare
+        for name in wanted:
+            load_target(name)
+        object.__setattr__(self, "compare", wanted)
+
+
+@dataclass(frozen=True)
 class Outcome(Part):
     """Outcome: what is written."""
 
@@ -167,6 +197,7 @@ class FinetuneRequest:
         source: The trained network that it begins with.
         preprocess: How photos are prepared, where the network's origin is not right.
         learning: What learns, how long and how fast.
+        swap: The activation that is learnt instead.
         outcome: What is written.
     """
 
@@ -174,6 +205,7 @@ class FinetuneRequest:
     source: Source = field(default_factory=Source)
     preprocess: Preprocessing = field(default_factory=Preprocessing)
     learning: Learning = field(default_factory=Learning)
+    swap: Swap = field(default_factory=Swap)
     outcome: Outcome = field(default_factory=Outcome)
 
     @classmethod
@@ -199,7 +231,7 @@ class FinetuneRequest:
 
 
 #: In the order in which help shows them.
-PARTS = (Photos, Source, Preprocessing, Learning, Outcome)
+PARTS = (Photos, Source, Preprocessing, Learning, Swap, Outcome)
 
 
 def options() -> list[Option]:

@@ -113,6 +113,12 @@ def _activated(spec: ModelSpec, name: str) -> ModelSpec:
     return spec.swapped(cast(Activation, other["activation"].lower())) if other else spec
 
 
+def with_activation(name: str, activation: Activation) -> str:
+    """The name of a network with another activation; its own name where that is its authors'."""
+    plain = plain_name(name)
+    return plain if classifier(plain).activation == activation else f"{plain}-{activation}"
+
+
 def plain_name(name: str) -> str:
     """A name without the activation at its end: what says how a network was trained."""
     other = _OTHER.fullmatch(name.strip())
