@@ -17,6 +17,8 @@ from edgeeff.zoo.spec import SWAPPED, Activation, ModelSpec
 
 _CUSTOM = re.compile(r"(?:(?P<family>\w+):)?(?P<values>\w+=[^=,]+(?:,\w+=[^=,]+)*)")
 _OTHER = re.compile(rf"(?P<network>.+)[-_](?P<activation>{'|'.join(SWAPPED)})", re.IGNORECASE)
+#: What :func:`scaled` calls its networks.
+_SCALED = re.compile(r"(?P<family>\w+)-w(?P<width>[\d.]+)-d(?P<depth>[\d.]+)-(?P<size>\d+)")
 _KEYS = ("phi", "width", "depth", "resolution", "size")
 _LARGEST = 8.0  # a multiplier beyond it is a slip of the pen: L2 has 5.3
 
@@ -58,8 +60,12 @@ def get(name: str) -> Spec:
         UnknownModelError: No such network.
         OptionError: A scaled network's values make no sense.
     """
-    if _CUSTOM.fullmatch(plain_name(name).strip()):
-        return _activated(scaled(plain_name(name)), name)
+    plain = plain_name(name).strip()
+    if _CUSTOM.fullmatch(plain):
+        return _activated(scaled(plain), name)
+    if (own := _SCALED.fullmatch(plain)) and own["family"] in families.names():
+        values = f"width={own['width']},depth={own['depth']},size={own['size']}"
+        return _activated(scaled(f"{own['family']}:{values}"), name)
     found = understood(name)
     if found is not None:
         return found

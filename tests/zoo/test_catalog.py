@@ -75,12 +75,14 @@ def test_aliases(alias, name):
         ("tf_efficientnet_b0_ReLU6", "b0-relu6", "relu6"),
         ("timm/tf_efficientnetv2_s.in1k-hardswish", "v2-s-hardswish", "hardswish"),
         ("lite0-relu6", "lite0", "relu6"),  # its own
+        ("lite:width=0.25,depth=0.4,size=64-hardswish", "lite-w0.25-d0.4-64-hardswish", "hardswish"),
+        ("b-w0.25-d0.4-64-relu6", "b-w0.25-d0.4-64-relu6", "relu6"),
     ],
 )
 def test_another_activation(name, network, activation):
     spec = catalog.classifier(name)
     assert (spec.name, spec.activation) == (network, activation)
-    assert spec.plain is catalog.get(network.removesuffix(f"-{activation}"))
+    assert spec.plain == catalog.get(network.removesuffix(f"-{activation}"))
     if spec.of:  # nobody's weights fit it
         assert (spec.hub, spec.weights_package, spec.published_top1) == (None, None, None)
 
