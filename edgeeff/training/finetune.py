@@ -143,10 +143,8 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     else:
         data = tasks.room(task).label(opened.train, opened.validation, seed, context)
     preprocess = _survey(data, source, preprocess, context)
-    context.progress.tell(
-        f"photos   {len(data.train)} of {len(data.classes)} classes to learn from, {len(data.validation)} to "
-        "judge by"
-    )
+    of = "" if swaps else f" of {len(data.classes)} classes"
+    context.progress.tell(f"photos   {len(data.train)}{of} to learn from, {len(data.validation)} to judge by")
     return Setting(request, source, preprocess, data, context), task
 
 

@@ -217,6 +217,10 @@ class FinetuneRequest:
             TypeError: No option of that name.
         """
         found, given = cls(), dict(keywords)
+        if given.get("activation") is not None and given.get("blocks") is not None:
+            raise OptionError(
+                "--blocks with --activation, with which the whole network learns", mend="leave --blocks out"
+            )
         parts: dict[str, Any] = {}
         for part in fields(cls):
             own = getattr(found, part.name)

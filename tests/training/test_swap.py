@@ -81,7 +81,7 @@ def test_a_network_learns_another_activation(flat, network, tmp_path):
 
 def test_a_plain_network_is_not_taken_for_the_swapped_one(flat, network, tmp_path):
     swap(flat, network, tmp_path / "best.pt", epochs=1)
-    with pytest.raises(CheckpointError, match="is a checkpoint of .*-hardswish, and --model"):
+    with pytest.raises(CheckpointError, match=r"is a checkpoint of .*-hardswish, and --model"):
         checkpoints.read(tmp_path / "best.pt", SWISH)
     with pytest.raises(OptionError, match="which the network has already"):
         swap(flat, tmp_path / "best.pt", tmp_path / "again.pt", model=None)

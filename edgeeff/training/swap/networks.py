@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 

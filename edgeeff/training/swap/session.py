@@ -86,6 +86,7 @@ class Session:
         self._tell(f"statistics of {count} photos")
         course = Course(
             epochs=learning.epochs or max(1, round(VIEWS / len(pair.photos.pictures))),
+            minutes=None if learning.minutes is None else learning.minutes / 2,
             warmup=learning.warmup,
             patience=learning.patience,
             average=learning.average,
