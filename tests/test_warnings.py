@@ -102,8 +102,9 @@ PASSING = {
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
     *("calibration/judgement.py Judgement.warnings",),
     *(
-        "training/finetune.py _network",
-        "training/finetune.py _survey",
+        "training/preparing.py _network",
+        "training/finetune.py finetune",
+        "training/preparing.py _survey",
         "training/photos/opening.py open_photos",
     ),
     *(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeeff.cli import _swapped, console, options
 from edgeeff.training import request as asking
+
+if TYPE_CHECKING:
+    from edgeeff.training.building import Judged
+    from edgeeff.training.finetune import Finetuned
 
 
 @options.with_options(asking.options)
@@ -21,6 +25,14 @@ def command(
             "it; a CSV of paths and classes; a data set's YAML. With --activation any photos."
         ),
     ],
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Also write an HTML report: curves, scores and confusions.",
+            rich_help_panel=options.RUN,
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option(
@@ -32,19 +44,46 @@ def command(
     """Fit a trained network to labelled photos: a checkpoint that `edgeeff build` takes as it is."""
     from edgeeff.training.finetune import finetune
 
+    if report is not None:
+        from edgeeff.report import writing  # what it needs is missed before the training, not after it
+
+        writing.refuse(report)
     asked = asking.FinetuneRequest.of(photos=photos, **said)
     with console.ConsoleProgress() as progress:
         found = finetune(asked, progress=progress)
+    if report is not None:
+        _write(report, found)
     if json:
         console.as_json(found.to_json())
     else:
         console.plain(f"{found.checkpoint}  {_scores(found.scores)}")
         if "activation" in found.scores:
             console.table(_swapped.table(found.scores))
-        console.plain(
-            f"next: edgeeff build --checkpoint {found.checkpoint} --target cpu-int8 --calibration {photos}"
-        )
+        for one in found.bundles:
+            console.plain(f"{one.built.bundle.folder}  {_lost(one)}")
+        if not found.bundles:
+            console.plain("next:")
+            console.plain(
+                f"  edgeeff build --checkpoint {found.checkpoint} --target cpu-int8 --calibration {photos}"
+            )
     return 1 if strict and found.warnings else 0
+
+
+def _write(path: Path, found: Finetuned) -> None:
+    """The page of a training, and of its bundles."""
+    from edgeeff import report
+    from edgeeff.files import write_file
+
+    page = report.of_training(found.to_json(), [one.built.bundle for one in found.bundles])
+    write_file(path, page.encode())
+    console.note(f"report   {path}")
+
+
+def _lost(one: Judged) -> str:
+    """What a bundle is worth beside the network."""
+    if one.value is None or one.lost is None:
+        return one.built.check
+    return f"{_scores(one.scores)}, {one.lost:+.2f} points lost"
 
 
 def _scores(scores: Any) -> str:

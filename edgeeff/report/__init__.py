@@ -93,6 +93,14 @@ def of_build(bundles: Sequence[Bundle], progress: Progress | None = None) -> tup
     return page.render(reading.assembled(subjects, reports, more)), tuple(warned)
 
 
+def of_training(found: Mapping[str, Any], bundles: Sequence[Bundle] = ()) -> str:
+    """The page of a training, as plain data, and of the bundles that were built of it."""
+    subjects, warnings = _subjects(bundles)
+    reports = reading.from_json(dict(found), "finetune")
+    title = f"{values.text(found, 'checkpoint')}: {len(values.rows(found, 'classes')) or 'no'} classes"
+    return page.render(reading.assembled(subjects, reports, warnings, title))
+
+
 def of_evaluation(
     reports: Sequence[AccuracyReport], bundles: Sequence[Bundle], images: ImageSet | Path | str
 ) -> str:

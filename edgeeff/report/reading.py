@@ -18,7 +18,7 @@ from edgeeff.report.material import Material, Report, Subject, lettered
 from edgeeff.report.trends import MOST, of_tracks
 
 #: What is read, by the kind that a record names.
-KINDS = ("accuracy", "latency", "throughput", "profile", "gate", "diagnosis", "build", "trend")
+KINDS = ("accuracy", "latency", "throughput", "profile", "gate", "diagnosis", "build", "trend", "training")
 #: Bytes of the largest report file that is read.
 _LARGEST = 64 << 20
 _TAKES = (

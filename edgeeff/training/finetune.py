@@ -7,42 +7,28 @@ What was computed is kept meanwhile: a run that was interrupted goes on, and end
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from edgeeff.cache import Bookmark, Cache, key_of, versions
-from edgeeff.images.survey import survey
+from edgeeff import tasks as meanings
+from edgeeff.cache import Bookmark, Cache, key_of
 from edgeeff.pipeline.context import Context
-from edgeeff.pipeline.request import BuildRequest
-from edgeeff.pipeline.resolve.preprocessing import (
-    in_rgb,
-    order_warning,
-    prepared,
-    preprocess_line,
-    resolve_preprocess,
-)
-from edgeeff.pipeline.resolve.source import network_line, resolve_source, unsettled
-from edgeeff.pipeline.stages import doubts
-from edgeeff.pipeline.stages.identity import Source, identify
-from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Recorder, recorded
-from edgeeff.training import checkpoint, tasks
+from edgeeff.target import load_target
+from edgeeff.training import checkpoint, preparing
+from edgeeff.training.building import Judged, bundles
 from edgeeff.training.checkpoint import Trained
 from edgeeff.training.loop import Descent, descend
-from edgeeff.training.photos.labelled import Data
-from edgeeff.training.photos.opening import open_photos
 from edgeeff.training.request import FinetuneRequest
 from edgeeff.training.setting import Setting
 from edgeeff.training.swap import comparing
-from edgeeff.training.swap import photos as swap_photos
-from edgeeff.training.swap import session as swap
-from edgeeff.zoo import catalog
-from edgeeff.zoo.spec import Activation
 
-VERSION = 1
 STAGE = "training"
+#: Of what is written beside a checkpoint.
+KIND = "training"
 
 
 @dataclass(frozen=True)
@@ -56,6 +42,7 @@ class Finetuned:
         scores: On the photos that judge, as the task's own scorer has them.
         history: Of each phase an entry for each epoch.
         warnings: What the user must not miss.
+        bundles: What was built of it.
     """
 
     checkpoint: Path
@@ -64,10 +51,21 @@ class Finetuned:
     scores: Mapping[str, Any]
     history: Mapping[str, tuple[Mapping[str, Any], ...]]
     warnings: tuple[str, ...]
+    bundles: tuple[Judged, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return {**asdict(self), "checkpoint": str(self.checkpoint)}
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            "kind": KIND,
+            "schema_version": 1,
+            **told,
+            "checkpoint": str(self.checkpoint),
+            "scores": {name: value for name, value in self.scores.items() if name != "confusion"},
+            "per_class": [{"number": i, "label": name} for i, name in enumerate(self.classes)],
+            "confusion": self.scores.get("confusion"),
+            "bundles": [one.to_json() for one in self.bundles],
+        }
 
 
 @recorded
@@ -94,13 +92,15 @@ def finetune(
     context = Context.of(cache, Recorder.of(progress))
     output = request.outcome.output
     checkpoint.refuse_output(output, force=request.outcome.force)
-    setting, task = prepare(request, context)
-    session = _begin(setting, task)
+    for target in request.outcome.build:
+        load_target(target) if isinstance(target, str) else target
+    setting, task = preparing.prepare(request, context)
+    session = preparing.begin(setting, task)
     found: dict[str, Descent] = {}
     bookmarks = []
     for phase in session.phases():
         facts = {"phase": phase.name, "own": dict(phase.facts), "before": list(found)}
-        bookmark = Bookmark(context.cache, STAGE, key_of(setting=_facts(setting, task), **facts))
+        bookmark = Bookmark(context.cache, STAGE, key_of(setting=preparing.facts(setting, task), **facts))
         bookmarks.append(bookmark)
         found[phase.name] = descend(
             phase.learner, phase.course, context.progress, doing=phase.doing, bookmark=bookmark
@@ -109,11 +109,11 @@ def finetune(
     trained = Trained(
         task,
         setting.source.identity,
-        _arch(setting),
+        preparing.arch(setting),
         setting.preprocess,
         setting.data.classes,
         session.tensors(),
-        {**_recipe(setting), **session.says()},
+        {**preparing.recipe(setting), **session.says()},
     )
     history = {name: one.history for name, one in found.items()}
     scores = {**session.scored(), **_compared(setting, trained)}
@@ -121,64 +121,9 @@ def finetune(
     checkpoint.write(output, trained, done.to_json())
     for bookmark in bookmarks:
         bookmark.drop()
-    return done
-
-
-def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
-    """What is trained, on what, before anything is: the photos are labelled, the network is known.
-
-    Returns:
-        The setting, and the task.
-    """
-    asked = request.photos
-    if asked.photos is None:
-        raise TypeError("a training needs photos")
-    opened = open_photos(asked.photos, asked.validation, context)
-    swaps, seed = request.swap.activation is not None, request.learning.seed
-    task = "" if swaps else tasks.choose(asked.task, opened.train)
-    source, preprocess = _network(request, context)
-    if swaps:
-        task = swap.task_of(source.identity, asked.task)
-        data = swap_photos.label(opened.train, opened.validation, source.identity, seed, context)
-    else:
-        data = tasks.room(task).label(opened.train, opened.validation, seed, context)
-    preprocess = _survey(data, source, preprocess, context)
-    of = "" if swaps else f" of {len(data.classes)} classes"
-    context.progress.tell(f"photos   {len(data.train)}{of} to learn from, {len(data.validation)} to judge by")
-    return Setting(request, source, preprocess, data, context), task
-
-
-def _network(request: FinetuneRequest, context: Context) -> tuple[Source, Preprocess]:
-    """Which network it is, and how photos are prepared for it: as a build of it would."""
-    asked = resolve_source(BuildRequest(source=request.source, preprocess=request.preprocess))
-    changed = resolve_preprocess(request.preprocess)
-    source = identify(asked, context)
-    own = prepared(source.identity.preprocess, asked.size, changed)
-    preprocess, _ = in_rgb(own, asked.channels)
-    by_option = changed | ({"size": asked.size} if asked.size else {})
-    context.progress.tell(network_line(source.identity))
-    settling = {**by_option, **({"channels": asked.channels} if asked.channels else {})}
-    context.warn_all(unsettled(source.identity.warnings, settling))
-    if doubt := order_warning(own, asked.channels):
-        context.warn(doubt)
-    context.progress.tell(preprocess_line(preprocess, by_option, source.identity.said))
-    return source, preprocess
-
-
-def _survey(data: Data, source: Source, preprocess: Preprocess, context: Context) -> Preprocess:
-    """What the photos' files themselves say: their white, their orientation, and whose network it is."""
-    found = survey([*data.train.pictures, *data.validation.pictures], preprocess)
-    for line in found.lines:
-        context.progress.tell(line)
-    context.warn_all(found.warnings)
-    doubts.settle(source, found.preprocess, data.train.images(), context)
-    return found.preprocess
-
-
-def _begin(setting: Setting, task: str) -> tasks.Session:
-    """The task's training, or a swap."""
-    activation = setting.request.swap.activation
-    return tasks.room(task).begin(setting) if activation is None else swap.Session(setting, activation)
+    score = _score(task, done.scores)
+    made = bundles(setting, output, score, context.cache, context.progress)
+    return replace(done, bundles=tuple(made), warnings=tuple(context.progress.warnings))
 
 
 def _compared(setting: Setting, trained: Trained) -> Mapping[str, Any]:
@@ -189,46 +134,8 @@ def _compared(setting: Setting, trained: Trained) -> Mapping[str, Any]:
     return {"targets": comparing.compare(setting, trained.content(), trained.arch, asked.compare)}
 
 
-def _arch(setting: Setting) -> str:
-    """The name of the network; of one that was scaled (``lite:width=0.25``) as it was asked for."""
-    source, activation = setting.source, setting.request.swap.activation
-    name = _name(source)
-    return name if activation is None else catalog.with_activation(name, cast(Activation, activation))
-
-
-def _name(source: Source) -> str:
-    model, asked = source.identity.model, source.asked.model
-    if asked is None or catalog.understood(model) is not None:
-        return model
-    activation = model.removeprefix(catalog.plain_name(model))
-    return catalog.plain_name(asked) + activation
-
-
-def _recipe(setting: Setting) -> dict[str, Any]:
-    """How it was trained, as the checkpoint says it: no path, no clock."""
-    return {
-        "learning": asdict(setting.request.learning),
-        "augment": setting.request.photos.augment,
-        "class_weights": setting.request.photos.class_weights,
-        "photos": len(setting.data.train),
-        "judging": len(setting.data.validation),
-        "from": setting.source.identity.origin,
-        "edgeeff": versions("edgeeff", "torch"),
-    }
-
-
-def _facts(setting: Setting, task: str) -> dict[str, Any]:
-    """All that a phase hangs on beside its own."""
-    conventions, source = setting.source.identity.conventions, setting.source
-    asked = replace(source.asked, source=None, module=None)
-    return {
-        "version": VERSION,
-        "task": task,
-        "source": [source.digest, vars(asked), asdict(conventions) if conventions else None],
-        "preprocess": setting.preprocess.to_json(),
-        "classes": list(setting.data.classes),
-        "data": [setting.data.train.digest(), setting.data.validation.digest()],
-        "learning": asdict(setting.request.learning),
-        "photos": [setting.request.photos.augment, setting.request.photos.class_weights],
-        "tools": versions("edgeeff", "torch", "numpy", "pillow"),
-    }
+def _score(task: str, scores: Mapping[str, Any]) -> float:
+    """Of the metric that decides; NaN where nothing was judged."""
+    found = scores.get(meanings.room(task).PRIMARY)
+    value = found.get("value") if isinstance(found, Mapping) else found
+    return float(value) if value is not None else math.nan

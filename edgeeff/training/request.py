@@ -8,16 +8,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.declaring import Option, Part, declared, nearest, option
-from edgeeff.pipeline.request.kinds import FLAG, NAMES, NUMBER, PATH, WHOLE, WORD, Kind, refuse
+from edgeeff.pipeline.request.kinds import (
+    FLAG,
+    NAMES,
+    NUMBER,
+    PATH,
+    TARGETS,
+    WHOLE,
+    WORD,
+    Kind,
+    refuse,
+)
 from edgeeff.pipeline.request.parts import Preprocessing, Source
 from edgeeff.target import load_target
 from edgeeff.zoo.spec import SWAPPED
 
+if TYPE_CHECKING:
+    from edgeeff.target import Target
+
 _VERBS = ("finetune",)
+#: What ``class_weights`` and ``augment`` may be.
+CLASS_WEIGHTS = ("balanced", "none")
+AUGMENT = ("slight", "unmirrored", "none")
 #: More blocks than any network has.
 ALL = 1 << 16
 
@@ -75,6 +91,12 @@ class Photos(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, choices in (("class_weights", CLASS_WEIGHTS), ("augment", AUGMENT)):
+            if getattr(self, name) not in choices:
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(
+                    f"{flag} {getattr(self, name)!r:.40}", mend=f"choose one of {', '.join(choices)}"
+                )
         if self.photos is not None:
             object.__setattr__(self, "photos", Path(self.photos))
 
@@ -185,6 +207,15 @@ class Outcome(Part):
         short="-o",
         verbs=_VERBS,
     )
+    build: tuple[str | Target, ...] = option(
+        TARGETS,
+        "Also build for this target, repeatable: the photos calibrate, those to judge by judge the bundle.",
+        default=(),
+        flag="--build",
+        shown="<str>",
+        verbs=_VERBS,
+    )
+    bundles: Path = option(PATH, "Folder of these bundles.", default=Path("dist"), verbs=_VERBS)
     force: bool = option(FLAG, "Replace the checkpoint, where one is there.", default=False, verbs=_VERBS)
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -41,10 +40,10 @@ def test_a_head_is_learnt_and_the_checkpoint_says_all(photos, trained, tmp_path)
     found = train(photos, trained, tmp_path / "best.pt", size=(SIZE, SIZE), crop=0.9, exif=True)
     assert found.classes == ("green", "red") and found.task == "classification"
     assert found.scores["top_1"]["value"] > 0.85
-    assert np.sum(found.scores["confusion"]) == 8
+    assert sum(cell["images"] for cell in found.scores["confusion"]) == 8
     assert [entry["epoch"] for entry in found.history["head"]] == [1, 2, 3, 4, 5, 6]
     told = json.loads((tmp_path / "best.training.json").read_text())
-    assert told["scores"] == found.scores
+    assert {**told["scores"], "confusion": told["confusion"]} == found.scores
     content = torch.load(tmp_path / "best.pt", weights_only=True)
     assert content["classes"] == ["green", "red"] and content["size"] == [SIZE, SIZE]
     checkpoint = checkpoints.read(tmp_path / "best.pt")
@@ -244,3 +243,28 @@ def test_labels_that_do_not_exclude_each_other(photos, trained, tmp_path):
     constant = tmp_path / "constant.csv"
     constant.write_text((tmp_path / "train.csv").read_text().replace(",0,", ",1,"))
     refused(TrainingError, constant, trained, tmp_path / "no", "red on 14 and not on 0")
+
+
+@pytest.mark.slow
+def test_the_verb_trains_builds_judges_and_draws(photos, trained, tmp_path):
+    from tests.test_warnings_of_verbs import run
+
+    arguments = ("finetune", photos, f"--checkpoint={trained}", f"--model={TINY}", "--epochs=3", "--views=1")
+    page = tmp_path / "report.html"
+    status, out, err = run(
+        *arguments, f"--output={tmp_path / 'best.pt'}", "--build=cpu-int8", f"--bundles={tmp_path / 'dist'}",
+        f"--report={page}", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    found = json.loads(out)
+    (bundle,) = found["bundles"]
+    assert bundle["scores"]["top_1"]["total"] == 8 and abs(bundle["lost_points"]) < 30
+    assert bundle["value"] == pytest.approx(found["scores"]["top_1"]["value"] - bundle["lost_points"] / 100)
+    drawn = page.read_text()
+    assert drawn.count("<figure>") >= 2 and "red" in drawn and "Confusions" in drawn
+    status, _, err = run(*arguments, "--augment=wild", f"--output={tmp_path / 'no.pt'}")
+    assert status == 2 and "choose one of slight" in " ".join(err)
+    status, _, err = run(*arguments, "--build=gpu-int3", f"--output={tmp_path / 'no.pt'}")
+    assert status == 2 and "gpu-int3" in " ".join(err)
+    status, out, _ = run("report", tmp_path / "best.training.json", "-o", tmp_path / "again.html")
+    assert status == 0 and "Training" in (tmp_path / "again.html").read_text()

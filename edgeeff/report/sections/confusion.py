@@ -19,10 +19,10 @@ _CLASSES, _LISTED, _MATRICES = 16, 20, 6
 def content(material: Material) -> Mapping[str, Any] | None:
     """For each evaluation of classes a matrix of those that are confused most, and a list."""
     shown: list[dict[str, Any]] = []
-    for report in material.of("accuracy"):
+    for report in (*material.of("accuracy"), *material.of("training")):
         cells = _cells(report)
         if cells and len(shown) < _MATRICES:
-            called = values.text(report.data, "bundle")
+            called = values.text(report.data, "bundle") or values.text(report.data, "checkpoint")
             name = material.shown(report, called)
             labels = _labels(report)
             matrix, classes, all_of_them = _matrix(cells, labels)

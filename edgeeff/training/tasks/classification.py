@@ -101,11 +101,14 @@ class Session(_classes.Session):
         return scorer.scores()
 
     def scored(self) -> Mapping[str, Any]:
-        """Top-1, macro precision, recall and F1, and the confusion matrix [truth, decided]."""
+        """Top-1, macro precision, recall and F1, and the cells of the confusion matrix that are not 0."""
         logits, truth = self.judged()
-        matrix = np.zeros((self._classes, self._classes), np.int64)
-        np.add.at(matrix, (truth, logits.argmax(1)), 1)
-        return {**self._scores(logits, truth).to_json(), "confusion": matrix.tolist()}
+        pairs, counts = np.unique(np.stack([truth, logits.argmax(1)], 1), axis=0, return_counts=True)
+        cells = [
+            {"truth": int(a), "decided": int(b), "images": int(n)}
+            for (a, b), n in zip(pairs, counts, strict=True)
+        ]
+        return {**self._scores(logits, truth).to_json(), "confusion": cells}
 
 
 class _Loss:
