@@ -107,7 +107,7 @@ class Learning(Part):
 
     epochs: int | None = option(
         WHOLE,
-        "Passes over the photos. Default: 40 for the head, 15 for blocks.",
+        "Passes over the photos. Default: 40 for the head (15 of boxes), 15 for blocks.",
         least=1,
         verbs=_VERBS,
     )

@@ -149,7 +149,7 @@ def moments(network: EfficientNet, preprocess: Preprocess, pixels: Pixels) -> Mo
             for part, layer in parts:
                 if isinstance(layer, ConvNorm):
                     y = layer.norm(layer.conv(x))
-                    found.sums[name if part == name else f"blocks.{name}.{part}"] = _sums(y)
+                    found.sums[name if part == name else f"blocks.{name}.{part}"] = sums(y)
                     x = y if layer.activation is None else layer.activation(y)
                 else:
                     x = layer(x)
@@ -158,7 +158,8 @@ def moments(network: EfficientNet, preprocess: Preprocess, pixels: Pixels) -> Mo
     return found
 
 
-def _sums(y: Tensor) -> npt.NDArray[np.float64]:
+def sums(y: Tensor) -> npt.NDArray[np.float64]:
+    """Σy, Σy² and the number of values of each channel of [N, C, H, W], float64 [3, C]."""
     wide = y.double()
     count = torch.full((y.shape[1],), y.numel() // y.shape[1], dtype=torch.float64)
     return torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), count]).numpy()
@@ -173,27 +174,31 @@ def remember(network: EfficientNet, moments: Moments) -> None:
     (:mod:`edgeeff.calibration.domain`). Channels that are switched off, or give one value, stay as they are.
     """
     for name, module in network.named_modules():
-        if not isinstance(module, ConvNorm) or name not in moments.sums:
-            continue
-        norm, (first, second, count) = module.norm, moments.sums[name]
-        mean_y, square = torch.from_numpy(first / count), torch.from_numpy(second / count)
-        var_y = (square - mean_y.square()).clamp(min=0)
-        gamma, beta, mean, var = (
-            t.detach().double()
-            for t in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-            if t is not None
-        )
-        s = (var + norm.eps).sqrt()
-        steady = (gamma.abs() > 1e-4 * gamma.abs().max()) & (var_y > 0)
-        back = torch.where(steady, s / gamma, torch.zeros_like(s))
-        new_mean = torch.where(steady, mean + (mean_y - beta) * back, mean)
-        new_var = torch.where(steady, var_y * back.square(), var)
-        new_s = (new_var + norm.eps).sqrt()
-        with torch.no_grad():
-            norm.weight.copy_(gamma * new_s / s)
-            norm.bias.copy_(beta + gamma * (new_mean - mean) / s)
-            norm.running_mean.copy_(new_mean)  # type: ignore[union-attr]
-            norm.running_var.copy_(new_var)  # type: ignore[union-attr]
+        if isinstance(module, ConvNorm) and name in moments.sums:
+            restate(module.norm, moments.sums[name])
+
+
+def restate(norm: nn.BatchNorm2d, given: npt.NDArray[np.float64]) -> None:
+    """The same for one batch normalisation, of what it gives (:func:`sums`)."""
+    first, second, count = given
+    mean_y, square = torch.from_numpy(first / count), torch.from_numpy(second / count)
+    var_y = (square - mean_y.square()).clamp(min=0)
+    gamma, beta, mean, var = (
+        t.detach().double()
+        for t in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        if t is not None
+    )
+    s = (var + norm.eps).sqrt()
+    steady = (gamma.abs() > 1e-4 * gamma.abs().max()) & (var_y > 0)
+    back = torch.where(steady, s / gamma, torch.zeros_like(s))
+    new_mean = torch.where(steady, mean + (mean_y - beta) * back, mean)
+    new_var = torch.where(steady, var_y * back.square(), var)
+    new_s = (new_var + norm.eps).sqrt()
+    with torch.no_grad():
+        norm.weight.copy_(gamma * new_s / s)
+        norm.bias.copy_(beta + gamma * (new_mean - mean) / s)
+        norm.running_mean.copy_(new_mean)  # type: ignore[union-attr]
+        norm.running_var.copy_(new_var)  # type: ignore[union-attr]
 
 
 def tensors(network: nn.Module) -> Mapping[str, Tensor]:

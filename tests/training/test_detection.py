@@ -13,8 +13,13 @@ from PIL import Image
 
 from edgeeff.cache import Cache
 from edgeeff.errors import CheckpointError, LabelsError
-from edgeeff.progress import Silent
+from edgeeff.images import open_images
+from edgeeff.images.annotations.classes import classed
+from edgeeff.progress import Recorder, Silent
 from edgeeff.training import loop
+from edgeeff.training.boxes import sets
+from edgeeff.training.boxes.reading import Reader
+from edgeeff.training.boxes.remembering import remember
 from edgeeff.training.checkpoint import Trained
 from edgeeff.training.finetune import finetune
 from edgeeff.zoo import catalog, checkpoints
@@ -70,7 +75,7 @@ def train(photos: Path, detector: Path, output: Path, **options):
 
 @pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
 def test_heads_are_learnt_and_the_checkpoint_says_all(tmp_path, detector):
-    photos, judging = write(tmp_path / "a", 6), write(tmp_path / "a", 3, first=50)
+    photos, judging = write(tmp_path / "a", 3), write(tmp_path / "a", 3, first=50)
     found = train(photos, detector, tmp_path / "best.pt", validation=judging)
     assert found.task == "detection" and found.classes == ("red", "green")
     assert found.scores["images"] == 3 and found.scores["boxes"] == 4
@@ -83,14 +88,36 @@ def test_heads_are_learnt_and_the_checkpoint_says_all(tmp_path, detector):
     assert after.origin.geometry == GEOMETRY and after.origin.conventions == ZYLO117
     assert after.origin.preprocess == PREPROCESS
     assert not after.origin.warnings
-    # All but the heads is what it was, and the heads are not.
+    # All but the heads computes what it did; their convolutions have learnt.
     same = {
-        name: torch.equal(after.tensors[name], before.tensors[name])
-        for name in before.tensors
-        if after.tensors[name].shape == before.tensors[name].shape
+        name: torch.equal(tensor, before.tensors[name])
+        for name, tensor in after.tensors.items()
+        if tensor.dim() > 1 and tensor.shape == before.tensors[name].shape
     }
-    assert all(same[n] for n in same if n.startswith(("backbone", "pyramid")) or ".norms." in n)
-    assert not any(same[n] for n in same if "_head.convs" in n and n.endswith("weight"))
+    assert all(same[n] for n in same if n.startswith(("backbone", "pyramid")))
+    assert not any(same[n] for n in same if "_head.convs" in n)
+
+
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+def test_batch_normalisation_remembers_these_photos_and_computes_what_it_did(tmp_path, detector):
+    images = open_images(write(tmp_path / "a", 3))
+    photos, _ = sets.placed(
+        images.pictures, classed(images, ("red", "green")).truths, ("red", "green"), PREPROCESS
+    )
+    network = checkpoints.read(detector).network(SIZE)
+    reader = Reader(photos, PREPROCESS, GEOMETRY)
+    (batch,) = reader.read([[0, 1, 2]], 0)
+    x = torch.from_numpy(PREPROCESS.normalise(batch.pixels))
+    norm, given = network.pyramid.cells[1]["p4_td"].norm, []
+    with torch.no_grad():
+        before = network(x)
+        remember(network, reader, Recorder.of(Silent()))
+        norm.register_forward_hook(lambda _norm, _inputs, output: given.append(output))
+        after = network(x)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    # Its shift is the mean of what it gives, as after training on them.
+    torch.testing.assert_close(given[0].mean((0, 2, 3)), norm.bias.detach(), rtol=1e-3, atol=1e-4)
 
 
 class _Killed(BaseException):
@@ -141,3 +168,18 @@ def test_networks_and_photos_of_another_task_are_refused(tmp_path, detector, pho
         train(boxes, trained, tmp_path / "best.pt", model="lite:width=0.25,depth=0.2,size=64")
     with pytest.raises(CheckpointError, match="is a detector"):
         train(photos, detector, tmp_path / "best.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+@pytest.mark.parametrize(("blocks", "frozen"), [(2, True), ("all", False)])
+def test_pyramid_and_blocks_learn_where_they_are_asked_for(tmp_path, detector, blocks, frozen):
+    photos = write(tmp_path / "a", 6)
+    found = train(photos, detector, tmp_path / "best.pt", validation=photos, blocks=blocks, block_rate=1e-3)
+    assert [*found.history] == ["heads", "blocks"]
+    assert len(found.history["heads"]) == 15 and len(found.history["blocks"]) == 1
+    before, after = checkpoints.read(detector).tensors, checkpoints.read(tmp_path / "best.pt").tensors
+    assert torch.equal(after["backbone.stem.conv.weight"], before["backbone.stem.conv.weight"]) == frozen
+    last = max(int(n.split(".")[2]) for n in before if n.startswith("backbone.blocks."))
+    for name in (f"backbone.blocks.{last}.expand.conv.weight", "pyramid.cells.0.p6_td.pointwise.weight"):
+        assert not torch.equal(after[name], before[name])

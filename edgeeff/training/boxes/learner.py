@@ -28,25 +28,29 @@ from edgeeff.zoo.detection.efficientdet import EfficientDet
 _PART = 2
 #: Photos that are judged at a time.
 _JUDGED = 8
+_LAYOUT = torch.channels_last  # less time on a CPU
 #: What judges: every box that average precision looks at.
 _NMS = Nms(score=0.01, iou=0.5, max_boxes=100)
 
 
 @dataclass(frozen=True)
-class Rates:
-    """How fast parts of the network learn; 0: a part is frozen.
+class Pace:
+    """What learns, and how steps are taken.
 
     Args:
-        heads: Class and box head.
-        pyramid: The feature pyramid.
-        backbone: What gives its features.
-        decay: Weight decay of convolutions; biases and weights of fusion have none.
+        batch: Photos in a step.
+        rate: Of AdamW.
+        decay: Of convolutions' weights; biases and weights of fusion have none.
+        blocks: 0: the heads alone learn. Else the pyramid too, and so many of the backbone's blocks, counted
+            from the last; as many as there are: its stem too.
+        smoothing: Of the classes' loss.
     """
 
-    heads: float
-    pyramid: float = 0.0
-    backbone: float = 0.0
+    batch: int
+    rate: float
     decay: float = 0.0
+    blocks: int = 0
+    smoothing: float = 0.0
 
 
 class BoxLearner:
@@ -56,38 +60,36 @@ class BoxLearner:
         network: Learns, in its place.
         training: Makes batches.
         judging: Photos to judge by, as the deployment shows them.
-        rates: How fast.
-        batch: Photos of a step.
-        smoothing: Of the classes' loss.
+        pace: What learns, and how.
     """
 
-    def __init__(
-        self,
-        network: EfficientDet,
-        training: Reader,
-        judging: Reader,
-        rates: Rates,
-        batch: int,
-        smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, network: EfficientDet, training: Reader, judging: Reader, pace: Pace) -> None:
         self._network, self._training, self._judging = network, training, judging
-        self._batch, self._smoothing = batch, smoothing
+        self.pace = pace
         network.train()
+        network.to(memory_format=_LAYOUT)  # type: ignore[call-overload]
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
-        named = {"backbone": rates.backbone, "pyramid": rates.pyramid}
-        self._groups: list[Group] = []
-        kinds: dict[tuple[float, float], dict[str, Tensor]] = {}
+        kinds: dict[float, dict[str, Tensor]] = {}
         for name, parameter in network.named_parameters():
-            rate = named.get(name.partition(".")[0], rates.heads)
-            learns = rate > 0 and not _of_norm(network, name)
+            learns = self._learns(name)
             parameter.requires_grad_(learns)
             if learns:
-                decay = rates.decay if parameter.dim() > 1 else 0.0
-                kinds.setdefault((rate, decay), {})[name] = parameter
-        self._groups = [Group(tensors, rate, decay) for (rate, decay), tensors in kinds.items()]
-        self._frozen = not rates.pyramid and not rates.backbone
+                kinds.setdefault(pace.decay if parameter.dim() > 1 else 0.0, {})[name] = parameter
+        self._groups = [Group(tensors, pace.rate, decay) for decay, tensors in kinds.items()]
+
+    def _learns(self, name: str) -> bool:
+        """Whether a parameter of that name does; those of batch normalisation never."""
+        network, blocks = self._network, self.pace.blocks
+        if isinstance(network.get_submodule(name.rpartition(".")[0]), nn.BatchNorm2d):
+            return False
+        part, _, rest = name.partition(".")
+        if part != "backbone":
+            return part != "pyramid" or blocks > 0
+        first = len(network.backbone.blocks) - blocks
+        kind, number = (*rest.split("."), "")[:2]
+        return blocks > 0 and (first <= 0 if kind != "blocks" else int(number) >= first)
 
     def groups(self) -> Sequence[Group]:
         """All that learns, at its rates."""
@@ -99,12 +101,12 @@ class BoxLearner:
 
     def steps(self) -> int:
         """Of an epoch; the last one may have fewer photos."""
-        return -(-len(self._training.photos) // self._batch)
+        return -(-len(self._training.photos) // self.pace.batch)
 
     def batches(self, epoch: int, begin: int) -> Iterator[Batch]:
         """The photos in an order that is the epoch's."""
         order = np.random.default_rng([self._training.seed, epoch]).permutation(len(self._training.photos))
-        parts = [order[i : i + self._batch].tolist() for i in range(0, len(order), self._batch)]
+        parts = [order[i : i + self.pace.batch].tolist() for i in range(0, len(order), self.pace.batch)]
         return self._training.read(parts[begin:], epoch)
 
     def parts(self, batch: Batch, epoch: int) -> Sequence[Part]:
@@ -121,13 +123,12 @@ class BoxLearner:
             return next(iter(self._groups[0].tensors.values())).sum() * 0
         logits, codes = self._run(batch.pixels[part])
         wanted = Wanted.of(batch.targets[part])
-        return losses.total(logits, codes, wanted, positives, self._smoothing)
+        return losses.total(logits, codes, wanted, positives, self.pace.smoothing)
 
     def _run(self, pixels: np.ndarray) -> tuple[Tensor, Tensor]:
-        x = torch.from_numpy(self._training.preprocess.normalise(pixels))
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            features = self._network.pyramid(self._network.backbone(x))
-        return self._network.class_head(features), self._network.box_head(features)
+        x = torch.from_numpy(self._training.preprocess.normalise(pixels)).contiguous(memory_format=_LAYOUT)
+        found: tuple[Tensor, Tensor] = self._network(x)
+        return found
 
     def score(self) -> Score:
         """Mean average precision on the photos that judge, and their loss."""
@@ -146,7 +147,7 @@ class BoxLearner:
             scorer.update({"class_logits": logits.numpy(), "box_codes": codes.numpy()}, truth)
             wanted = Wanted.of(batch.targets)
             count = len(wanted.positives)
-            loss += float(losses.total(logits, codes, wanted, count, self._smoothing)) * (count + 1)
+            loss += float(losses.total(logits, codes, wanted, count, self.pace.smoothing)) * (count + 1)
             positives += count + 1
         scores = scorer.scores()
         assert isinstance(scores, DetectionScores)
@@ -168,7 +169,3 @@ class BoxLearner:
                 pieces = [batch.pixels[i : i + _PART] for i in range(0, len(batch.pixels), _PART)]
                 found = list(pool.map(run, pieces))
                 yield batch, torch.cat([one for one, _ in found]), torch.cat([codes for _, codes in found])
-
-
-def _of_norm(network: EfficientDet, name: str) -> bool:
-    return isinstance(network.get_submodule(name.rpartition(".")[0]), nn.BatchNorm2d)

@@ -1,16 +1,15 @@
-"""Boxes: the heads of a trained detector on its frozen features, then all of it; average precision judges."""
+"""Boxes: the heads of a trained detector, then its pyramid and backbone; average precision judges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from edgeeff.cache import key_of
-from edgeeff.detection import Geometry
 from edgeeff.errors import ImageError, LabelsError
 from edgeeff.images import ImageSet
 from edgeeff.images.annotations import Truth
@@ -19,18 +18,19 @@ from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.context import Context
 from edgeeff.training import trunk
 from edgeeff.training.boxes import sets, views
-from edgeeff.training.boxes.learner import BoxLearner, Rates
+from edgeeff.training.boxes.learner import BoxLearner, Pace
 from edgeeff.training.boxes.network import detector
 from edgeeff.training.boxes.reading import Reader, undecodable
+from edgeeff.training.boxes.remembering import remember
 from edgeeff.training.boxes.sets import BoxSet
-from edgeeff.training.loop import Course
+from edgeeff.training.loop import Course, Score
 from edgeeff.training.photos.labelled import Data, Labelled
 from edgeeff.training.setting import Setting
 from edgeeff.training.tasks import Phase, _holding_out
 
 PRECEDENCE = 1
-#: What learns how fast beside the heads, once all of the network learns: shares of the heads' rate.
-_PYRAMID, _BACKBONE = 0.3, 0.1
+#: Epochs of a phase where nobody says how many.
+HEAD_EPOCHS, BLOCK_EPOCHS = 15, 15
 #: The largest norm of the gradients together (google/automl, hparams_config.py: clip_gradients_norm).
 _CLIP = 10.0
 
@@ -88,6 +88,8 @@ def begin(setting: Setting) -> Session:
 class Session:
     """A detector's training."""
 
+    _learner: BoxLearner
+
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         learning, data = setting.request.learning, setting.data
@@ -95,13 +97,7 @@ class Session:
         found = detector(setting.source, setting.preprocess.size, data.classes, learning.seed)
         self.network, self.kept = found.network, found.kept
         assert identity.geometry is not None
-        self._geometry = Geometry(
-            setting.preprocess.size,
-            identity.geometry.levels,
-            identity.geometry.octaves,
-            identity.geometry.ratios,
-            identity.geometry.scale,
-        )
+        self._geometry = replace(identity.geometry, size=setting.preprocess.size)
         self._tell_of_head()
         train, judging = self._placed(data.train), self._placed(data.validation)
         scales = views.MANY if len(train) >= views.ENOUGH else views.FEW
@@ -111,41 +107,54 @@ class Session:
             train, setting.preprocess, self._geometry, self._scales, vary == "slight", learning.seed
         )
         self._judging = Reader(judging, setting.preprocess, self._geometry)
-        self._learner: BoxLearner | None = None
 
     def phases(self) -> Iterator[Phase]:
-        """The heads on frozen features, then all of the network."""
+        """The heads on frozen features; then the pyramid and blocks too, if they are asked for."""
         learning = self.setting.request.learning
-        yield self._phase("heads", "training the heads", Rates(learning.rate, decay=learning.decay), 15)
-        rate = learning.rate / 3
-        rates = Rates(rate, rate * _PYRAMID, rate * _BACKBONE, learning.decay)
-        if False:
-            yield self._phase("all", "training all of the network", rates, 15)
+        heads = Pace(learning.batch, learning.rate, learning.decay, 0, learning.smoothing or 0.0)
+        yield self._phase("heads", "training the heads", heads, HEAD_EPOCHS, last=not learning.blocks)
+        if learning.blocks:
+            beat = self._learner.score()
+            all_of_them = len(self.network.backbone.blocks)
+            blocks = replace(heads, rate=learning.block_rate, blocks=min(learning.blocks, all_of_them))
+            doing = f"training {self._learning()}"
+            yield self._phase("blocks", doing, blocks, BLOCK_EPOCHS, last=True, beat=beat)
+        remember(self.network, self._shown(self._train), self.setting.context.progress)
 
-    def _phase(self, name: str, doing: str, rates: Rates, epochs: int) -> Phase:
+    def _phase(
+        self, name: str, doing: str, pace: Pace, epochs: int, *, last: bool, beat: Score | None = None
+    ) -> Phase:
+        """A phase; what the user says of its length is of the last one."""
         learning = self.setting.request.learning
-        self._learner = BoxLearner(
-            self.network, self._train, self._judging, rates, learning.batch, learning.smoothing or 0.0
-        )
+        self._learner = BoxLearner(self.network, self._train, self._judging, pace)
         course = Course(
-            epochs=learning.epochs or epochs,
+            epochs=(learning.epochs if last else None) or epochs,
+            minutes=learning.minutes if last else None,
             warmup=learning.warmup,
             patience=learning.patience,
             average=learning.average,
             clip=_CLIP,
             seed=learning.seed,
+            beat=beat,
         )
         truths = [list(reader.photos.truths) for reader in (self._train, self._judging)]
         facts = {
-            "rates": asdict(rates),
+            "pace": asdict(pace),
             "course": asdict(course),
-            "batch": learning.batch,
-            "smoothing": learning.smoothing,
             "scales": self._scales,
             "boxes": key_of(boxes=[sets.digest(each) for each in truths]),
             "geometry": self._geometry.to_json(),
         }
         return Phase(name, doing, self._learner, course, facts)
+
+    def _learning(self) -> str:
+        count, all_of_them = self.setting.request.learning.blocks or 0, len(self.network.backbone.blocks)
+        which = "all blocks" if count >= all_of_them else f"the last {count} of {all_of_them} blocks"
+        return f"heads, pyramid and {which}"
+
+    def _shown(self, reader: Reader) -> Reader:
+        """The same photos as the deployment shows them."""
+        return replace(reader, scales=None)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """All of the network's."""
@@ -153,10 +162,12 @@ class Session:
 
     def says(self) -> Mapping[str, Any]:
         """What of the network is new, and how its boxes were shown."""
+        blocks = self.setting.request.learning.blocks
         return {
+            "trunk": f"{self._learning()} trained" if blocks else "frozen",
             "kept_classes": list(self.kept),
             "scales": self._scales,
-            "batch_norm": "frozen",
+            "batch_norm": "frozen, its statistics those of the training photos",
             "boxes": [
                 sets.counts(reader.photos.truths, len(self.setting.data.classes)).tolist()
                 for reader in (self._train, self._judging)
@@ -165,7 +176,6 @@ class Session:
 
     def scored(self) -> Mapping[str, Any]:
         """Average precision and recall, and each class's, on the photos that judge."""
-        assert self._learner is not None
         _, found = self._learner.judged()
         classes = self.setting.data.classes
         return {**found.to_json(), "classes": [one.to_json(classes[one.number]) for one in found.classes]}
