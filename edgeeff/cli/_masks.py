@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 
 from edgeeff.cli.tables import new
-from edgeeff.errors import OptionError
 
 if TYPE_CHECKING:
     from edgeeff.harness.accuracy_report import AccuracyReport
@@ -63,23 +62,7 @@ class Masks:
         """
         from edgeeff.images.annotations import masks
 
-        return masks.given(images, self.masks, numbers(self.ignore), self.palette)
-
-
-def numbers(text: str | None) -> tuple[int, ...] | None:
-    """``255,11`` as numbers; ``none`` as no number.
-
-    Raises:
-        OptionError: It is something else.
-    """
-    if text is None:
-        return None
-    if text.strip().lower() == "none":
-        return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise OptionError(f"--ignore {text!r:.40}", mend="write numbers of masks, such as 255,11") from None
+        return masks.given(images, self.masks, masks.numbers(self.ignore), self.palette)
 
 
 def scored(reports: Sequence[AccuracyReport]) -> list[tuple[AccuracyReport, SegmentationScores]]:

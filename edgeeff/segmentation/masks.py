@@ -154,7 +154,7 @@ def classes_of(values: Array, classes: int) -> Array:
     kind, void = kind_of(classes), void_of(classes)
     if values.ndim == 3:
         known = (values >= 0) & (values < classes)
-        return np.where(known, values, void).astype(kind)
+        return np.where(known, values.astype(np.int64), void).astype(kind)
     # Class by class: numpy's argmax along an axis that is not the last is several times slower.
     best = np.array(values[:, 0], copy=True)
     found = np.zeros(best.shape, kind)

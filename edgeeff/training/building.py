@@ -15,6 +15,7 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.files import TEMPORARY, write_file
 from edgeeff.harness.accuracy import evaluate
 from edgeeff.images import ImageSet, Picture
+from edgeeff.images.annotations.masks import Known
 from edgeeff.pipeline.build import build
 from edgeeff.pipeline.built import Built
 from edgeeff.progress import Recorder
@@ -28,7 +29,7 @@ class Judged:
 
     Args:
         built: The bundle.
-        scores: On the photos that judge; empty where it cannot be run here, or where boxes or masks judge.
+        scores: On the photos that judge; empty where it cannot be run here, or where boxes judge.
         value: Of the metric that decides; None likewise.
         lost: By how much it is lower than the network's own, points; None likewise.
     """
@@ -87,11 +88,13 @@ def _listed(path: Path, photos: Labelled) -> Path | None:
 def _judged(built: Built, setting: Setting, float_score: float, progress: Recorder) -> Judged:
     """What a bundle is worth on the photos that judge, by their labels."""
     judging = setting.data.validation
-    if judging.truth.dtype == object:
+    masks = len(judging) > 0 and isinstance(judging.truth.tolist()[0], Known)
+    if judging.truth.dtype == object and not masks:
         return Judged(built, {}, None, None)
     progress.stage(f"judging {built.bundle.name} by the labels")
     try:
-        scores = evaluate(built.bundle, ImageSet(_known(judging)), progress=progress).scores
+        images = _masked(judging) if masks else ImageSet(_known(judging))
+        scores = evaluate(built.bundle, images, progress=progress).scores
     except EdgeeffError as error:
         progress.tell(f"{built.bundle.name}: NOT RUN against labels: {error.what}")
         scores = None
@@ -99,6 +102,12 @@ def _judged(built: Built, setting: Setting, float_score: float, progress: Record
         return Judged(built, {}, None, None)
     value = float(scores.primary)
     return Judged(built, scores.to_json(), value, 100 * (float_score - value))
+
+
+def _masked(photos: Labelled) -> ImageSet:
+    """Photos with their masks, by the network's own classes."""
+    known: Sequence[Known] = photos.truth.tolist()
+    return ImageSet(photos.pictures, masks=known[0].rule)
 
 
 def _known(photos: Labelled) -> tuple[Picture, ...]:

@@ -106,10 +106,12 @@ def finetune(
             phase.learner, phase.course, context.progress, doing=phase.doing, bookmark=bookmark
         )
     context.watched.refuse_changed()
+    became = getattr(session, "made", None)
+    identity = became(setting.source.identity) if became else setting.source.identity
     trained = Trained(
         task,
-        setting.source.identity,
-        preparing.arch(setting),
+        identity,
+        identity.model if became else preparing.arch(setting),
         setting.preprocess,
         setting.data.classes,
         session.tensors(),

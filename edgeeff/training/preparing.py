@@ -21,6 +21,7 @@ from edgeeff.pipeline.stages import doubts
 from edgeeff.pipeline.stages.identity import Source, identify
 from edgeeff.preprocess import Preprocess
 from edgeeff.training import tasks
+from edgeeff.training.masks import opening as masks
 from edgeeff.training.photos.labelled import Data
 from edgeeff.training.photos.opening import open_photos
 from edgeeff.training.request import FinetuneRequest
@@ -42,10 +43,11 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     asked = request.photos
     if asked.photos is None:
         raise TypeError("a training needs photos")
-    opened = open_photos(asked.photos, asked.validation, context)
+    opened = open_photos(masks.source_of(asked.photos), asked.validation, context)
+    opened = masks.given(opened, request.masks, context)
     swaps, seed = request.swap.activation is not None, request.learning.seed
     task = "" if swaps else tasks.choose(asked.task, opened.train)
-    source, preprocess = _network(request, context)
+    source, preprocess = _network(request, task, context)
     if swaps:
         task = swap.task_of(source.identity, asked.task)
         data = swap_photos.label(opened.train, opened.validation, source.identity, seed, context)
@@ -54,15 +56,17 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     preprocess = _survey(data, source, preprocess, context)
     of = "" if swaps else f" of {len(data.classes)} classes"
     context.progress.tell(f"photos   {len(data.train)}{of} to learn from, {len(data.validation)} to judge by")
-    return Setting(request, source, preprocess, data, context), task
+    return Setting(request, source, _name(source), preprocess, data, context), task
 
 
-def _network(request: FinetuneRequest, context: Context) -> tuple[Source, Preprocess]:
+def _network(request: FinetuneRequest, task: str, context: Context) -> tuple[Source, Preprocess]:
     """Which network it is, and how photos are prepared for it: as a build of it would."""
     asked = resolve_source(BuildRequest(source=request.source, preprocess=request.preprocess))
     changed = resolve_preprocess(request.preprocess)
     source = identify(asked, context)
     own = prepared(source.identity.preprocess, asked.size, changed)
+    if task and (fitting := getattr(tasks.room(task), "preprocess", None)) is not None:
+        own = fitting(own, changed)
     preprocess, _ = in_rgb(own, asked.channels)
     by_option = changed | ({"size": asked.size} if asked.size else {})
     context.progress.tell(network_line(source.identity))

@@ -65,7 +65,7 @@ class Photos(Part):
     task: str | None = option(
         WORD,
         "What is learnt: classification (one class an image), multilabel (any number of labels), detection "
-        "(boxes). Default: what the photos' labels are.",
+        "(boxes), segmentation (masks). Default: what the photos' labels are.",
         verbs=_VERBS,
     )
     class_weights: str = option(
@@ -132,7 +132,7 @@ class Learning(Part):
     )
     smoothing: float | None = option(
         NUMBER,
-        "Label smoothing: share of a label that goes to all classes alike. Default: 0.1, of boxes 0.",
+        "Label smoothing: share of a label that all classes get alike. Default: 0.1, of boxes and masks 0.",
         verbs=_VERBS,
     )
     average: float = option(
@@ -197,6 +197,42 @@ class Swap(Part):
 
 
 @dataclass(frozen=True)
+class Masks(Part):
+    """Masks: a class for each pixel of the photos, and the network that learns them."""
+
+    masks: Path | None = option(
+        PATH,
+        "Folder of the photos' masks, called as the photos are. Default: masks that a list names, or that "
+        "lie beside (images/train/1.jpg, masks/train/1.png).",
+        verbs=_VERBS,
+    )
+    validation_masks: Path | None = option(
+        PATH, "Folder of the masks of the photos that judge. Default: likewise.", verbs=_VERBS
+    )
+    ignore: str | None = option(
+        WORD, "Numbers of masks that are not learnt, such as 255,11. Default: 255.", verbs=_VERBS
+    )
+    palette: Path | None = option(
+        PATH,
+        "Which class each colour of RGB masks is: R G B name on each line, the first class 0.",
+        verbs=_VERBS,
+    )
+    mask_labels: Path | None = option(
+        PATH, "Names of the masks' classes: a line for each number, from 0.", verbs=_VERBS
+    )
+    decoder: str | None = option(
+        WORD,
+        "What gives each pixel a class: lraspp (light), deeplabv3plus, unet. Default: lraspp.",
+        verbs=_VERBS,
+    )
+
+    @property
+    def given(self) -> bool:
+        """Whether one of them was."""
+        return any(getattr(self, one.name) is not None for one in fields(self))
+
+
+@dataclass(frozen=True)
 class Outcome(Part):
     """Outcome: what is written."""
 
@@ -229,6 +265,7 @@ class FinetuneRequest:
         preprocess: How photos are prepared, where the network's origin is not right.
         learning: What learns, how long and how fast.
         swap: The activation that is learnt instead.
+        masks: Where masks of the photos lie, and what learns them.
         outcome: What is written.
     """
 
@@ -237,6 +274,7 @@ class FinetuneRequest:
     preprocess: Preprocessing = field(default_factory=Preprocessing)
     learning: Learning = field(default_factory=Learning)
     swap: Swap = field(default_factory=Swap)
+    masks: Masks = field(default_factory=Masks)
     outcome: Outcome = field(default_factory=Outcome)
 
     @classmethod
@@ -266,7 +304,7 @@ class FinetuneRequest:
 
 
 #: In the order in which help shows them.
-PARTS = (Photos, Source, Preprocessing, Learning, Swap, Outcome)
+PARTS = (Photos, Source, Preprocessing, Learning, Swap, Masks, Outcome)
 
 
 def options() -> list[Option]:

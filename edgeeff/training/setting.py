@@ -18,6 +18,7 @@ class Setting:
     Args:
         request: What the user says.
         source: The trained network that is fitted.
+        arch: Its name, by which it is found again.
         preprocess: From a photo to its input: the deployment's.
         data: Photos and classes.
         context: The cache, and who hears of what is done.
@@ -25,6 +26,7 @@ class Setting:
 
     request: FinetuneRequest
     source: Source
+    arch: str
     preprocess: Preprocess
     data: Data
     context: Context

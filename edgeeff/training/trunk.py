@@ -165,7 +165,7 @@ def sums(y: Tensor) -> npt.NDArray[np.float64]:
     return torch.stack([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), count]).numpy()
 
 
-def remember(network: EfficientNet, moments: Moments) -> None:
+def remember(network: nn.Module, moments: Moments) -> None:
     """Let batch normalisation remember what these photos give, without changing what it computes.
 
     γ·(x − μ) ÷ s + β, with s² = σ² + ε, is the same for every μ and σ if γ and β follow: γ' = γ·s' ÷ s and

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff import labels as naming
-from edgeeff.errors import ImageError, LabelsError
+from edgeeff.errors import ImageError, LabelsError, OptionError
 from edgeeff.images import decoding
 from edgeeff.images.annotations import mask_folders
 from edgeeff.images.annotations.classes import plain
@@ -25,6 +25,8 @@ from edgeeff.segmentation.masks import void_of
 from edgeeff.watched import stamp
 
 Array = npt.NDArray[Any]
+#: Width and height of a photo.
+Size = tuple[int, int]
 #: Names of what is not a class but what nobody knows.
 _VOID = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled", "dont care", "don't care"})
 #: Numbers by which two classes are often drawn.
@@ -42,6 +44,7 @@ class Known:
         classes: Of the network.
         fit: Where the photo lies in the network's input.
         number: The photo's place in its set.
+        counts: Pixels of each number of the mask.
     """
 
     path: Path | None
@@ -50,6 +53,16 @@ class Known:
     classes: int
     fit: Fit | None
     number: int
+    counts: tuple[tuple[int, int], ...] = ()
+
+    def classes_there(self) -> dict[int, int]:
+        """Pixels of each of the network's classes that stands in it."""
+        void, of = void_of(self.classes), dict(self.numbers)
+        found = Counter[int]()
+        for number, pixels_of_it in self.counts:
+            if of.get(number, void) != void:
+                found[of[number]] += pixels_of_it
+        return dict(found)
 
     def read(self) -> Array | None:
         """The network's class of each pixel, [H, W], :func:`void_of` where it is to be ignored; None: nothing
@@ -116,12 +129,33 @@ def given(
     return replace(found, masks=rule)
 
 
+def numbers(text: str | None) -> tuple[int, ...] | None:
+    """``255,11`` as numbers; ``none`` as no number; None as itself.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if text is None:
+        return None
+    if text.strip().lower() == "none":
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(f"--ignore {text!r:.40}", mend="write numbers of masks, such as 255,11") from None
+
+
+def is_void(name: str) -> bool:
+    """Whether a class of that name stands for what nobody knows."""
+    return plain(name) in _VOID
+
+
 def beside(images: ImageSet) -> ImageSet:
     """The images with the masks that lie beside them, where they bear none: :mod:`mask_folders`."""
     return mask_folders.beside(images)
 
 
-def placed(images: ImageSet, labels: Sequence[str], preprocess: Preprocess) -> Placed:
+def placed(images: ImageSet, labels: Sequence[str], preprocess: Preprocess | None) -> Placed:
     """What is known of images, in the network's classes.
 
     All masks are looked at, so that nothing is found out in the middle of a run.
@@ -129,13 +163,14 @@ def placed(images: ImageSet, labels: Sequence[str], preprocess: Preprocess) -> P
     Args:
         images: Some of which have masks.
         labels: The network's, or what stands for them.
-        preprocess: The network's.
+        preprocess: The network's; None: it is not known yet, and nothing is said of the photos' sizes.
 
     Raises:
         LabelsError: A class of the masks is none of the network's, a mask does not show what its photo shows,
             or none can be read.
     """
-    sizes = decoding.sizes(images.pictures, preprocess)
+    every: list[Size | None] = [None] * len(images)
+    sizes = every if preprocess is None else decoding.sizes(images.pictures, preprocess)
     paths = [picture.mask for picture in images.pictures if picture.mask is not None]
     looks = dict(zip(paths, seen(paths, images.masks.colours), strict=True))
     numbers, warnings = _classes(
@@ -145,6 +180,8 @@ def placed(images: ImageSet, labels: Sequence[str], preprocess: Preprocess) -> P
     known = []
     for count, (picture, size) in enumerate(zip(images.pictures, sizes, strict=True)):
         look = None if picture.mask is None else looks[picture.mask]
+        if preprocess is None and isinstance(look, Seen):
+            size = look.size
         usable = odd.look(str(picture), picture.mask, look, size, numbers, void_of(len(labels)))
         known.append(
             Known(
@@ -152,8 +189,9 @@ def placed(images: ImageSet, labels: Sequence[str], preprocess: Preprocess) -> P
                 numbers,
                 images.masks,
                 len(labels),
-                None if size is None else preprocess.place(size),
+                None if size is None or preprocess is None else preprocess.place(size),
                 count,
+                look.counts if isinstance(look, Seen) else (),
             )
         )
     if paths and not any(one.path for one in known):

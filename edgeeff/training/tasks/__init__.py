@@ -8,6 +8,10 @@ A file holds
   where there is no ``validation`` a part is held out, and that is warned of;
 - ``begin(setting)``: a :class:`Session`.
 
+Where it has one, ``preprocess(own, changed)`` is how it shows photos to a network of another task, such as a
+classifier's trunk; ``Session.made(identity)`` what the network became, where it is another one than it began
+with.
+
 A file whose name begins with an underscore is a part of others.
 """
 
