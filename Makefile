@@ -61,6 +61,7 @@ floors: $(VENV)/.installed
 # What is written from the declarations of options.
 options: $(VENV)/.installed
 	$(BIN)/python -m edgeeff.pipeline.request.writing
+	$(BIN)/python -m edgeeff.training.writing
 
 $(VENV)-peers/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV)-peers peers

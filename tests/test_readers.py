@@ -87,6 +87,7 @@ ALLOWED = {
     "drawings.py": "a video that is written",
     "labels.py": "our own table of COCO's classes",
     "pipeline/request/writing.py": "our own document",
+    "training/writing.py": "the same",
     "report/page.py": "our own templates",
     "saved.py": "an archive that is written",
     "memory.py": "the kernel's own files",

@@ -22,7 +22,7 @@ from edgeeff.errors import (
 from edgeeff.images import Picture
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
-from edgeeff.training import features, loop, trunk
+from edgeeff.training import features, loop, trunk, writing
 from edgeeff.training.finetune import finetune
 from edgeeff.training.photos.decoding import seen
 from edgeeff.training.request import FinetuneRequest
@@ -268,3 +268,8 @@ def test_the_verb_trains_builds_judges_and_draws(photos, trained, tmp_path):
     assert status == 2 and "gpu-int3" in " ".join(err)
     status, out, _ = run("report", tmp_path / "best.training.json", "-o", tmp_path / "again.html")
     assert status == 0 and "Training" in (tmp_path / "again.html").read_text()
+
+
+def test_the_document_has_every_option():
+    text = writing.DOCUMENT.read_text(encoding="utf-8")
+    assert writing.documented(text) == text, "run make options"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -40,9 +41,9 @@ def keywords() -> str:
     return _HEAD + "".join(f"    {one.name}: {one.kind.keyword}\n" for one in options())
 
 
-def tables() -> str:
-    """A Markdown table of options for each group."""
-    every = [*options(), *declared(Run)]
+def tables(every: Sequence[Option] = ()) -> str:
+    """A Markdown table of options for each group; without any those of a build."""
+    every = every or [*options(), *declared(Run)]
     return "".join(
         f"\n### {group}\n\n| command line | `edgeeff.toml`, Python | what it does |\n|---|---|---|\n"
         + "".join(map(_row, members))
@@ -50,11 +51,11 @@ def tables() -> str:
     )
 
 
-def documented(text: str) -> str:
+def documented(text: str, every: Sequence[Option] = ()) -> str:
     """A document with the tables in the place that is marked for them."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{tables(every)}\n{END}{after}"
 
 
 def _row(one: Option) -> str:
