@@ -24,7 +24,12 @@ INPUT, OUTPUT = "input", "logits"
 
 
 def onnx_from_torch(
-    module: torch.nn.Module, size: tuple[int, int], outputs: Sequence[str] = (OUTPUT,), *, coarsest: int = 0
+    module: torch.nn.Module,
+    size: tuple[int, int],
+    outputs: Sequence[str] = (OUTPUT,),
+    *,
+    coarsest: int = 0,
+    traced: tuple[int, int] | None = None,
 ) -> ir.Model:
     """Export a network with a static input ``input`` float32 [1, C, H, W] and outputs of these names.
 
@@ -34,12 +39,14 @@ def onnx_from_torch(
         outputs: Their names, in the order of the network's.
         coarsest: Of a detector, which resizes its maps to one another: the stride of the coarsest one. Where
             ``size`` is a multiple of it, each map is half of the one before, as in the trace.
+        traced: Height and width of the image that it is traced with, where that is not for us to choose.
 
     Raises:
         GraphError: The exporter wrote another opset than was asked for.
     """
     # Without the weights, which the exporter would copy half a dozen times: they are put in afterwards.
-    traced = (2 * coarsest, 2 * coarsest) if coarsest else (TRACED_SIDE, TRACED_SIDE)
+    if traced is None:
+        traced = (2 * coarsest, 2 * coarsest) if coarsest else (TRACED_SIDE, TRACED_SIDE)
     if coarsest and any(side % coarsest for side in size):
         traced = size
     proto = _export(
@@ -187,12 +194,14 @@ def base_graph(
     divided: Sequence[str] = (),
     *,
     coarsest: int = 0,
+    traced: tuple[int, int] | None = None,
 ) -> ir.Model:
     """The float graph after all exact passes: what statistics are keyed on and every target starts from.
 
-    The outputs ``divided`` are brought to the length 1; ``coarsest`` as of :func:`onnx_from_torch`.
+    The outputs ``divided`` are brought to the length 1; ``coarsest`` and ``traced`` are
+    those of :func:`onnx_from_torch`.
     """
-    model = onnx_from_torch(module, size, outputs, coarsest=coarsest)
+    model = onnx_from_torch(module, size, outputs, coarsest=coarsest, traced=traced)
     unit.add(model.graph, divided)
     passes.run(model)
     return model

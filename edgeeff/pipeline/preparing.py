@@ -132,7 +132,7 @@ def _network(request: BuildRequest, options: Options, context: Context) -> tuple
     detection = resolve_detection(request.detector, identity, preprocess.size)
     meaning = resolve_meaning(options, identity, detection)
     context.warn_all(task_warnings(meaning, identity, options.task))
-    if not meaning.exclusive:
+    if not meaning.exclusive or meaning.by_pixel:
         context.progress.tell(task_line(meaning, identity))
     said = request.quantise.max_drop
     budget.refuse_drop(options.budget, meaning.task, exclusive=meaning.exclusive, said=said)

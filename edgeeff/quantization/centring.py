@@ -1,6 +1,7 @@
 """What of a network's outputs decides, as one vector for each image: what errors are measured in.
 
-Where an image has exactly one class, the differences of the logits alone. Of several outputs each one's error
+Where an image has exactly one class, the differences of the logits alone; where each pixel has, those of its
+logits, at pixels as far apart as keeps the vector small. Of several outputs each one's error
 counts relative to its power: they are divided by the root of their mean energy on the calibration images, so
 that each adds 1 to the energy of an image, however large its values and however many they are. Of a
 detector's two outputs what can become boxes decides (:mod:`detecting`).
@@ -18,6 +19,9 @@ from torch import Tensor
 
 from edgeeff.calibration.statistics import Statistics
 from edgeeff.quantization import detecting
+
+#: Pixels of an image whose logits are looked at.
+PIXELS = 4800
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Deciding:
             return detecting.vectors(outputs, self.codes)
         if not self.energies:
             (output,) = outputs.values()
+            if output.dim() == 4 and self.exclusive:
+                output = sampled(output)
+                return (output - output.mean(1, keepdim=True)).flatten(1)
             return centred(output.flatten(1), self.exclusive)
         return torch.cat(
             [outputs[name].flatten(1) / math.sqrt(energy) for name, energy in self.energies.items()], 1
@@ -59,6 +66,14 @@ class Deciding:
 def centred(logits: Tensor, exclusive: bool) -> Tensor:
     """Logits [N, classes] less what changes no decision; see :class:`Deciding`."""
     return logits - logits.mean(1, keepdim=True) if exclusive else logits
+
+
+def sampled(logits: Tensor) -> Tensor:
+    """Logits of pixels [N, classes, H, W] at every k-th row and column: at most :data:`PIXELS` of them, but
+    for rounding up. They were resized from coarser ones, so that what is between is known."""
+    step = max(1, math.isqrt(logits.shape[2] * logits.shape[3] // PIXELS))
+    first = step // 2
+    return logits[:, :, first::step, first::step]
 
 
 def deciding(model: ir.Model, statistics: Statistics, exclusive: bool) -> Deciding:

@@ -200,7 +200,7 @@ def _measure(
             quantised.step(read)
     total, found = error(quantised, read, plan.outputs)
     agreeing = torch.ones(len(images), dtype=torch.float64)
-    if meaning.decides and meaning.detection is None:
+    if meaning.decides and meaning.detection is None and not meaning.by_pixel:
         (decided,), (decided_float,) = found.values(), outputs.values()
         same = meaning.decisions(decided.numpy()) == meaning.decisions(decided_float.numpy())
         agreeing = torch.from_numpy(same.reshape(len(images), -1).all(1)).double()

@@ -233,7 +233,20 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
     if (weighted := weighting(node)) is not None and node.inputs[index] is weighted[0]:
         readers = list(node.outputs[0].consumers())
         return len(readers) == 1 and is_fusion(readers[0]) and is_summand(node, index, scheme)
-    return node.op_type == "Add" and index == skip_input(node)
+    return node.op_type == "Add" and index == skip_input(node) and _leads_to_layer(node)
+
+
+def _leads_to_layer(node: ir.Node) -> bool:
+    """Whether a layer reads what comes of a node: logits of pixels are added where none does."""
+    left, seen = [node], {node}
+    while left:
+        for reader in left.pop().outputs[0].consumers():
+            if traits(reader).layer:
+                return True
+            if reader not in seen:
+                seen.add(reader)
+                left.append(reader)
+    return False
 
 
 def _shares_features(node: ir.Node, scheme: Scheme, floating: Collection[str]) -> bool:

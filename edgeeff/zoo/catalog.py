@@ -13,6 +13,7 @@ from edgeeff.zoo import families
 from edgeeff.zoo.detection import family
 from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.scaling import DIVISOR, PAPER
+from edgeeff.zoo.segmentation.spec import DECODERS, SegmenterSpec
 from edgeeff.zoo.spec import SWAPPED, Activation, ModelSpec
 
 _CUSTOM = re.compile(r"(?:(?P<family>\w+):)?(?P<values>\w+=[^=,]+(?:,\w+=[^=,]+)*)")
@@ -23,14 +24,16 @@ _KEYS = ("phi", "width", "depth", "resolution", "size")
 _LARGEST = 8.0  # a multiplier beyond it is a slip of the pen: L2 has 5.3
 
 
-#: A network of the zoo: both kinds have a name, a size, an activation, ``preprocess``, ``parameters`` and
-#: ``multiply_adds``.
-Spec: TypeAlias = ModelSpec | DetectorSpec
+#: A network that :func:`get` knows: each has a name, a size, an activation and ``preprocess``.
+Spec: TypeAlias = ModelSpec | DetectorSpec | SegmenterSpec
+#: One that is listed; these have ``parameters`` and ``multiply_adds`` too. Segmenters are any classifier with
+#: any decoder, ``b0-lraspp``, and are not.
+Listed: TypeAlias = ModelSpec | DetectorSpec
 
 
 @cache
-def _by_name() -> dict[str, Spec]:
-    specs: list[Spec] = [*families.members(), *family.MEMBERS]
+def _by_name() -> dict[str, Listed]:
+    specs: list[Listed] = [*families.members(), *family.MEMBERS]
     return {spec.name: spec for spec in specs}
 
 
@@ -54,7 +57,8 @@ def get(name: str) -> Spec:
 
     ``b0``, ``efficientnet-b0``, ``EfficientNet_Lite0``, ``tf_efficientnetv2_s``, ``efficientnet_es``,
     ``tf_efficientdet_d0`` and the like; ``phi=1.5`` and ``lite:width=1.1,depth=1.2,size=256`` are networks
-    that have no name (see :func:`scaled`); ``b0-hardswish`` is b0 with another activation.
+    that have no name (see :func:`scaled`); ``b0-hardswish`` is b0 with another activation,
+    and ``b0-lraspp`` segments.
 
     Raises:
         UnknownModelError: No such network.
@@ -83,9 +87,10 @@ def classifier(name: str) -> ModelSpec:
         OptionError: As :func:`get`.
     """
     found = get(name)
-    if isinstance(found, DetectorSpec):
+    if not isinstance(found, ModelSpec):
+        what = "detector" if isinstance(found, DetectorSpec) else "segmenter"
         raise UnknownModelError(
-            f"{found.name} is a detector, and a classifier is wanted here",
+            f"{found.name} is a {what}, and a classifier is wanted here",
             mend=f"name a classifier, such as {found.backbone.name}, which {found.name} is built on",
         )
     return found
@@ -99,9 +104,10 @@ def detector(name: str) -> DetectorSpec:
         OptionError: As :func:`get`.
     """
     found = get(name)
-    if isinstance(found, ModelSpec):
+    if not isinstance(found, DetectorSpec):
+        what = "classifier" if isinstance(found, ModelSpec) else "segmenter"
         raise UnknownModelError(
-            f"{found.name} is a classifier, and a detector is wanted here",
+            f"{found.name} is a {what}, and a detector is wanted here",
             mend=f"name one of {', '.join(spec.name for spec in detectors())}",
         )
     return found
@@ -109,6 +115,10 @@ def detector(name: str) -> DetectorSpec:
 
 def understood(name: str) -> Spec | None:
     """The network that a name, a checkpoint's stem or another library's name means, if it means one."""
+    encoder, _, decoder = re.sub(r"[\s_]+", "-", name.strip().lower()).rpartition("-")
+    if decoder in DECODERS:
+        own = understood(encoder)
+        return SegmenterSpec(own, decoder) if isinstance(own, ModelSpec) else None
     found = _by_name().get(_short(plain_name(name)))
     return _activated(found, name) if isinstance(found, ModelSpec) else _by_name().get(_short(name))
 

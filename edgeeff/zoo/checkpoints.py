@@ -23,6 +23,8 @@ from edgeeff.zoo.fitting import Fitted
 from edgeeff.zoo.formats import WeightsFile
 from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.origin import Alternative, Origin
+from edgeeff.zoo.segmentation import checkpoints as segmentation
+from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 from edgeeff.zoo.sources._located import from_wheel
 from edgeeff.zoo.spec import ModelSpec
 
@@ -80,7 +82,7 @@ class Checkpoint:
 
 def read(
     path: Path | None, model: str | None = None, chosen: Chosen | None = None
-) -> Checkpoint | DetectorCheckpoint:
+) -> Checkpoint | DetectorCheckpoint | SegmenterCheckpoint:
     """Read a checkpoint, and find which network it is of, and whose.
 
     Args:
@@ -102,6 +104,8 @@ def read(
     file = formats.read(path)
     model = model or file.model
     accounted = accounting.account(file.tensors, path, chosen, file.head, file.ordered)
+    if namings.naming(accounted.naming).segmenter:
+        return segmentation.understand(file, accounted, path, model, chosen)
     if namings.naming(accounted.naming).detector:
         return detection.understand(file, accounted, path, model, chosen)
     if chosen and chosen.origin:

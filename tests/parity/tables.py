@@ -199,6 +199,46 @@ def _trained(layer: Any) -> list[Any]:
     return [variable.value for variable in layer.trainable_variables]
 
 
+#: Networks of segmentation_models_pytorch: class, encoder, and what else they are made with.
+SMP: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("Unet", "efficientnet-b0", {}),
+    ("Unet", "efficientnet-b2", {"decoder_attention_type": "scse"}),
+    ("Unet", "efficientnet-b3", {"classes": 1}),
+    ("Unet", "timm-efficientnet-b0", {}),
+    ("Unet", "timm-tf_efficientnet_lite0", {"decoder_interpolation": "bilinear"}),
+    ("Unet", "tu-tf_efficientnet_b0", {}),
+    ("Unet", "tu-tf_efficientnetv2_b0", {}),
+    ("Unet", "tu-efficientnet_b1", {"encoder_depth": 4, "decoder_channels": [64, 32, 16, 8]}),
+    ("DeepLabV3Plus", "efficientnet-b0", {}),
+    ("DeepLabV3Plus", "timm-efficientnet-b1", {"encoder_output_stride": 8}),
+    ("DeepLabV3Plus", "tu-efficientnet_b0", {"decoder_atrous_rates": [6, 12, 18]}),
+    ("DeepLabV3Plus", "tu-tf_efficientnet_b0", {}),
+    ("DeepLabV3", "efficientnet-b1", {"encoder_output_stride": 8}),
+    ("FPN", "efficientnet-b0", {}),
+    ("UnetPlusPlus", "efficientnet-b0", {}),
+    ("Linknet", "efficientnet-b0", {}),
+    ("MAnet", "efficientnet-b0", {}),
+    ("PAN", "efficientnet-b0", {}),
+    ("PSPNet", "efficientnet-b0", {}),
+    ("UPerNet", "efficientnet-b0", {}),
+)
+
+
+def smp() -> Iterator[tuple[str, Network]]:
+    """Some segmenters of segmentation_models_pytorch, with what save_pretrained writes of them."""
+    import segmentation_models_pytorch as library
+    import torch
+
+    for kind, encoder, options in SMP:
+        made = {"encoder_name": encoder, "encoder_weights": None, "classes": 5, **options}
+        with torch.device("meta"):
+            module = getattr(library, kind)(**made)
+        name = f"{kind} {json.dumps(made)}"
+        tensors = {key: list(value.shape) for key, value in module.state_dict().items()}
+        config = json.loads(json.dumps({**module.config, "_model_class": kind}))
+        yield name, {"tensors": tensors, "parameters": 0, "config": config}
+
+
 def write(library: str) -> Path:
     """Write a library's file; networks of the same tensors are one."""
     found: dict[str, Network] = {}

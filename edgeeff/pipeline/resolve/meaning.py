@@ -7,7 +7,15 @@ from edgeeff.detection import Detection
 from edgeeff.detection.settings import THRESHOLD as BOX_THRESHOLD
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.options import Options
-from edgeeff.tasks import CLASSIFICATION, DETECTION, FEATURES_TASK, MULTILABEL, THRESHOLD, Meaning
+from edgeeff.tasks import (
+    CLASSIFICATION,
+    DETECTION,
+    FEATURES_TASK,
+    MULTILABEL,
+    SEGMENTATION,
+    THRESHOLD,
+    Meaning,
+)
 from edgeeff.zoo.sources import Identity
 
 
@@ -35,6 +43,13 @@ def resolve_meaning(options: Options, identity: Identity, detection: Detection |
         return _features(options)
     if detection is not None:
         return _detection(options, identity, detection)
+    if identity.by_pixel:
+        return _segmentation(options, identity)
+    if options.task == SEGMENTATION:
+        raise OptionError(
+            f"--task segmentation, and {identity.model} gives an image's pixels no classes",
+            mend="leave it out; a segmenter's output is [1, classes, height, width]",
+        )
     if options.task == DETECTION:
         raise OptionError(
             f"--task detection, and {identity.model} finds no boxes",
@@ -97,6 +112,30 @@ def _detection(options: Options, identity: Identity, detection: Detection) -> Me
     return Meaning(DETECTION, threshold, detection=detection)
 
 
+def _segmentation(options: Options, identity: Identity) -> Meaning:
+    """What a segmenter's outputs mean.
+
+    Raises:
+        OptionError: Another task, or an option that only classifiers have a use for.
+    """
+    if options.task not in (None, SEGMENTATION):
+        raise OptionError(
+            f"--task {options.task}, and {identity.model} gives each pixel a class",
+            mend="leave it out; --taps puts out features of its encoder",
+        )
+    given = {
+        "--threshold": options.threshold is not None,
+        "--softmax": options.softmax,
+        "--probabilities": options.probabilities,
+    }
+    if named := [option for option, is_given in given.items() if is_given]:
+        raise OptionError(
+            f"{', '.join(named)} for a segmenter, whose pixels have the class of the largest logit",
+            mend="leave it out",
+        )
+    return Meaning(SEGMENTATION)
+
+
 def _features(options: Options) -> Meaning:
     """What features mean: nothing is decided by them.
 
@@ -117,7 +156,7 @@ def _features(options: Options) -> Meaning:
 
 def task_warnings(meaning: Meaning, identity: Identity, task: str | None) -> tuple[str, ...]:
     """What an option, or the default where there is none, makes of the outputs that their source does not."""
-    if meaning.detection is not None:
+    if meaning.detection is not None or meaning.by_pixel:
         return ()
     if identity.classes == 1 and not identity.ends_in and task is None:
         return (
@@ -136,6 +175,8 @@ def task_line(meaning: Meaning, identity: Identity) -> str:
     """What the outputs are taken to mean, and why: shown at every build where it is not one class."""
     if meaning.detection is not None:
         return f"task     detection: boxes of {identity.classes} classes"
+    if identity.by_pixel:
+        return f"task     segmentation: each pixel has one of {identity.classes} classes"
     if identity.outputs:
         return f"task     features: {', '.join(output.name for output in identity.outputs)}"
     why = "by option"

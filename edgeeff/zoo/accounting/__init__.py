@@ -88,14 +88,14 @@ def account(
         notes.append(f"left out, as --prefix says: {_some(left)}")
     naming, prefix, trunk, aside = network(tensors, path, detectors=not chosen.taps)
     notes += aside.lines
-    detector = namings.naming(naming).detector
+    composed = namings.naming(naming).composed
     rest = _outside(tensors, naming, prefix, {*trunk, *aside.keys}, [*trunk])
     places, strays, found, lines = _sorted(tensors, rest, naming, path)
     notes += lines
     if chosen.taps:
         built, strays = headless.left_out(trunk, prefix, places, strays, head)
         places = []
-    elif detector:
+    elif composed:
         strays |= {k: _dimensions(tensors[k]) for place in places for k in place.keys}
         built, places = Head({}), []
     else:
@@ -118,7 +118,7 @@ def _outside(
     tensors: Mapping[str, Tensor], naming: str, prefix: str, placed: Collection[str], trunk: Sequence[str]
 ) -> dict[str, str | None]:
     """The tensors that have no place yet: key → our name, if it is of the library's own head."""
-    detector = namings.naming(naming).detector
+    composed = namings.naming(naming).composed
     rest: dict[str, str | None] = {}
     seen = {place_of(tensors[key]) for key in trunk}
     for key in sorted(tensors, key=lambda key: not key.startswith(prefix)):  # the network's own names first
@@ -126,7 +126,7 @@ def _outside(
             continue
         seen.add(place_of(tensors[key]))
         ours = namings.ours_of(naming, key[len(prefix) :]) if key.startswith(prefix) else None
-        if detector and namings.unneeded(naming, key):
+        if composed and namings.unneeded(naming, key):
             continue
         if ours != "" and not key.endswith(UNCOUNTED):
             rest[key] = ours if is_head(ours) else None

@@ -22,6 +22,7 @@ from edgeeff.errors import CheckpointError, MissingFileError
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.detection.conventions import DetectorConventions
 from edgeeff.zoo.heads import Layer
+from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 
 BRING = "bring the file again, and compare its size and checksum with the source's"
 #: What lies in a folder that the Hugging Face hub filled, the best first.
@@ -54,9 +55,12 @@ class WeightsFile:
         epsilon: Of the network's batch normalisation, where the file says it.
         static: The size (height, width) of the images that SAME's zeros were counted for, where the file
             keeps them as they were counted; None: they follow the images' size.
-        conventions: Padding and epsilon, where the file says all of them.
+        conventions: Padding and epsilon, where the file says all of them; of a segmenter its encoder's,
+            or its own.
         geometry: A detector's anchors, where the file says them.
         model: Which network it is of, where the file says it for certain; its tensors are held against that.
+        network: The arguments that its network was made with, where it says them in the words of
+            segmentation_models_pytorch.
     """
 
     tensors: dict[str, Tensor]
@@ -71,9 +75,10 @@ class WeightsFile:
     ends_in: Literal["", "softmax", "sigmoid"] = ""
     epsilon: float | None = None
     static: tuple[int, int] | None = None
-    conventions: Conventions | DetectorConventions | None = None
+    conventions: Conventions | DetectorConventions | SegmenterConventions | None = None
     geometry: Geometry | None = None
     model: str | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 def names() -> list[str]:

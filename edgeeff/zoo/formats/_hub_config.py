@@ -24,13 +24,15 @@ class HubConfig:
     said: str | None = None
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 def beside(path: Path) -> HubConfig:
     """What config.json says of the weights in ``path``; nothing if the two are not a repository's.
 
-    timm's layout is understood, nested under ``pretrained_cfg`` or flat as until 2022 (timm's
-    models/_hub.py). Other files' neighbours are not read: they may be of another network.
+    The layout of segmentation_models_pytorch is understood and timm's, nested under ``pretrained_cfg`` or
+    flat as until 2022 (timm's models/_hub.py). Other files' neighbours are not read: they may be of another
+    network.
 
     Raises:
         CheckpointError: It is no JSON, says impossible things, or is of a network in transformers' layout.
@@ -44,7 +46,8 @@ def beside(path: Path) -> HubConfig:
             f"{path} is a network of transformers ({said['model_type']}), whose tensors are not understood",
             mend="take the same weights from a timm repository, such as timm/tf_efficientnet_b0.in1k",
         )
-    architecture = said.get("architecture")
+    network = said if isinstance(said.get("encoder_name"), str) else {}  # of segmentation_models_pytorch
+    architecture = said.get("architecture", network.get("encoder_name"))
     given = said.get("pretrained_cfg")
     try:
         preprocess = from_timm(given if isinstance(given, Mapping) else said)
@@ -54,6 +57,7 @@ def beside(path: Path) -> HubConfig:
         said=architecture if isinstance(architecture, str) else None,
         preprocess=preprocess,
         labels=names_of_classes(said.get("label_names")),
+        network=network,
     )
 
 

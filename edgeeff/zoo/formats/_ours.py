@@ -12,6 +12,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.detection.conventions import DetectorConventions
+from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 
 #: Where it stands in the checkpoint, and the schema that this version writes.
 KEY, SCHEMA = "edgeeff", 1
@@ -24,7 +25,7 @@ class Said:
 
     Args:
         preprocess: Fields of :class:`Preprocess`.
-        conventions: Padding and epsilon.
+        conventions: Padding and epsilon; of a segmenter its encoder's, or its own.
         geometry: A detector's anchors.
         model: The network's name, which no guess is needed for.
         ends_in: ``sigmoid`` where its labels do not exclude each other.
@@ -33,7 +34,7 @@ class Said:
     """
 
     preprocess: Mapping[str, Any] = field(default_factory=dict)
-    conventions: Conventions | DetectorConventions | None = None
+    conventions: Conventions | DetectorConventions | SegmenterConventions | None = None
     geometry: Geometry | None = None
     model: str | None = None
     ends_in: Literal["", "softmax", "sigmoid"] = ""
@@ -76,13 +77,19 @@ def _model(name: Any) -> str | None:
     return name
 
 
-def _conventions(data: Any) -> Conventions | DetectorConventions | None:
-    """Of a classifier or a detector."""
+def _conventions(data: Any) -> Conventions | DetectorConventions | SegmenterConventions | None:
+    """Of a classifier or a segmenter's encoder, a detector or a segmenter."""
     if not isinstance(data, Mapping):
         return None
     plain = {str(key): value for key, value in data.items()}
     if "backbone" not in plain:
         return _checked(Conventions.of(plain))
+    if "taps" in plain:
+        whole = SegmenterConventions.of(plain)
+        _checked(whole.backbone)
+        if not whole.sensible:
+            raise ValueError(f"conventions {plain!r:.80}")
+        return whole
     found = DetectorConventions.of(plain)
     _checked(found.backbone)
     known = (("same", "symmetric"), ("nothing", "zeros"), ("up", "down"))

@@ -61,6 +61,7 @@ class Settings:
         preprocess: As in :class:`edgeeff.zoo.formats.WeightsFile`.
         counts: How many classes it says there are: the key that says so → the number.
         warnings: What is there and was not taken, and why.
+        network: As in :class:`edgeeff.zoo.formats.WeightsFile`.
     """
 
     labels: tuple[str, ...] | None = None
@@ -68,6 +69,7 @@ class Settings:
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(content: Any) -> Settings:
@@ -82,7 +84,9 @@ def read(content: Any) -> Settings:
     _warn_of_order(holders, warnings)
     names = list(_architectures(holders))
     said = next(filter(_EFFICIENTNET.search, names), names[0] if names else None)
-    return Settings(labels, said, preprocess, counts, tuple(dict.fromkeys(warnings)))
+    made = next((h for _, h in holders if isinstance(h.get("encoder_name"), str)), {})
+    network = {key: plain(value) for key, value in made.items() if isinstance(key, str)}
+    return Settings(labels, said, preprocess, counts, tuple(dict.fromkeys(warnings)), network)
 
 
 Holders = list[tuple[str, Mapping[str, Any]]]

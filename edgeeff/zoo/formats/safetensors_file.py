@@ -45,6 +45,7 @@ def read(path: Path) -> WeightsFile:
         labels=said.labels or config.labels,
         said=said.said or config.said,
         preprocess={**config.preprocess, **said.preprocess},
+        network=said.network or config.network,
         counts=said.counts,
         ordered=False,
         warnings=said.warnings,

@@ -64,6 +64,7 @@ def read(path: Path) -> WeightsFile:
         labels=said.labels or config.labels,
         said=said.said or config.said,
         preprocess={**config.preprocess, **said.preprocess},
+        network=said.network or config.network,
         counts=said.counts,
         lines=held.lines,
         warnings=(*held.warnings, *said.warnings),

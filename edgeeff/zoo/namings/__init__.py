@@ -13,7 +13,10 @@ the library. ``translate(key, architecture) -> str | None`` is
 
 With ``DETECTOR = True`` the naming is of detectors: ``translate`` gets a
 :class:`~edgeeff.zoo.detection.architecture.DetectorArchitecture`, whose names it gives, and ``origin`` a
-``DetectorSpec``; ``origin`` gives a :class:`~edgeeff.zoo.detection.origin.DetectorOrigin`.
+``DetectorSpec``; ``origin`` gives a :class:`~edgeeff.zoo.detection.origin.DetectorOrigin`. With ``SEGMENTER =
+True`` it is of segmenters: ``translate`` gets the encoder's architecture and gives names of ``backbone.`` and
+``decoder.``, and ``origin`` a ``SegmenterSpec`` for a
+:class:`~edgeeff.zoo.segmentation.origin.SegmenterOrigin`.
 
 Beside them it may hold ``CLASSIFIER_AT``, the place of the Linear in the library's own classifier where that
 is no Linear alone (``"1"``), and ``WRITTEN``, the fields of preprocessing that the library itself writes into
@@ -36,7 +39,7 @@ AnyArchitecture: TypeAlias = Architecture | DetectorArchitecture
 # Whether a naming knows a key depends on no architecture.
 _ANY = Architecture(stem=0, blocks=(), head=0)
 _ANY_DETECTOR = DetectorArchitecture(_ANY, channels=0, cells=0, repeats=0)
-#: The part of a detector that a classifier has too.
+#: The part of a detector or segmenter that a classifier has too.
 _BACKBONE = "backbone."
 
 
@@ -58,25 +61,31 @@ class Translation:
 @dataclass(frozen=True)
 class Naming:
     """What a naming's module holds; ``origin`` gives an :class:`edgeeff.zoo.origin.Origin`, or that of a
-    detector."""
+    detector or segmenter."""
 
     translate: Callable[[str, Any], str | None]
     origin: Callable[[Any, str | None], Any]
     classifier_at: str = ""
     written: frozenset[str] = frozenset()
     detector: bool = False
+    segmenter: bool = False
+
+    @property
+    def composed(self) -> bool:
+        """Whether it is of networks that have a classifier's trunk and no classifier."""
+        return self.detector or self.segmenter
 
 
 def _naming(module: Any, name: str) -> Naming:
     if absent := [n for n in ("translate", "origin") if not callable(getattr(module, n, None))]:
         raise ValueError(f"{module.__name__} has no function {' and no '.join(absent)}")
     at, written = getattr(module, "CLASSIFIER_AT", ""), getattr(module, "WRITTEN", ())
-    detector = getattr(module, "DETECTOR", False)
-    if not isinstance(detector, bool):
-        raise ValueError(f"DETECTOR of {module.__name__} is neither True nor False")
+    detector, segmenter = (getattr(module, kind, False) for kind in ("DETECTOR", "SEGMENTER"))
+    if not isinstance(detector, bool) or not isinstance(segmenter, bool) or (detector and segmenter):
+        raise ValueError(f"DETECTOR or SEGMENTER of {module.__name__} is neither True nor False, or both are")
     if not isinstance(at, str) or isinstance(written, str) or not all(isinstance(w, str) for w in written):
         raise ValueError(f"CLASSIFIER_AT of {module.__name__} is no text, or WRITTEN no names of fields")
-    return Naming(module.translate, module.origin, at, frozenset(written), detector)
+    return Naming(module.translate, module.origin, at, frozenset(written), detector, segmenter)
 
 
 #: Where namings are found.
@@ -122,7 +131,8 @@ def warnings() -> list[str]:
 def detect(keys: Collection[str], *, detectors: bool = True) -> str | None:
     """The naming that knows most of a checkpoint's keys; None if none knows any.
 
-    A naming of detectors counts only where there is more than a backbone; not at all without ``detectors``.
+    A naming of detectors or segmenters counts only where there is more than a backbone; not at all without
+    ``detectors``.
     """
     counts = {name: _known(name, tuple(keys), detectors) for name in names()}
     best = max(counts, key=lambda name: counts[name])
@@ -132,7 +142,7 @@ def detect(keys: Collection[str], *, detectors: bool = True) -> str | None:
 def _known(name: str, keys: tuple[str, ...], detectors: bool) -> int:
     """How many keys of one network a naming knows."""
     found = networks(name, keys)
-    if _named(name).detector:
+    if _named(name).composed:
         if not detectors:
             return 0
         found = {

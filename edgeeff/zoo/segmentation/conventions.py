@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edgeeff.zoo import conventions
 from edgeeff.zoo.conventions import Conventions
@@ -51,13 +51,27 @@ class SegmenterConventions:
             }
         )
 
+    @property
+    def sensible(self) -> bool:
+        """Whether its fields are what they can be: a file may say anything."""
+        taps = self.taps
+        return (
+            self.coarsest in STRIDES
+            and isinstance(self.whole, bool)
+            and isinstance(self.epsilon, float)
+            and 0 < self.epsilon < 1
+            and all(type(rate) is int and 0 < rate < 1000 for rate in self.rates)
+            and self.interpolation in get_args(Interpolation)
+            and (taps is None or (len(taps) == len(STRIDES) and all(type(tap) is int for tap in taps)))
+        )
+
     def padded(self, option: str, own: int) -> SegmenterConventions:
         """The same with the padding that a value of ``--padding`` names, see :meth:`Conventions.padded`."""
         return replace(self, backbone=self.backbone.padded(option, own))
 
     def with_epsilon(self, epsilon: float) -> SegmenterConventions:
-        """The same with this epsilon in every batch normalisation."""
-        return replace(self, epsilon=epsilon, backbone=replace(self.backbone, epsilon=epsilon))
+        """The same with this epsilon in every batch normalisation of the encoder."""
+        return replace(self, backbone=replace(self.backbone, epsilon=epsilon))
 
     def __str__(self) -> str:
         """One phrase, as a build shows it."""

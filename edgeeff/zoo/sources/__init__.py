@@ -30,9 +30,10 @@ from edgeeff.progress import Progress
 from edgeeff.zoo import catalog
 from edgeeff.zoo.conventions import Conventions
 from edgeeff.zoo.detection.conventions import DetectorConventions
-from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.origin import Alternative, Doubt
+from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 from edgeeff.zoo.sources._located import from_hub, from_wheel
+from edgeeff.zoo.spec import ModelSpec
 from edgeeff.zoo.taps import Tapped
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Identity:
         naming: Whose names its tensors have (a naming of ``namings``); empty where they are read by no name.
         geometry: A detector's anchors, at its origin's size; None: no detector.
         offset: What a detector's origin adds to a class's place in the head where it reports classes itself.
+        by_pixel: Whether each pixel has logits of its own.
     """
 
     kind: str
@@ -117,7 +119,7 @@ class Identity:
     preprocess: Preprocess
     classes: int
     labels: tuple[str, ...] | None = None
-    conventions: Conventions | DetectorConventions | None = None
+    conventions: Conventions | DetectorConventions | SegmenterConventions | None = None
     resizable: bool = True
     assumed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -130,6 +132,7 @@ class Identity:
     naming: str = ""
     geometry: Geometry | None = None
     offset: int = 0
+    by_pixel: bool = False
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -141,8 +144,8 @@ class Identity:
         data: dict[str, Any] = json.loads(text)
         data["preprocess"] = Preprocess.from_json(data["preprocess"])
         if found := data["conventions"]:
-            detector = "backbone" in found
-            data["conventions"] = DetectorConventions.of(found) if detector else Conventions.of(found)
+            composed = SegmenterConventions if "taps" in found else DetectorConventions
+            data["conventions"] = (composed if "backbone" in found else Conventions).of(found)
         if data["geometry"] is not None:
             data["geometry"] = Geometry.from_json(data["geometry"])
         data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None
@@ -223,11 +226,10 @@ def _published(asked: Asked, progress: Progress) -> Path:
         UnknownModelError: No such network.
     """
     spec, found = catalog.get(asked.model or "b0"), None
-    if isinstance(spec, DetectorSpec):
+    if not isinstance(spec, ModelSpec):
         if asked.weights in (None, IMAGENET):
             raise MissingFileError(
-                f"no weights of {spec.name} are known",
-                mend="pass --checkpoint FILE, a state_dict of this detector",
+                f"no weights of {spec.name} are known", mend="pass --checkpoint FILE, one of this network"
             )
         spec = spec.backbone  # the repository that is named decides
     elif asked.weights in (None, IMAGENET):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from edgeeff import digests, regular
 from edgeeff.detection.facts import CODES, LOGITS
+from edgeeff.tasks import MASK_LOGITS
 from edgeeff.zoo import catalog, checkpoint_options, namings, taps
 from edgeeff.zoo.conventions import Conventions, Size
 from edgeeff.zoo.detection.conventions import DetectorConventions
 from edgeeff.zoo.origin import Doubt, Origin
+from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 from edgeeff.zoo.sources import Asked, Identity
 from edgeeff.zoo.taps import Tapped
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
     from edgeeff.zoo.detection.efficientdet import EfficientDet
     from edgeeff.zoo.efficientnet import EfficientNet
+    from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
+    from edgeeff.zoo.segmentation.segmenter import Segmenter
     from edgeeff.zoo.spec import ModelSpec
 
 PRECEDENCE = 9  # whatever exists and is nothing else
@@ -62,10 +66,13 @@ def identify(asked: Asked, source: str) -> Identity:
     """
     from edgeeff.zoo import checkpoints
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
+    from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 
     checkpoint = checkpoints.read(regular.path_of(source), asked.model, _chosen(asked))
     if isinstance(checkpoint, DetectorCheckpoint):
         return _detector(asked, checkpoint, source)
+    if isinstance(checkpoint, SegmenterCheckpoint):
+        return _segmenter(asked, checkpoint, source)
     origin = checkpoint.origin
     size = asked.size or origin.preprocess.size
     conventions = _plain(_conventions(asked, checkpoint.spec, origin), checkpoint.spec, size)
@@ -117,6 +124,35 @@ def _detector(asked: Asked, checkpoint: DetectorCheckpoint, source: str) -> Iden
     )
 
 
+def _segmenter(asked: Asked, checkpoint: SegmenterCheckpoint, source: str) -> Identity:
+    """What is known of a segmenter before it is built."""
+    origin, spec = checkpoint.origin, checkpoint.spec
+    spec.refuse_size(asked.size or origin.preprocess.size)
+    conventions = origin.conventions
+    if asked.padding is not None:
+        conventions = conventions.padded(asked.padding, spec.backbone.size)
+    if asked.epsilon is not None:
+        conventions = conventions.with_epsilon(asked.epsilon)
+    settled = asked.padding is not None and asked.epsilon is not None
+    return Identity(
+        kind=__name__.rpartition(".")[2],
+        source=source,
+        model=spec.name,
+        origin=origin.source,
+        preprocess=origin.preprocess,
+        classes=checkpoint.classes,
+        labels=checkpoint.labels,
+        conventions=conventions,
+        assumed=origin.assumed,
+        warnings=tuple(text for text in origin.warnings if not (settled and "--bn-epsilon" in text)),
+        said=origin.said,
+        notes=origin.notes,
+        ends_in=checkpoint.ends_in,
+        naming=checkpoint.naming,
+        by_pixel=True,
+    )
+
+
 def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     """The float base graph of the network that the checkpoint fills, for images of ``size``."""
     from edgeeff.graph.export import OUTPUT, base_graph
@@ -125,19 +161,29 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     if identity.geometry is not None:
         outputs = [LOGITS, CODES]
     divided = [output.name for output in identity.outputs if output.divided]
+    if identity.by_pixel:
+        outputs = [MASK_LOGITS]
     coarsest = 0 if identity.geometry is None else 2 ** identity.geometry.levels[1]
-    return base_graph(network(asked, identity, size), size, outputs, divided, coarsest=coarsest)
+    # A pyramid pools the whole image and resizes the one value to the size that its features have.
+    traced = size if identity.by_pixel else None
+    found = network(asked, identity, size)
+    return base_graph(found, size, outputs, divided, coarsest=coarsest, traced=traced)
 
 
-def network(asked: Asked, identity: Identity, size: tuple[int, int]) -> EfficientNet | EfficientDet:
+def network(
+    asked: Asked, identity: Identity, size: tuple[int, int]
+) -> EfficientNet | EfficientDet | Segmenter:
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
     from edgeeff.zoo import checkpoints
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
+    from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 
     checkpoint = checkpoints.read(regular.path_of(identity.source), asked.model, _chosen(asked))
     own = identity.conventions
     if isinstance(checkpoint, DetectorCheckpoint):
         return checkpoint.network(size, own if isinstance(own, DetectorConventions) else None)
+    if isinstance(checkpoint, SegmenterCheckpoint):
+        return checkpoint.network(size, own if isinstance(own, SegmenterConventions) else None)
     return checkpoint.network(size, own if isinstance(own, Conventions) else None)
 
 

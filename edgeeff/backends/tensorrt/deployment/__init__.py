@@ -173,7 +173,7 @@ def beside(sealed: Mapping[str, bytes], emission: Emission, graph: str) -> dict[
     model = onnx.load_from_string(sealed[graph])
     source, output = only_input(model.graph), model.graph.output[0]
     dimensions = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in (source, output)]
-    if not emission.meaning.decides or emission.detection is not None:
+    if not emission.meaning.decides or emission.meaning.by_pixel or emission.detection is not None:
         return _features(model, source, dimensions[0], emission, graph)
     images = 0 if emission.batch.dynamic else emission.batch.size
     match dimensions:

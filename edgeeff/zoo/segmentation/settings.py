@@ -1,0 +1,77 @@
+"""What a checkpoint says of its network beside the tensors: config.json of ``save_pretrained``, or the
+hyper-parameters of a trainer, in the words of segmentation_models_pytorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast, get_args
+
+from edgeeff.errors import CheckpointError
+from edgeeff.zoo.segmentation.conventions import Interpolation
+from edgeeff.zoo.segmentation.origin import SegmenterOrigin
+from edgeeff.zoo.segmentation.spec import SegmenterSpec
+from edgeeff.zoo.spec import PLUS_MINUS_ONE
+
+#: What the library's networks have unless they are told otherwise.
+_STRIDES = {"deeplabv3plus": 16, "deeplabv3": 8}
+_UPSAMPLING = {"deeplabv3plus": 4, "unet": 1}
+_ENDINGS = {"sigmoid": "sigmoid", "softmax2d": "softmax", "softmax": "softmax", "logsoftmax": "log_softmax"}
+_BY_ONNX = "export the network to ONNX, and pass that with --task segmentation"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An origin with what the file says, and what stands behind the logits."""
+
+    origin: SegmenterOrigin
+    ends_in: str = ""
+
+
+def applied(found: SegmenterOrigin, spec: SegmenterSpec, said: Mapping[str, Any], path: object) -> Applied:
+    """An origin with what a file says of its network.
+
+    Args:
+        found: As the naming has it.
+        spec: The segmenter.
+        said: The arguments that its network was made with; empty where the file does not say them.
+        path: Of the file, for messages.
+
+    Raises:
+        CheckpointError: It says what cannot be built.
+    """
+    if not found.source.startswith("segmentation_models_pytorch"):
+        return Applied(found)
+    own, assumed = found.conventions, []
+    stride, rates = said.get("encoder_output_stride"), said.get("decoder_atrous_rates")
+    if spec.decoder in _STRIDES:
+        if stride not in (8, 16):
+            stride = _STRIDES[spec.decoder]
+            assumed.append(f"an encoder of output stride {stride}, the library's default")
+        if not (isinstance(rates, list | tuple) and len(rates) == 3 and all(type(r) is int for r in rates)):
+            rates = own.rates
+            assumed.append(f"atrous rates {', '.join(map(str, rates))}, the library's default")
+        own = replace(own, coarsest=stride, rates=tuple(rates))
+    given = said.get("decoder_interpolation") or "nearest"
+    if given not in get_args(Interpolation):
+        raise CheckpointError(f"{path}: its decoder resizes by {given!r:.40}", mend=_BY_ONNX)
+    interpolation = cast(Interpolation, given)
+    usual = _UPSAMPLING.get(spec.decoder, own.coarsest)
+    if said.get("upsampling") not in (None, usual):
+        raise CheckpointError(
+            f"{path}: its masks are upsampled {said['upsampling']!r:.40} times instead of {usual}",
+            mend=_BY_ONNX,
+        )
+    activation = said.get("activation")
+    if activation not in (None, "identity", *_ENDINGS):
+        raise CheckpointError(f"{path}: its masks end in {activation!r:.40}", mend=_BY_ONNX)
+    preprocess = found.preprocess
+    if said.get("encoder_weights") == "advprop" and "mean" not in found.said:
+        preprocess = replace(preprocess, mean=PLUS_MINUS_ONE[0], std=PLUS_MINUS_ONE[1])
+    changed = replace(
+        found,
+        conventions=replace(own, interpolation=interpolation),
+        preprocess=preprocess,
+        assumed=(*found.assumed, *assumed),
+    )
+    return Applied(changed, _ENDINGS.get(activation or "", ""))
