@@ -56,14 +56,23 @@ class Drawings:
         self._folder, self._ending = folder, f".{drawn}"
         self._names: dict[str, int] = {}
 
-    def photo(self, picture: Picture, image: Image.Image) -> Path:
-        """Write one drawn photo; returns the file that it is in."""
+    def photo(self, picture: Picture, image: Image.Image, mask: bytes | None = None) -> Path:
+        """Write one drawn photo, and beside it the PNG of its mask; returns the file that it is in.
+
+        Args:
+            picture: The photo.
+            image: The same, drawn on.
+            mask: 0007.mask.png beside 0007.overlay.jpg.
+        """
         exact = picture.path.suffix.lower() in _EXACT
         row = "" if picture.index is None else f"-{picture.index}"
         path = self._free(picture.path.stem + row, ".png" if exact else ".jpg")
         content = io.BytesIO()
         image.save(content, "PNG" if exact else "JPEG", **({} if exact else {"quality": 92}))
         write_file(path, content.getvalue())
+        if mask is not None:
+            stem = path.name.removesuffix(f"{self._ending}{path.suffix}")
+            write_file(path.with_name(f"{stem}.mask.png"), mask)
         return path
 
     def video(self, source: str) -> Film:

@@ -36,7 +36,7 @@ class Output:
         Path | None,
         typer.Option(
             help="An .npz for the outputs: each by its name [N, …], and the images' names. A folder for "
-            "photos, or the video, with names or boxes drawn; of a stream also an .mp4."
+            "photos, or the video, with names, boxes or masks drawn, and for masks; of a stream also an .mp4."
         ),
     ] = None
     show: Annotated[
@@ -155,7 +155,8 @@ class Kept(ExitStack):
                     raise OptionError(f"--save {save} would replace the source", mend="choose another name")
                 self._film = self.enter_context(Film(save))
                 return
-            self._drawings = Drawings(save, "boxes" if meaning.detection is not None else "labels")
+            drawn = "overlay" if meaning.by_pixel else "labels" if meaning.detection is None else "boxes"
+            self._drawings = Drawings(save, drawn)
             if stream is not None:
                 self._film = self.enter_context(self._drawings.video(stream))
 
@@ -172,6 +173,7 @@ class Kept(ExitStack):
     def add(self, entry: Entry, answer: Answer) -> None:
         """Of one image."""
         from edgeeff.images.drawing import drawn
+        from edgeeff.images.mask_picture import png
 
         found, image = answer.prediction, entry.image if self.draws else None
         if self._saved is not None:
@@ -181,7 +183,8 @@ class Kept(ExitStack):
         if self._film is not None:
             self._film.add(drawn(image, found), None if entry.frame is None else entry.frame.seconds)
         elif self._drawings is not None and entry.picture is not None:
-            self._drawings.photo(entry.picture, drawn(image, found))
+            mask = None if found.mask is None else png(found.mask)
+            self._drawings.photo(entry.picture, drawn(image, found), mask)
         if self._screen is not None:
             name = entry.name if entry.frame is None else f"frame {entry.frame.number}"
             text = f"{name}  {answer.line}"

@@ -1,8 +1,7 @@
-"""What a network says, drawn on a photo to be looked at: boxes, or names."""
+"""What a network says, drawn on a photo to be looked at: boxes, masks, or names."""
 
 from __future__ import annotations
 
-import colorsys
 import unicodedata
 from functools import lru_cache
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from edgeeff.detection import Boxes
+from edgeeff.images.mask_picture import colour_of as _colour
+from edgeeff.images.mask_picture import over
 from edgeeff.preprocess import FOUR
 from edgeeff.tasks import Prediction
 from edgeeff.text import clean
@@ -22,16 +23,17 @@ _LINES = 4
 _LETTERS = 32
 #: Names that are drawn where there are no boxes.
 _NAMES = 5
-#: Turns of the colour wheel from a class to the next: far apart for neighbours, and never twice the same.
-_GOLDEN = 0.618033988749895
+#: Classes of a mask that are named: the largest.
+_CLASSES = 8
 
 
 def drawn(image: Image.Image, found: Prediction) -> Image.Image:
-    """A photo, RGB, with what was found in it: boxes with label and score, the best on top; else names.
+    """A photo, RGB, with what was found in it: boxes with label and score, the best on top; classes of its
+    pixels as colours, with a legend; else names.
 
     Args:
-        image: As the boxes' pixels count it: turned or not as the network saw it.
-        found: Of it; boxes in its pixels.
+        image: As the pixels of boxes and masks count it: turned or not as the network saw it.
+        found: Of it; boxes and mask in its pixels.
 
     Returns:
         A new picture of the photo's size; where that is too small for labels, a whole multiple of it.
@@ -41,12 +43,14 @@ def drawn(image: Image.Image, found: Prediction) -> Image.Image:
     if scale > 1:
         width, height = picture.size
         picture = picture.resize((width * scale, height * scale), Image.Resampling.NEAREST)
+    if found.mask is not None:
+        picture = over(picture, found.mask)
     pen = ImageDraw.Draw(picture)
     # By area, not by the shorter side: a panorama's lines would be as thin as its height is small.
     unit = (picture.width * picture.height) ** 0.5
     font = _font(max(11, round(unit / 45)))
     if found.boxes is None:
-        _draw_names(pen, found, font)
+        _draw_names(pen, found, font, _NAMES if found.mask is None else _CLASSES)
     else:
         _draw_boxes(pen, found.boxes, scale, max(2, round(unit / 300)), font)
     return picture
@@ -69,11 +73,11 @@ def _draw_boxes(pen: Any, boxes: Boxes, scale: int, line: int, font: Any) -> Non
         _write(pen, (box.left * scale, box.top * scale), text, font, _colour(box.index), taken)
 
 
-def _draw_names(pen: Any, found: Prediction, font: Any) -> None:
-    """Classes or labels with their probabilities at the top left, each below the one before."""
+def _draw_names(pen: Any, found: Prediction, font: Any, most: int) -> None:
+    """Classes or labels with their probabilities, or shares, at the top left, each below the one before."""
     texts = [
         (f"{_label(one.label, font) or f'class {one.index}'} {one.probability:.0%}", _colour(one.index))
-        for one in found.named[:_NAMES]
+        for one in found.named[:most]
     ] or [(_label(found.absent, font) or "none", (96, 96, 96))]
     top = 0.0
     for text, colour in texts:
@@ -147,11 +151,6 @@ def _font(size: int) -> Any:
         return ImageFont.load_default(size)
     except (TypeError, ImportError, OSError):  # Pillow 10.0, or one that was built without FreeType
         return ImageFont.load_default()
-
-
-def _colour(index: int) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb((index * _GOLDEN) % 1, 0.85 - 0.3 * (index // 7 % 2), 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _ink(colour: tuple[int, int, int]) -> tuple[int, int, int]:

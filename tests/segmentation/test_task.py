@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgeeff.drawings import Drawings
 from edgeeff.errors import BundleError, OptionError
+from edgeeff.images import Picture
+from edgeeff.images.drawing import drawn
+from edgeeff.images.mask_picture import png
 from edgeeff.preprocess import Preprocess
 from edgeeff.segmentation import Mask, classes_of
 from edgeeff.tasks import SEGMENTATION, Meaning, Naming, room
@@ -219,3 +226,27 @@ def test_outputs_of_another_form_or_of_other_classes_are_refused() -> None:
         MEANING.decode({"mask": np.full((1, 2, 2), 7)}, NAMING)
     with pytest.raises(BundleError, match="2 classes"):
         MEANING.decode({"mask_logits": np.zeros((1, 2, 2, 2), np.float32)}, NAMING)
+
+
+def test_an_overlay_shows_classes_and_the_file_of_a_mask_holds_them(tmp_path: Path) -> None:
+    preprocess = Preprocess((32, 48), (0.0,) * 3, (1.0,) * 3, crop=1.0)
+    classes = np.zeros((1, 32, 48), np.int64)
+    classes[:, 16:] = 2
+    photo = Image.new("RGB", (400, 200), (128, 128, 128))
+    (found,) = MEANING.decode({"mask_logits": logits(classes)}, NAMING, [preprocess.place(photo.size)])
+    assert found.mask is not None
+    shown = np.asarray(drawn(photo, found)).astype(int)
+    colours = {tuple(shown[y, 300]) for y in (60, 99, 120, 190)}
+    assert len(colours) == 2
+    assert tuple(shown[100, 10]) == (128, 128, 128)  # cut off: no class
+    assert (np.asarray(drawn(photo, found))[:20, :20] != 128).any()  # the legend
+    Drawings(tmp_path, "overlay").photo(Picture(Path("a.jpg")), drawn(photo, found), png(found.mask))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mask.png", "a.overlay.jpg"]
+    with Image.open(tmp_path / "a.mask.png") as file:
+        assert (file.mode, file.size) == ("P", (400, 200))
+        values = np.asarray(file)
+    np.testing.assert_array_equal(values, found.mask.classes)
+    assert set(np.unique(values)) == {0, 2, 255}
+    wide = Mask(np.array([[0, 300, 65535]], np.uint16))
+    with Image.open(io.BytesIO(png(wide))) as file:
+        np.testing.assert_array_equal(np.asarray(file), wide.classes)
