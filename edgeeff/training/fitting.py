@@ -120,17 +120,18 @@ def refuse_large(need: Need, batch: int, shape: Shape, device: torch.device) -> 
         raise OutOfMemoryError(
             f"a step of {batch} photos of {shape[2]}×{shape[1]} takes some {_said(need.of(batch))} of "
             f"memory, and {has}",
-            mend=_mend(fits),
+            mend=f"--batch {fits} fits; a smaller --size and fewer --blocks take less too"
+            if fits
+            else _mend(0),
         )
 
 
 @contextmanager
-def named(need: Need | None, batch: int, device: torch.device) -> Iterator[None]:
-    """Say of memory that runs out in a step which batch fits.
+def named(batch: int, device: torch.device) -> Iterator[None]:
+    """Say of memory that runs out in a step which batch may fit: a half.
 
     Args:
-        need: What was counted; None: half the batch is named.
-        batch: Photos of the step.
+        batch: Images of the step; 0: not known.
         device: Where it is computed.
 
     Raises:
@@ -143,19 +144,20 @@ def named(need: Need | None, batch: int, device: torch.device) -> Iterator[None]
     except Exception as error:
         if not isinstance(error, torch.OutOfMemoryError) and not shortage.is_shortage(error):
             raise
-        free = free_bytes(device)
-        fits = min(batch // 2, need.fitting(batch, free)) if need and free is not None else batch // 2
+        lost = True
     else:
-        return
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    where = " of the GPU" if device.type == "cuda" else ""
-    raise OutOfMemoryError(f"memory{where} ran out in a step of {batch} photos", mend=_mend(fits))
+        lost = False
+    if lost:  # outside of the handler, whose error holds what the step had computed
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        memory.give_back()
+        where, what = " of the GPU" if device.type == "cuda" else "", f" of {batch} photos" if batch else ""
+        raise OutOfMemoryError(f"memory{where} ran out in a training step{what}", mend=_mend(batch // 2))
 
 
 def _mend(fits: int) -> str:
     if fits:
-        return f"--batch {fits} fits; so may a smaller --size, or fewer --blocks"
+        return f"--batch {fits} takes less; so do a smaller --size and fewer --blocks"
     return "close other programs, or train at a smaller --size or with fewer --blocks: no batch fits"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edgeeff.training.loop import Group, Part, Score
 from edgeeff.training.photos.decoding import generator
 
-#: ``loss(logits [N, classes], truth, weights [N])``: summed over the images.
+#: ``loss(logits [N, classes], truth)``: of each image, [N].
 Loss = Callable[[Tensor, npt.NDArray[np.int64]], Tensor]
 #: ``judge(logits, truth)``.
 Judge = Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], Score]
@@ -24,7 +24,7 @@ class Aim:
     """What a task makes of logits.
 
     Args:
-        loss: The loss of some images, summed.
+        loss: The loss of each of some images.
         judge: What logits are worth.
     """
 
@@ -103,7 +103,7 @@ class Head:
         def loss(random: torch.Generator) -> Tensor:
             view, number = batch.T
             x = dropped(torch.from_numpy(self.train.features[view, number]), self.pace.dropout, random)
-            return self.aim.loss(self.classifier(x), self.train.truth[number]) / len(batch)
+            return self.aim.loss(self.classifier(x), self.train.truth[number]).sum() / len(batch)
 
         return [loss]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from edgeeff.cache import Bookmark
 from edgeeff.errors import TrainingError
 from edgeeff.progress import Recorder
-from edgeeff.training import state
+from edgeeff.training import fitting, state
 from edgeeff.training.average import Average, copied, fill
 from edgeeff.training.schedule import Schedule
 from edgeeff.training.state import Position
@@ -112,6 +112,8 @@ class Course:
         warmup: Epochs in which the rate grows; a fraction will do.
         patience: Epochs without a better state after which it ends; None: it goes to its end.
         average: Decay of the moving average that is judged and kept; 0: none.
+        earliest: Epochs before which patience does not count: the course changes with this one.
+        batch: Images of a step, which a message names where memory runs out; 0: not known.
         beat: What the state at the beginning is worth: no worse one is taken. None: any is.
         clip: The largest norm of the gradients together; None: any.
         seed: Of dropout and the like.
@@ -123,6 +125,8 @@ class Course:
     patience: int | None = None
     average: float = 0.0
     beat: Score | None = None
+    earliest: int = 0
+    batch: int = 0
     clip: float | None = None
     seed: int = 0
 
@@ -213,6 +217,7 @@ class _Run:
             betas=_BETAS,
         )
         self._fastest = [group.rate for group in groups]
+        self._device = next((value.device for value in self._live.values()), torch.device("cpu"))
         self._average = Average(self._live, course.average)
         self._best = copied(self._live)
         self._position = Position()
@@ -250,7 +255,7 @@ class _Run:
 
     def _patience(self) -> str:
         where, patience = self._position, self._course.patience
-        if patience is not None and len(where.history) - where.best >= patience:
+        if patience is not None and len(where.history) - max(where.best, self._course.earliest) >= patience:
             return f"no better for {patience} epochs"
         return ""
 
@@ -263,7 +268,8 @@ class _Run:
             share = schedule.share(where.taken)
             for group, rate in zip(self._optimizer.param_groups, self._fastest, strict=True):
                 group["lr"] = rate * share
-            loss, trouble = self._step(batch, epoch, where.taken)
+            with fitting.named(course.batch, self._device):
+                loss, trouble = self._step(batch, epoch, where.taken)
             if trouble:
                 return self._diverged(trouble, where.taken + 1, max(self._fastest) * share)
             where.taken += 1

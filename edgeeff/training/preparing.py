@@ -20,7 +20,7 @@ from edgeeff.pipeline.resolve.source import network_line, resolve_source, unsett
 from edgeeff.pipeline.stages import doubts
 from edgeeff.pipeline.stages.identity import Source, identify
 from edgeeff.preprocess import Preprocess
-from edgeeff.training import tasks
+from edgeeff.training import regularising, tasks
 from edgeeff.training.masks import opening as masks
 from edgeeff.training.photos.labelled import Data
 from edgeeff.training.photos.opening import open_photos
@@ -47,6 +47,9 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     opened = masks.given(opened, request.masks, context)
     swaps, seed = request.swap.activation is not None, request.learning.seed
     task = "" if swaps else tasks.choose(asked.task, opened.train)
+    if not getattr(tasks.room(task) if task else None, "REGULARISED", False):
+        what = f"in a training of {task}" if task else "with --activation"
+        regularising.refuse(request.regularisation, what, regularising.ELSEWHERE, asked.augment)
     source, preprocess = _network(request, task, context)
     if swaps:
         task = swap.task_of(source.identity, asked.task)
@@ -113,6 +116,7 @@ def recipe(setting: Setting) -> dict[str, Any]:
     """How it was trained, as the checkpoint says it: no path, no clock."""
     return {
         "learning": asdict(setting.request.learning),
+        "regularisation": asdict(setting.request.regularisation),
         "augment": setting.request.photos.augment,
         "class_weights": setting.request.photos.class_weights,
         "photos": len(setting.data.train),

@@ -25,6 +25,7 @@ from edgeeff.pipeline.request.kinds import (
 )
 from edgeeff.pipeline.request.parts import Preprocessing, Source
 from edgeeff.target import load_target
+from edgeeff.training.regularising import Regularisation
 from edgeeff.zoo.spec import SWAPPED
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _VERBS = ("finetune",)
 #: What ``class_weights`` and ``augment`` may be.
 CLASS_WEIGHTS = ("balanced", "none")
-AUGMENT = ("slight", "unmirrored", "none")
+AUGMENT = ("slight", "unmirrored", "wide", "none")
 #: More blocks than any network has.
 ALL = 1 << 16
 
@@ -77,7 +78,7 @@ class Photos(Part):
     augment: str = option(
         WORD,
         "How photos are varied: slight (mirrored, cropped a little), unmirrored (cropped alone, where left "
-        "and right mean something), or none.",
+        "and right mean something), wide (mirrored, cropped to 5 to 100 %), or none.",
         default="slight",
         verbs=_VERBS,
     )
@@ -266,6 +267,7 @@ class FinetuneRequest:
         learning: What learns, how long and how fast.
         swap: The activation that is learnt instead.
         masks: Where masks of the photos lie, and what learns them.
+        regularisation: What keeps blocks from learning photos by heart.
         outcome: What is written.
     """
 
@@ -275,6 +277,7 @@ class FinetuneRequest:
     learning: Learning = field(default_factory=Learning)
     swap: Swap = field(default_factory=Swap)
     masks: Masks = field(default_factory=Masks)
+    regularisation: Regularisation = field(default_factory=Regularisation)
     outcome: Outcome = field(default_factory=Outcome)
 
     @classmethod
@@ -304,7 +307,7 @@ class FinetuneRequest:
 
 
 #: In the order in which help shows them.
-PARTS = (Photos, Source, Preprocessing, Learning, Swap, Masks, Outcome)
+PARTS = (Photos, Source, Preprocessing, Learning, Regularisation, Swap, Masks, Outcome)
 
 
 def options() -> list[Option]:

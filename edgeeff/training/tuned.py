@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,15 @@ from torch import Tensor, nn
 
 from edgeeff.images import Picture
 from edgeeff.preprocess import Pixels, Preprocess
-from edgeeff.training import trunk
+from edgeeff.training import fitting, trunk
+from edgeeff.training.augment.mixing import Mixed, Mixing
+from edgeeff.training.augment.randaugment import RandAugment
 from edgeeff.training.heads import Aim, Pace, dropped
 from edgeeff.training.loop import Group, Part, Score
 from edgeeff.training.photos.decoding import Vary, generator, seen
 from edgeeff.training.photos.labelled import Labelled
+from edgeeff.training.stages import Stage, at
+from edgeeff.zoo import chance
 from edgeeff.zoo.efficientnet import EfficientNet
 
 #: Parts of a batch that are computed side by side.
@@ -32,10 +36,14 @@ class Shown:
     Args:
         preprocess: From a photo to the network's input.
         vary: What changes a photo before; None: nothing.
+        stages: What else is done to them, and at which size they are shown, epoch by epoch; one at least.
+        survival: The probability that a photo goes through the last residual block, 0…1.
     """
 
     preprocess: Preprocess
     vary: Vary | None
+    stages: tuple[Stage, ...]
+    survival: float = 1.0
 
 
 @dataclass
@@ -65,6 +73,8 @@ class Tuned:
 
     def __post_init__(self) -> None:
         self._first = max(0, len(self.network.blocks) - self.count)
+        self.network.at_any_size()
+        self.network.regularise(dropout=0.0, survival=self.shown.survival)
         self.network.to(memory_format=_LAYOUT)  # type: ignore[call-overload]
 
     def groups(self) -> Sequence[Group]:
@@ -108,31 +118,61 @@ class Tuned:
         count, size = len(self.photos[0]), self.pace.batch
         order = generator(self.pace.seed, 0xB10C, epoch).permutation(count)
         chosen = [order[start : start + size].tolist() for start in range(begin * size, count, size)]
-        seed = (self.pace.seed, 0xB10C, epoch)
-        for one in seen(self.photos[0].pictures, chosen, self.shown.preprocess, self.shown.vary, seed):
+        seed, stage = (self.pace.seed, 0xB10C, epoch), at(self.shown.stages, epoch)
+        preprocess = replace(self.shown.preprocess, size=stage.size)
+        alter = RandAugment(stage.strength.magnitude) if stage.strength.magnitude else None
+        for one in seen(self.photos[0].pictures, chosen, preprocess, self.shown.vary, seed, alter):
             if one.numbers:
                 yield one.pixels, np.array(one.numbers, np.int64)
 
     def parts(self, batch: tuple[Pixels, npt.NDArray[np.int64]], epoch: int) -> Sequence[Part]:
         """Every :data:`PARTS`-th photo, from the first, from the second, and so on."""
-        del epoch
         pixels, numbers = batch
+        strength, truth = at(self.shown.stages, epoch).strength, self.photos[0].truth
+        mixed = self._mixed(batch, epoch)
+        self._leave_out(True)
 
         def part(which: int) -> Part:
             own = slice(which, None, PARTS)
 
             def loss(random: torch.Generator) -> Tensor:
-                x = dropped(self._features(pixels[own]), self.pace.dropout, random)
-                truth = self.photos[0].truth[numbers[own]]
-                return self.aim.loss(self.network.classifier(x), truth) / len(numbers)
+                x = self._inputs(pixels[own]) if mixed is None else mixed.x[own]
+                with chance.drawn_from(random):
+                    features = self._features(x)
+                logits = self.network.classifier(dropped(features, strength.dropout, random))
+                found = self.aim.loss(logits, truth[numbers[own]])
+                if mixed is not None:
+                    other = self.aim.loss(logits, truth[numbers[mixed.partner[own]]])
+                    found = mixed.own[own] * found + (1 - mixed.own[own]) * other
+                return found.sum() / len(numbers)
 
             return loss
 
         return [part(which) for which in range(min(PARTS, len(numbers)))]
 
-    def _features(self, pixels: Pixels) -> Tensor:
-        network = self.network
-        x = trunk.inputs(self.shown.preprocess, pixels).contiguous(memory_format=_LAYOUT)
+    def _mixed(self, batch: tuple[Pixels, npt.NDArray[np.int64]], epoch: int) -> Mixed | None:
+        """The photos of a batch, two in one; None where they are not mixed. Random numbers hang on the epoch
+        and the first photo, of which there is one in an epoch."""
+        strength = at(self.shown.stages, epoch).strength
+        mixing, (pixels, numbers) = Mixing(strength.mixup, strength.cutmix), batch
+        if not mixing:
+            return None
+        random = generator(self.pace.seed, 0x313C, epoch, int(numbers[0]))
+        return mixing(self._inputs(pixels), random)
+
+    def _leave_out(self, on: bool) -> None:
+        """Let blocks that learn be left out at random, or not: batch normalisation stays as it is."""
+        for block in list(self.network.blocks)[self._first :]:
+            block.training = on
+
+    def _inputs(self, pixels: Pixels) -> Tensor:
+        return trunk.inputs(self.shown.preprocess, pixels).contiguous(memory_format=_LAYOUT)
+
+    def _features(self, x: Tensor) -> Tensor:
+        return self.through(self.network, x)
+
+    def through(self, network: EfficientNet, x: Tensor) -> Tensor:
+        """What the classifier reads, [N, features]; of what does not learn nothing is kept for gradients."""
         blocks = list(network.blocks)
         with torch.set_grad_enabled(not self._first and torch.is_grad_enabled()):
             x = network.stem(x)
@@ -145,14 +185,33 @@ class Tuned:
     def logits(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
         """Of photos as the deployment shows them, [N, outputs]."""
         size = trunk.TOGETHER
+        self._leave_out(False)
         batches = [range(i, min(i + size, len(pictures))) for i in range(0, len(pictures), size)]
 
         def run(pixels: Pixels) -> npt.NDArray[np.float32]:
             with torch.inference_mode():
-                return self.network.classifier(self._features(pixels)).numpy()  # type: ignore[no-any-return]
+                features = self._features(self._inputs(pixels))
+                return self.network.classifier(features).numpy()  # type: ignore[no-any-return]
 
         shown = (one.pixels for one in seen(pictures, batches, self.shown.preprocess))
         return np.concatenate(list(self.pool.map(run, shown)))
+
+    def refuse_large(self) -> None:
+        """Refuse a batch that does not fit into memory.
+
+        Raises:
+            OutOfMemoryError: It does not; the message says which one does.
+        """
+        self.groups()  # what learns is marked
+        (height, width), channels = self.shown.preprocess.size, self.shown.preprocess.channels
+        shape = (channels, height, width)
+        need = fitting.Need(
+            fitting.image_bytes(self.network, shape, self.through),
+            fitting.learning_bytes(self.network),
+            PARTS,
+            min(PARTS, self.pool._max_workers),
+        )
+        fitting.refuse_large(need, min(self.pace.batch, len(self.photos[0])), shape, torch.device("cpu"))
 
     def score(self) -> Score:
         """On the photos that judge."""

@@ -86,10 +86,9 @@ class PaddedConv2d(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         (top, bottom), (left, right) = (same_padding(side, kernel, stride) for side in x.shape[2:])
         if top == bottom and left == right:
-            return F.conv2d(x, self.weight, None, self.stride, (top, left), 1, self.groups)
-        return F.conv2d(
-            F.pad(x, (left, right, top, bottom)), self.weight, None, self.stride, 0, 1, self.groups
-        )
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
+        x = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 class ConvNorm(nn.Module):

@@ -69,12 +69,13 @@ def test_a_batch_too_large_is_refused_with_the_one_that_fits(monkeypatch):
 
 def test_memory_that_runs_out_in_a_step_names_a_batch():
     with (
-        pytest.raises(OutOfMemoryError, match="in a step of 64 photos") as caught,
-        fitting.named(None, 64, CPU),
+        pytest.raises(OutOfMemoryError, match="in a training step of 64 photos") as caught,
+        fitting.named(64, CPU),
     ):
         torch.empty(1 << 50, dtype=torch.uint8)
-    assert "--batch 32 fits" in caught.value.mend
-    with pytest.raises(ZeroDivisionError), fitting.named(None, 64, CPU):
+    assert "--batch 32 takes less" in caught.value.mend
+    with pytest.raises(ZeroDivisionError), fitting.named(64, CPU):
         _ = 1 / 0
-    with fitting.named(Need(MB, MB), 1, CPU):
-        pass
+    with pytest.raises(OutOfMemoryError) as caught, fitting.named(1, CPU):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+    assert "no batch fits" in caught.value.mend

@@ -24,6 +24,8 @@ from edgeeff.preprocess import Pixels, Preprocess
 
 #: Changes a decoded photo: ``vary(image, random)``.
 Vary = Callable[[Image.Image, np.random.Generator], Image.Image]
+#: Changes what the network is shown of it, uint8 [H, W, C]: ``alter(pixels, random)``.
+Alter = Callable[[Pixels, np.random.Generator], Pixels]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def seen(
     preprocess: Preprocess,
     vary: Vary | None = None,
     seed: Sequence[int] = (),
+    alter: Alter | None = None,
 ) -> Iterator[Seen]:
     """Batches of photos, decoded ahead while those before them are used.
 
@@ -61,6 +64,7 @@ def seen(
         preprocess: From a photo to the network's pixels.
         vary: What changes a photo before; None: nothing does.
         seed: Of its random numbers, with what tells the photo from others behind.
+        alter: What changes the network's pixels of it afterwards; None: nothing does.
     """
     with quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
         waiting: deque[list[Future[Pixels | ImageError]]] = deque()
@@ -70,7 +74,9 @@ def seen(
         def submit() -> None:
             if (chosen := next(todo, None)) is not None:
                 order.append(chosen)
-                waiting.append([pool.submit(_one, pictures[i], preprocess, vary, seed) for i in chosen])
+                waiting.append(
+                    [pool.submit(_one, pictures[i], preprocess, vary, seed, alter) for i in chosen]
+                )
 
         submit()
         submit()
@@ -87,16 +93,18 @@ def seen(
 
 
 def _one(
-    picture: Picture, preprocess: Preprocess, vary: Vary | None, seed: Sequence[int]
+    picture: Picture, preprocess: Preprocess, vary: Vary | None, seed: Sequence[int], alter: Alter | None
 ) -> Pixels | ImageError:
     image = try_image(picture, preprocess)
     if isinstance(image, ImageError):
         return image
     try:
+        mark = zlib.crc32(f"{picture.content}{picture.index}{picture.crop}".encode())
+        random = generator(*seed, mark)
         if vary is not None:
-            mark = zlib.crc32(f"{picture.content}{picture.index}{picture.crop}".encode())
-            image = vary(image, generator(*seed, mark))
-        return preprocess.fit(image)
+            image = vary(image, random)
+        pixels = preprocess.fit(image)
+        return pixels if alter is None else alter(pixels, random)
     except ImageError as error:
         return error
 

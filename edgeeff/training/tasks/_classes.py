@@ -16,7 +16,8 @@ from edgeeff.errors import ImageError
 from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.stages.identity import Source
 from edgeeff.preprocess import Preprocess
-from edgeeff.training import trunk
+from edgeeff.training import regularising, trunk
+from edgeeff.training.augment.crop import RandomCrop
 from edgeeff.training.features import Trunk, View
 from edgeeff.training.heads import Aim, Head, Pace, Seen
 from edgeeff.training.loop import Course, one_thread, workers
@@ -35,6 +36,7 @@ REMEMBERED = 256
 _VARIED: Mapping[str, decoding.Vary | None] = {
     "slight": varying.slightly,
     "unmirrored": varying.slightly_unmirrored,
+    "wide": RandomCrop(),
     "none": None,
 }
 
@@ -51,6 +53,10 @@ class Session:
     def __init__(self, setting: Setting, outputs: int, aim: Callable[[Any], Aim]) -> None:
         learning, source = setting.request.learning, setting.source
         self.setting = setting
+        if not learning.blocks:
+            regularising.refuse(
+                setting.request.regularisation, "with a frozen trunk", "let blocks learn: --blocks all"
+            )
         self.network = trunk.classifier(source, setting.preprocess.size, outputs, learning.seed)
         digest = facts(source, setting.preprocess)
         self._trunk = Trunk(self.network, digest, setting.preprocess, setting.context)
@@ -72,7 +78,10 @@ class Session:
             with torch.inference_mode():
                 self._logits = self.network.classifier(torch.from_numpy(judging.features[0])).numpy()
             return
-        shown = Shown(self.setting.preprocess, self._vary)
+        plan = self._plan()
+        for line in plan.lines:
+            self.setting.context.progress.tell(line)
+        shown = Shown(self.setting.preprocess, self._vary, plan.stages, plan.survival)
         with workers() as pool:
             tuned = Tuned(
                 self.network,
@@ -84,8 +93,11 @@ class Session:
                 learning.block_rate,
                 pool,
             )
-            course = replace(self._course(BLOCK_EPOCHS, last=True), beat=head.score())
+            tuned.refuse_large()
+            course = self._course(BLOCK_EPOCHS, last=True)
+            course = replace(course, beat=head.score(), earliest=plan.stages[-1].begin, batch=learning.batch)
             facts = {"blocks": learning.blocks, "pace": asdict(tuned.pace), "course": asdict(course)}
+            facts |= {"stages": [asdict(stage) for stage in plan.stages], "survival": plan.survival}
             yield Phase("blocks", f"training {self._learning()}", tuned, course, facts)
             digest = digests.of_bytes(b"".join(t.numpy().tobytes() for t in self.tensors().values()))
             self._remember(replace(self._trunk, digest=digest))
@@ -102,6 +114,18 @@ class Session:
             patience=learning.patience,
             average=learning.average,
             seed=learning.seed,
+        )
+
+    def _plan(self) -> regularising.Plan:
+        """How blocks are regularised."""
+        request, course = self.setting.request, self._course(BLOCK_EPOCHS, last=True)
+        epochs = course.epochs if course.minutes is None else None
+        return regularising.plan(
+            request.regularisation,
+            len(self.train),
+            epochs,
+            self.setting.preprocess.size,
+            request.learning.dropout,
         )
 
     def _learning(self) -> str:

@@ -69,6 +69,10 @@ def label(train: ImageSet, validation: ImageSet | None, seed: int, context: Cont
     return Data(classes, learnt, judging)
 
 
+#: Blocks that learn may be regularised, stage by stage.
+REGULARISED = True
+
+
 def begin(setting: Setting) -> Session:
     """A training of a classifier."""
     return Session(setting)
@@ -112,7 +116,7 @@ class Session(_classes.Session):
 
 
 class _Loss:
-    """Cross-entropy of some photos, summed."""
+    """Cross-entropy of each of some photos."""
 
     def __init__(self, weights: Tensor, smoothing: float) -> None:
         self._weights, self._smoothing = weights, smoothing
@@ -121,7 +125,7 @@ class _Loss:
         likely, known = log_softmax(logits, 1), torch.from_numpy(truth)
         own = likely.gather(1, known[:, None])[:, 0]
         each = -(1 - self._smoothing) * own - self._smoothing * likely.mean(1)
-        return (each * self._weights[known]).sum()
+        return each * self._weights[known]
 
 
 def _names(train: ImageSet) -> tuple[str, ...]:
