@@ -70,6 +70,10 @@ def label(train: ImageSet, validation: ImageSet | None, seed: int, context: Cont
     return Data(labels, learnt, judging)
 
 
+#: Blocks that learn may be regularised, stage by stage.
+REGULARISED = True
+
+
 def begin(setting: Setting) -> Session:
     """A training of a classifier whose labels do not exclude each other."""
     return Session(setting)
@@ -108,7 +112,7 @@ class Session(_classes.Session):
 
 
 class _Loss:
-    """Binary cross-entropy of some photos, the mean over the labels that are known, summed over photos."""
+    """Binary cross-entropy of each of some photos, the mean over the labels that are known."""
 
     def __init__(self, smoothing: float) -> None:
         self._smoothing = smoothing
@@ -118,7 +122,7 @@ class _Loss:
         wanted = torch.from_numpy(np.maximum(truth, 0).astype(np.float32))
         wanted = wanted * (1 - self._smoothing) + self._smoothing / 2
         each = binary_cross_entropy_with_logits(logits, wanted, reduction="none") * known
-        return (each.sum(1) / known.sum(1).clamp(min=1)).sum()
+        return each.sum(1) / known.sum(1).clamp(min=1)
 
 
 def _pair(train: ImageSet) -> tuple[str, str] | None:
