@@ -117,6 +117,7 @@ class Course:
         beat: What the state at the beginning is worth: no worse one is taken. None: any is.
         clip: The largest norm of the gradients together; None: any.
         seed: Of dropout and the like.
+        flag: The option that says the largest rate, for a message.
     """
 
     epochs: int
@@ -129,6 +130,7 @@ class Course:
     batch: int = 0
     clip: float | None = None
     seed: int = 0
+    flag: str = "--rate"
 
 
 @dataclass(frozen=True)
@@ -345,12 +347,12 @@ class _Run:
         if not self._position.best and self._course.beat is None:
             raise TrainingError(
                 f"{text}, and no epoch was judged before",
-                mend="train at a lower --rate, or with more --warmup",
+                mend=f"train at a lower {self._course.flag}, or with more --warmup",
             )
         state = f"epoch {self._position.best}" if self._position.best else "the beginning"
         self._progress.warn(
             f"{text}: training ends, and the state of {state} is taken. Train at a lower "
-            "--rate, or with more --warmup"
+            f"{self._course.flag}, or with more --warmup"
         )
         return text
 

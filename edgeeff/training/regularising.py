@@ -15,6 +15,7 @@ from edgeeff.training.stages import Size, Stage, Strength
 _VERBS = ("finetune",)
 #: With stages, where nobody says otherwise: of the authors' smallest networks, and of all.
 MAGNITUDE, SURVIVAL = 10.0, 0.8
+ELSEWHERE = "leave it out: it is for classifiers"
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,18 @@ def plan(asked: Regularisation, photos: int, epochs: int | None, size: Size, dro
     return Plan(found, survival, tuple(lines))
 
 
-def refuse(asked: Regularisation, why: str, mend: str) -> None:
+def refuse(asked: Regularisation, why: str, mend: str, augment: str = "") -> None:
     """Refuse options that would do nothing.
+
+    Args:
+        asked: By the user.
+        why: They do nothing: ``in a training of detection``.
+        mend: What to do about it.
+        augment: How photos are varied; ``wide`` is refused too.
 
     Raises:
         OptionError: There are some.
     """
-    if asked.asked:
-        raise OptionError(f"{', '.join(asked.asked)} {why}", mend=mend)
+    given = [*asked.asked, *(["--augment wide"] if augment == "wide" else [])]
+    if given:
+        raise OptionError(f"{', '.join(given)} {why}", mend=mend)

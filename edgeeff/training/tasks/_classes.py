@@ -95,7 +95,13 @@ class Session:
             )
             tuned.refuse_large()
             course = self._course(BLOCK_EPOCHS, last=True)
-            course = replace(course, beat=head.score(), earliest=plan.stages[-1].begin, batch=learning.batch)
+            course = replace(
+                course,
+                beat=head.score(),
+                earliest=plan.stages[-1].begin,
+                batch=learning.batch,
+                flag="--block-rate",
+            )
             facts = {"blocks": learning.blocks, "pace": asdict(tuned.pace), "course": asdict(course)}
             facts |= {"stages": [asdict(stage) for stage in plan.stages], "survival": plan.survival}
             yield Phase("blocks", f"training {self._learning()}", tuned, course, facts)

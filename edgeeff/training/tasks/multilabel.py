@@ -94,7 +94,7 @@ class Session(_classes.Session):
     def _judge(self, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> Score:
         found = self._scores(logits, truth)
         with torch.inference_mode():
-            loss = float(_Loss(0.0)(torch.from_numpy(logits), truth)) / max(1, len(truth))
+            loss = float(_Loss(0.0)(torch.from_numpy(logits), truth).sum()) / max(1, len(truth))
         if found is None:
             return Score(float("nan"), loss)
         figures = {"mean_average_precision": found.mean_average_precision, "f1": found.f1_micro}
