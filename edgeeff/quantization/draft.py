@@ -43,6 +43,7 @@ class Evidence:
             steps that want it, as it costs a look at some images.
         images: How many there are; None: not known.
         meaning: What the graph's outputs mean.
+        spread: As ``batches``, but images from all over the set instead of the first ones; None: those.
     """
 
     statistics: Statistics
@@ -50,6 +51,7 @@ class Evidence:
     gain: Callable[[], Mapping[str, F64]] = dict
     images: int | None = None
     meaning: Meaning = field(default_factory=Meaning)
+    spread: Batches | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,14 @@ class Draft:
                 mend="pass images, or choose --effort fast",
             )
         return self.evidence.batches(count)
+
+    def spread_images(self, count: int) -> Iterator[Tensor]:
+        """So many calibration images from all over the set, in batches.
+
+        Raises:
+            CalibrationError: There are none.
+        """
+        return self.evidence.spread(count) if self.evidence.spread else self.images(count)
 
     def need(self, step: str, *, ranges: bool = False, weights: bool = False) -> None:
         """Refuse a step that comes before what it builds on.

@@ -6,14 +6,16 @@ few of them; and the steps that look at activations stream them again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from edgeeff.calibration.content import ContentReport
 from edgeeff.calibration.judgement import Judgement
 from edgeeff.calibration.selection import Selection, pixels
+from edgeeff.images import ImageSet
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.stages import judgement, sensitivity, statistics
 from edgeeff.pipeline.stages.network import Network
@@ -90,11 +92,21 @@ class Calibration:
             raw: Whether the graph takes pixels of 0…255, and not normalised ones.
             count: How many.
         """
+        yield from self._inputs(self.images.calibration, raw, count)
+
+    def spread(self, raw: bool, count: int) -> Iterator[Tensor]:
+        """As :meth:`inputs`, from all over the set: the first ones of a folder a class are of one class."""
+        pictures = self.images.calibration.pictures
+        every = max(1, math.ceil(len(pictures) / count))
+        ordered = tuple(picture for first in range(every) for picture in pictures[first::every])
+        yield from self._inputs(replace(self.images.calibration, pictures=ordered, bad={}), raw, count)
+
+    def _inputs(self, images: ImageSet, raw: bool, count: int) -> Iterator[Tensor]:
         import torch
 
         left = count
         rest = self.images.rest(self.images.validation)
-        for batch in pixels(self.images.calibration, self.preprocess, rest=rest):
+        for batch in pixels(images, self.preprocess, rest=rest):
             batch = batch[:left]
             left -= len(batch)
             values = self.preprocess.raw(batch) if raw else self.preprocess.normalise(batch)

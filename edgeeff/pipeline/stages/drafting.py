@@ -101,6 +101,7 @@ class Drafting:
                 calibration.gain,
                 len(calibration.images.calibration),
                 self.meaning,
+                partial(calibration.spread, raw),
             ),
             calibration.preprocess,
             scheme,
