@@ -90,4 +90,6 @@ def _scores(scores: Any) -> str:
     top_1 = scores.get("top_1")
     if isinstance(top_1, dict):
         return f"top-1 {top_1['value']:.1%}, F1 {scores['f1']:.3f}"
+    if "map_50" in scores and scores["map"] is not None:
+        return f"mAP {scores['map']:.1%}, AP50 {scores['map_50']:.1%}"
     return ", ".join(f"{name} {value:.3f}" for name, value in scores.items() if isinstance(value, float))

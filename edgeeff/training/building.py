@@ -15,7 +15,9 @@ from edgeeff.errors import EdgeeffError
 from edgeeff.files import TEMPORARY, write_file
 from edgeeff.harness.accuracy import evaluate
 from edgeeff.images import ImageSet, Picture
+from edgeeff.images.annotations import Truth
 from edgeeff.images.annotations.masks import Known
+from edgeeff.images.classes import Labelling
 from edgeeff.pipeline.build import build
 from edgeeff.pipeline.built import Built
 from edgeeff.progress import Recorder
@@ -29,7 +31,7 @@ class Judged:
 
     Args:
         built: The bundle.
-        scores: On the photos that judge; empty where it cannot be run here, or where boxes judge.
+        scores: On the photos that judge; empty where it cannot be run here.
         value: Of the metric that decides; None likewise.
         lost: By how much it is lower than the network's own, points; None likewise.
     """
@@ -87,14 +89,9 @@ def _listed(path: Path, photos: Labelled) -> Path | None:
 
 def _judged(built: Built, setting: Setting, float_score: float, progress: Recorder) -> Judged:
     """What a bundle is worth on the photos that judge, by their labels."""
-    judging = setting.data.validation
-    masks = len(judging) > 0 and isinstance(judging.truth.tolist()[0], Known)
-    if judging.truth.dtype == object and not masks:
-        return Judged(built, {}, None, None)
     progress.stage(f"judging {built.bundle.name} by the labels")
     try:
-        images = _masked(judging) if masks else ImageSet(_known(judging))
-        scores = evaluate(built.bundle, images, progress=progress).scores
+        scores = evaluate(built.bundle, _judging(setting), progress=progress).scores
     except EdgeeffError as error:
         progress.tell(f"{built.bundle.name}: NOT RUN against labels: {error.what}")
         scores = None
@@ -104,10 +101,16 @@ def _judged(built: Built, setting: Setting, float_score: float, progress: Record
     return Judged(built, scores.to_json(), value, 100 * (float_score - value))
 
 
-def _masked(photos: Labelled) -> ImageSet:
-    """Photos with their masks, by the network's own classes."""
-    known: Sequence[Known] = photos.truth.tolist()
-    return ImageSet(photos.pictures, masks=known[0].rule)
+def _judging(setting: Setting) -> ImageSet:
+    """The photos that judge, with what is known of them by the network's own classes."""
+    judging = setting.data.validation
+    known = judging.truth.tolist()
+    if isinstance(known[0], Known):
+        return ImageSet(judging.pictures, masks=known[0].rule)
+    if not isinstance(known[0], Truth):
+        return ImageSet(_known(judging))
+    pictures = tuple(replace(p, boxes=boxes) for p, boxes in zip(judging.pictures, known, strict=True))
+    return ImageSet(pictures, labelling=Labelling(boxes=tuple(setting.data.classes)))
 
 
 def _known(photos: Labelled) -> tuple[Picture, ...]:

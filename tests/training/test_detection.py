@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from edgeeff.cache import Cache
-from edgeeff.errors import CheckpointError, LabelsError
+from edgeeff.errors import CheckpointError, LabelsError, OutOfMemoryError
 from edgeeff.images import open_images
 from edgeeff.images.annotations.classes import classed
 from edgeeff.progress import Recorder, Silent
@@ -183,3 +183,12 @@ def test_pyramid_and_blocks_learn_where_they_are_asked_for(tmp_path, detector, b
     last = max(int(n.split(".")[2]) for n in before if n.startswith("backbone.blocks."))
     for name in (f"backbone.blocks.{last}.expand.conv.weight", "pyramid.cells.0.p6_td.pointwise.weight"):
         assert not torch.equal(after[name], before[name])
+
+
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(tmp_path, detector, monkeypatch):
+    photos = write(tmp_path / "a", 6)
+    monkeypatch.setattr("edgeeff.memory.available", lambda: 20 << 20)
+    with pytest.raises(OutOfMemoryError) as refused:
+        train(photos, detector, tmp_path / "best.pt", validation=photos, batch=6)
+    assert refused.value.mend.startswith("--batch ")

@@ -21,10 +21,13 @@ _NAMES = {
     "top_1": "top-1",
     "mean_average_precision": "mean average precision",
     "mean_iou": "mean IoU",
+    "map": "mAP",
+    "map_50": "AP50",
+    "map_75": "AP75",
     "f1": "F1",
 }
 #: Figures of the scores that are no measure of them.
-_COUNTS = ("classes", "labels", "images")
+_COUNTS = ("classes", "labels", "images", "boxes", "threshold")
 
 
 def content(material: Material) -> Mapping[str, Any] | None:

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from edgeeff.detection import THRESHOLD, Detection, Nms
+from edgeeff.images.ahead import threads
 from edgeeff.tasks import Meaning
 from edgeeff.tasks.detection import DetectionScores
+from edgeeff.training import fitting
 from edgeeff.training.boxes import losses
 from edgeeff.training.boxes.losses import Wanted
 from edgeeff.training.boxes.reading import Batch, Reader
@@ -28,6 +30,10 @@ from edgeeff.zoo.detection.efficientdet import EfficientDet
 _PART = 2
 #: Photos that are judged at a time.
 _JUDGED = 8
+#: Threads that compute parts, at most (:func:`edgeeff.training.loop.workers`).
+_WORKERS = 4
+#: Tensors of the size of the logits that their loss needs.
+_OF_LOSS = 6
 _LAYOUT = torch.channels_last  # less time on a CPU
 #: What judges: every box that average precision looks at.
 _NMS = Nms(score=0.01, iou=0.5, max_boxes=100)
@@ -90,6 +96,21 @@ class BoxLearner:
         first = len(network.backbone.blocks) - blocks
         kind, number = (*rest.split("."), "")[:2]
         return blocks > 0 and (first <= 0 if kind != "blocks" else int(number) >= first)
+
+    def refuse_large(self) -> None:
+        """Refuse batches that do not fit into memory.
+
+        Raises:
+            OutOfMemoryError: They do not; the message says which do.
+        """
+        size, channels = self._training.preprocess.size, self._training.preprocess.channels
+        shape, batch = (channels, *size), min(self.pace.batch, len(self._training.photos))
+        network = self._network
+        image = fitting.image_bytes(network, shape, lambda copied, x: copied(x))
+        logits = self._training.geometry.count * network.class_head.outputs * 4
+        learning = fitting.learning_bytes(network)
+        need = fitting.Need(image + _OF_LOSS * logits, learning, -(-batch // _PART), min(_WORKERS, threads()))
+        fitting.refuse_large(need, batch, shape, torch.device("cpu"))
 
     def groups(self) -> Sequence[Group]:
         """All that learns, at its rates."""

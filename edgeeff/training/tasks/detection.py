@@ -127,6 +127,7 @@ class Session:
         """A phase; what the user says of its length is of the last one."""
         learning = self.setting.request.learning
         self._learner = BoxLearner(self.network, self._train, self._judging, pace)
+        self._learner.refuse_large()
         course = Course(
             epochs=(learning.epochs if last else None) or epochs,
             minutes=learning.minutes if last else None,
