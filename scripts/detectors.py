@@ -27,7 +27,9 @@ from edgeeff.zoo.detection.spec import DetectorSpec
 TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8", "rtx-int8")
 LARGE, REDUCED = 1400, 512  # detectors of a larger side are built for the smaller
 CLASSES = 90
-STATISTICS = 8  # photos that the random network's batch normalisation is of
+#: Photos that the random network's batch normalisation is of: of small ones more, whose coarse maps have few
+#: places. Statistics of too few photos are another network's for every other photo.
+STATISTICS, LEAST, FOR = 32, 8, 256
 
 
 def main() -> int:
@@ -131,7 +133,8 @@ def _settle(norm: torch.nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
 def _pixels(spec: DetectorSpec, folder: Path, side: int) -> torch.Tensor:
     """The first photos of a folder as the detector sees them, [N, 3, side, side]."""
     preprocess = spec.preprocess((side, side))
-    photos = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())[:STATISTICS]]
+    count = max(LEAST, STATISTICS * FOR**2 // side**2)
+    photos = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())[:count]]
     return torch.from_numpy(preprocess.normalise(np.stack([preprocess.fit(photo) for photo in photos])))
 
 
