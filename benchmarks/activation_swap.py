@@ -4,9 +4,9 @@
         [--activation hardswish] [--size 128] [--latency-size 224] [--epochs N | --minutes M] [--batch 32]
         [--launches 16] [--swapped FILE] [--json FILE]
 
-The network is distilled from TRAIN without labels (--swapped takes a checkpoint of an earlier run instead). Both
-networks in float, and both as ``cpu-int8`` and ``mobile-int8``, are judged on LABELLED. Then, at --latency-size,
-NNCF's PERFORMANCE preset of the network as it was, ours of it and ours of the swapped one are timed interleaved,
+The network is distilled from TRAIN without labels (--swapped takes a checkpoint of an earlier run). Both
+networks, in float, as ``cpu-int8`` and ``mobile-int8``, are judged on LABELLED. Then, at --latency-size,
+NNCF's PERFORMANCE preset of the network as it was, ours of it and ours of the swapped are timed interleaved,
 and ours for TFLite likewise. Ratios of process CPU times, one thread.
 """
 

@@ -192,6 +192,7 @@ ELSEWHERE = {
     "training/tasks/classification.py label": "tests/training/test_finetune.py",
     "training/tasks/multilabel.py _labelled": "tests/training/test_finetune.py",
     "training/tasks/multilabel.py label": "tests/training/test_finetune.py",
+    "training/swap/comparing.py compare": "tests/training/test_swap.py",
     "training/swap/photos.py Stream.batches": "tests/training/test_swap.py",
     "training/swap/photos.py _known": "tests/training/test_swap.py",
     "training/swap/photos.py label": "tests/training/test_swap.py",

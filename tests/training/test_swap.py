@@ -16,7 +16,7 @@ from edgeeff.errors import CheckpointError, EdgeeffWarning, OptionError, Trainin
 from edgeeff.progress import Silent
 from edgeeff.training import loop
 from edgeeff.training.finetune import finetune
-from edgeeff.training.swap import networks
+from edgeeff.training.swap import comparing, networks
 from edgeeff.zoo import catalog, checkpoints, efficientnet
 
 from .conftest import photo
@@ -140,6 +140,13 @@ def test_networks_and_photos_that_cannot_be_swapped(flat, network, tmp_path):
         photo(0, number).save(tmp_path / "few" / f"{number}.png")
     with pytest.raises(TrainingError, match="3 photos to learn from"):
         swap(tmp_path / "few", network, tmp_path / "best.pt")
+
+
+def test_what_is_slower_for_sure_is_warned_of():
+    for interval, slower in (((1.9, 2.3), 2.1), ((0.9, 1.2), None), (None, None)):
+        found = {"ratio": {"value": 2.1, "interval": interval}}
+        assert comparing._slower(found) == slower
+    assert comparing._slower({"not_run": "no runtime"}) is None
 
 
 def test_parts_of_a_batch_are_bounded_by_the_network():

@@ -60,7 +60,18 @@ def compare(setting: Setting, content: bytes, arch: str, targets: Sequence[str])
                 found[target] = _on(setting, folder, sources, target, (calibration, judging))
             except MissingRuntimeError as error:
                 found[target] = {"not_run": error.what}
+            if slower := _slower(found[target]):
+                setting.context.warn(
+                    f"on {target} {arch} takes {slower:.2f} times as long as before the swap"
+                )
     return found
+
+
+def _slower(found: Mapping[str, Any]) -> float | None:
+    """How many times as long the swapped network takes, where it surely takes longer."""
+    ratio = found.get("ratio") or {}
+    interval = ratio.get("interval")
+    return float(ratio["value"]) if interval and interval[0] > 1 else None
 
 
 def _on(

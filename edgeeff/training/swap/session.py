@@ -132,7 +132,11 @@ class Session:
                 scorer.update({"logits": values[truth >= 0]}, truth[truth >= 0])
                 scores = scorer.scores()
                 found[name] = scores.to_json() if scores else None
-        return {"experimental": True, "activation": self.activation, "float": found}
+        # The swapped network's own scores stand where those of any trained network do.
+        return {
+            **(found.get("after") or {}),
+            **{"experimental": True, "activation": self.activation, "float": found},
+        }
 
     def _truth(self) -> np.ndarray[Any, np.dtype[np.int64]] | None:
         """The class of each photo that judges and can be decoded; None where none is known."""
