@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,10 +63,14 @@ def command(
         for one in found.bundles:
             console.plain(f"{one.built.bundle.folder}  {_lost(one)}")
         if not found.bundles:
+            train = next(
+                (photos / part for part in ("train", "training") if (photos / part).is_dir()), photos
+            )
             console.plain("next:")
             console.plain(
-                f"  edgeeff build --checkpoint {found.checkpoint} --target cpu-int8 --calibration {photos}"
+                f"  edgeeff build --checkpoint {shlex.quote(str(found.checkpoint))} --target cpu-int8 \\"
             )
+            console.plain(f"    --calibration {shlex.quote(str(train))}")
     return 1 if strict and found.warnings else 0
 
 

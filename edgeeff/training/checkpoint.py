@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -110,3 +111,12 @@ def write(path: Path, trained: Trained, told: Mapping[str, Any]) -> None:
 def _plain(data: Any) -> Any:
     """Lists for tuples."""
     return json.loads(json.dumps(data))
+
+
+def finite(data: Any) -> Any:
+    """Plain data with None for numbers that JSON has not."""
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -56,16 +56,19 @@ class Finetuned:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         told = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {
-            "kind": KIND,
-            "schema_version": 1,
-            **told,
-            "checkpoint": str(self.checkpoint),
-            "scores": {name: value for name, value in self.scores.items() if name != "confusion"},
-            "per_class": [{"number": i, "label": name} for i, name in enumerate(self.classes)],
-            "confusion": self.scores.get("confusion"),
-            "bundles": [one.to_json() for one in self.bundles],
-        }
+        whole: dict[str, Any] = checkpoint.finite(
+            {
+                "kind": KIND,
+                "schema_version": 1,
+                **told,
+                "checkpoint": str(self.checkpoint),
+                "scores": {name: value for name, value in self.scores.items() if name != "confusion"},
+                "per_class": [{"number": i, "label": name} for i, name in enumerate(self.classes)],
+                "confusion": self.scores.get("confusion"),
+                "bundles": [one.to_json() for one in self.bundles],
+            }
+        )
+        return whole
 
 
 @recorded

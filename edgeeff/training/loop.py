@@ -264,7 +264,9 @@ class _Run:
     def _epoch(self, epoch: int, begin: int) -> str:
         """The rest of an epoch; why the descent ends with it, if it does."""
         where, steps, course = self._position, self._learner.steps(), self._course
-        schedule = Schedule(self._epochs() * steps, round(course.warmup * steps))
+        unsettled = course.minutes is not None and not where.epochs
+        epochs = MOST_EPOCHS if unsettled else self._epochs()
+        schedule = Schedule(epochs * steps, round(course.warmup * steps))
         started = time.monotonic() - where.seconds
         for batch in self._learner.batches(epoch, begin):
             share = schedule.share(where.taken)

@@ -88,6 +88,11 @@ class Session(_classes.Session):
     def _aims(self, truth: npt.NDArray[np.int64]) -> Aim:
         photos, learning = self.setting.request.photos, self.setting.request.learning
         counts = np.bincount(truth, minlength=self._classes)
+        if not counts.all():
+            name = self.setting.data.classes[int(counts.argmin())]
+            raise TrainingError(
+                f"no photo of {name} can be decoded", mend="replace these photos, or leave it out"
+            )
         even = photos.class_weights == "none"
         weights = np.ones(self._classes) if even else len(truth) / (self._classes * np.maximum(counts, 1))
         smoothing = SMOOTHING if learning.smoothing is None else learning.smoothing
