@@ -28,14 +28,17 @@ def attempt(name, seconds):
     if child == 0:
         options = dict(checkpoint=trained, model=model, epochs=3, views=2, blocks=3, batch=4)
         try:
-            finetune(photos, output=folder / f"{name}.pt", cache=Cache(folder / name), progress=Silent(), **options)
+            output, cache = folder / f"{name}.pt", Cache(folder / name)
+            finetune(photos, output=output, cache=cache, progress=Silent(), **options)
         except BaseException as error:
             print(repr(error), flush=True)
             os._exit(1)
         os._exit(0)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if os.waitpid(child, os.WNOHANG)[0]:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0
             return False
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
