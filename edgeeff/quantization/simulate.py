@@ -39,20 +39,27 @@ def weights_of(layer: LayerQuantization) -> Tensor:
     return torch.from_numpy(layer.codes).float() * scale
 
 
-def reader(plan: Plan, *, float_tensors: Collection[str] = (), float_layers: Collection[str] = ()) -> Reader:
+def reader(
+    plan: Plan,
+    *,
+    float_tensors: Collection[str] = (),
+    float_layers: Collection[str] = (),
+    device: str = "cpu",
+) -> Reader:
     """What nodes read under a plan, for :func:`edgeeff.graph.execute.execute`.
 
     Args:
         plan: Of the graph that is executed.
         float_tensors: Tensors that are read as they are, the plan notwithstanding.
         float_layers: Layers whose weights and bias are left as they are.
+        device: Where the graph is executed.
     """
     sites = sites_of(plan.readers)
     constants: dict[tuple[str, int], Tensor] = {}
     for name, layer in plan.layers.items():
         if name not in float_layers:
-            constants[name, 1] = weights_of(layer)
-            constants[name, 2] = torch.from_numpy(layer.bias)
+            constants[name, 1] = weights_of(layer).to(device)
+            constants[name, 2] = torch.from_numpy(layer.bias).to(device)
 
     def read(node: ir.Node, index: int, value: Tensor) -> Tensor:
         place = (str(node.name), index)

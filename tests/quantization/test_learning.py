@@ -9,8 +9,9 @@ import torch
 from edgeeff.cache import Cache
 from edgeeff.graph.execute import execute, prepare
 from edgeeff.progress import Silent
-from edgeeff.quantization import learning, simulate
-from edgeeff.quantization.learnable import Learnable
+from edgeeff.quantization import simulate
+from edgeeff.quantization.learning import descent, states
+from edgeeff.quantization.learning.learnable import Learnable
 from edgeeff.quantization.steps import learn
 
 
@@ -70,7 +71,7 @@ def test_the_number_of_threads_changes_nothing(finished, monkeypatch):
     draft = spoiled(finished("lite0", "tflite"))
     found = []
     for cores, threads in ((1, 1), (4, 2)):
-        monkeypatch.setattr(learning.os, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(descent.os, "cpu_count", lambda cores=cores: cores)
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
@@ -114,7 +115,7 @@ class Progress(Silent):
 
 
 def test_interrupted_learning_goes_on_where_it_was(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(learning, "KEPT_EVERY", 2)
+    monkeypatch.setattr(states, "KEPT_EVERY", 2)
     cache = Cache(tmp_path)
     draft = replace(spoiled(finished("lite0", "tflite")), cache=cache)
     arguments = {"steps": 7, "batch": 4, "images": 8}
@@ -137,8 +138,8 @@ def test_interrupted_learning_goes_on_where_it_was(finished, tmp_path, monkeypat
 
 
 def test_a_state_too_large_is_not_kept(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(learning, "KEPT_EVERY", 1)
-    monkeypatch.setattr(learning, "LARGEST_STATE", 1000)
+    monkeypatch.setattr(states, "KEPT_EVERY", 1)
+    monkeypatch.setattr(states, "LARGEST_STATE", 1000)
     cache = Cache(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         draft = replace(finished("lite0", "tflite"), cache=cache, progress=Progress(2))

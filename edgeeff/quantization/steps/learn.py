@@ -1,4 +1,4 @@
-"""Learn all scales, biases and weights together from the float network's outputs (learning.py)."""
+"""Learn all scales, biases and weights together from the float network's outputs (learning/)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import math
 from dataclasses import replace
 from typing import Annotated
 
-import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from edgeeff.cache import Bookmark, key_of, versions
-from edgeeff.graph.execute import prepare
 from edgeeff.graph.model import constant
-from edgeeff.quantization import detecting, learning
-from edgeeff.quantization.draft import Draft, layer_constants
+from edgeeff.quantization import detecting
+from edgeeff.quantization.draft import Draft
+from edgeeff.quantization.learning import short
+from edgeeff.quantization.learning.subject import Rates, Subject, subject_of
 
 Rate = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
@@ -56,11 +56,11 @@ def apply(
     every: list[Tensor] = [image for part in draft.images(images) for image in part]
     kept = [image for i, image in enumerate(every) if (i + 1) % _ASIDE] or every
     aside = every[_ASIDE - 1 :: _ASIDE] or every
-    course = learning.Course(steps, batch, learning.Rates(weight_rate, scale_rate, bias_rate), seed)
-    subject = _subject(draft)
+    course = short.Course(steps, batch, Rates(weight_rate, scale_rate, bias_rate), seed)
+    subject = subject_of(draft)
     draft.progress.stage("learning", steps, "steps")
     bookmark = _bookmark(draft, every, subject, course)
-    found = learning.learn(subject, kept, aside, course, advance=draft.progress.advance, bookmark=bookmark)
+    found = short.learn(subject, kept, aside, course, advance=draft.progress.advance, bookmark=bookmark)
     if bookmark:
         bookmark.drop()
     before, after = (-10 * math.log10(max(error, 1e-12)) for error in (found.before, found.after))
@@ -73,26 +73,7 @@ def apply(
     )
 
 
-def _subject(draft: Draft) -> learning.Subject:
-    """The draft's plan, whose scales may change where neither the graph nor the user fixes them."""
-    free = [
-        name
-        for name, site in draft.placement.sites.items()
-        if site.fixed is None and name not in draft.known and name not in draft.given
-    ]
-    return learning.Subject(
-        program=prepare(draft.model),
-        plan=draft.plan(),
-        weights={str(node.name): torch.from_numpy(layer_constants(node)[0]) for node in draft.layer_nodes()},
-        free=free,
-        largest=draft.largest,
-        deciding=draft.deciding,
-    )
-
-
-def _bookmark(
-    draft: Draft, images: list[Tensor], subject: learning.Subject, course: learning.Course
-) -> Bookmark | None:
+def _bookmark(draft: Draft, images: list[Tensor], subject: Subject, course: short.Course) -> Bookmark | None:
     """Where learning this very thing keeps its state: by all that its outcome depends on."""
     if draft.cache is None:
         return None
