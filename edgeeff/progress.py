@@ -13,7 +13,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
 from edgeeff import shortage
 from edgeeff.errors import EdgeeffError, EdgeeffWarning, OutOfMemoryError
 
-Unit = Literal["images", "bytes", "steps", "layers", "launches", "launches at most"]
+Unit = Literal["images", "bytes", "steps", "seconds", "layers", "launches", "launches at most"]
 #: The package's only logger: stages and what was decided, at INFO. Warnings are Python's own or a listener's.
 LOGGER = logging.getLogger("edgeeff")
 LOGGER.addHandler(logging.NullHandler())

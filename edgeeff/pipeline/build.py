@@ -89,6 +89,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
         options = replace(options, tuning=tuned)
     if options.asks_top_1:
         drafting = preparing.judged_by_class(drafting, classes.names)
+    drafting = preparing.with_training(request, options, drafting, classes.names, quantises=quantises)
     meaning, recipe = drafting.meaning, drafting.recipe
     uses = [Used(target, meaning.task, recipe, identity.naming) for target in targets]
     context.warn_all(plugged.warnings(uses))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeeff import backends
 from edgeeff.harness.golden import golden_count
-from edgeeff.pipeline import artifact, built, mixed, variants
+from edgeeff.pipeline import artifact, built, mixed, training, variants
 from edgeeff.pipeline.built import Built
 from edgeeff.pipeline.framed import Framed
 from edgeeff.pipeline.options import Options
@@ -46,6 +46,7 @@ def bundle(
     built.warn_replaced(folder, calibration.preprocess.size, context)
     artifact.refuse_memory(network, options.batch)
     target = variants.served(used.target, network, options.cpu_class, options.tuning, options.batch)
+    drafting = training.trained(drafting, target, options.keep_float, options.budget)
     floating = mixed.floating(drafting, target, options.keep_float, options.budget, options.batch)
     lowers = hub(drafting, target, floating.layers)
     framed = Framed.of(calibration, options.budget, artifact.taking(calibration.preprocess, target))

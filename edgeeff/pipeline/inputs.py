@@ -40,6 +40,7 @@ def facts(drafting: Drafting, options: Options, classes: Classes) -> dict[str, A
             "plan": options.plan.digest if options.plan else None,
             "tuning": options.tuning.facts() if options.tuning else None,
             "batch": options.batch.to_json(),
+            "training": drafting.training.facts() if drafting.training else None,
         },
         "versions": {
             **stages.versions(),

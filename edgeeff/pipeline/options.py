@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgeeff import digests
 from edgeeff.batch import ONE, Batch
@@ -34,6 +35,27 @@ class GivenPlan:
 
 
 @dataclass(frozen=True)
+class TrainOptions:
+    """How the quantised network is trained.
+
+    Args:
+        steps: So many; None: as many as the others allow.
+        minutes: By the clock.
+        loss: ``mse`` or ``kl``.
+        temperature: Of ``kl``.
+        labels: How much cross-entropy counts beside it.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    loss: Literal["mse", "kl"] = "mse"
+    temperature: float = 2.0
+    labels: float = 0.0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
 class Options:
     """What the user changes about every target of a build."""
 
@@ -51,6 +73,7 @@ class Options:
     tuning: Tuning | None = None
     batch: Batch = ONE
     nms: str | None = None
+    training: TrainOptions | None = None
 
     @property
     def asks_top_1(self) -> bool:
@@ -72,4 +95,6 @@ class Options:
     def recipe(self) -> Recipe:
         """How the network is quantised."""
         found = recipe.load(self.effort)
+        if self.training is not None:
+            found = found.without("learn")  # training is the same, with more images and time
         return found if self.ranges is None else found.with_ranges(self.ranges)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edgeeff.calibration.clips import Viewing
@@ -27,14 +28,16 @@ from edgeeff.pipeline.resolve.preprocessing import (
     resolve_preprocess,
 )
 from edgeeff.pipeline.resolve.source import network_line, resolve_source, unsettled
+from edgeeff.pipeline.resolve.training import refuse_training
 from edgeeff.pipeline.stages import doubts
 from edgeeff.pipeline.stages.calibration import Calibration
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.stages.identity import Source, identify
 from edgeeff.pipeline.stages.network import Network
+from edgeeff.pipeline.train_images import open_to_train
 from edgeeff.preprocess import Preprocess
 from edgeeff.quantization import budget
-from edgeeff.tasks import Meaning
+from edgeeff.tasks import CLASSIFICATION, Meaning
 from edgeeff.zoo.sources import Identity
 
 
@@ -113,6 +116,38 @@ def judged_by_class(drafting: Drafting, names: tuple[str, ...]) -> Drafting:
         validation = held_out.with_classes(validation, names, context)
     images = replace(calibration.images, validation=validation)
     return replace(drafting, calibration=replace(calibration, images=images))
+
+
+def with_training(
+    request: BuildRequest,
+    options: Options,
+    drafting: Drafting,
+    names: tuple[str, ...],
+    *,
+    quantises: bool,
+) -> Drafting:
+    """The same with the images that the quantised network is trained on, where there are such.
+
+    Raises:
+        CalibrationError: They are too few, of another kind, or all judge as well.
+        OptionError: The network or the targets cannot be trained so.
+    """
+    if options.training is None:
+        return drafting
+    calibration, meaning, source = drafting.calibration, drafting.meaning, request.training.train
+    refuse_training(
+        options.training,
+        exclusive=meaning.exclusive,
+        classifies=meaning.task == CLASSIFICATION,
+        quantises=quantises,
+    )
+    assert isinstance(source, Path), "images that the program holds are written to files first"
+    images = open_to_train(
+        *(source, options.training, calibration.images.validation, names),
+        *(calibration.preprocess, drafting.context),
+        chosen=not calibration.images.held_out,
+    )
+    return replace(drafting, training=images)
 
 
 def _network(request: BuildRequest, options: Options, context: Context) -> tuple[Source, Preprocess, Meaning]:

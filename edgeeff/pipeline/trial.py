@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ class Trial:
         budget: What must be met.
         images: Those that the search judges by.
         batch: Images in a run, where latency is measured.
+        quiet: Whether nobody hears of the images that are done.
     """
 
     drafting: Drafting
@@ -56,6 +57,7 @@ class Trial:
     budget: Budget
     images: ImageSet
     batch: Batch = ONE
+    quiet: bool = False
     _doubts: list[str] = field(default_factory=list, repr=False)
 
     def choose(self) -> Choice:
@@ -94,6 +96,29 @@ class Trial:
             return Search(partial(precision.candidates, draft), self.budget, look, confirm, cost).run()
         finally:
             self._warn_of_doubts()
+
+    def judging(self, draft: Draft) -> Callable[[Draft], Judged]:
+        """What holds changed decisions about a draft's graph against the float graph, without a word.
+
+        Args:
+            draft: Finished.
+        """
+        from edgeeff.graph.execute import outputs_of, prepare
+        from edgeeff.quantization import precision
+        from edgeeff.quantization.quantize import write
+
+        quiet = replace(self, quiet=True)
+        raw = is_raw(self.target)
+        if self._is_detector:
+            judge = quiet._judge(quiet._graphs(draft)[0])
+            return lambda changed: judge(
+                quiet._inferred(write(changed).SerializeToString(deterministic=True), raw=raw)
+            )
+        program = prepare(draft.model)
+        judge = quiet._judge(lambda: (_arrays(outputs_of(program, x)) for x in quiet._inputs()))
+        return lambda changed: judge(
+            _arrays(precision.simulated(program, changed.plan(), x)) for x in quiet._inputs()
+        )
 
     @property
     def _is_detector(self) -> bool:
@@ -181,7 +206,7 @@ class Trial:
         prepare = preprocess.raw if is_raw(self.target) else preprocess.normalise
         for batch in self._batches():
             yield torch.from_numpy(prepare(batch))
-            self.drafting.context.progress.advance(len(batch))
+            self._advance(len(batch))
 
     def _computed(self, layers: tuple[str, ...]) -> Iterator[Outputs]:
         """The outputs of the Q/DQ graph with these layers in float, by onnxruntime, batch by batch."""
@@ -197,7 +222,11 @@ class Trial:
         session = session_of(graph, preprocess, "uint8" if raw else "float32")
         for outputs in side_by_side(session.infer, self._batches()):
             yield outputs
-            self.drafting.context.progress.advance(len(next(iter(outputs.values()))))
+            self._advance(len(next(iter(outputs.values()))))
+
+    def _advance(self, count: int) -> None:
+        if not self.quiet:
+            self.drafting.context.progress.advance(count)
 
     def _measured(self, layers: tuple[str, ...]) -> Cost | None:
         """Latency against the build with none of them in float, interleaved; None where it cannot run."""

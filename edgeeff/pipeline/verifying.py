@@ -99,6 +99,8 @@ class Verifying:
             "images": self.expected.images,
             "bad_images": {**images.calibration.bad, **images.validation.bad},
         }
+        if self.drafting.learned is not None:
+            report["training"] = dict(self.drafting.learned.cost)
         of_hub = None
         if self.hub.plan is not None:
             found_of_hub, of_hub = self._compared(self._run_hub(), probable=False)

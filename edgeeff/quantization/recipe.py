@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,6 +102,10 @@ class Recipe:
             for s in self.steps
         )
         return Recipe(self.name, self.summary, changed)
+
+    def without(self, use: str) -> Recipe:
+        """The same recipe but for the steps that a module does."""
+        return replace(self, steps=tuple(step for step in self.steps if step.use != use))
 
 
 class _StepTable(BaseModel):

@@ -25,6 +25,7 @@ from edgeeff.pipeline.request.parts import (
     Preprocessing,
     Quantise,
     Source,
+    Training,
     options,
 )
 
@@ -48,6 +49,7 @@ class BuildRequest:
         meaning: What the outputs mean.
         detector: Of a detector which boxes are kept, and who makes them.
         quantise: How the network is quantised.
+        training: How the quantised network is trained.
     """
 
     source: Source = field(default_factory=Source)
@@ -57,6 +59,7 @@ class BuildRequest:
     meaning: Meaning = field(default_factory=Meaning)
     detector: Detector = field(default_factory=Detector)
     quantise: Quantise = field(default_factory=Quantise)
+    training: Training = field(default_factory=Training)
 
     @classmethod
     def of(cls, **keywords: Unpack[BuildKeywords]) -> BuildRequest:

@@ -74,3 +74,9 @@ class BuildKeywords(TypedDict, total=False):
     cpu_class: str | None
     tuning: Path | str | None
     autotune: bool
+    train: Path | str | Iterable[Any] | Callable[[], Iterable[Any]] | None
+    minutes: float | None
+    train_steps: int | None
+    train_loss: str | None
+    train_labels: float | None
+    train_device: str | None

@@ -406,6 +406,47 @@ class Quantise(Part):
 
 
 @dataclass(frozen=True)
+class Training(Part):
+    """Training: the quantised network learned from the float one, on images of its own."""
+
+    train: Path | Held | None = option(
+        IMAGES,
+        "Train the quantised network on these images, labels or none: whatever --calibration takes, the more "
+        "the better. Stops when --min-sqnr or --max-drop is met.",
+        example="photos/",
+        verbs=BUILD,
+    )
+    minutes: float | None = option(
+        NUMBER,
+        "Train so many minutes at most, by the clock; --train-steps repeats what came of it. Default: 2000 "
+        "steps, or up to 20000 until a budget is met.",
+        example=20,
+        verbs=BUILD,
+    )
+    train_steps: int | None = option(
+        WHOLE, "Train so many steps, of 8 images each.", example=2000, least=1, verbs=BUILD
+    )
+    train_loss: str | None = option(
+        WORD,
+        "mse of the outputs, or kl of a classifier's probabilities at a temperature: kl:2. Default: mse.",
+        example="kl:2",
+        verbs=BUILD,
+    )
+    train_labels: float | None = option(
+        NUMBER,
+        "How much the cross-entropy with known classes counts beside that. Default: 0.",
+        example=0.01,
+        verbs=BUILD,
+    )
+    train_device: str | None = option(
+        WORD,
+        "What trains: cpu, or cuda. Default: cuda where torch has it.",
+        example="cpu",
+        verbs=BUILD,
+    )
+
+
+@dataclass(frozen=True)
 class Run:
     """Run: what the command line does beside the build; no part of a request."""
 
@@ -429,13 +470,13 @@ class Run:
 
 
 #: What the networks of two options are: of two such options only one may be given.
-INSTEAD = (("checkpoint", "weights"), ("tuning", "autotune"))
+INSTEAD = (("checkpoint", "weights"), ("tuning", "autotune"), ("minutes", "train_steps"))
 #: Options that have a meaning only where another one has this value: a file's goes where the command line
 #: gives the other one another value.
 ONLY_WITH = (("yuv", "io", "nv12"),)
 
 #: The parts of a request, in the order in which help and documents show them.
-PARTS = (Source, Output, Images, Preprocessing, Meaning, Detector, Quantise)
+PARTS = (Source, Output, Images, Preprocessing, Meaning, Detector, Quantise, Training)
 
 
 def options(verb: str | None = None) -> list[Option]:

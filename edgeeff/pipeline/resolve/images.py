@@ -29,17 +29,24 @@ def in_files(request: BuildRequest, progress: Progress) -> Iterator[BuildRequest
         OutputError: The disk is full.
     """
     said = request.images
-    if not isinstance(said.calibration, Held) and not isinstance(said.validation, Held):
+    parts = {
+        "calibration": said.calibration,
+        "validation": said.validation,
+        "train": request.training.train,
+    }
+    if not any(isinstance(value, Held) for value in parts.values()):
         yield request
         return
     with TemporaryDirectory(prefix=TEMPORARY, ignore_cleanup_errors=True) as folder:
         changed: dict[str, Any] = {}
-        for name, value in (("calibration", said.calibration), ("validation", said.validation)):
+        for name, value in parts.items():
             if not isinstance(value, Held):
                 continue
             calibrates = name == "calibration"
             count = (said.count or DEFAULT_COUNT) if calibrates else None
-            progress.stage(f"reading the images of {name}")
+            progress.stage(
+                f"reading the images of {name}" if name != "train" else "reading the images to train on"
+            )
             found = spool(value.value, Path(folder) / name, count=count, seed=said.seed or 0)
             if found.left:
                 progress.tell(f"images   {name} is the first {found.count} of an iterable: count takes more")

@@ -13,6 +13,7 @@ from edgeeff.pipeline.options import GivenPlan, Options
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.resolve.detection import resolve_detector
 from edgeeff.pipeline.resolve.meaning import resolve_task
+from edgeeff.pipeline.resolve.training import resolve_training
 from edgeeff.pipeline.variants import Tuning
 from edgeeff.quantization import budget, estimators, recipe
 from edgeeff.tasks import checked_threshold
@@ -40,6 +41,7 @@ def resolve_options(request: BuildRequest) -> Options:
         tuning=resolve_tuning(said.tuning, said.autotune),
         batch=Batch.read(request.output.batch or ONE),
         nms=resolve_detector(request.detector).nms,
+        training=resolve_training(request.training),
     )
 
 

@@ -13,6 +13,8 @@ from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.options import GivenPlan
 from edgeeff.pipeline.stages import given
 from edgeeff.pipeline.stages.calibration import Calibration
+from edgeeff.pipeline.stages.learned import Learned
+from edgeeff.pipeline.train_images import TrainImages
 from edgeeff.quantization.recipe import Recipe
 from edgeeff.target import Scheme, Target
 from edgeeff.tasks import Meaning
@@ -43,6 +45,8 @@ class Drafting:
         cpu_class: What is planned for.
         meaning: What the outputs mean.
         plan: Ranges that another tool chose.
+        training: The images that it is trained on, if it is.
+        learned: Of one target, what training made of its plan.
     """
 
     calibration: Calibration
@@ -50,6 +54,8 @@ class Drafting:
     cpu_class: str
     meaning: Meaning
     plan: GivenPlan | None = None
+    training: TrainImages | None = None
+    learned: Learned | None = None
 
     @property
     def context(self) -> Context:
@@ -69,6 +75,7 @@ class Drafting:
             "plan": self.plan.digest if quantised and self.plan else None,
             "cpu_class": self.cpu_class,
             "exclusive": self.meaning.exclusive,
+            **({"learned": self.learned.key} if quantised and self.learned else {}),
         }
 
     def _raw(self, target: Target) -> bool | str:
@@ -89,6 +96,7 @@ class Drafting:
 
         scheme, calibration, raw = target.scheme, self.calibration, is_raw(target)
         assert scheme is not None
+        learned = self.learned
         calibration.judgement()  # refuses images that are no photos, before anything is made of them
         if self.recipe.asks_gain(calibration.network.activation == "bounded", scheme.swish):
             calibration.gain()  # before anything large is held: a V2-XL's statistics are 0.8 GB
@@ -106,12 +114,13 @@ class Drafting:
             calibration.preprocess,
             scheme,
             seven_bit_weights=self.cpu_class in scheme.saturating_cpus,
-            floating=floating,
+            floating=floating if learned is None else learned.named,
             given=self._given(scheme),
             progress=self.context.progress,
             cache=self.context.cache,
         )
-        return self.recipe(draft)
+        made = self.recipe(draft)
+        return made if learned is None else learned.put(made, floating)
 
     def quantised(self, target: Target, floating: frozenset[str] = frozenset()) -> tuple[bytes, str]:
         """A target's Q/DQ graph and its plan; for a float target the float graph and no plan."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from edgeeff.cache import Bookmark
 from edgeeff.graph.execute import Program, outputs_of
 from edgeeff.quantization import simulate
 from edgeeff.quantization.learning import descent, found, losses, states
+from edgeeff.quantization.learning.averaging import Average
 from edgeeff.quantization.learning.freezing import Freezing
 from edgeeff.quantization.learning.learnable import Found, Parameters
 from edgeeff.quantization.learning.losses import Loss
@@ -40,7 +42,7 @@ class Batch:
 
 
 #: The batches from a step on, without end.
-Stream = Callable[[int], Iterator[Batch]]
+Stream = Callable[[int], Generator[Batch, None, None]]
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class _Training:
         self.parameters = Parameters(subject, course.device)
         self.optimizer = descent.adam(self.parameters, course.rates)
         self.freezing = Freezing(self.parameters.codes, subject.largest)
+        self.average = Average([p for group in self.optimizer.param_groups for p in group["params"]])
         self.cpu = 0.0
 
     def run(
@@ -161,20 +164,20 @@ class _Training:
             if state.step == 0 and meets is not None:
                 state.met = meets(state.best, 0)
             look(pace, state.step, state.error)
-            batches = self.stream(state.step)
-            while not pace.over(state.step) and not (state.met and state.step == 0):
-                failed = self._step(next(batches), objective, pool, pace, state)
-                if failed:
-                    break
-                last = pace.over(state.step)
-                if state.step % self.course.judged == 0 or last:
-                    self._judge(pool, state)
-                    if meets is not None and (pace.cooling is None or last):
-                        state.met = meets(state.best, state.step)
-                    pace.look(state.step, met=state.met)
-                if self.bookmark and state.step % states.KEPT_EVERY == 0:
-                    self._keep(pace, state, begun)
-                look(pace, state.step, state.error)
+            with closing(self.stream(state.step)) as batches:  # its threads end with it
+                while not pace.over(state.step) and not (state.met and state.step == 0):
+                    failed = self._step(next(batches), objective, pool, pace, state)
+                    if failed:
+                        break
+                    last = pace.over(state.step)
+                    if state.step % self.course.judged == 0 or last:
+                        self._judge(pool, state, last=last)
+                        if meets is not None and (pace.cooling is None or last):
+                            state.met = meets(state.best, state.step)
+                        pace.look(state.step, met=state.met)
+                    if self.bookmark and state.step % states.KEPT_EVERY == 0:
+                        self._keep(pace, state, begun)
+                    look(pace, state.step, state.error)
         spent = self.cpu + time.process_time() - begun
         return Trained(
             *(state.best, state.step, state.at, state.before, state.error, state.seen, spent),
@@ -190,6 +193,7 @@ class _Training:
             return _State(start, error, error)
         said, arrays = kept
         self.freezing.restore(_below(arrays, "freezing."))
+        self.average.restore(_below(arrays, "average."))
         pace.cooling, pace.spent, self.cpu = said["cooling"], said["seconds"], said["cpu"]
         best = found.of_arrays(plan, _below(arrays, "best."))
         return _State(
@@ -199,6 +203,7 @@ class _Training:
     def _keep(self, pace: Pace, state: _State, begun: float) -> None:
         assert self.bookmark is not None
         arrays = {f"freezing.{name}": array for name, array in self.freezing.state().items()}
+        arrays |= {f"average.{name}": array for name, array in self.average.state().items()}
         arrays |= {f"best.{name}": array for name, array in found.to_arrays(state.best).items()}
         said: dict[str, Any] = {
             "error": state.error,
@@ -239,14 +244,20 @@ class _Training:
             )
         self.freezing.watch(pace.fallen(state.step))
         state.step += 1
+        self.average.watch(state.step)
         state.seen += len(batch.images)
         return ""
 
-    def _judge(self, pool: ThreadPoolExecutor, state: _State) -> None:
-        now = self.parameters.plan(self.subject.largest)
-        error = self._error(pool, now)
-        if error < state.error:  # never of what is no number
-            state.best, state.error, state.at = now, error, state.step
+    def _judge(self, pool: ThreadPoolExecutor, state: _State, *, last: bool) -> None:
+        """Take the mean of the last states if it is the best so far; at the end the state itself, too."""
+        with self.average.in_place():
+            found = [self.parameters.plan(self.subject.largest)]
+        if last:
+            found.append(self.parameters.plan(self.subject.largest))
+        for now in found:
+            error = self._error(pool, now)
+            if error < state.error:  # never of what is no number
+                state.best, state.error, state.at = now, error, state.step
 
     def _objective(self, pool: ThreadPoolExecutor) -> losses.Objective:
         of_outputs = self.subject.deciding
