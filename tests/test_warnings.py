@@ -185,6 +185,7 @@ PASSING = {
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
     "training/loop.py _Run._diverged": "tests/training/test_loop.py",
+    "training/loop.py _Run._warn_of_no_gain": "tests/training/test_progressive.py",
     "training/tasks/_classes.py Session._readable": "tests/training/test_finetune.py",
     "training/tasks/_holding_out.py split": "tests/training/test_finetune.py",
     "training/tasks/_holding_out.py warn_of_common": "tests/training/test_finetune.py",

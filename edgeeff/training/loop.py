@@ -239,7 +239,16 @@ class _Run:
             where.over = bool(stopped) or where.taken >= self._epochs() * steps
             self._keep()
         fill(self._live, self._best)
+        self._warn_of_no_gain()
         return Descent(tuple(where.history), where.best, stopped)
+
+    def _warn_of_no_gain(self) -> None:
+        """Warn where the state of the beginning is the result, since nothing came of the whole course."""
+        if self._course.beat is not None and self._position.history and not self._position.best:
+            self._progress.warn(
+                f"{self._doing}: none of {len(self._position.history)} epochs was better than the state at "
+                f"the beginning, which is kept. Train longer (--epochs), or at another {self._course.flag}"
+            )
 
     def _epochs(self) -> int:
         if self._course.minutes is None:

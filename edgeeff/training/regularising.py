@@ -120,10 +120,14 @@ def plan(asked: Regularisation, photos: int, epochs: int | None, size: Size, dro
     if staged:
         ends = [stage.begin for stage in found[1:]] + [epochs or 1]
         lines += [
-            f"epochs   {stage.begin + 1} to {last}: {stages.described(stage)}"
+            f"epoch    {_range(stage.begin + 1, last)}: {stages.described(stage)}"
             for stage, last in zip(found, ends, strict=True)
         ]
     return Plan(found, survival, tuple(lines))
+
+
+def _range(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def refuse(asked: Regularisation, why: str, mend: str, augment: str = "") -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from edgeeff.cache import Cache
-from edgeeff.errors import OptionError, OutOfMemoryError
+from edgeeff.errors import EdgeeffWarning, OptionError, OutOfMemoryError
 from edgeeff.progress import Silent
 from edgeeff.training import fitting, loop
 from edgeeff.training.finetune import finetune
@@ -22,7 +23,7 @@ STAGED = {"stages": 2, "magnitude": 8.0, "mixup": 0.4, "cutmix": 0.4, "survival"
 
 def train(photos: Path, trained: Path, output: Path, **options):
     options = {"model": TINY, "epochs": 2, "views": 1, "rate": 0.03, "batch": 6, "blocks": 3, **options}
-    return finetune(photos, checkpoint=str(trained), output=output, progress=Silent(), **options)
+    return finetune(photos, checkpoint=str(trained), output=output, **{"progress": Silent(), **options})
 
 
 class _Killed(BaseException):
@@ -60,6 +61,17 @@ def test_stages_end_at_the_same_bytes_however_they_are_run(photos, trained, tmp_
     assert (tmp_path / "cut.pt").read_bytes() == (tmp_path / "whole.pt").read_bytes()
 
 
+def test_blocks_that_gain_nothing_are_said_to(photos, trained, tmp_path):
+    with pytest.warns(EdgeeffWarning, match="none of 1 epochs was better than the state at the beginning"):
+        # So fast that nothing of the network is left.
+        found = train(
+            photos, trained, tmp_path / "best.pt", block_rate=10.0, warmup=0, epochs=1, progress=None
+        )
+    assert found.history["blocks"][0]["value"] <= found.history["head"][-1]["value"]
+    recipe = torch.load(tmp_path / "best.pt", weights_only=True)["recipe"]
+    assert json.loads(recipe)["trunk"] == "frozen"
+
+
 def test_what_does_nothing_is_refused(photos, trained, tmp_path, monkeypatch):
     def refused(match: str, **options) -> OptionError:
         with pytest.raises(OptionError, match=match) as caught:
@@ -85,7 +97,7 @@ def test_what_comes_of_what_was_asked():
     assert "fewer than 10000" in few.lines[0]
     many = plan(Regularisation(), 20_000, 15, (64, 64), 0.2)
     assert len(many.stages) == 4 and many.survival == 0.8 and many.stages[-1].strength.magnitude == 10
-    assert "epochs   13 to 15: photos of 64×64, magnitude 10, dropout 0.2" in many.lines
+    assert "epoch    13 to 15: photos of 64×64, magnitude 10, dropout 0.2" in many.lines
     for epochs in (None, 3):  # no stages by themselves where there cannot be any
         alone = plan(Regularisation(magnitude=7), 20_000, epochs, (64, 64), 0.2)
         assert len(alone.stages) == 1 and alone.stages[0].strength.magnitude == 7 and "none" in alone.lines[0]

@@ -60,6 +60,7 @@ class Session:
         self.network = trunk.classifier(source, setting.preprocess.size, outputs, learning.seed)
         digest = facts(source, setting.preprocess)
         self._trunk = Trunk(self.network, digest, setting.preprocess, setting.context)
+        self._gained = False  # by blocks that learnt
         self._aim, self._vary = aim, _VARIED[setting.request.photos.augment]
         self.train, self.validation = setting.data.train, setting.data.validation
 
@@ -104,11 +105,16 @@ class Session:
             )
             facts = {"blocks": learning.blocks, "pace": asdict(tuned.pace), "course": asdict(course)}
             facts |= {"stages": [asdict(stage) for stage in plan.stages], "survival": plan.survival}
+            before = self._digest()
             yield Phase("blocks", f"training {self._learning()}", tuned, course, facts)
-            digest = digests.of_bytes(b"".join(t.numpy().tobytes() for t in self.tensors().values()))
-            self._remember(replace(self._trunk, digest=digest))
+            self._gained = self._digest() != before
+            self._remember(replace(self._trunk, digest=self._digest()))
             with one_thread():
                 self._logits = tuned.logits(self.validation.pictures)
+
+    def _digest(self) -> str:
+        """Of the network as it is."""
+        return digests.of_bytes(b"".join(t.numpy().tobytes() for t in self.tensors().values()))
 
     def _course(self, epochs: int, *, last: bool) -> Course:
         """How long and how fast a phase is; what the user says of its length is of the last one."""
@@ -144,8 +150,10 @@ class Session:
 
     def says(self) -> Mapping[str, Any]:
         """Which part of it learnt."""
-        frozen = "frozen" if not self.setting.request.learning.blocks else f"{self._learning()} trained"
-        return {"trunk": frozen, "batch_norm": "frozen, its statistics those of the training photos"}
+        return {
+            "trunk": f"{self._learning()} trained" if self._gained else "frozen",
+            "batch_norm": "frozen, its statistics those of the training photos",
+        }
 
     def judged(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """The logits of the photos that judge, and their truth."""
