@@ -300,7 +300,7 @@ OPERATORS = (
         "Resize",
         translate=translate,
         execute=execute,
-        traits=Traits(selects=selects, scale="of input", nonnegative=as_first),
+        traits=Traits(selects=selects, scale="of input", nonnegative=as_first, ends_in_float=True),
         lower=lower,
     ),
 )

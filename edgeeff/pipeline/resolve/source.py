@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request import BuildRequest
 from edgeeff.pipeline.request.held import Held
-from edgeeff.tasks import FEATURES_TASK
+from edgeeff.tasks import FEATURES_TASK, SEGMENTATION
 from edgeeff.zoo import catalog, checkpoint_options, conventions, namings
 from edgeeff.zoo.sources import Asked, Identity, Order
 
@@ -56,6 +56,7 @@ def resolve_source(request: BuildRequest) -> Asked:
         trust=said.trust_checkpoint,
         channels=resolve_order(said.channels),
         taps=taps,
+        by_pixel=request.meaning.task == SEGMENTATION,
     )
 
 

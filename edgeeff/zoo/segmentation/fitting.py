@@ -20,11 +20,12 @@ from edgeeff.zoo.segmentation.spec import DECODERS, SegmenterSpec
 from edgeeff.zoo.spec import ModelSpec
 
 _BY_ONNX = "export the network to ONNX at the size of its images, and pass that with --task segmentation"
+_GROUPED = "an FPN, whose group normalisation no graph of ours holds"
 #: Decoders of segmentation_models_pytorch that are not ours, by a tensor within ``decoder.``.
 _OTHERS = tuple(
     (what, re.compile(pattern))
     for what, pattern in (
-        ("an FPN, whose group normalisation no INT8 runtime has", r"seg_blocks\.|p5\."),
+        (_GROUPED, r"seg_blocks\.|p5\."),
         ("a U-Net++", r"blocks\.x_\d+_\d+\."),
         ("a Linknet", r"blocks\.\d+\.block\.0\."),
         ("a MAnet", r"center\.(?:top|center|bottom|out)_conv|blocks\.\d+\.(?:hl_conv|SE_ll)\."),
@@ -190,8 +191,9 @@ def _refuse_other_decoders(keys: Iterable[str], prefix: str, path: object) -> No
     for what, pattern in _OTHERS:
         shown = next((tail for tail in inner if pattern.match(tail)), None)
         if shown is not None:
+            grouped = "take Unet or DeepLabV3Plus, whose batch normalisation is folded away"
             raise CheckpointError(
                 f"{path} is {what}: it holds {DECODER}{shown}, and that decoder is not one of "
                 f"{', '.join(DECODERS)}",
-                mend=_BY_ONNX,
+                mend=grouped if what == _GROUPED else _BY_ONNX,
             )

@@ -65,6 +65,7 @@ class Asked:
         channels: The order in which the source takes three colours; None: RGB.
         taps: The features that are put out instead of a classifier's logits (:mod:`edgeeff.zoo.taps`); none
             named: all outputs of a graph; None: a classifier is meant.
+        by_pixel: Whether the user says that it gives each pixel a class.
         module: The network itself, a torch module that the program holds; ``source`` is its name then.
     """
 
@@ -80,6 +81,7 @@ class Asked:
     trust: bool = False
     channels: Order | None = None
     taps: tuple[str, ...] | None = None
+    by_pixel: bool = False
     module: nn.Module | None = None
 
 

@@ -13,7 +13,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
 from edgeeff.zoo.detection.spec import DetectorSpec
 from edgeeff.zoo.origin import for_channels, guessed_channels
-from edgeeff.zoo.sources import Asked, Identity, _detectors
+from edgeeff.zoo.sources import Asked, Identity, _detectors, _segmenters
 from edgeeff.zoo.spec import IMAGENET
 from edgeeff.zoo.taps import Tapped
 
@@ -56,8 +56,10 @@ def identify(asked: Asked, source: str) -> Identity:
     from edgeeff.graph import importing
 
     path = regular.path_of(source)
-    imported = importing.read(path, asked.size, asked.taps)
-    return described(asked, imported, path.stem, source, f"ONNX file {path.name}", __name__)
+    taps, ends_in = _segmenters.taps(path) if asked.by_pixel else (asked.taps, "")
+    imported = importing.read(path, asked.size, taps)
+    found = described(asked, imported, path.stem, source, f"ONNX file {path.name}", __name__)
+    return _segmenters.described(found, imported, ends_in) if asked.by_pixel else found
 
 
 def described(asked: Asked, imported: Imported, stem: str, source: str, origin: str, kind: str) -> Identity:
@@ -149,7 +151,8 @@ def graph(asked: Asked, identity: Identity, size: tuple[int, int]) -> ir.Model:
     from edgeeff.graph.importing import comparing
 
     path = regular.path_of(identity.source)
-    imported = importing.read(path, size, asked.taps)
+    taps, _ = _segmenters.taps(path) if asked.by_pixel else (asked.taps, "")
+    imported = importing.read(path, size, taps)
     passes.run(imported.model)
     comparing.with_file(imported, path, identity.preprocess)
-    return imported.model
+    return _segmenters.renamed(imported.model) if asked.by_pixel else imported.model

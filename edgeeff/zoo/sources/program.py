@@ -63,6 +63,11 @@ def identify(asked: Asked, source: str) -> Identity:
     """
     from edgeeff.zoo.sources import onnx_file
 
+    if asked.by_pixel:
+        raise GraphError(
+            f"{source} is code, and --task segmentation takes checkpoints and ONNX files",
+            mend="export it with torch.onnx.export at the size of its images, and pass that file",
+        )
     _, imported = _imported(asked, source, _size(asked))
     path = Path(source)
     stem, what = (
