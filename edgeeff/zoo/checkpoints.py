@@ -25,6 +25,7 @@ from edgeeff.zoo.heads import HiddenActivation
 from edgeeff.zoo.origin import Alternative, Origin
 from edgeeff.zoo.segmentation import checkpoints as segmentation
 from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
+from edgeeff.zoo.segmentation.spec import SegmenterSpec
 from edgeeff.zoo.sources._located import from_wheel
 from edgeeff.zoo.spec import ModelSpec
 
@@ -143,8 +144,11 @@ def _named(model: str, path: Path) -> ModelSpec:
     """The classifier that the user names."""
     spec = catalog.get(model)
     if not isinstance(spec, ModelSpec):
+        lacks = "detector: it holds no feature pyramid"
+        if isinstance(spec, SegmenterSpec):
+            lacks = "segmenter: it holds no decoder"
         raise CheckpointError(
-            f"{path} is no detector: it holds no feature pyramid in a naming that is known",
+            f"{path} is no {lacks} in a naming that is known",
             mend=f"pass a checkpoint of {spec.name}, whole; or leave --model out, if it is a classifier",
         )
     return spec
