@@ -5,7 +5,9 @@
     val: images/val         # a folder with a subfolder for each class, or a list file
     names: [daisy, rose]    # or {0: daisy, 1: rose}
 
-Sets of boxes have their labels in files beside the images (:mod:`edgeeff.images.annotations.yolo`).
+Sets of boxes have their labels in files beside the images (:mod:`edgeeff.images.annotations.yolo`), sets of
+masks these (:mod:`edgeeff.images.annotations.mask_folders`); ``ignore: 255`` or a list says which of their
+numbers are nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import Any
 
 from edgeeff import regular, text
 from edgeeff.errors import LabelsError, MissingFileError, OptionError
-from edgeeff.images.annotations import yolo
+from edgeeff.images.annotations import mask_folders, yolo
+from edgeeff.images.annotations.mask_pixels import LARGEST, Rule
 from edgeeff.images.image_set import ImageSet
 from edgeeff.images.opening import of_boxes, open_images
 from edgeeff.images.picture import UNLABELLED
@@ -57,7 +60,7 @@ def read(path: Path, splits: Sequence[str]) -> ImageSet:
         if boxes is not None:
             return boxes
     if not bear:
-        raise LabelsError(f"{path}: no image of {split} has a class or a file of boxes", mend=_MEND)
+        return _of_masks(sets, said, names, path, split)
     if len(sets) > 1:
         raise MissingFileError(f"{path}: {split} names several folders of classes", mend=_MEND)
     (images,) = sets
@@ -103,6 +106,33 @@ def _of_boxes(sets: Sequence[ImageSet], names: Sequence[str], path: Path, split:
     warnings = (*(text for one in sets for text in one.warnings), *images.warnings)
     notes = (*(text for one in sets for text in one.notes), *images.notes, f"{path}: images of {split}")
     return replace(images, warnings=warnings, notes=notes)
+
+
+def _of_masks(
+    sets: Sequence[ImageSet], said: Mapping[str, Any], names: Sequence[str], path: Path, split: str
+) -> ImageSet:
+    """Images with the masks that lie beside them, whose numbers are the names' places.
+
+    Raises:
+        LabelsError: They have none, or what is to be ignored is no number.
+    """
+    ignore = said.get("ignore", said.get("ignore_index"))
+    numbers = ignore if isinstance(ignore, list) else [] if ignore is None else [ignore]
+    if any(type(number) is not int or not 0 <= number <= LARGEST for number in numbers):
+        raise LabelsError(f"{path}: ignore is {ignore!r:.80}", mend="write numbers of masks, such as 255")
+    every = ImageSet(
+        tuple(picture for one in sets for picture in one.pictures),
+        warnings=tuple(text for one in sets for text in one.warnings),
+        notes=tuple(text for one in sets for text in one.notes),
+        masks=Rule(None if ignore is None else tuple(numbers), names=tuple(names)),
+    )
+    found = mask_folders.beside(every)
+    if all(picture.mask is None for picture in found.pictures):
+        raise LabelsError(
+            f"{path}: no image of {split} has a class, a mask or a file of boxes",
+            mend=f"{_MEND}; masks lie in masks/ as photos do in images/",
+        )
+    return replace(found, notes=(*found.notes, f"{path}: images of {split}"))
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

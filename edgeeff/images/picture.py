@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Picture:
         boxes: What is drawn around what it shows, as its file says; None: nothing is known.
         frames: Where its pixels are kept, where the file is a clip.
         mask: The file that holds the class of each of its pixels; None: nothing is known of them.
+        known: What that says, once the network's classes are known
+            (:class:`edgeeff.images.annotations.masks.Known`).
     """
 
     path: Path
@@ -48,6 +50,7 @@ class Picture:
     boxes: Truth | None = field(default=None, compare=False, repr=False)
     frames: Frames | None = field(default=None, compare=False, repr=False)
     mask: Path | None = field(default=None, compare=False, repr=False)
+    known: Any = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return str(self.path) if self.index is None else f"{self.path}[{self.index}]"
@@ -80,6 +83,7 @@ def with_crops(pictures: Sequence[Picture], count: int, seed: int) -> list[Pictu
                 row=None,
                 boxes=None,
                 mask=None,
+                known=None,
             )
         )
     return crops

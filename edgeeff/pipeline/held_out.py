@@ -13,6 +13,7 @@ from edgeeff import digests
 from edgeeff.cache import key_of
 from edgeeff.harness.truth import as_bytes
 from edgeeff.images import ImageSet, decoding
+from edgeeff.images.annotations import masks
 from edgeeff.images.annotations.classes import placed
 from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.context import Context
@@ -44,14 +45,14 @@ def halves(validation: ImageSet, budget: Budget | None, most: int | None = None)
         return _part(validation, 0, 0), _part(validation, None, judged)
     if budget.max_drop is None:
         return _part(validation, 1, searched), _part(validation, 0, judged)
-    if have_boxes(validation):
+    if have_truths(validation):
         # What the float graph makes of these is kept, and a detector's outputs are large.
         return _part(validation, 1, BOXED), _part(validation, 0, judged)
     return _part(validation, 1, LABELLED), _part(validation, 0, LABELLED)
 
 
 def boxed(validation: ImageSet) -> ImageSet:
-    """The images with boxes that verify mean average precision."""
+    """The images with boxes, or masks, that verify what is no share of images."""
     return _part(validation, 0, BOXED)
 
 
@@ -60,18 +61,27 @@ def have_boxes(images: ImageSet) -> bool:
     return any(picture.boxes is not None for picture in images.pictures)
 
 
+def have_truths(images: ImageSet) -> bool:
+    """Whether boxes, or masks, are known of the images, which are judged by those alone."""
+    return have_boxes(images) or any(picture.known is not None for picture in images.pictures)
+
+
 def truths(images: ImageSet) -> npt.NDArray[Any]:
-    """The boxes of each image as the network knows them (:func:`with_boxes`), an array of objects."""
+    """The boxes or masks of each image as the network knows them (:func:`with_boxes`, :func:`with_masks`), an
+    array of objects."""
     found = np.empty(len(images), object)
-    found[:] = [picture.boxes for picture in images.pictures]
+    found[:] = [p.boxes if p.known is None else p.known for p in images.pictures]
     return found
 
 
 def affordable(identity: Identity, size: tuple[int, int]) -> int | None:
     """How many images' outputs are kept at most; None: as many as there are.
 
-    A detector gives values for each anchor: 18 MB of one image for D0 with 90 classes, 74 MB for D4.
+    A detector gives values for each anchor: 18 MB of one image for D0 with 90 classes, 74 MB for D4. A
+    segmenter gives some for each pixel: 20 MB of one image of 512×512 with 19 classes.
     """
+    if identity.by_pixel:
+        return max(FEWEST, HELD // (4 * size[0] * size[1] * identity.classes))
     if identity.geometry is None:
         return None
     each = 4 * replace(identity.geometry, size=size).count * (identity.classes + 4)
@@ -87,7 +97,7 @@ def known(images: ImageSet, numbers: list[int], budget: Budget | None) -> Known:
         budget: What a build must meet.
     """
     wanted = budget is not None and budget.max_drop is not None
-    asked_for = (truths(images) if have_boxes(images) else images.labels) if wanted else None
+    asked_for = (truths(images) if have_truths(images) else images.labels) if wanted else None
     labels = None if asked_for is None else asked_for[numbers]
     photos = [(images.pictures[n].path, images.pictures[n].index) for n in numbers]
     order = {photo: i for i, photo in enumerate(dict.fromkeys(photos))}
@@ -119,9 +129,25 @@ def with_boxes(images: ImageSet, names: Sequence[str], preprocess: Preprocess, c
     return replace(images, pictures=tuple(replace(picture, boxes=truth) for picture, truth in pairs))
 
 
+def with_masks(images: ImageSet, names: Sequence[str], preprocess: Preprocess, context: Context) -> ImageSet:
+    """The images with their masks as the network knows them; as they are where they have none.
+
+    Raises:
+        LabelsError: Masks hold what is no class of the network, or do not fit their photos.
+    """
+    found = masks.beside(images)
+    if all(picture.mask is None for picture in found.pictures):
+        return images
+    placed_masks = masks.placed(found, names, preprocess)
+    context.warn_all(placed_masks.warnings)
+    context.watched.add(picture.mask for picture in found.pictures if picture.mask is not None)
+    pairs = zip(found.pictures, placed_masks.known, strict=True)
+    return replace(found, pictures=tuple(replace(picture, known=known) for picture, known in pairs))
+
+
 def known_digest(images: ImageSet) -> str | None:
-    """Part of a key: the class or the boxes of each image, None without any."""
-    if have_boxes(images):
+    """Part of a key: the class, the boxes or the mask of each image, None without any."""
+    if have_truths(images):
         return digests.of_bytes(as_bytes(truths(images)))
     labels = images.labels
     return None if labels is None else key_of(labels=labels.tolist())

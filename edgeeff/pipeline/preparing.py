@@ -103,15 +103,17 @@ def _of_objects(names: Sequence[str], classes: int, context: Context) -> tuple[s
 
 
 def judged_by_class(drafting: Drafting, names: tuple[str, ...]) -> Drafting:
-    """The same with the classes, or boxes, of the images that judge, which a budget of points asks for.
+    """The same with the classes, boxes or masks of the images that judge, which a budget of points asks for.
 
     Raises:
-        LabelsError: Their folders, lists or boxes name what is no class of the network.
+        LabelsError: Their folders, lists, boxes or masks name what is no class of the network.
     """
     calibration, context = drafting.calibration, drafting.context
     validation = calibration.images.validation
     if drafting.meaning.detection is not None:
         validation = held_out.with_boxes(validation, names, calibration.preprocess, context)
+    elif drafting.meaning.by_pixel:
+        validation = held_out.with_masks(validation, names, calibration.preprocess, context)
     else:
         validation = held_out.with_classes(validation, names, context)
     images = replace(calibration.images, validation=validation)

@@ -74,7 +74,7 @@ class Trial:
         draft = self.drafting.draft(self.target, self.named)
         shares = precision.multiply_adds(draft.model)
         progress.stage("searching the layers that must stay float", total=len(self.images))
-        of_float, of_plan = self._graphs(draft) if self._is_detector else self._simulations(draft)
+        of_float, of_plan = self._graphs(draft) if self._is_large else self._simulations(draft)
         judge = self._judge(of_float)
 
         def look(layers: tuple[str, ...]) -> Judged:
@@ -109,7 +109,7 @@ class Trial:
 
         quiet = replace(self, quiet=True)
         raw = is_raw(self.target)
-        if self._is_detector:
+        if self._is_large:
             judge = quiet._judge(quiet._graphs(draft)[0])
             return lambda changed: judge(
                 quiet._inferred(write(changed).SerializeToString(deterministic=True), raw=raw)
@@ -121,8 +121,9 @@ class Trial:
         )
 
     @property
-    def _is_detector(self) -> bool:
-        return self.drafting.meaning.detection is not None
+    def _is_large(self) -> bool:
+        """Whether outputs are those of a detector, or of pixels: none are held in memory."""
+        return self.drafting.meaning.detection is not None or self.drafting.meaning.by_pixel
 
     def _simulations(self, draft: Draft) -> tuple[Callable[[], Batches], OfPlan]:
         """Outputs of the float graph, and of a plan with some more layers in float, by the simulator."""
@@ -138,7 +139,7 @@ class Trial:
         return lambda: (_arrays(outputs_of(program, x)) for x in self._inputs()), of_plan
 
     def _graphs(self, draft: Draft) -> tuple[Callable[[], Batches], OfPlan]:
-        """The same by graphs in onnxruntime: a detector takes ten times the images, and this is faster."""
+        """The same by graphs in onnxruntime: others than classifiers take more images, and this is faster."""
         from edgeeff.quantization import precision
         from edgeeff.quantization.quantize import write
 
@@ -156,7 +157,7 @@ class Trial:
         """
         truths, photos = self._known
         meaning, classes = self.drafting.meaning, self.drafting.calibration.network.source.identity.classes
-        if meaning.detection is None:
+        if not self._is_large:
             whole = joined(of_float())
             return lambda found: judge_outputs(whole, joined(found), truths, photos)
 

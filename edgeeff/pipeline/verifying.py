@@ -219,13 +219,13 @@ class Verifying:
         return {**choice.to_json(), "verified": judged.to_json()}
 
     def _judged_boxes(self, bundle: Bundle) -> Judged:
-        """Mean average precision of the artifact against the float graph's, or of its hub graph."""
+        """Average precision, or mean IoU, of the artifact against the float graph's, or of its hub graph."""
         from edgeeff.backends.onnxruntime.run import session_of
 
         drafting, context = self.drafting, self.drafting.context
         calibration, preprocess = drafting.calibration, drafting.calibration.preprocess
         images = held_out.boxed(calibration.images.validation)
-        context.progress.stage(f"judging the boxes of {bundle.name}", total=len(images))
+        context.progress.stage(f"judging {bundle.name} by what is known", total=len(images))
         truths = held_out.truths(images)
         try:
             infer = bundle.session().infer

@@ -1,6 +1,6 @@
-"""A detector against the float network on images with known boxes, batch by batch: outputs and boxes.
+"""A detector or segmenter against the float network on images with known boxes or masks, batch by batch.
 
-Outputs of a detector are large, so nothing of them is kept but two sums for each image and the boxes.
+Outputs of these are large, so nothing of them is kept but two sums for each image, and what is scored.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import numpy as np
 
 from edgeeff.metrics import Array
 from edgeeff.quantization.budget import Judged, level
-from edgeeff.tasks import Meaning, Outputs, Scorer
-from edgeeff.tasks.detection import DetectionScores
+from edgeeff.tasks import Drawn, Meaning, Outputs, Scorer, drawn
 
 #: Draws of the images: a search looks some ten times.
 DRAWS = 200
@@ -47,7 +46,7 @@ class Levels:
 
 
 class BoxJudge:
-    """What is found out about a quantised detector.
+    """What is found out about a quantised detector or segmenter.
 
     Args:
         meaning: Of the outputs.
@@ -64,14 +63,14 @@ class BoxJudge:
         Args:
             float_outputs: Of the float network, [N, …] each.
             outputs: Of what is judged: the same, or boxes where its runtime makes them.
-            known: The boxes of each image, an array of objects.
+            known: The boxes or mask of each image, an array of objects.
         """
         self._before.update(float_outputs, known)
         self._after.update(outputs, known)
         self._levels.update(float_outputs, outputs)
 
     def judged(self) -> Judged:
-        """The SQNR of the worst output, and how much mean average precision is lower."""
+        """The SQNR of the worst output, and how much the metric that decides is lower."""
         found = self._levels.judged()
         before, after = _scores(self._before), _scores(self._after)
         lost = None if before is None or after is None else after.lost(before, DRAWS)
@@ -82,6 +81,5 @@ class BoxJudge:
         return replace(found, drop=lost.points, drop_error=half)
 
 
-def _scores(scorer: Scorer) -> DetectionScores | None:
-    found = scorer.scores()
-    return found if isinstance(found, DetectionScores) else None
+def _scores(scorer: Scorer) -> Drawn | None:
+    return drawn(scorer.scores())

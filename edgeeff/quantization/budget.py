@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeeff.errors import OptionError
 from edgeeff.metrics import Array, hits, json_number
-from edgeeff.tasks import DETECTION, Outputs
+from edgeeff.tasks import DETECTION, SEGMENTATION, Outputs
 
 #: One-sided 95 % of the normal distribution, and two-sided.
 _LOWER, _BOTH = 1.645, 1.960
@@ -24,7 +24,8 @@ class Budget:
 
     Args:
         min_sqnr: Of the worst output against the float graph's, dB, with 95 % confidence.
-        max_drop: Points of top-1 that may be lost, of a detector of mean average precision.
+        max_drop: Points of top-1 that may be lost, of a detector of mean average precision, of a segmenter of
+            mean IoU.
         max_cost: Latency that may be added, as a fraction of that with all layers in INT8.
     """
 
@@ -138,7 +139,10 @@ def read(
         OptionError: A value makes no sense.
     """
     drop = _number(
-        "--max-drop", max_drop, ("pt", "points", "mAP"), "0.3pt, points of top-1, or 0.3mAP of a detector"
+        "--max-drop",
+        max_drop,
+        ("pt", "points", "mAP", "mIoU", "miou"),
+        "0.3pt, points of top-1, 0.3mAP or 0.3mIoU",
     )
     cost = _number("--max-latency-cost", max_latency_cost, ("%",), "3%")
     for name, value, most in (("--min-sqnr", min_sqnr, 100), ("--max-drop", drop, 100)):
@@ -165,9 +169,12 @@ def refuse_drop(budget: Budget | None, task: str, *, exclusive: bool, said: floa
     """
     if budget is None or budget.max_drop is None:
         return
-    if task != DETECTION and isinstance(said, str) and "mAP" in said:
+    of = {"map": DETECTION, "miou": SEGMENTATION}
+    named = next((unit for unit in of if isinstance(said, str) and said.lower().endswith(unit)), None)
+    if isinstance(said, str) and named is not None and of[named] != task:
         raise OptionError(
-            f"--max-drop {said} speaks of mAP, and the network is built for {task}", mend="write 0.3pt"
+            f"--max-drop {said} speaks of {said[-len(named) :]}, and the network is built for {task}",
+            mend="write 0.3pt",
         )
     if task != DETECTION and not exclusive:
         raise OptionError(

@@ -154,7 +154,7 @@ class Search:
             raise OptionError(
                 "--max-drop needs labelled images to judge by",
                 mend="pass labelled ones with --validation: a folder for each class, a list file, or an .npz;"
-                " for a detector COCO's .json, a VOC folder or a YOLO .yaml",
+                " for a detector COCO's .json, a VOC folder or a YOLO .yaml; for masks a .yaml too",
             )
         if plain.drop_error > allowed:
             needed = math.ceil(plain.images * (plain.drop_error / allowed) ** 2)

@@ -15,6 +15,7 @@ from edgeeff.images import open_images
 from edgeeff.images.annotations import masks
 from edgeeff.images.annotations.mask_pixels import pixels, read_colours
 from edgeeff.preprocess import Preprocess
+from edgeeff.recipes import open_to_judge
 
 PREPROCESS = Preprocess((8, 12), (0.0,) * 3, (1.0,) * 3, crop=1.0, squash=True)
 LABELS = ("sky", "road", "car")
@@ -177,3 +178,21 @@ def test_a_segmenter_without_masks_says_that_classes_are_not_looked_at(photos: P
     assert "classes of the images are not looked at" in images.warnings[0]
     with pytest.raises(LabelsError, match="judged by masks"):
         truth.read(images, [1], manifest)  # type: ignore[arg-type]
+
+
+def test_a_data_set_names_classes_of_masks_and_what_they_ignore(photos: Path, tmp_path: Path) -> None:
+    yaml = tmp_path / "set.yaml"
+    yaml.write_text("val: images/val\nnames: [sky, road, nothing, car]\nignore: [2, 255]\n")
+    images = open_to_judge(yaml)
+    assert images.masks.ignored == (2, 255)
+    values = masks.placed(images, LABELS, PREPROCESS).known
+    assert set(values[0].read().ravel().tolist()) == {0, 1, 255}  # type: ignore[union-attr]
+    assert set(values[1].read().ravel().tolist()) == {0, 255}  # type: ignore[union-attr]
+    for text, said in (("ignore: no", "ignore is False"), ("names: [a]\nignore: -1", "ignore is -1")):
+        yaml.write_text(f"val: images/val\n{text}\n")
+        with pytest.raises(LabelsError, match=said):
+            open_to_judge(yaml)
+    (tmp_path / "masks").rename(tmp_path / "other")
+    yaml.write_text("val: images/val\n")
+    with pytest.raises(LabelsError, match="a mask or a file of boxes"):
+        open_to_judge(yaml)
