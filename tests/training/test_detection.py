@@ -151,7 +151,32 @@ def test_a_training_that_is_killed_ends_at_the_same_bytes(tmp_path, detector, mo
 def test_photos_without_a_box_are_refused(tmp_path, detector):
     with pytest.raises(LabelsError, match="no photo has a box"):
         train(write(tmp_path / "a", 3, annotations=[]), detector, tmp_path / "best.pt")
+    photos = write(tmp_path / "b", 3)
+    photos.write_text(photos.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))
+    with pytest.raises(LabelsError, match="no photo has a box that is no crowd"):
+        train(photos, detector, tmp_path / "best.pt")
     assert not (tmp_path / "best.pt").exists()
+
+
+@pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
+def test_what_may_be_wrong_with_boxes_and_photos_is_warned_of(tmp_path, detector):
+    photos, judging = write(tmp_path / "a", 3), write(tmp_path / "b", 3, ("red", "cow"), first=50)
+    content = json.loads(photos.read_text())
+    content["annotations"][0]["bbox"] = [-20, 10, 50, 40]
+    content["annotations"][1] |= {"bbox": [0, 0, 160, 120], "iscrowd": 1}
+    photos.write_text(json.dumps(content))
+    (tmp_path / "a/2.png").write_bytes((tmp_path / "a/2.png").read_bytes()[:200])
+    found = train(photos, detector, tmp_path / "best.pt", validation=judging, rate=9.0, warmup=0.0)
+    assert found.classes == ("red", "green")
+    for words in (
+        "2 of 4 boxes are of classes that the network does not know",  # the cows
+        "no photo to judge by has a box of 1 of 2 classes (green)",
+        "too few to learn much from: red 2, green 1",  # one of green's is a crowd
+        "1 boxes reach beyond their photo",
+        "2.png cannot be decoded",
+        "finds hardly a box of the photos that judge",
+    ):
+        assert any(words in text for text in found.warnings), (words, found.warnings)
 
 
 @pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")

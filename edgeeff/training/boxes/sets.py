@@ -50,10 +50,12 @@ def names(images: ImageSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises:
         LabelsError: No photo has a box.
     """
-    used = {place for p in images.pictures if p.boxes is not None for place in p.boxes.classes.tolist()}
+    truths = [picture.boxes for picture in images.pictures if picture.boxes is not None]
+    used = {place for truth in truths for place in truth.classes[~truth.crowd].tolist()}
     if not used:
+        crowds = any(len(truth) for truth in truths)
         raise LabelsError(
-            "no photo has a box, so that nothing can be learnt",
+            f"no photo has a box{' that is no crowd' if crowds else ''}, so that nothing can be learnt",
             mend="pass photos with boxes: COCO's .json, a VOC folder, or a data set's YAML with YOLO's text",
         )
     said = images.labelling.boxes

@@ -23,7 +23,7 @@ from edgeeff.training.boxes.network import detector
 from edgeeff.training.boxes.reading import Reader, undecodable
 from edgeeff.training.boxes.remembering import remember
 from edgeeff.training.boxes.sets import BoxSet
-from edgeeff.training.loop import Course, Score
+from edgeeff.training.loop import Course
 from edgeeff.training.photos.labelled import Data, Labelled
 from edgeeff.training.setting import Setting
 from edgeeff.training.tasks import Phase, _holding_out
@@ -31,6 +31,8 @@ from edgeeff.training.tasks import Phase, _holding_out
 PRECEDENCE = 1
 #: Epochs of a phase where nobody says how many.
 HEAD_EPOCHS, BLOCK_EPOCHS = 15, 15
+#: Mean average precision of a network that has learnt nothing.
+_NOTHING = 0.001
 #: The largest norm of the gradients together (google/automl, hparams_config.py: clip_gradients_norm).
 _CLIP = 10.0
 
@@ -112,19 +114,21 @@ class Session:
         """The heads on frozen features; then the pyramid and blocks too, if they are asked for."""
         learning = self.setting.request.learning
         heads = Pace(learning.batch, learning.rate, learning.decay, 0, learning.smoothing or 0.0)
-        yield self._phase("heads", "training the heads", heads, HEAD_EPOCHS, last=not learning.blocks)
+        known = {*self.kept} == {*self.setting.data.classes}
+        yield self._phase("heads", "training the heads", heads, HEAD_EPOCHS, not learning.blocks, known)
         if learning.blocks:
-            beat = self._learner.score()
             all_of_them = len(self.network.backbone.blocks)
             blocks = replace(heads, rate=learning.block_rate, blocks=min(learning.blocks, all_of_them))
             doing = f"training {self._learning()}"
-            yield self._phase("blocks", doing, blocks, BLOCK_EPOCHS, last=True, beat=beat)
+            yield self._phase("blocks", doing, blocks, BLOCK_EPOCHS, last=True, beat=True)
         remember(self.network, self._shown(self._train), self.setting.context.progress)
 
-    def _phase(
-        self, name: str, doing: str, pace: Pace, epochs: int, *, last: bool, beat: Score | None = None
-    ) -> Phase:
-        """A phase; what the user says of its length is of the last one."""
+    def _phase(self, name: str, doing: str, pace: Pace, epochs: int, last: bool, beat: bool) -> Phase:
+        """A phase; what the user says of its length is of the last one.
+
+        With ``beat`` no state is taken that is worse than that of its beginning: a network that knows all
+        classes may have nothing to learn.
+        """
         learning = self.setting.request.learning
         self._learner = BoxLearner(self.network, self._train, self._judging, pace)
         self._learner.refuse_large()
@@ -136,7 +140,7 @@ class Session:
             average=learning.average,
             clip=_CLIP,
             seed=learning.seed,
-            beat=beat,
+            beat=self._learner.score() if beat else None,
         )
         truths = [list(reader.photos.truths) for reader in (self._train, self._judging)]
         facts = {
@@ -178,6 +182,10 @@ class Session:
     def scored(self) -> Mapping[str, Any]:
         """Average precision and recall, and each class's, on the photos that judge."""
         _, found = self._learner.judged()
+        if not found.primary >= _NOTHING:
+            self.setting.context.warn(
+                "the network finds hardly a box of the photos that judge: train longer, or at a lower --rate"
+            )
         classes = self.setting.data.classes
         return {**found.to_json(), "classes": [one.to_json(classes[one.number]) for one in found.classes]}
 
