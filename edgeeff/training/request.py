@@ -123,7 +123,7 @@ class Learning(Part):
         verbs=_VERBS,
     )
     block_rate: float = option(
-        NUMBER, "Largest rate of AdamW while blocks learn.", default=3e-4, verbs=_VERBS
+        NUMBER, "Largest rate of AdamW while blocks learn.", default=5e-4, verbs=_VERBS
     )
     rate: float = option(NUMBER, "Largest rate of AdamW, for the head.", default=3e-3, verbs=_VERBS)
     decay: float = option(NUMBER, "Weight decay.", default=0.01, verbs=_VERBS)
@@ -161,7 +161,7 @@ class Learning(Part):
         for name in ("rate", "block_rate", "decay"):
             if not 0 <= getattr(self, name) <= 10:
                 flag = f"--{name.replace('_', '-')}"
-                raise OptionError(f"{flag} {getattr(self, name):g}", mend="3e-3, 3e-4 and 0.01 are usual")
+                raise OptionError(f"{flag} {getattr(self, name):g}", mend="3e-3, 5e-4 and 0.01 are usual")
         for name, flag in (("dropout", "--dropout"), ("smoothing", "--smoothing"), ("average", "--ema")):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise OptionError(f"{flag} {getattr(self, name):g}", mend="give a share, 0 to 0.99")
