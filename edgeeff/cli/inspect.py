@@ -214,6 +214,9 @@ def _outputs(manifest: Any) -> str:
         return ", ".join(f"{o.name} {list(o.shape[1:])}" for o in manifest.outputs) + " (features)"
     if meaning.detection is not None:
         return f"boxes of {manifest.classes} classes, shown from a score of {meaning.threshold:g} on"
+    if meaning.by_pixel:
+        (output,) = manifest.outputs
+        return f"{output.name} {list(output.shape[1:])}: a class for each pixel ({meaning.task})"
     if meaning.exclusive:
         return f"{what} of one class an image ({meaning.task})"
     absent = f", else {manifest.negative!r}" if manifest.negative else ""

@@ -35,6 +35,7 @@ def command(
     console.table(_classifiers(classifiers))
     if detectors:
         console.table(_detectors(detectors))
+        console.table(_decoders())
 
 
 def _classifiers(specs: Sequence[ModelSpec]) -> Table:
@@ -64,6 +65,18 @@ def _detectors(specs: Sequence[DetectorSpec]) -> Table:
             *(spec.name, *_costs(spec), str(spec.size), str(spec.geometry().count)),
             f"{spec.published_map:.1f}" if spec.published_map else "–",
         )
+    return made
+
+
+def _decoders() -> Table:
+    from edgeeff.zoo.segmentation.spec import DECODERS
+
+    made = tables.new(
+        *("segmenter", "decoder", ">sides, multiples of"),
+        title="\nSegmenters: any classifier with a decoder; a checkpoint says which it is",
+    )
+    for name, facts in DECODERS.items():
+        made.add_row(f"b0-{name}", facts.summary, str(facts.step))
     return made
 
 
