@@ -25,6 +25,7 @@ from edgeeff.errors import TrainingError
 from edgeeff.progress import Recorder
 from edgeeff.training import fitting, state
 from edgeeff.training.average import Average, copied, fill
+from edgeeff.training.device import precision
 from edgeeff.training.schedule import Schedule
 from edgeeff.training.state import Position
 
@@ -326,7 +327,7 @@ class _Run:
 
         def gradients(number: int) -> tuple[float, tuple[Tensor | None, ...]]:
             random = torch.Generator().manual_seed(_mixed(seed, taken, number))
-            with torch.enable_grad():
+            with torch.enable_grad(), precision(parameters[0].device):
                 loss = parts[number](random)
                 return float(loss.detach()), torch.autograd.grad(loss, parameters, allow_unused=True)
 

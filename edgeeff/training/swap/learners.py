@@ -57,8 +57,9 @@ class Distilling:
     wanted: Logits | None = field(default=None, repr=False)
 
     def inputs(self, pixels: Pixels) -> Tensor:
-        """Raw pixels [N, H, W, C] to the networks' input."""
-        return trunk.inputs(self.photos.preprocess, pixels)
+        """Raw pixels [N, H, W, C] to the networks' input, where they are."""
+        weight = self.student.classifier.weight
+        return trunk.inputs(self.photos.preprocess, pixels).to(weight.device)
 
     def of(self, network: EfficientNet, stream: Stream) -> Logits:
         """A network's logits of photos that can be decoded, float32 [N, classes]."""
@@ -67,7 +68,7 @@ class Distilling:
 
         def run(part: Pixels) -> Logits:
             with torch.inference_mode():
-                made: Logits = network(self.inputs(part)).numpy()
+                made: Logits = network(self.inputs(part)).cpu().numpy()
                 return made
 
         with workers() as pool:
@@ -148,8 +149,8 @@ class Blocks(_Learner):
         for (_, known), (_, learning) in pairs:
             given = wanted
             with torch.no_grad():
-                wanted = known(given)
-            error = (learning(given) - wanted).square().mean()
+                wanted = known(given).float()
+            error = (learning(given).float() - wanted).square().mean()
             total = total + error / wanted.var().clamp(min=_LEAST)
         return total
 
@@ -174,11 +175,11 @@ class Whole(_Learner):
         wanted, made = x, x
         for (_, known), (_, learning) in zip(rows(pair.teacher), rows(pair.student), strict=True):
             with torch.no_grad():
-                wanted = known(wanted)
+                wanted = known(wanted).float()
             made = learning(made)
             if self.near:
-                total = total + (made - wanted).square().mean() / wanted.var().clamp(min=_LEAST)
+                total = total + (made.float() - wanted).square().mean() / wanted.var().clamp(min=_LEAST)
         with torch.no_grad():
-            goal = pair.deciding(logits(pair.teacher, wanted))
-        error = (pair.deciding(logits(pair.student, made)) - goal).square().mean()
+            goal = pair.deciding(logits(pair.teacher, wanted).float())
+        error = (pair.deciding(logits(pair.student, made).float()) - goal).square().mean()
         return error / goal.square().mean().clamp(min=_LEAST) + self.near * total

@@ -6,7 +6,7 @@ network ─▶ other activation ─▶ statistics anew ─▶ block by block ─
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from edgeeff import tasks
 from edgeeff.errors import ImageError, OptionError
 from edgeeff.metrics import sqnr
 from edgeeff.tasks import CLASSIFICATION, MULTILABEL, Meaning
-from edgeeff.training import trunk
-from edgeeff.training.loop import Course
+from edgeeff.training import device, trunk
+from edgeeff.training.loop import Course, Score
 from edgeeff.training.photos import decoding, varying
 from edgeeff.training.setting import Setting
 from edgeeff.training.swap import networks, statistics
@@ -55,7 +55,7 @@ class Session:
 
     def __init__(self, setting: Setting, activation: str) -> None:
         request, size = setting.request, setting.preprocess.size
-        teacher = networks.teacher(setting.source, size)
+        teacher = networks.teacher(setting.source, size).to(device.best())
         self.setting, self.activation = setting, networks.chosen(activation, teacher)
         learning, photos = request.learning, request.photos
         self._task = task_of(setting.source.identity, photos.task)
@@ -83,23 +83,30 @@ class Session:
         count = statistics.refit(pair.student, pair.photos, progress)
         if not count:
             raise ImageError("no photo to learn from can be decoded", mend="pass photos that are whole")
-        self._tell(f"statistics of {count} photos")
+        score = self._tell(f"statistics of {count} photos")
         course = Course(
             epochs=learning.epochs or max(1, round(VIEWS / len(pair.photos.pictures))),
             minutes=None if learning.minutes is None else learning.minutes / 2,
             warmup=learning.warmup,
             patience=learning.patience,
             average=learning.average,
+            batch=learning.batch,
             seed=learning.seed,
         )
-        facts = {"activation": self.activation, "course": asdict(course), "together": pair.together}
+        where = pair.student.classifier.weight.device.type
+        facts = {
+            "device": where,
+            "activation": self.activation,
+            "course": asdict(course),
+            "together": pair.together,
+        }
         for name, doing, learner in (
             ("blocks", "distilling block by block", Blocks(pair, learning.rate * BLOCKS_RATE)),
             ("whole", "distilling the whole network", Whole(pair, learning.rate * WHOLE_RATE)),
         ):
             own = {**facts, "rate": learner.rate, "batch": pair.batch}
-            yield Phase(name, doing, learner, course, own)
-            self._tell(doing)
+            yield Phase(name, doing, learner, replace(course, beat=score), own)
+            score = self._tell(doing)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """The student's."""
@@ -150,10 +157,11 @@ class Session:
         pair = self._pair
         return pair.wanted if pair.wanted is not None else pair.of(pair.teacher, pair.judging)
 
-    def _tell(self, after: str) -> None:
+    def _tell(self, after: str) -> Score:
         score = self._pair.score()
         figures = ", ".join(
             f"agreement {value:.2%}" if name == "agreement" else f"{value:.1f} dB"
             for name, value in score.figures.items()
         )
         self.setting.context.progress.tell(f"         {after}: {figures} to the network as it was")
+        return score

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from edgeeff.preprocess import Preprocess
+from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Recorder
 from edgeeff.training import trunk
 from edgeeff.training.loop import one_thread
@@ -44,8 +44,8 @@ def refit(network: EfficientNet, photos: Stream, progress: Recorder) -> int:
     return count
 
 
-def _through(network: EfficientNet, pixels: object, preprocess: Preprocess) -> None:
-    x: Tensor = trunk.inputs(preprocess, pixels)  # type: ignore[arg-type]
+def _through(network: EfficientNet, pixels: Pixels, preprocess: Preprocess) -> None:
+    x: Tensor = trunk.inputs(preprocess, pixels).to(network.classifier.weight.device)
     for _, row in rows(network):
         x = row(x)
 
