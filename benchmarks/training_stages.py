@@ -6,6 +6,8 @@ size with slight augmentation alone. The trunk's features are computed before. F
 wall time, processor time of the whole run (all threads, head and judging included), and the top-1 of the
 state that is kept. The aim: a ratio of 0.75 or less, at equal top-1 (half a point more or less).
 
+As it stands, 4000 photos of 100 classes and eight epochs, it takes some 40 minutes of one core.
+
 Photos come from a generator: a Python file whose ``CutPaste(stamps, backgrounds, split, size)`` has
 ``sample(i)``, a uint8 image [size, size, 3] and a class; splits are ``train`` and ``val``.
 
@@ -92,11 +94,11 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, required=True)
     parser.add_argument("--backgrounds", type=Path, action="append", required=True)
     parser.add_argument("--model", default="lite0")
-    parser.add_argument("--classes", type=int, default=391)
+    parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--train", type=int, default=40, help="photos of each class to learn from")
-    parser.add_argument("--val", type=int, default=8, help="photos of each class to judge by")
+    parser.add_argument("--val", type=int, default=20, help="photos of each class to judge by")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--stages", type=int, default=4)
     parser.add_argument("--magnitude", type=float, default=10.0)
     parser.add_argument("--survival", type=float, default=0.8)
