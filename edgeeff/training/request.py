@@ -65,8 +65,8 @@ class Photos(Part):
     )
     task: str | None = option(
         WORD,
-        "What is learnt: classification (one class an image), multilabel (any number of labels), detection "
-        "(boxes), segmentation (masks). Default: what the photos' labels are.",
+        "What is learnt: classification (a class for each photo), multilabel (any number of labels), "
+        "detection (boxes), segmentation (masks). Default: what the photos' labels are.",
         verbs=_VERBS,
     )
     class_weights: str = option(
