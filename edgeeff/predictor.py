@@ -247,6 +247,6 @@ def _of_masks(name: str, predictions: Sequence[Prediction]) -> list[str]:
     if any(mask.cut_off for mask in masks):
         found.append(
             f"{name}: its preprocessing cuts off part of a photo, whose pixels have no class (the whole "
-            "photo: --resize squash at build)"
+            "photo: --squash --crop 1 at build)"
         )
     return found

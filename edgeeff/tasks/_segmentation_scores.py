@@ -171,7 +171,7 @@ class SegmentationScores:
         if cut > _BORDER * (known.total + cut):
             found.append(
                 f"{name}: its preprocessing cuts off {cut / (known.total + cut):.1%} of the pixels that are "
-                "known, and scores leave them out (the whole photo: --resize squash at build)"
+                "known, and scores leave them out (the whole photo: --squash --crop 1 at build)"
             )
         if invalid:
             found.append(
