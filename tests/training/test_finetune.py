@@ -188,6 +188,7 @@ def test_requests():
             FinetuneRequest.of(photos="photos", **wrong)
 
 
+@pytest.mark.slow
 def test_blocks_learn_and_batch_normalisation_does_not(photos, trained, tmp_path, monkeypatch):
     options = {"epochs": 2, "blocks": 3, "block_rate": 1e-3, "average": 0.0}
     found = train(photos, trained, tmp_path / "best.pt", **options)
