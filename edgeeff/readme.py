@@ -179,7 +179,7 @@ def _input(emission: Emission, channels_first: bool) -> str:
 def _output(emission: Emission) -> str:
     integers = backends.runtime(emission.target.runtime).integer_outputs
     kind = emission.target.input if integers else "float32"
-    if not emission.meaning.decides:
+    if not emission.meaning.decides or emission.meaning.by_pixel:
         return _features(emission, kind)
     if emission.detection is not None:
         return _boxes(emission, emission.detection)

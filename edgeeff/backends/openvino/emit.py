@@ -149,7 +149,7 @@ def _add_model_info(model: Any, emission: Emission) -> None:
     if emission.detection is not None:
         info = _of_boxes(info, emission, emission.detection)
     elif (
-        not emission.meaning.decides
+        not emission.meaning.decides or emission.meaning.by_pixel
     ):  # readers take features as they are: there is no type of model for them
         for key in ("model_type", "labels", "output_raw_scores"):
             del info[key]

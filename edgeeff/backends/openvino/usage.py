@@ -160,7 +160,7 @@ def frames(emission: Emission, made: Framing) -> str:
 
 def _read(emission: Emission) -> dict[str, str]:
     """Lines of each language that read the outputs: the only one by its place, several by their names."""
-    if not emission.meaning.decides or emission.detection is not None:
+    if not emission.meaning.decides or emission.meaning.by_pixel or emission.detection is not None:
         names = _names(emission)
         return {
             "python": "found = model(image)\n" + "\n".join(f'{name} = found["{name}"]' for name in names),

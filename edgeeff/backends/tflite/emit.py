@@ -44,7 +44,7 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
         std,
         channels=emission.preprocess.channels,
         probabilities=emission.softmax,
-        features=() if emission.meaning.decides else list(model.outputs),
+        features=() if emission.meaning.decides and not emission.meaning.by_pixel else list(model.outputs),
         detection=emission.detection,
         camera=emission.preprocess.camera,
     )

@@ -146,7 +146,7 @@ def text(emission: Emission, image: str) -> str:
     """
     if emission.detection is not None:
         return _detector(emission, emission.detection, image)
-    if not emission.meaning.decides:
+    if not emission.meaning.decides or emission.meaning.by_pixel:
         text = f"{_own_choice(emission)}{_FEATURES.format(image=image, read=_read(emission))}"
         return text + (_EMBEDDER if _embeds(emission) else "")
     result = "probabilities" if emission.softmax else "logits"
@@ -180,7 +180,7 @@ def frames(emission: Emission, made: Framing) -> str:
     """Markdown: the lines in Python where the artifact takes a camera's frames."""
     shapes = {plane.name: (emission.batch.example, *plane.shape) for plane in made.planes}
     zeros = "".join(f"{name} = np.zeros({shape}, np.uint8)\n" for name, shape in shapes.items())
-    if emission.meaning.decides and emission.detection is None:
+    if emission.meaning.decides and not emission.meaning.by_pixel and emission.detection is None:
         read = f"{'probabilities' if emission.softmax else 'logits'} = next(iter(found.values()))\n"
     else:
         read = (
@@ -259,7 +259,9 @@ def _own_choice(emission: Emission) -> str:
 
 def cautions(emission: Emission) -> tuple[str, ...]:
     """What whoever builds this must know beforehand, a sentence each."""
-    if not emission.meaning.decides:  # who wants features seldom wants them from MediaPipe
+    if (
+        not emission.meaning.decides or emission.meaning.by_pixel
+    ):  # who wants features seldom wants them from MediaPipe
         return ()
     if emission.preprocess.camera is not None:  # frames are not for MediaPipe: the README says so
         return ()

@@ -115,7 +115,7 @@ def _end(writer: Writer, found: View | Array, signature: Signature) -> None:
     if not found.is_vector or found.value.is_graph_input():
         raise GraphError(
             f"the output {signature.output!r} has the shape {list(found.shape)}",
-            mend="export a classifier, whose output is [N, classes]",
+            mend="export a classifier, whose output is [N, classes]; for masks say --task segmentation",
         )
     found.value.name = OUTPUT
     writer.graph.outputs.append(found.value)
