@@ -37,7 +37,7 @@ def command(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Exit with status 1 if there was a warning.", rich_help_panel=options.RUN
+            "--strict", help="Exit status 1 where something was warned of.", rich_help_panel=options.RUN
         ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=options.RUN)] = False,
