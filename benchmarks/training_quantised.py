@@ -2,7 +2,7 @@
 
     python -m benchmarks.training_quantised --checkpoint FILE --calibration PHOTOS --train PHOTOS
         --judge PHOTOS [--target mobile-int8] [--minutes 20 | --steps N] [--loss mse] [--labels 0]
-        [--effort max] [--json FILE]
+        [--effort max] [--rates 0.001 0.002 0.0005] [--after-only] [--json FILE]
 
 The bundle is built without training and with it, and run (where its runtime is not here, as TensorRT's, its
 hub graph by onnxruntime) on labelled images that nothing else saw: points of top-1 lost with the paired 95 %
@@ -26,6 +26,7 @@ import edgeeff
 from benchmarks.table import arguments, show, write_json
 from edgeeff.errors import MissingRuntimeError
 from edgeeff.images import open_images
+from edgeeff.pipeline import training as pipeline
 from edgeeff.progress import Silent
 
 FORMATS = {"lost": "+.2f", "±": ".2f", "agree": ".2f", "cdB": ".2f", "steps": ".0f", "cpu_min": ".1f"}
@@ -81,6 +82,8 @@ def judged(bundle: edgeeff.Bundle, reference: edgeeff.Bundle, photos: Path) -> d
 def main(argv: Sequence[str] | None = None) -> None:
     """One row before training and one after it, for each target."""
     options = parsed(argv)
+    if options.rates:
+        pipeline.RATES = tuple(options.rates)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         common: dict[str, Any] = {
@@ -88,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "calibration": options.calibration,
             "model": options.model,
             "size": options.size,
+            "crop": options.crop,
             "progress": Heard(),
         }
         if options.validation:
@@ -122,6 +126,7 @@ def parsed(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--model")
     parser.add_argument("--size")
+    parser.add_argument("--crop", type=float)
     parser.add_argument("--validation", type=Path)
     parser.add_argument("--target", action="append")
     parser.add_argument("--minutes", type=float, default=20)
@@ -129,6 +134,7 @@ def parsed(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("--loss", default="mse")
     parser.add_argument("--labels", type=float, default=0)
     parser.add_argument("--min-sqnr", type=float)
+    parser.add_argument("--rates", type=float, nargs=3, metavar=("WEIGHT", "SCALE", "BIAS"))
     parser.add_argument("--effort", default="max")
     parser.add_argument("--after-only", action="store_true")
     parser.add_argument("--json", type=Path)

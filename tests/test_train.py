@@ -96,6 +96,7 @@ def test_images_that_judge_are_left_out(options, made, tmp_path):
     assert "from 14 images" in (one.bundle.folder / "plan.json").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_pixels_in_another_file_are_left_out(options, made, tmp_path):
     again = tmp_path / "again"
     again.mkdir()
@@ -106,6 +107,7 @@ def test_the_same_pixels_in_another_file_are_left_out(options, made, tmp_path):
     assert "copy.bmp shows what an image that judges shows" in heard
 
 
+@pytest.mark.slow
 def test_classes_that_fit_none_are_no_classes(options, made, tmp_path):
     other = tmp_path / "other"
     for name in ("stamp", "coin"):
