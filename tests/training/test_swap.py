@@ -196,4 +196,6 @@ def test_both_are_compared_on_a_target(flat, network, tmp_path, capsys):
         cli.main(["finetune", str(flat), *arguments, "--activation=hardswish", f"-o{tmp_path / 'cli.pt'}"])
     shown = capsys.readouterr().out
     assert "experimental" in shown and "cpu-int8" in shown
-    assert max(map(len, shown.splitlines())) <= 80
+    assert (
+        max(len(line) for line in shown.splitlines() if "/" not in line) <= 80
+    )  # paths are as long as they are
