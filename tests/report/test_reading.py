@@ -59,7 +59,7 @@ def test_one_table_has_accuracy_and_latency_of_all_bundles(everything):
     verdicts = text.partition('id="gate"')[2].partition("</section>")[0]
     assert "21000 images, 90 s" in verdicts and "4.00 (3.00…5.00) %" in verdicts and "✗ fail" in verdicts
     ids = [attrs["id"] for tag, attrs in Elements(text).found if tag == "section"]
-    absent = {"gallery", "trend", "confusion", "throughput"}
+    absent = {"gallery", "trend", "confusion", "throughput", "training"}
     assert set(ids) == {module.__name__.rpartition(".")[2] for module in listed()} - absent
     assert ids.index("warnings") == 0 and not material.warnings
 
