@@ -235,7 +235,8 @@ def test_jetson_bundles(build, folder, reference):
         (3, {"task": "multilabel", "softmax": True}, "pass --probabilities"),
         (3, {"task": "multilabel", "max_drop": 0.5}, "--max-drop speaks of top-1"),
         (3, {"threshold": 0.3}, "--threshold has no meaning for classification"),
-        (3, {"task": "segmentation"}, "no task 'segmentation'"),
+        (3, {"task": "landmarks"}, "no task 'landmarks'"),
+        (3, {"task": "segmentation"}, "gives an image's pixels no classes"),
         (1, {"threshold": 1.0}, "--threshold 1"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,12 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         f'schema = 1\ntargets = ["cpu-int8"]\ncalibration = "{ten_photos}"\nmeasure = []\n'
         '[[model]]\nname = "net"\nmodel = "lite0"\nsize = 64\neffort = "fast"\n'
     )
+    photos = sorted(ten_photos.iterdir())
+    for number, photo in enumerate(photos):
+        learnt = folder / "learnt" / f"kind {number % 2}"
+        learnt.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, learnt)
+    checkpoint = f"--output={folder / 'best.pt'}"
     return {
         "help": ["--help"],
         "version": ["--version"],
@@ -169,6 +176,10 @@ def verbs(lite0_bundles, ten_photos, tmp_path_factory):
         "emit": ["emit", jetson / "model.qdq.onnx", "--target=cpu-int8", f"--output={folder / 'emit'}"],
         "build": ["build", *lite0, f"--output={folder / 'dist'}"],
         "diagnose": ["diagnose", *lite0],
+        "finetune": [
+            *("finetune", folder / "learnt", "--model=lite0", "--size=64"),
+            *("--epochs=1", "--views=1", "--force", checkpoint),
+        ],
         "import-result": ["import-result", folder / "nothing.json"],
         "history": ["history", "list", f"--database={folder / 'history.sqlite'}"],
         "report": ["report", cpu, f"--output={folder / 'report.html'}"],
@@ -188,7 +199,18 @@ INFORMING = ["help", "version", "wrong", "absent", "models", "targets", "doctor"
 INFORMING += ["devices", "devices that are not there", "history", "report", "matrix planned"]
 WORKING = ["matrix", "run on no board"]
 ON_A_BOARD = ["devices of a board", "run on a board", "bench on a board"]
-WORKING += ["run", "eval", "bench", "profile", "emit", "build", "diagnose", "import-result", "gate"]
+WORKING += [
+    "run",
+    "eval",
+    "bench",
+    "profile",
+    "emit",
+    "build",
+    "diagnose",
+    "finetune",
+    "import-result",
+    "gate",
+]
 
 
 @pytest.fixture(scope="module")
