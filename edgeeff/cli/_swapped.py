@@ -12,35 +12,31 @@ if TYPE_CHECKING:
 
 
 def table(scores: Mapping[str, Any]) -> Table:
-    """A row for the float networks, and one for each target."""
-    activation = scores["activation"]
+    """Two rows for the float networks, and two for each target: the network as it was, and swapped."""
     made = tables.new(
-        *("", ">top-1 before", ">after", ">agreement", ">centred SQNR", ">time, after / before"),
-        title=f"Swap to {activation} (experimental), agreement and SQNR to the float network as it was",
+        *("", "", ">top-1", ">agreement", ">centred SQNR", ">time"),
+        title=f"Swap to {scores['activation']} (experimental).\nAgreement and SQNR: to the float network as "
+        "it was; time: after / before",
     )
     own = scores["float"]
-    made.add_row(
-        *("float", _top_1(own.get("before")), _top_1(own.get("after"))),
-        *(_share(own.get("agreement")), f"{own['sqnr_centred_db']:.1f} dB", tables.NOT_RUN),
-    )
+    made.add_row("float", "before", _top_1(own.get("before")), "", "", "")
+    level = f"{own['sqnr_centred_db']:.1f} dB"
+    made.add_row("", "after", _top_1(own.get("after")), _share(own.get("agreement")), level, tables.NOT_RUN)
     for name, found in scores.get("targets", {}).items():
-        made.add_row(name, *_of_target(found))
+        if "not_run" in found:
+            made.add_row(name, "", "", "", "", f"{tables.NOT_RUN}: {found['not_run']}")
+            continue
+        made.add_row(name, "before", *_of_network(found.get("before", {})), "")
+        made.add_row("", "after", *_of_network(found.get("after", {})), _ratio(found.get("ratio")))
     return made
 
 
-def _of_target(found: Mapping[str, Any]) -> tuple[str, ...]:
-    if "not_run" in found:
-        return ("", "", "", "", f"{tables.NOT_RUN}: {found['not_run']}")
-    before, after = (found.get(one, {}) for one in ("before", "after"))
-    agreements = [_share((one.get("agreement") or {}).get("value")) for one in (before, after)]
-    levels = [one.get("sqnr_centred_db") for one in (before, after)]
-    decibels = " → ".join(f"{one:.1f}" if isinstance(one, float) else "–" for one in levels)
+def _of_network(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    level = found.get("sqnr_centred_db")
     return (
-        _top_1(before.get("scores")),
-        _top_1(after.get("scores")),
-        " → ".join(agreements),
-        f"{decibels} dB",
-        _ratio(found.get("ratio")),
+        _top_1(found.get("scores")),
+        _share((found.get("agreement") or {}).get("value")),
+        f"{level:.1f} dB" if isinstance(level, float) else "–",
     )
 
 

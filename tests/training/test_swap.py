@@ -196,6 +196,7 @@ def test_both_are_compared_on_a_target(flat, network, tmp_path, capsys):
         cli.main(["finetune", str(flat), *arguments, "--activation=hardswish", f"-o{tmp_path / 'cli.pt'}"])
     shown = capsys.readouterr().out
     assert "experimental" in shown and "cpu-int8" in shown
-    assert (
-        max(len(line) for line in shown.splitlines() if "/" not in line) <= 80
-    )  # paths are as long as they are
+    table = shown.partition("next:")[0].splitlines()[1:]  # the first line is the checkpoint's path
+    assert max(map(len, table)) < 80
+    first = [line.split()[0] for line in table if line.strip()]
+    assert first.index("float") + 2 == first.index("cpu-int8") and first.count("after") == 2
