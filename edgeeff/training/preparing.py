@@ -66,7 +66,7 @@ def _network(request: FinetuneRequest, task: str, context: Context) -> tuple[Sou
     """Which network it is, and how photos are prepared for it: as a build of it would."""
     asked = resolve_source(BuildRequest(source=request.source, preprocess=request.preprocess))
     changed = resolve_preprocess(request.preprocess)
-    source = identify(asked, context)
+    source = _at_any_size(identify(asked, context))
     own = prepared(source.identity.preprocess, asked.size, changed)
     if task and (fitting := getattr(tasks.room(task), "preprocess", None)) is not None:
         own = fitting(own, changed)
@@ -79,6 +79,12 @@ def _network(request: FinetuneRequest, task: str, context: Context) -> tuple[Sou
         context.warn(doubt)
     context.progress.tell(preprocess_line(preprocess, by_option, source.identity.said))
     return source, preprocess
+
+
+def _at_any_size(source: Source) -> Source:
+    """The same with all that its origin says of padding: a checkpoint may be built for another size."""
+    whole = source.identity.at_any_size
+    return source if whole is None else replace(source, identity=replace(source.identity, conventions=whole))
 
 
 def _survey(data: Data, source: Source, preprocess: Preprocess, context: Context) -> Preprocess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ from edgeeff.training import features, loop, trunk, writing
 from edgeeff.training.finetune import finetune
 from edgeeff.training.photos.decoding import seen
 from edgeeff.training.request import FinetuneRequest
-from edgeeff.zoo import checkpoints
+from edgeeff.zoo import checkpoints, sources
+from edgeeff.zoo.sources import Asked
 
 from .conftest import SIZE, TINY, write
 
@@ -70,6 +72,22 @@ def test_the_trunk_computes_what_it_did_and_remembers_these_photos(photos, train
     expected, given = after.head.norm.bias, y.mean((0, 2, 3))
     on = after.head.norm.weight.abs() > 1e-3
     torch.testing.assert_close(given[on], expected[on], rtol=1e-2, atol=2e-2)
+
+
+def test_padding_is_the_origins_at_any_other_size_too(photos, trained, tmp_path):
+    """The zeros of 64 pixels and of SAME are the same at 64, where it is trained, and differ at 80."""
+    train(photos, trained, tmp_path / "best.pt", padding="static:64", epochs=1, views=1)
+    x = torch.rand(2, 3, 80, 80, generator=torch.Generator().manual_seed(0))
+    room, features = sources.room("tensors"), []
+    for asked in (Asked(str(trained), TINY, padding="static:64"), Asked(str(tmp_path / "best.pt"))):
+        asked = replace(asked, size=(80, 80))
+        identity = room.identify(asked, asked.source)
+        assert identity.conventions.static == (64, 64)
+        with torch.inference_mode():
+            features.append(trunk.pooled(room.network(asked, identity, (80, 80)).eval(), x))
+    torch.testing.assert_close(*features, rtol=1e-3, atol=1e-4)
+    at_home = room.identify(Asked(str(tmp_path / "best.pt")), str(tmp_path / "best.pt"))
+    assert at_home.conventions.static is None  # one network, one key
 
 
 def test_the_same_bytes_again_with_other_threads_and_from_the_cache(photos, trained, tmp_path, monkeypatch):

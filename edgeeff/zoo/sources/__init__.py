@@ -112,6 +112,8 @@ class Identity:
         geometry: A detector's anchors, at its origin's size; None: no detector.
         offset: What a detector's origin adds to a class's place in the head where it reports classes itself.
         by_pixel: Whether each pixel has logits of its own.
+        at_any_size: The conventions of a classifier for images of any size, where ``conventions`` say them
+            more simply for this size; None: they are the same.
     """
 
     kind: str
@@ -135,6 +137,7 @@ class Identity:
     geometry: Geometry | None = None
     offset: int = 0
     by_pixel: bool = False
+    at_any_size: Conventions | None = None
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -148,6 +151,8 @@ class Identity:
         if found := data["conventions"]:
             composed = SegmenterConventions if "taps" in found else DetectorConventions
             data["conventions"] = (composed if "backbone" in found else Conventions).of(found)
+        if found := data["at_any_size"]:
+            data["at_any_size"] = Conventions.of(found)
         if data["geometry"] is not None:
             data["geometry"] = Geometry.from_json(data["geometry"])
         data["labels"] = tuple(data["labels"]) if data["labels"] is not None else None

@@ -75,7 +75,8 @@ def identify(asked: Asked, source: str) -> Identity:
         return _segmenter(asked, checkpoint, source)
     origin = checkpoint.origin
     size = asked.size or origin.preprocess.size
-    conventions = _plain(_conventions(asked, checkpoint.spec, origin), checkpoint.spec, size)
+    whole = _conventions(asked, checkpoint.spec, origin)
+    conventions = _plain(whole, checkpoint.spec, size)
     return Identity(
         kind=__name__.rpartition(".")[2],
         source=source,
@@ -93,6 +94,7 @@ def identify(asked: Asked, source: str) -> Identity:
         ends_in=checkpoint.ends_in,
         outputs=tuple(Tapped.of(tap) for tap in checkpoint.taps),
         naming=checkpoint.naming,
+        at_any_size=whole if whole != conventions else None,
     )
 
 
