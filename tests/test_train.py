@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import edgeeff
+from edgeeff.cli import tables
 from edgeeff.errors import CalibrationError, EdgeeffError, EdgeeffWarning, OptionError
 from edgeeff.quantization.learning import training
 from edgeeff.zoo import catalog
@@ -82,6 +83,8 @@ def test_a_bundle_says_how_it_was_trained(options):
     cost = one.bundle.verification()[0]["training"]
     assert (cost["steps"], cost["images_seen"], cost["images_aside"]) == (3, 24, 2)
     assert cost["after_db"] >= cost["before_db"] and not cost["failed"]
+    assert one.training == cost and tables.built_json(one)["training"] == cost
+    assert "again" not in cost and "left_out" not in cost
 
 
 def test_images_that_judge_are_left_out(options, made, tmp_path):
@@ -94,6 +97,42 @@ def test_images_that_judge_are_left_out(options, made, tmp_path):
     assert "4 of 18 images to train on judge as well: they are left out" in heard
     assert "--train-labels is without effect" in heard and "none of the images has a class" in heard
     assert "from 14 images" in (one.bundle.folder / "plan.json").read_text()
+
+
+def test_python_and_json_say_how_to_train_so_again(options, made):
+    """And what of the recipe was left out for it, also of a bundle that stands."""
+    torch.manual_seed(1)
+    network = torch.nn.Sequential(
+        *(torch.nn.Conv2d(3, 4, 3, 4), torch.nn.SiLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+        torch.nn.Linear(4, 3),
+    )
+    said = {"model": None, "checkpoint": network.eval(), "size": 64, "effort": "max", "train_steps": None}
+    said |= {"mean": (127,) * 3, "std": (127,) * 3}
+    one, _ = built(options, **said, minutes=0.002)
+    assert one.training["again"] == f"--train-steps {one.training['steps']}"
+    assert one.training["left_out"] == ["learn"]
+    stood, _ = built(options, **said, minutes=0.002)
+    assert stood.unchanged and stood.training == one.training
+
+
+def test_what_is_kept_aside_is_no_image_that_judges(options, made, tmp_path):
+    """Nor is a broken one dropped without a word, the second time neither, when the training is kept."""
+    again = tmp_path / "again"
+    again.mkdir()
+    for number in range(20):
+        Image.open(made / "validation/0.png").save(again / f"{number:02}.png", compress_level=number % 10)
+    names = sorted(again.iterdir())
+    aside = np.random.default_rng(0).permutation(20)[:2].tolist()
+    for number, name in enumerate(names):
+        pixels = np.asarray(Image.open(name)).copy()
+        if number != aside[0]:
+            pixels[0, 0] = number
+        Image.fromarray(pixels).save(name.with_suffix(".bmp"))
+        name.unlink()
+    for folder in ("first", "second"):
+        one, heard = built(options, train=again, output=tmp_path / folder)
+        assert f"{aside[0]:02}.bmp shows what an image that judges shows" in heard
+        assert one.training["images_aside"] == 1
 
 
 @pytest.mark.slow

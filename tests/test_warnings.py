@@ -219,7 +219,6 @@ ELSEWHERE = {
     "pipeline/train_images.py _without": "tests/test_train.py",
     "pipeline/train_images.py _labelled": "tests/test_train.py",
     "pipeline/training.py trained": "tests/test_train.py",
-    "pipeline/training.py _make": "tests/test_train.py",
     "zoo/detection/checkpoints.py understand": "tests/zoo/detection/test_effdet.py",
     "zoo/namings/effdet.py _made": "tests/zoo/detection/test_effdet.py",
     "zoo/namings/effdet.py _own_lite": "tests/zoo/detection/test_effdet.py",

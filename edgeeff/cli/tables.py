@@ -73,6 +73,7 @@ def built_json(built: Built) -> dict[str, Any]:
         "check": built.check,
         "warnings": list(built.warnings),
         **({} if (frames := _frames(built.bundle)) is None else {"camera": frames}),
+        **({} if built.training is None else {"training": dict(built.training)}),
     }
 
 

@@ -24,6 +24,9 @@ class Built:
         hub: The hub graph in onnxruntime against the float graph, on the same images; None for float targets.
         not_run: Why it was not run, if it was not.
         check: What the runtime made of it, one line.
+        training: What `--train` took and brought: steps, images, CPU seconds, dB before and after, and with
+            ``again`` the option that gives the same plan on any day, with ``left_out`` the steps of the
+            recipe that it replaces; None where nothing was trained.
         warnings: What the user must not miss: of the network and the images, and of this bundle. Those of a
             bundle that was left alone are the ones it was built with.
     """
@@ -35,6 +38,7 @@ class Built:
     not_run: str | None
     check: str
     warnings: tuple[str, ...]
+    training: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, bundle: Bundle, report: Mapping[str, Any], *, unchanged: bool) -> Built:
@@ -52,6 +56,7 @@ class Built:
             not_run=report.get("not_run"),
             check=report.get("check", ""),
             warnings=tuple(report.get("warnings", ())),
+            training=None if (trained := report.get("training")) is None else dict(trained),
         )
 
     def warned(self, more: Iterable[str]) -> Built:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeeff import digests
 from edgeeff.calibration import clips
-from edgeeff.calibration.selection import BAD_SHARE, pixels
+from edgeeff.calibration.selection import BAD_SHARE
 from edgeeff.errors import CalibrationError, LabelsError
 from edgeeff.images import ImageSet, ahead
 from edgeeff.images.picture import UNLABELLED, Picture
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 ASIDE, ASIDE_PIXELS, FRAMES = 96, 96 * 320 * 320, 4000
 #: Images of a step, and their pixels together, as far as two remain.
 BATCH, BATCH_PIXELS = 8, 8 * 320 * 320
-#: Images that judge whose pixels are looked for among those to train on.
-_LOOKED_FOR = 4000
+#: Images whose pixels are looked for among those to train on: none behind them judges (held_out.halves).
+_LOOKED_FOR = 2 * held_out.LABELLED
 #: Steps whose images are decoded as one row.
 _ROUND = 32
 _SEED = 0
+_SHOWS = "shows what an image that judges shows"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,11 @@ def open_to_train(
     context.warn_all((*found.warnings, *seen.warnings))
     if options.labels:
         found = _labelled(found, names, context)
+    if (count := len(validation)) > _LOOKED_FOR:
+        context.say_once(
+            f"train    of {count} validation images the first {_LOOKED_FOR}, more than a build judges by, "
+            "are looked for by their pixels, the others by their files alone"
+        )
     return TrainImages(found, options, _digests_of(validation, preprocess))
 
 
@@ -198,12 +204,35 @@ def _digests_of(validation: ImageSet, preprocess: Preprocess) -> frozenset[str]:
     )
 
 
-def inputs(images: ImageSet, preprocess: Preprocess, *, raw: bool) -> list[Tensor]:
-    """All images of a small set as inputs of a graph, float32 [C, H, W] each."""
+def aside(train: TrainImages, images: ImageSet, preprocess: Preprocess, *, raw: bool) -> list[Tensor]:
+    """The images kept aside as inputs of a graph, float32 [C, H, W] each.
+
+    What cannot be decoded, or shows the pixels of an image that judges, is left out and named in ``bad``.
+
+    Raises:
+        CalibrationError: None is left.
+    """
     import torch
 
     prepare = preprocess.raw if raw else preprocess.normalise
-    return [row for batch in pixels(images, preprocess) for row in torch.from_numpy(prepare(batch))]
+    found: list[Tensor] = []
+    for batch, numbers in images.batches(preprocess, BATCH):
+        shown = [_judges(train, image) for image in batch]
+        named = [images.pictures[n] for n, same in zip(numbers, shown, strict=True) if same]
+        images.bad.update({str(p): f"{p} {_SHOWS}" for p in named})
+        values = torch.from_numpy(prepare(batch))
+        found += [value for value, same in zip(values, shown, strict=True) if not same]
+    if not found:
+        raise CalibrationError(
+            f"none of the {len(images)} images kept aside can be judged by: "
+            f"{'; '.join(list(images.bad.values())[:3])}",
+            mend="pass more images with --train; one in ten is kept aside",
+        )
+    return found
+
+
+def _judges(train: TrainImages, image: Pixels) -> bool:
+    return digests.of_bytes(image.tobytes()) in train.judging
 
 
 def stream(train: TrainImages, images: ImageSet, preprocess: Preprocess, *, raw: bool) -> Stream:
@@ -256,8 +285,8 @@ def _batch(
     kept: list[Pixels] = []
     classes: list[int] = []
     for image, number in zip(sight.pixels, sight.numbers.tolist(), strict=True):
-        if digests.of_bytes(image.tobytes()) in train.judging:
-            images.bad[str(chosen[number])] = f"{chosen[number]} shows what an image that judges shows"
+        if _judges(train, image):
+            images.bad[str(chosen[number])] = f"{chosen[number]} {_SHOWS}"
         else:
             kept.append(image)
             classes.append(chosen[number].label)

@@ -77,12 +77,18 @@ def trained(drafting: Drafting, target: Target, keep_float: Sequence[str], budge
     stage: Stage[Outcome] = stages.stage(facts, make)
     found = run(stage, context)
     _tell(target.name, found.cost, training.options, context.progress.tell)
+    context.warn_all(skipped(found.cost.get("skipped", {})))  # those of a training that is kept, too
     if found.cost["failed"]:
         context.warn(
             f"training ended early: {found.cost['failed']}. The last good state is kept", target.name
         )
-    note = _note(found.cost, training)
-    return replace(drafting, learned=Learned(stage.key, named, found.arrays, found.cost, note))
+    more: dict[str, Any] = _again(found.cost, training.options)
+    bounded = calibration.network.activation == "bounded"
+    if out := [s.use for s in drafting.recipe.left_out if s.concerns(bounded, target.scheme.swish)]:
+        more["left_out"] = out
+        context.progress.tell(f"{target.name}: {', '.join(out)} of --effort is left out: --train learns more")
+    cost, note = {**found.cost, **more}, _note(found.cost, training)
+    return replace(drafting, learned=Learned(stage.key, named, found.arrays, cost, note))
 
 
 def _make(
@@ -100,7 +106,7 @@ def _make(
     preprocess, context, raw = drafting.calibration.preprocess, drafting.context, is_raw(target)
     draft = drafting.draft(target, named)
     learned, kept = training.parts(preprocess)
-    aside = train_images.inputs(kept, preprocess, raw=raw)
+    aside = train_images.aside(training, kept, preprocess, raw=raw)
     course = _course(training.options, train_images.batch_size(preprocess), budget=trial is not None)
     bookmark = Bookmark(context.cache, "training", f"{stage.key}-unfinished")
     look = _Looking(draft, course, target.name)
@@ -114,8 +120,8 @@ def _make(
         bookmark=bookmark,
     )
     bookmark.drop()
-    context.warn_all(skipped(learned.bad))
-    return Outcome(numbers.to_arrays(result.found), _cost(result, len(aside), course))
+    cost = _cost(result, len(aside), course) | {"skipped": {**kept.bad, **learned.bad}}
+    return Outcome(numbers.to_arrays(result.found), cost)
 
 
 def _course(options: TrainOptions, batch: int, *, budget: bool) -> Course:
@@ -204,12 +210,17 @@ def _tell(name: str, cost: Mapping[str, Any], options: TrainOptions, tell: Calla
         f"{cost['cpu_seconds'] / 60:.1f} CPU minutes: {cost['before_db']:.1f} → {cost['after_db']:.1f} dB on "
         f"{cost['images_aside']} images kept aside"
     )
-    if options.steps is None and cost["steps"]:
-        tell(f"{name}: the same plan again, on any day: --train-steps {cost['steps']}")
+    for again in _again(cost, options).values():
+        tell(f"{name}: the same plan again, on any day: {again}")
     if cost["budget_met"]:
         tell(f"{name}: the budget was met by training alone")
     elif not cost["best_step"]:
         tell(f"{name}: no state was better than what training began with, which is kept")
+
+
+def _again(cost: Mapping[str, Any], options: TrainOptions) -> dict[str, Any]:
+    """The option that gives the same plan on any day, where the steps were not said."""
+    return {"again": f"--train-steps {cost['steps']}"} if options.steps is None and cost["steps"] else {}
 
 
 def _decibels(error: float) -> float:

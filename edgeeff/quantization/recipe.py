@@ -72,11 +72,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Named steps, in order."""
+    """Named steps, in order; and those that were taken out of it (:meth:`without`)."""
 
     name: str
     summary: str
     steps: tuple[Step, ...]
+    left_out: tuple[Step, ...] = ()
 
     def __call__(self, draft: Draft) -> Draft:
         """Take every step that concerns the draft's network and scheme."""
@@ -101,11 +102,12 @@ class Recipe:
             Step(s.use, s.activation, s.swish, {**s.arguments, "method": method}) if s.use == "ranges" else s
             for s in self.steps
         )
-        return Recipe(self.name, self.summary, changed)
+        return replace(self, steps=changed)
 
     def without(self, use: str) -> Recipe:
         """The same recipe but for the steps that a module does."""
-        return replace(self, steps=tuple(step for step in self.steps if step.use != use))
+        kept, out = (tuple(s for s in self.steps if (s.use == use) is away) for away in (False, True))
+        return replace(self, steps=kept, left_out=(*self.left_out, *out))
 
 
 class _StepTable(BaseModel):
