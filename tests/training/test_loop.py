@@ -75,7 +75,7 @@ def test_a_loss_that_is_no_number():
 
 
 def test_the_clock_settles_how_many_epochs_there_are():
-    found = descend(Slope(), Course(epochs=1, minutes=1e-9), heard())
+    found = descend(Slope(), Course(epochs=5, minutes=1e-9), heard())
     assert len(found.history) == 1
 
 
