@@ -37,6 +37,7 @@ class Trained:
         classes: Their names, in the order of the outputs.
         tensors: By our names.
         recipe: How it was trained, plain data that hangs on no clock.
+        negative: What a photo is called that has not the only label; empty where nobody says.
     """
 
     task: str
@@ -46,6 +47,7 @@ class Trained:
     classes: Sequence[str]
     tensors: Mapping[str, Tensor]
     recipe: Mapping[str, Any]
+    negative: str = ""
 
     def content(self) -> bytes:
         """As the bytes of a torch file."""
@@ -65,6 +67,7 @@ class Trained:
                 "preprocess": _plain(own.to_json()),
                 "conventions": _plain(asdict(conventions)) if conventions else None,
                 **self._anchors(),
+                **({"negative": self.negative} if self.negative else {}),
                 "trunk": self.recipe.get("trunk"),
             },
             "state_dict": dict(self.tensors),

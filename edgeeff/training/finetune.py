@@ -119,6 +119,7 @@ def finetune(
         setting.data.classes,
         session.tensors(),
         {**preparing.recipe(setting), **session.says()},
+        setting.data.negative,
     )
     history = {name: one.history for name, one in found.items()}
     scores = {**session.scored(), **_compared(setting, trained)}

@@ -39,7 +39,7 @@ class Checkpoint:
         tensors: Its tensors by our names, float32.
         naming: Whose names the file's tensors had (a file of ``namings/``).
         origin: Whose network it is, and what that decides.
-        labels: The classes' names, if it has them.
+        labels: The classes' names, if it has them; of a single logit perhaps both sides', the label second.
         activations: What stands after each hidden layer of its head.
         given: What the file says of preprocessing.
         ends_in: What stands after the logits, where the file says it: ``softmax``, ``sigmoid``.
@@ -119,7 +119,8 @@ def read(
     spec = named.plain if named else fitting.which(file.tensors, accounted, path, tapped)
     fitted = fitting.fit(file.tensors, accounted, spec, path, tapped)
     classes = None if tapped else fitted.tensors["classifier.weight"].shape[0]
-    if file.labels is not None and classes is not None and len(file.labels) != classes:
+    both_sides = classes == 1 and file.ends_in == "sigmoid" and len(file.labels or ()) == 2
+    if file.labels is not None and classes is not None and len(file.labels) != classes and not both_sides:
         raise CheckpointError(
             f"{path} names {len(file.labels)} classes, but its classifier has {classes} outputs",
             mend="correct the list of classes in the checkpoint, or save the state_dict without it",

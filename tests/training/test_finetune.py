@@ -21,6 +21,7 @@ from edgeeff.errors import (
     TrainingError,
 )
 from edgeeff.images import Picture
+from edgeeff.pipeline.build import build
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 from edgeeff.training import features, loop, trunk, writing
@@ -258,6 +259,11 @@ def test_labels_that_do_not_exclude_each_other(photos, trained, tmp_path):
     assert checkpoint.ends_in == "sigmoid" and checkpoint.labels == ("red", "square")
     one = train(photos, trained, tmp_path / "one.pt", task="multilabel")
     assert one.classes == ("red",) and checkpoints.read(tmp_path / "one.pt").classes == 1
+    assert torch.load(tmp_path / "one.pt", weights_only=True)["classes"] == ["red"]
+    photos_of = {"calibration": photos / "train", "validation": photos / "val"}
+    named = build(checkpoint=tmp_path / "one.pt", targets=["cpu-fp32"], output=tmp_path / "dist",
+                  progress=Silent(), **photos_of)[0].bundle.manifest  # fmt: skip
+    assert (named.labels, named.negative) == (("red",), "green")
     assert one.scores["mean_average_precision"] > 0.85
     constant = tmp_path / "constant.csv"
     constant.write_text((tmp_path / "train.csv").read_text().replace(",0,", ",1,"))

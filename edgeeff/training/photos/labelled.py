@@ -54,11 +54,13 @@ class Data:
         classes: Their names, in the order of the network's outputs.
         train: To learn from.
         validation: To judge by.
+        negative: What a photo is called that has not the only label; empty where nobody says.
     """
 
     classes: tuple[str, ...]
     train: Labelled
     validation: Labelled
+    negative: str = ""
 
 
 def stratified(groups: npt.NDArray[Any], seed: int, share: float = HELD_OUT) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from edgeeff.images import ImageSet
 from edgeeff.images.image_set import skipped
 from edgeeff.images.picture import UNLABELLED, Picture
 from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.resolve.labels import sides
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.training.photos import decoding
 from edgeeff.training.photos.decoding import Vary, generator, seen
@@ -38,13 +39,14 @@ def label(
     Raises:
         TrainingError: There are fewer photos than :data:`LEAST`.
     """
-    classes = identity.labels or labels.placeholders(identity.classes)
+    own, negative = sides(identity.labels, identity.classes)
+    classes = tuple(own or labels.placeholders(identity.classes))
     if len(train) < LEAST:
         raise TrainingError(
             f"{len(train)} photos to learn from", mend=f"pass {LEAST} at least, better some hundred"
         )
     if validation is not None:
-        return Data(classes, _unlabelled(train), _known(validation, classes, context))
+        return Data(classes, _unlabelled(train), _known(validation, classes, context), negative)
     order = np.random.default_rng([seed, 0x5E1D]).permutation(len(train))
     held = np.sort(order[: max(1, round(HELD_OUT * len(train)))])
     context.warn(
@@ -52,7 +54,7 @@ def label(
         "in both parts make it look too good: pass others with --validation"
     )
     learnt = _unlabelled(train).only(np.setdiff1d(np.arange(len(train)), held))
-    return Data(classes, learnt, _known(train, classes, context).only(held))
+    return Data(classes, learnt, _known(train, classes, context).only(held), negative)
 
 
 def _unlabelled(images: ImageSet) -> Labelled:

@@ -67,7 +67,7 @@ def label(train: ImageSet, validation: ImageSet | None, seed: int, context: Cont
             "the network makes of these is not judged"
         )
     _holding_out.warn_of_common(learnt, judging, context)
-    return Data(labels, learnt, judging)
+    return Data(labels, learnt, judging, negative=pair[0] if pair else "")
 
 
 #: Blocks that learn may be regularised, stage by stage.

@@ -29,6 +29,7 @@ class Said:
         geometry: A detector's anchors.
         model: The network's name, which no guess is needed for.
         ends_in: ``sigmoid`` where its labels do not exclude each other.
+        negative: What an image is called that has not the only label; empty where it does not say.
         lines: What a build tells of it.
         warnings: What is there and was not taken.
     """
@@ -38,6 +39,7 @@ class Said:
     geometry: Geometry | None = None
     model: str | None = None
     ends_in: Literal["", "softmax", "sigmoid"] = ""
+    negative: str = ""
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -62,8 +64,15 @@ def read(content: Any) -> Said | None:
         geometry=geometry,
         model=_model(content.get("arch")),
         ends_in="sigmoid" if held.get("task") == "multilabel" else "",
+        negative=negative if isinstance(negative := held.get("negative"), str) else "",
         lines=(f"trained by edgeeff finetune{frozen}",),
     )
+
+
+def with_negative(labels: tuple[str, ...] | None, said: Said) -> tuple[str, ...] | None:
+    """The labels; of a single logit both its sides, as ``--labels`` takes them: the label second."""
+    alone = labels is not None and len(labels) == 1 and said.negative not in ("", *labels)
+    return (said.negative, *labels) if alone and labels else labels
 
 
 def _model(name: Any) -> str | None:

@@ -48,7 +48,7 @@ def read(path: Path) -> WeightsFile:
     if ours is not None:
         return WeightsFile(
             tensors={key: value.detach() for key, value in held.tensors.items()},
-            labels=said.labels,
+            labels=_ours.with_negative(said.labels, ours),
             said=said.said,
             preprocess=ours.preprocess,
             counts=said.counts,

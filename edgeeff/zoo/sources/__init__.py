@@ -96,7 +96,7 @@ class Identity:
         origin: Whose network it is, one phrase.
         preprocess: As its origin evaluates it, at its origin's size.
         classes: The classifier's outputs; 0 where features are put out.
-        labels: Their names, if the source has them.
+        labels: Their names, if the source has them; of a single logit perhaps both sides', the label second.
         conventions: Padding and epsilon; None for a graph that says so itself.
         resizable: Whether it can be built for another input size.
         assumed: What was assumed, since the source does not say.
