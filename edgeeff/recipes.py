@@ -24,7 +24,8 @@ from edgeeff.installing import install_line
 from edgeeff.target import resources
 
 _INSTALLED = ("site-packages", "dist-packages")  # where installers put packages
-_JUDGING = ("val", "test")  # splits of a data set that bundles are judged by, by preference
+#: Splits of a data set that calibrate, and those that bundles are judged by, by preference.
+CALIBRATING, _JUDGING = ("train", "training"), ("val", "test")
 
 
 class Source(BaseModel):

@@ -14,7 +14,7 @@ from edgeeff.calibration import clips
 from edgeeff.errors import CalibrationError, ImageError, MissingRuntimeError
 from edgeeff.images import ImageSet, datasets
 from edgeeff.preprocess import Pixels, Preprocess
-from edgeeff.recipes import bundled_recipe, choose, open_source, open_to_judge, recipe_photos
+from edgeeff.recipes import CALIBRATING, bundled_recipe, choose, open_source, open_to_judge, recipe_photos
 
 #: Images that a build calibrates with if not told otherwise: more cost time and change nothing.
 DEFAULT_COUNT = 256
@@ -88,7 +88,8 @@ def select(
             recipe.crops,
         )
     else:
-        photos, crops = open_source(source, clips=clips.SUFFIXES if viewing else ()), False
+        videos = clips.SUFFIXES if viewing else ()
+        photos, crops = open_source(source, splits=CALIBRATING, clips=videos), False
         wanted, chosen_seed = DEFAULT_COUNT if count is None else count, seed or 0
     if photos.clips and viewing is not None:
         frames = DEFAULT_COUNT if wanted is None else wanted

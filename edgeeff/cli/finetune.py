@@ -63,15 +63,22 @@ def command(
         for one in found.bundles:
             console.plain(f"{one.built.bundle.folder}  {_lost(one)}")
         if not found.bundles:
-            train = next(
-                (photos / part for part in ("train", "training") if (photos / part).is_dir()), photos
-            )
-            console.plain("next:")
-            console.plain(
-                f"  edgeeff build --checkpoint {shlex.quote(str(found.checkpoint))} --target cpu-int8 \\"
-            )
-            console.plain(f"    --calibration {shlex.quote(str(train))}")
+            _tell_of_build(found.checkpoint, photos, said.get("validation"))
     return 1 if strict and found.warnings else 0
+
+
+def _tell_of_build(checkpoint: Path, photos: Path, validation: Path | None) -> None:
+    """A command line that builds it, with the same photos."""
+    from edgeeff.training.masks.opening import source_of
+    from edgeeff.training.photos.opening import for_build
+
+    calibration, judging = for_build(source_of(photos), validation)
+    console.plain("next:")
+    console.plain(f"  edgeeff build --checkpoint {shlex.quote(str(checkpoint))} --target cpu-int8 \\")
+    more = " \\" if judging else ""
+    console.plain(f"    --calibration {shlex.quote(str(calibration))}{more}")
+    if judging:
+        console.plain(f"    --validation {shlex.quote(str(judging))}")
 
 
 def _write(path: Path, found: Finetuned) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+from edgeeff.calibration.selection import select
 from edgeeff.errors import EdgeeffError, LabelsError
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 from edgeeff.training import loop
 from edgeeff.training.finetune import finetune
+from edgeeff.training.masks.opening import source_of
 from edgeeff.training.masks.views import Look, view
+from edgeeff.training.photos.opening import for_build
 
 SIZE = (32, 48)
 QUIET = pytest.mark.filterwarnings("ignore::edgeeff.errors.EdgeeffWarning")
@@ -42,6 +46,30 @@ def train(photos: Path, trained: Path, output: Path, **options: object):
 
     options = {"model": TINY, "size": SIZE, "epochs": 2, "batch": 8, "rate": 1e-2, **options}
     return finetune(photos, checkpoint=str(trained), output=output, progress=Silent(), **options)
+
+
+def test_what_the_next_line_names_calibrates_a_build_photos_alone(tmp_path):
+    write(write(tmp_path / "set", 8), 2, "val", 100)
+    folder, described = tmp_path / "set", tmp_path / "set" / "set.yaml"
+    described.write_text("train: images/train\nval: images/val\nnames: [ground, red, blue]\n")
+    unjudged = tmp_path / "set" / "unjudged.yaml"
+    unjudged.write_text("train: images/train\nvalid: images/val\nnames: [ground, red, blue]\n")
+    for source, counts in ((folder, (8, 2)), (described, (8, 2)), (unjudged, (7, 1))):
+        calibration, validation = for_build(source_of(source), None)
+        chosen = select(calibration, validation)
+        photos = (chosen.calibration.pictures, chosen.validation.pictures)
+        assert tuple(map(len, photos)) == counts, source
+        assert {path.path.suffix for part in photos for path in part} == {".jpg"}
+
+
+def test_masks_are_no_class_of_photos(tmp_path, trained):
+    write(tmp_path / "other", 4)
+    for kind in ("images", "masks"):
+        shutil.copytree(tmp_path / "other" / kind / "train", tmp_path / "set" / "train" / kind)
+        shutil.copytree(tmp_path / "other" / kind / "train", tmp_path / "set" / "val" / kind)
+    with pytest.raises(LabelsError, match="folders of photos and of masks") as raised:
+        train(tmp_path / "set", trained, tmp_path / "best.pt")
+    assert "--masks" in raised.value.mend
 
 
 @QUIET

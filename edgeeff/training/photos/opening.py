@@ -9,7 +9,7 @@ from edgeeff import regular
 from edgeeff.errors import OptionError
 from edgeeff.images import ImageSet, datasets
 from edgeeff.pipeline.context import Context
-from edgeeff.recipes import open_source
+from edgeeff.recipes import open_source, open_to_judge
 
 #: Names of a folder's or a data set's parts, by preference.
 TRAINING = ("train", "training")
@@ -62,6 +62,26 @@ def open_photos(source: Path, validation: Path | None, context: Context) -> Phot
             context.progress.tell(line)
         context.warn_all(images.warnings)
     return found
+
+
+def for_build(source: Path, validation: Path | None) -> tuple[Path, Path | None]:
+    """What a build calibrates with and is judged by, of a training on the same photos.
+
+    Args:
+        source: As :func:`open_photos` takes it.
+        validation: Likewise.
+    """
+    train = _split(source, TRAINING)
+    if validation is None and train != source:
+        validation = _split(source, JUDGING)
+    elif validation is None and source.suffix.lower() in datasets.SUFFIXES:
+        validation = source
+    if validation is not None and validation.suffix.lower() in datasets.SUFFIXES:
+        try:
+            open_to_judge(validation)
+        except OptionError:  # it names no such split
+            validation = None
+    return train, validation
 
 
 def _split(source: Path, names: tuple[str, ...]) -> Path:

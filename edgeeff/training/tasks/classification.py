@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn.functional import log_softmax
 from edgeeff import tasks
 from edgeeff.errors import LabelsError, TrainingError
 from edgeeff.images import ImageSet
+from edgeeff.images.annotations.mask_folders import MASKS, PHOTOS
 from edgeeff.images.classes import refuse_splits
 from edgeeff.labels import placeholders
 from edgeeff.pipeline.context import Context
@@ -141,6 +142,7 @@ def _names(train: ImageSet) -> tuple[str, ...]:
     if found.names:
         if not found.listed:
             refuse_splits(found.names)
+            _refuse_masks(found.names)
         every = {*found.names, *found.empty}
         numbers = all(name.isascii() and name.isdigit() for name in every)
         return tuple(sorted(every, key=lambda name: (int(name), name) if numbers else (0, name)))
@@ -150,6 +152,15 @@ def _names(train: ImageSet) -> tuple[str, ...]:
             mend="put them into a folder for each class, or list them in a CSV: path,class",
         )
     return placeholders(int(train.labels.max()) + 1)
+
+
+def _refuse_masks(names: Sequence[str]) -> None:
+    if {*names} == {PHOTOS, MASKS}:
+        raise LabelsError(
+            f"{PHOTOS} and {MASKS} are folders of photos and of masks, no classes",
+            mend="pass the folder of the photos, and --masks with that of their masks; for photos to judge "
+            "by --validation and --validation-masks",
+        )
 
 
 def _labelled(images: ImageSet, classes: tuple[str, ...], what: str, context: Context) -> Labelled:
