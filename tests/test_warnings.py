@@ -213,6 +213,7 @@ ELSEWHERE = {
     "graph/importing/detector.py end": "tests/graph/importing/test_detectors.py",
     "pipeline/preparing.py _of_objects": "tests/test_labels.py",
     "zoo/segmentation/checkpoints.py understand": "tests/zoo/segmentation/test_checkpoints.py",
+    "zoo/segmentation/settings.py applied": "tests/zoo/segmentation/test_checkpoints.py",
     "zoo/namings/_smp.py warnings": "tests/zoo/segmentation/test_checkpoints.py",
     "pipeline/train_images.py open_to_train": "tests/test_train.py",
     "pipeline/train_images.py _opened": "tests/test_train.py",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
 from edgeeff.errors import CheckpointError
-from edgeeff.zoo.segmentation.conventions import Interpolation
+from edgeeff.zoo.segmentation.conventions import Interpolation, SegmenterConventions
 from edgeeff.zoo.segmentation.origin import SegmenterOrigin
 from edgeeff.zoo.segmentation.spec import SegmenterSpec
 from edgeeff.zoo.spec import PLUS_MINUS_ONE
@@ -42,16 +42,7 @@ def applied(found: SegmenterOrigin, spec: SegmenterSpec, said: Mapping[str, Any]
     """
     if not found.source.startswith("segmentation_models_pytorch"):
         return Applied(found)
-    own, assumed = found.conventions, []
-    stride, rates = said.get("encoder_output_stride"), said.get("decoder_atrous_rates")
-    if spec.decoder in _STRIDES:
-        if stride not in (8, 16):
-            stride = _STRIDES[spec.decoder]
-            assumed.append(f"an encoder of output stride {stride}, the library's default")
-        if not (isinstance(rates, list | tuple) and len(rates) == 3 and all(type(r) is int for r in rates)):
-            rates = own.rates
-            assumed.append(f"atrous rates {', '.join(map(str, rates))}, the library's default")
-        own = replace(own, coarsest=stride, rates=tuple(rates))
+    own, warnings = _dilated(found.conventions, spec, said)
     given = said.get("decoder_interpolation") or "nearest"
     if given not in get_args(Interpolation):
         raise CheckpointError(f"{path}: its decoder resizes by {given!r:.40}", mend=_BY_ONNX)
@@ -72,6 +63,31 @@ def applied(found: SegmenterOrigin, spec: SegmenterSpec, said: Mapping[str, Any]
         found,
         conventions=replace(own, interpolation=interpolation),
         preprocess=preprocess,
-        assumed=(*found.assumed, *assumed),
+        warnings=(*found.warnings, *warnings),
     )
     return Applied(changed, _ENDINGS.get(activation or "", ""))
+
+
+def _dilated(
+    own: SegmenterConventions, spec: SegmenterSpec, said: Mapping[str, Any]
+) -> tuple[SegmenterConventions, list[str]]:
+    """How DeepLab's encoder and pyramid are dilated, and a warning where the file does not say it.
+
+    No tensor's shape depends on either, and with others the same tensors compute other masks.
+    """
+    if spec.decoder not in _STRIDES:
+        return own, []
+    stride, rates = said.get("encoder_output_stride"), said.get("decoder_atrous_rates")
+    missing = []
+    if stride not in (8, 16):
+        stride = _STRIDES[spec.decoder]
+        missing.append(f"an output stride of {stride}")
+    if not (isinstance(rates, list | tuple) and len(rates) == 3 and all(type(r) is int for r in rates)):
+        rates = own.rates
+        missing.append(f"atrous rates of {', '.join(map(str, rates))}")
+    guess = (
+        f"the file does not say how its network is dilated: {' and '.join(missing)}, the library's "
+        "defaults, are taken; with others masks are wrong. Pass the folder that model.save_pretrained "
+        f"writes, or {_BY_ONNX}"
+    )
+    return replace(own, coarsest=stride, rates=tuple(rates)), [guess] if missing else []

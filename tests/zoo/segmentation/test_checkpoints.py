@@ -59,7 +59,9 @@ def test_each_tensor_of_the_library_has_its_place(name):
 def test_what_a_bare_state_dict_leaves_open_is_said():
     plus = understood(READ[-3], said=False)
     assert plus.origin.conventions.rates == (12, 24, 36)
-    assert len([text for text in plus.origin.assumed if "the library's default" in text]) == 2
+    (dilated,) = (text for text in plus.origin.warnings if "dilated" in text)
+    assert "output stride of 16 and atrous rates of 12, 24, 36" in dilated and "save_pretrained" in dilated
+    assert not [text for text in understood(READ[-3]).origin.warnings if "dilated" in text]
     timm = next(name for name in READ if '"tu-tf_efficientnet_b0"' in name)
     assert [text for text in understood(timm, said=False).origin.warnings if "--bn-epsilon 1e-3" in text]
 
