@@ -148,6 +148,17 @@ def test_comparisons_classes_and_confusions_are_shown(saved):
     assert "40 of 500 labelled images are decided wrongly" in matrix
 
 
+def test_classes_of_masks_count_pixels(saved):
+    data = compared("s-cpu-int8", {"s-cpu-int8": "1" * 64}, "s-cpu-fp32", [])
+    for one in data["per_class"]:
+        one["pixels"] = 123456
+    for one in data["confusion"]:
+        one["pixels"] = one.pop("images")
+    text, _ = report.of_paths([saved("a.json", data)])
+    assert "pixels right" in text and "123456" in text
+    assert "40 of 500 labelled pixels are decided wrongly" in text
+
+
 def test_pictures_are_taken_from_the_folder_that_was_named_alone(saved, tmp_path):
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)

@@ -173,13 +173,17 @@ def _different(material: Material, report: Report, name: str) -> Table | None:
 
 
 def _classes(report: Report, name: str) -> Table | None:
+    pixels = any("pixels" in one for one in values.rows(report.data, "per_class"))  # of masks
+    keys = ["images", "pixels", "decided", "right"] if pixels else ["images", "decided", "right"]
+    names = ["images", "pixels", "pixels decided", "pixels right"] if pixels else keys
     columns = (
-        *(Column("class"), Column("images", True), Column("decided", True), Column("right", True)),
+        Column("class"),
+        *(Column(name, True) for name in names),
         *(Column("precision", True), Column("recall", True), Column("F1", True)),
     )
     rows = []
     for one in values.rows(report.data, "per_class"):
-        counts = [values.whole(one, key) for key in ("images", "decided", "right")]
+        counts = [values.whole(one, key) for key in keys]
         shares = [values.number(one, key) for key in ("precision", "recall", "f1")]
         rows.append(
             (
@@ -189,7 +193,7 @@ def _classes(report: Report, name: str) -> Table | None:
             )
         )
     # The worst first: whoever opens the table looks for these.
-    rows.sort(key=lambda row: (float(row[6].value) if row[6].value is not None else 2.0, row[0].shown))
+    rows.sort(key=lambda row: (float(row[-1].value) if row[-1].value is not None else 2.0, row[0].shown))
     return Table.of(f"Classes of {name}, the worst first", columns, rows, _MOST) if rows else None
 
 

@@ -25,6 +25,8 @@ def content(material: Material) -> Mapping[str, Any] | None:
             called = values.text(report.data, "bundle") or values.text(report.data, "checkpoint")
             name = material.shown(report, called)
             labels = _labels(report)
+            masks = any("pixels" in one for one in values.rows(report.data, "confusion"))
+            unit = "pixels" if masks else "images"
             matrix, classes, all_of_them = _matrix(cells, labels)
             most = max((count for (a, b), count in cells.items() if a != b), default=0)
             tells = all_of_them or most > 1  # else one image here and there: the list says it better
@@ -35,23 +37,24 @@ def content(material: Material) -> Mapping[str, Any] | None:
                     "matrix": matrix if tells else [],
                     "classes": [labels.get(one, str(one)) for one in classes],
                     "all": all_of_them,
-                    "list": _list(cells, labels, name),
+                    "list": _list(cells, labels, name, unit),
                     "wrong": sum(count for (a, b), count in cells.items() if a != b),
                     "images": sum(cells.values()),
+                    "unit": unit,
                 }
             )
     return {"reports": shown} if shown else None
 
 
 def _cells(report: Report) -> dict[tuple[int, int], int]:
-    """Images by class and decision; a decision of −1 is none."""
+    """Images, or pixels of masks, by class and decision; a decision of −1 is none."""
     found: dict[tuple[int, int], int] = {}
     for one in values.rows(report.data, "confusion"):
         truth, decided = values.number(one, "truth"), values.number(one, "decided")
-        images = values.whole(one, "images")
-        if truth is not None and decided is not None and images:
+        count = values.whole(one, "pixels" if "pixels" in one else "images")
+        if truth is not None and decided is not None and count:
             key = (int(truth), int(decided))
-            found[key] = found.get(key, 0) + images
+            found[key] = found.get(key, 0) + count
     return found
 
 
@@ -86,7 +89,7 @@ def _matrix(
     return rows, chosen, len(chosen) == len(ranked)
 
 
-def _list(cells: Mapping[tuple[int, int], int], labels: Mapping[int, str], name: str) -> Table:
+def _list(cells: Mapping[tuple[int, int], int], labels: Mapping[int, str], name: str, unit: str) -> Table:
     wrong = sorted(
         ((count, truth, decided) for (truth, decided), count in cells.items() if truth != decided),
         key=lambda one: (-one[0], one[1:]),
@@ -95,5 +98,5 @@ def _list(cells: Mapping[tuple[int, int], int], labels: Mapping[int, str], name:
         (Cell(labels.get(t, str(t))), Cell(labels.get(d, str(d))), Cell(str(count), count))
         for count, t, d in wrong
     ]
-    columns = (Column("class"), Column("taken for"), Column("images", True))
+    columns = (Column("class"), Column("taken for"), Column(unit, True))
     return Table.of(f"The most frequent confusions of {name}", columns, rows, _LISTED)
