@@ -139,6 +139,25 @@ def _size(picture: Picture, preprocess: Preprocess) -> tuple[int, int] | None:
         return None
 
 
+def turned_unseen(picture: Picture) -> bool:
+    """Whether a photo's EXIF orientation turns or mirrors it and keeps its size."""
+    if picture.index is not None or not regular.is_file(picture.path):
+        return False
+    try:
+        return _turned_unseen(picture.path, stamp(picture.path))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return False
+
+
+@lru_cache(maxsize=1 << 17)
+def _turned_unseen(path: Path, seen: Stamp) -> bool:
+    del seen  # part of the cache's key
+    with warnings.catch_warnings(), Image.open(path) as file:
+        warnings.simplefilter("ignore")
+        said = orientation(file)
+        return said in (2, 3, 4) or (said != 1 and file.width == file.height)
+
+
 @lru_cache(maxsize=1 << 17)
 def _file_size(path: Path, seen: Stamp, exif: bool) -> tuple[int, int]:
     del seen  # part of the cache's key: several bundles ask of the same photos

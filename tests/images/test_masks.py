@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -144,6 +147,79 @@ def test_files_of_each_form_hold_numbers(tmp_path: Path) -> None:
     save(tmp_path / "lossy.jpg", numbers)
     with pytest.raises(ImageError, match="JPEG"):
         pixels(tmp_path / "lossy.jpg")
+
+
+def packed(path: Path, depth: int, rows: bytes, size: tuple[int, int], kind: int = 0) -> Path:
+    """A PNG of so many bits, which Pillow does not write."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", *size, depth, kind, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+def test_grey_of_few_bits_holds_its_numbers(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(pixels(packed(tmp_path / "1.png", 1, b"\0\x40", (4, 1))), [[0, 1, 0, 0]])
+    np.testing.assert_array_equal(pixels(packed(tmp_path / "2.png", 2, b"\0\x1b", (4, 1))), [[0, 1, 2, 3]])
+    np.testing.assert_array_equal(pixels(packed(tmp_path / "4.png", 4, b"\0\x1f", (2, 1))), [[1, 15]])
+    with pytest.raises(ImageError, match="colours of 16 bits"):
+        pixels(packed(tmp_path / "16.png", 16, b"\0" + b"\0\1" * 3, (1, 1), kind=2))
+
+
+def test_what_is_drawn_otherwise_than_it_is_saved_is_refused(tmp_path: Path) -> None:
+    numbers = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    clear = np.repeat(numbers[..., None], 4, 2)
+    save(tmp_path / "clear.png", clear)
+    with pytest.raises(ImageError, match="12 pixels of it are transparent"):
+        pixels(tmp_path / "clear.png")
+    clear[..., 3] = 255
+    save(tmp_path / "opaque.png", clear)
+    np.testing.assert_array_equal(pixels(tmp_path / "opaque.png"), numbers)
+    Image.fromarray(numbers).save(tmp_path / "named.png", "JPEG")
+    Image.fromarray(numbers).save(tmp_path / "lossy.webp", lossless=False)
+    for name in ("named.png", "lossy.webp"):
+        with pytest.raises(ImageError, match="compressed with loss"):
+            pixels(tmp_path / name)
+    Image.fromarray(numbers).save(tmp_path / "exact.webp", lossless=True)
+    np.testing.assert_array_equal(pixels(tmp_path / "exact.webp"), numbers)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    Image.fromarray(numbers).save(tmp_path / "turned.png", exif=turned)
+    with pytest.raises(ImageError, match="turned by its EXIF orientation"):
+        pixels(tmp_path / "turned.png")
+
+
+def test_a_list_of_colours_is_held_against_a_palettes_colours(tmp_path: Path) -> None:
+    (tmp_path / "colours.txt").write_text("9 9 9 nine\n3 3 3 three\n")
+    palette = read_colours(tmp_path / "colours.txt")
+    save(tmp_path / "palette.png", np.array([[3, 9]], np.uint8), palette=True)  # number i has colour i i i
+    np.testing.assert_array_equal(pixels(tmp_path / "palette.png"), [[3, 9]])
+    np.testing.assert_array_equal(pixels(tmp_path / "palette.png", palette), [[1, 0]])
+
+
+def test_a_photo_turned_without_a_trace_in_its_size_is_warned_of(photos: Path) -> None:
+    assert not known(photos).warnings
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (12, 8)).save(photos / "a.jpg", exif=exif)
+    (warned,) = known(photos).warnings
+    assert "1 of 2 photos have an EXIF orientation" in warned and "as unturned as" in warned
+    turned = masks.placed(masks.given(open_images(photos)), LABELS, replace(PREPROCESS, exif=True))
+    assert "as upright as" in turned.warnings[0]
+
+
+def test_255_of_more_classes_is_never_ignored_unsaid(photos: Path) -> None:
+    many = tuple(f"c{number}" for number in range(300))
+    with pytest.raises(LabelsError, match="--ignore none"):
+        known(photos, labels=many)
+    assert dict(known(photos, labels=many, ignore=()).known[0].numbers)[255] == 255
 
 
 def test_named_colours_are_the_networks_classes_by_name(photos: Path, tmp_path: Path) -> None:

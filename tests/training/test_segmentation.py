@@ -12,10 +12,13 @@ from PIL import Image
 
 from edgeeff.calibration.selection import select
 from edgeeff.errors import EdgeeffError, LabelsError
+from edgeeff.images import open_images
+from edgeeff.images.annotations import masks
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 from edgeeff.training import loop
 from edgeeff.training.finetune import finetune
+from edgeeff.training.masks import opening
 from edgeeff.training.masks.opening import source_of
 from edgeeff.training.masks.views import Look, view
 from edgeeff.training.photos.opening import for_build
@@ -176,3 +179,18 @@ def test_a_photo_and_its_mask_are_seen_through_the_same_window():
     assert (view(photo, mask, boxed, Look(), 255)[1] == 255).any()
     changed, _ = view(photo.convert("RGB"), mask, squashed, Look(seed=1), 255)
     assert (changed != view(photo, mask, squashed, Look(), 255)[0]).any()
+
+
+def test_0_and_255_alone_are_two_classes_and_one_number_is_none(tmp_path):
+    for values, number in (((0, 255), 2), ((0,), 1)):
+        folder = tmp_path / str(number)
+        for i, value in enumerate(values):
+            for kind, suffix in (("images", "jpg"), ("masks", "png")):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                Image.new("L", (4, 4), value).save(folder / kind / f"{i}.{suffix}")
+        photos = masks.given(open_images(folder / "images"))
+        if number == 2:
+            assert opening.classes(photos).shares == (0.5, 0.5)
+            continue
+        with pytest.raises(LabelsError, match="one class alone"):
+            opening.classes(photos)

@@ -1,7 +1,8 @@
 """What a file of a mask says of each pixel: a number, or a colour that a palette numbers.
 
-Grey files of 8 or 16 bits, and files with a palette of their own (VOC's), hold numbers; of a palette's
-colours nothing is read. RGB files need a list of colours (CamVid's ``label_colors.txt``).
+Grey files of 1 to 16 bits, and files with a palette of their own (VOC's), hold numbers; of a palette's
+colours nothing is read, unless there is a list of colours.
+RGB files need one (CamVid's ``label_colors.txt``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from PIL import Image
 
 from edgeeff import regular, text
 from edgeeff.errors import ImageError, LabelsError
-from edgeeff.images.decoding import refuse_bomb
+from edgeeff.images.decoding import orientation, refuse_bomb
 from edgeeff.watched import Stamp, stamp
 
 Array = npt.NDArray[Any]
@@ -127,13 +128,17 @@ def pixels(path: Path, colours: Colours | None = None) -> Array:
         with warnings.catch_warnings(), Image.open(path) as file:
             warnings.simplefilter("ignore")
             refuse_bomb(file, path)
-            mode, found = file.mode, _array(file)
+            packed = _packed(file)  # which is no longer known once the pixels are there
+            _refuse_changed(file, packed, path)
+            mode, found = file.mode, _array(file, packed, colours)
     except ImageError as error:
         raise ImageError(f"{path}: {error.what}", mend=error.mend) from None
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ImageError(
             f"{path} cannot be decoded: {error}", mend="replace the mask or take it out"
         ) from None
+    if mode == "P" and found.ndim == 3:  # which colours number
+        mode = "RGBA"
     if found.ndim == 2 and mode in ("L", "P", "1", "I", "I;16", "I;16B", "I;16L"):
         if found.size and (found.min() < 0 or found.max() > LARGEST):
             raise ImageError(f"{path} holds {found.max()}", mend=f"number classes from 0 to {LARGEST}")
@@ -143,8 +148,67 @@ def pixels(path: Path, colours: Colours | None = None) -> Array:
     return _of_colours(path, found, colours)
 
 
-def _array(file: Image.Image) -> Array:
-    return np.asarray(file)
+def _refuse_changed(file: Image.Image, packed: str, path: Path) -> None:
+    """Refuse a file whose pixels are not the numbers that were saved, or do not lie where they show.
+
+    Raises:
+        ImageError: It is compressed with loss, holds colours of 16 bits, which Pillow cuts to 8, or is turned
+            by its EXIF orientation.
+    """
+    lossy = file.format in ("JPEG", "MPO", "JPEG2000", "AVIF")
+    lossy |= file.format == "TIFF" and file.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
+    lossy |= file.format == "WEBP" and _lossy_webp(path)
+    if lossy:
+        raise ImageError(
+            f"it is a {file.format} compressed with loss, which changes the numbers of pixels",
+            mend="save masks as PNG",
+        )
+    if file.mode in ("RGB", "RGBA", "LA") and ";16" in packed:
+        raise ImageError("it has colours of 16 bits", mend="save masks as grey PNG of 8 or 16 bits")
+    if orientation(file) != 1:
+        raise ImageError(
+            "it is turned by its EXIF orientation, which not every reader of masks regards",
+            mend="save the mask upright, without that",
+        )
+
+
+def _lossy_webp(path: Path) -> bool:
+    """Whether a WebP file's pixels are VP8's (RFC 9649): those of VP8L are exact."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        while len(head := file.read(8)) == 8 and start[8:] == b"WEBP":
+            if head[:4] in (b"VP8 ", b"VP8L", b"ANMF"):
+                return head[:4] != b"VP8L"
+            length = int.from_bytes(head[4:], "little")
+            file.seek(length + length % 2, 1)
+    return True
+
+
+def _packed(file: Image.Image) -> str:
+    """How the file's pixels are packed, in Pillow's words, such as ``L;4``."""
+    tiles = getattr(file, "tile", None)
+    packed = tiles[0][3] if tiles else ""
+    while isinstance(packed, tuple):
+        packed = packed[0] if packed else ""
+    return packed if isinstance(packed, str) else ""
+
+
+def _array(file: Image.Image, packed: str, colours: Colours | None) -> Array:
+    """The file's numbers, or colours.
+
+    Raises:
+        ImageError: Pixels of it are transparent.
+    """
+    narrow = {"L;2": 85, "L;4": 17}.get(packed, 1)  # by which Pillow multiplies grey of few bits
+    by_colour = file.mode == "P" and colours is not None
+    found = np.asarray(file.convert("RGBA") if by_colour else file)
+    if found.ndim == 3 and found.shape[2] in (2, 4) and (found[..., -1] != 255).any():
+        count = int((found[..., -1] != 255).sum())
+        raise ImageError(
+            f"{count} pixels of it are transparent, and nothing says of which class these are",
+            mend="save masks without transparency; pixels of no class as a number that is ignored (255)",
+        )
+    return found // narrow if narrow > 1 else found
 
 
 def _of_colours(path: Path, found: Array, colours: Colours | None) -> Array:

@@ -30,7 +30,7 @@ Size = tuple[int, int]
 #: Names of what is not a class but what nobody knows.
 _VOID = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled", "dont care", "don't care"})
 #: Numbers by which two classes are often drawn.
-_TWO = {0, 255}
+TWO = {0, 255}
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +182,8 @@ def placed(images: ImageSet, labels: Sequence[str], preprocess: Preprocess | Non
         look = None if picture.mask is None else looks[picture.mask]
         if preprocess is None and isinstance(look, Seen):
             size = look.size
+        if preprocess is not None and look is not None and decoding.turned_unseen(picture):
+            odd.turned(str(picture), preprocess.exif)
         usable = odd.look(str(picture), picture.mask, look, size, numbers, void_of(len(labels)))
         known.append(
             Known(
@@ -242,6 +244,15 @@ class _Oddities:
             self._note("masks ignore every pixel", str(mask))
         return True
 
+    def turned(self, photo: str, exif: bool) -> None:
+        """A photo has an EXIF orientation, and its mask's size is the same with and without it."""
+        taken = "as upright as the photos" if exif else "as unturned as the photos are used"
+        self._note(
+            "photos have an EXIF orientation that changes no size: their masks are taken to be "
+            f"{taken}; if not, they are wrong (save photos upright, or see --exif)",
+            photo,
+        )
+
     def _note(self, kind: str, where: str) -> bool:
         self._counts[kind] += 1
         self._first.setdefault(kind, where)
@@ -282,10 +293,15 @@ def _classes(
     for look in looks.values():
         used.update(dict(look.counts))
     void = void_of(len(labels))
-    if rule.ignore is None and len(labels) == 2 and {*used} == _TWO:
+    if rule.ignore is None and len(labels) == 2 and {*used} == TWO:
         return ((0, 0), (255, 1)), [
             "masks hold 0 and 255 alone: 255 is taken for class 1 (--ignore 255: not)"
         ]
+    if rule.ignore is None and len(labels) > 255 and 255 in used:
+        raise LabelsError(
+            f"masks hold 255, which is ignored unless something else is said, and class 255 of {len(labels)}",
+            mend="pass --ignore none if 255 is that class, or --ignore 255",
+        )
     found = {number: void for number in used if number in rule.ignored}
     rest = [number for number in sorted(used) if number not in found]
     names = rule.called
@@ -312,5 +328,6 @@ def _refuse(
     raise LabelsError(
         f"masks hold {some(named)} ({share:.1%} of all pixels, first in {first}), and the network's classes "
         f"are {known}",
-        mend=f"--ignore {ignore} leaves these pixels out; else number classes as the network does",
+        mend=f"--ignore {ignore} leaves these pixels out (for build and gate ignore: [{ignore}] in a data "
+        "set's YAML); else number classes as the network does",
     )

@@ -102,6 +102,8 @@ def classes(images: ImageSet) -> Classes:
             mend="name the folder of the masks with --masks, called as the photos are",
         )
     rule = images.masks
+    if rule.ignore is None and {*used} == masks.TWO and len(rule.called) in (0, 2):
+        used = Counter({0: used[0], 1: used[255]})  # as masks.placed takes them, with a warning
     void = {*rule.ignored, *(n for n, name in enumerate(rule.called) if masks.is_void(name))}
     counted = {number: count for number, count in used.items() if number not in void}
     if not counted:
@@ -122,5 +124,10 @@ def classes(images: ImageSet) -> Classes:
     else:
         kept = [*range(max(counted) + 1)]
         names = labels.placeholders(len(kept))
+    if len(names) < 2:
+        raise LabelsError(
+            f"masks show one class alone ({some(sorted(used))}): there is nothing to tell apart",
+            mend="number the background and each class, from 0; --ignore says which numbers are none",
+        )
     total = sum(counted.values())
     return Classes(names, tuple(counted.get(number, 0) / total for number in kept))
