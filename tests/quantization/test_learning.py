@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from edgeeff.cache import Cache
 from edgeeff.graph.execute import execute, prepare
 from edgeeff.progress import Silent
 from edgeeff.quantization import simulate
-from edgeeff.quantization.learning import descent, states
+from edgeeff.quantization.centring import Deciding
+from edgeeff.quantization.learning import descent, short, states
 from edgeeff.quantization.learning.learnable import Learnable
 from edgeeff.quantization.steps import learn
 
@@ -48,6 +50,24 @@ def test_learning_mends_a_spoiled_plan(network, scheme, finished, inputs):
         if site.fixed is not None or name in draft.known:
             assert learned.activations[name] == draft.activations[name]
     assert learned.notes[-1] == "learned in 8 steps"
+
+
+def test_maps_are_looked_at_image_by_image(monkeypatch):
+    """Of one output, too: those of all images do not fit memory. Logits are looked at together."""
+    together = []
+
+    def deciding(outputs):
+        together.extend(map(len, outputs.values()))
+        return Deciding()(outputs)
+
+    images = torch.rand(3, 2, 4, 4).unbind()
+    subject = SimpleNamespace(program=SimpleNamespace(outputs=["y"]), deciding=deciding)
+    for output, looks in ((lambda x: x, [1, 1, 1]), (lambda x: x.flatten(1), [3])):
+        monkeypatch.setattr(short, "outputs_of", lambda program, x, output=output: {"y": output(x)})
+        together.clear()
+        wanted = Deciding()({"y": output(torch.stack(images))}).square().mean()
+        assert short.signal(subject, images) == pytest.approx(float(wanted))
+        assert together == looks
 
 
 def test_what_is_no_better_is_not_taken(finished):

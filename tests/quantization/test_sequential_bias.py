@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from PIL import Image
 
+from edgeeff.cache import Cache
+from edgeeff.calibration.selection import Selection
 from edgeeff.errors import OptionError
 from edgeeff.graph.execute import outputs_of, prepare
+from edgeeff.images import ImageSet
+from edgeeff.images.picture import Picture
+from edgeeff.pipeline.context import Context
+from edgeeff.pipeline.stages.calibration import Calibration
+from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Recorder, Silent
 from edgeeff.quantization import sequential_bias, simulate
 from edgeeff.quantization.steps import correct_bias_sequentially, ranges
 from edgeeff.quantization.steps import round as round_
@@ -40,6 +51,39 @@ def test_takes_the_shift_out(rounded, inputs):
         name for name, layer in corrected.layers.items() if (layer.codes != rounded.layers[name].codes).any()
     ]
     assert not same and corrected.activations == rounded.activations
+
+
+def test_looks_at_images_from_all_over_the_set(rounded, inputs):
+    images = inputs("lite0", 8)
+    asked = []
+
+    def spread(count):
+        asked.append(count)
+        return iter(images[4:].split(2))
+
+    evidence = replace(rounded.evidence, batches=lambda count: pytest.fail("the first ones"), spread=spread)
+    found = correct_bias_sequentially.apply(replace(rounded, evidence=evidence), images=4)
+    wanted = sequential_bias.correct(prepare(rounded.model), rounded.plan(), images[4:].split(2))
+    assert asked == [4]
+    assert all((found.layers[name].bias == layer.bias).all() for name, layer in wanted.items())
+
+
+def test_a_folder_a_class_is_spread_over_all_classes(tmp_path):
+    """Grey photos, ten classes of three: eight of them are of eight classes, and each photo comes once."""
+    for number in range(30):
+        path = tmp_path / str(number // 3) / f"{number % 3}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (number, number, number)).save(path)
+    photos = ImageSet(tuple(Picture(path) for path in sorted(tmp_path.glob("*/*.png"))))
+    preprocess = Preprocess((8, 8), (0.0,) * 3, (1.0,) * 3)
+    context = Context.of(Cache(tmp_path / "cache"), Recorder.of(Silent()))
+    calibration = Calibration(None, preprocess, Selection(photos, photos), context)
+    found = [int(image[0, 0, 0]) for batch in calibration.spread(True, 8) for image in batch]
+    assert len({number // 3 for number in found}) == 8 == len(found)
+    first = [int(image[0, 0, 0]) for batch in calibration.inputs(True, 8) for image in batch]
+    assert first == list(range(8))
+    every = [int(image[0, 0, 0]) for batch in calibration.spread(True, 30) for image in batch]
+    assert sorted(every) == list(range(30))
 
 
 def test_a_shift_that_images_do_not_share_stays():

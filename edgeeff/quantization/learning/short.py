@@ -102,12 +102,18 @@ def _descend(
 
 
 def signal(subject: Subject, images: Sequence[Tensor]) -> float:
-    """Mean square of what decides; of feature maps image by image, as all of them would not fit memory."""
+    """Mean square of what decides; of maps image by image, as all of them would not fit memory."""
     program, of_outputs = subject.program, subject.deciding
-    if len(program.outputs) > 1:
-        means = [float(of_outputs(outputs_of(program, image[None])).square().mean()) for image in images]
+    rows: list[dict[str, Tensor]] = []
+    means: list[float] = []
+    for image in images:
+        outputs = outputs_of(program, image[None])
+        if len(outputs) > 1 or any(value.dim() > 2 for value in outputs.values()):
+            means.append(float(of_outputs(outputs).square().mean()))
+        else:
+            rows.append({name: value[0] for name, value in outputs.items()})
+    if means:
         return math.fsum(means) / len(means)
-    rows = [{name: value[0] for name, value in outputs_of(program, i[None]).items()} for i in images]
     teacher = {name: torch.stack([row[name] for row in rows]) for name in program.outputs}
     return float(of_outputs(teacher).square().mean())
 
