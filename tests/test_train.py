@@ -17,6 +17,8 @@ from PIL import Image
 import edgeeff
 from edgeeff.cli import tables
 from edgeeff.errors import CalibrationError, EdgeeffError, EdgeeffWarning, OptionError
+from edgeeff.pipeline import held_out, train_images
+from edgeeff.progress import Silent
 from edgeeff.quantization.learning import training
 from edgeeff.zoo import catalog
 
@@ -133,6 +135,24 @@ def test_what_is_kept_aside_is_no_image_that_judges(options, made, tmp_path):
         one, heard = built(options, train=again, output=tmp_path / folder)
         assert f"{aside[0]:02}.bmp shows what an image that judges shows" in heard
         assert one.training["images_aside"] == 1
+
+
+class Listening(Silent):
+    def __init__(self):
+        self.lines = []
+
+    def tell(self, text):
+        self.lines.append(text)
+
+
+def test_images_that_are_not_looked_for_by_pixels_are_told(options, made, monkeypatch):
+    assert train_images._LOOKED_FOR == 2 * held_out.LABELLED  # all that halves() may take
+    for most, told in ((2, True), (6, False)):
+        monkeypatch.setattr(train_images, "_LOOKED_FOR", most)
+        listening = Listening()
+        edgeeff.build(**options, progress=listening)
+        said = "train    of 6 validation images the first 2, more than a build judges by, are looked for by "
+        assert any(line.startswith(said) for line in listening.lines) == told
 
 
 @pytest.mark.slow
