@@ -11,6 +11,7 @@ from PIL import Image
 
 import edgeeff
 from edgeeff.cache import Cache
+from edgeeff.cli import tables
 from edgeeff.errors import LabelsError, OptionError, VerificationError
 from edgeeff.harness import latency, sensors
 from edgeeff.images import ImageSet, Picture
@@ -57,11 +58,10 @@ def build(make_module, make_images, tmp_path_factory):
             calibration=folder / "photos.npz",
             validation=folder / "judge.npz",
             size=64,
-            effort="fast",
             output=output,
             cache=Cache(folder / "cache"),
             progress=listener,
-            **options,
+            **{"effort": "fast", **options},
         )
         return built, listener
 
@@ -95,6 +95,7 @@ def test_a_budget_is_met_on_images_that_the_search_did_not_see(build, tmp_path):
     built, listener = build(tmp_path / "mixed", min_sqnr=goal, keep_float=["classifier"])
     measured = built.bundle.read_measured("verification.json")
     budget = measured["budget"]
+    assert built.budget == tables.built_json(built)["budget"] == budget
     assert kept(built) == {*budget["layers"], "classifier"} and 0 < len(budget["layers"]) < 50
     assert budget["found"]["sqnr"] - 1.645 * budget["found"]["sqnr_error"] >= goal
     assert measured["images"] == budget["verified"]["images"] == 12
@@ -105,6 +106,15 @@ def test_a_budget_is_met_on_images_that_the_search_did_not_see(build, tmp_path):
     again, listener = build(tmp_path / "again", min_sqnr=goal, keep_float=["classifier"])
     assert kept(again) == kept(built)
     assert not any(stage.startswith("searching") for stage in listener.stages)
+
+
+@pytest.mark.slow
+def test_a_search_says_that_biases_are_corrected_anew(build, tmp_path):
+    said = "the search left bias corrections as they were"
+    for effort, told in (("balanced", True), ("fast", False)):
+        goal = build(tmp_path / f"{effort}-plain", effort=effort)[0].verification.sqnr + 1
+        built, listener = build(tmp_path / effort, min_sqnr=goal, effort=effort)
+        assert built.budget["layers"] and any(said in line for line in listener.told) == told
 
 
 def test_what_cannot_be_met_leaves_nothing(build, tmp_path):
@@ -203,7 +213,7 @@ def test_labels_and_folders_are_refused_before_anything_is_exported(
             output=tmp_path / "dist",
             cache=Cache(tmp_path / "cache"),
             progress=listener,
-            **options,
+            **{"effort": "fast", **options},
         )
     assert not any("export" in stage or "calibrating" in stage for stage in listener.stages)
     assert not (tmp_path / "dist").exists()

@@ -74,6 +74,7 @@ def built_json(built: Built) -> dict[str, Any]:
         "warnings": list(built.warnings),
         **({} if (frames := _frames(built.bundle)) is None else {"camera": frames}),
         **({} if built.training is None else {"training": dict(built.training)}),
+        **({} if built.budget is None else {"budget": dict(built.budget)}),
     }
 
 

@@ -134,7 +134,10 @@ def overall(found: Diagnosis, facts: Facts) -> tuple[str, ...]:
             f"Calibrate with more images of your domain: {_list(f.name for f in clipped)}"
             f" {'is' if len(clipped) == 1 else 'are'} clipped on images that calibration has not seen."
         )
-    said += _relief(found.reliefs, found.sqnr)
+    relief = _relief(found.reliefs, found.sqnr)
+    if "correct_bias_sequentially" in facts.done and any("--keep-float" in line for line in relief):
+        relief.append("A build may gain more by them: it corrects the biases anew with these in float.")
+    said += relief
     return tuple(said) or ("No tensor and no layer stands out: the error is spread over all of them.",)
 
 

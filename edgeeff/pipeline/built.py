@@ -27,6 +27,7 @@ class Built:
         training: What `--train` took and brought: steps, images, CPU seconds, dB before and after, and with
             ``again`` the option that gives the same plan on any day, with ``left_out`` the steps of the
             recipe that it replaces; None where nothing was trained.
+        budget: Which layers a budget left in float, what that cost, and what was verified; None without one.
         warnings: What the user must not miss: of the network and the images, and of this bundle. Those of a
             bundle that was left alone are the ones it was built with.
     """
@@ -39,6 +40,7 @@ class Built:
     check: str
     warnings: tuple[str, ...]
     training: Mapping[str, Any] | None = None
+    budget: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, bundle: Bundle, report: Mapping[str, Any], *, unchanged: bool) -> Built:
@@ -57,6 +59,7 @@ class Built:
             check=report.get("check", ""),
             warnings=tuple(report.get("warnings", ())),
             training=None if (trained := report.get("training")) is None else dict(trained),
+            budget=None if (held := report.get("budget")) is None else dict(held),
         )
 
     def warned(self, more: Iterable[str]) -> Built:

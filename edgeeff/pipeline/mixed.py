@@ -61,6 +61,12 @@ def floating(
     found = run(stages.stage(drafting.facts(target), named, budget, search, batch, trial.choose), context)
     held_out.warn_skipped(calibration.images.validation, found.skipped, context)
     context.progress.tell(f"{target.name}: {found.choice.line}")
+    bounded, swish = calibration.network.activation == "bounded", target.scheme.swish
+    if found.choice.layers and drafting.recipe.does("correct_bias_sequentially", bounded, swish):
+        context.progress.tell(
+            f"{target.name}: the search left bias corrections as they were, and the bundle has them made "
+            "anew: fewer float layers may do, which --keep-float would name"
+        )
     return Floating(named | frozenset(found.choice.layers), found.choice)
 
 

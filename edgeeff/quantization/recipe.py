@@ -90,6 +90,10 @@ class Recipe:
         """Whether a step will ask what the logits make of noise."""
         return any(step.asks_gain() for step in self.steps if step.concerns(bounded, swish))
 
+    def does(self, use: str, bounded: bool, swish: str) -> bool:
+        """Whether it takes the steps that a module does, with such a network and scheme."""
+        return any(step.use == use and step.concerns(bounded, swish) for step in self.steps)
+
     def to_json(self) -> list[dict[str, Any]]:
         """What a key depends on."""
         named = [{**vars(step), "arguments": dict(step.arguments)} for step in self.steps]

@@ -87,6 +87,14 @@ def test_the_most_rewarding_first():
     )
 
 
+@pytest.mark.parametrize("layers", [("head.conv",), ()])
+def test_what_a_build_corrects_anew_is_said_of_float_layers(layers):
+    facts = replace(FACTS, done=frozenset({"correct_bias_sequentially"}))
+    found = replace(DIAGNOSIS, reliefs=(Relief(layers, None if layers else "stem.swish", 18.9),))
+    for known, told in ((facts, bool(layers)), (FACTS, False)):
+        assert any("corrects the biases anew" in line for line in advice.overall(found, known)) == told
+
+
 def test_nothing_stands_out():
     found = replace(DIAGNOSIS, findings=(replace(FINDING, share=0.01),))
     assert "spread" in advice.overall(found, FACTS)[0]
