@@ -185,6 +185,7 @@ PASSING = {
 
 #: Kinds of other verbs, and those whose scenario has tests of its own: where they are produced.
 ELSEWHERE = {
+    "training/preparing.py _warn_of_unused": "tests/training/test_finetune.py",
     "training/loop.py _Run._diverged": "tests/training/test_loop.py",
     "training/loop.py _Run._warn_of_no_gain": "tests/training/test_progressive.py",
     "training/tasks/_classes.py Session._readable": "tests/training/test_finetune.py",

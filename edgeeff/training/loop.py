@@ -262,6 +262,10 @@ class _Run:
         if self._course.minutes is not None and not where.epochs and where.history:
             each = max(where.history[0]["seconds"], 1e-6)
             where.epochs = int(max(1, min(MOST_EPOCHS, self._course.minutes * 60 / each)))
+            self._progress.tell(
+                f"epochs   {where.epochs} for {self._course.minutes:g} minutes, by the first one's time. "
+                f"Another machine may take another number: --epochs {where.epochs} is the same anywhere"
+            )
             self._progress.stage(self._doing, where.epochs * self._learner.steps(), unit="steps")
             self._progress.advance(where.taken)
 

@@ -32,6 +32,13 @@ from edgeeff.zoo import catalog
 from edgeeff.zoo.spec import Activation
 
 VERSION = 1
+#: Options that a training does not look at, by its task; by an empty name those of a swap.
+_UNUSED = {
+    "": ("class_weights", "views", "block_rate", "decay", "dropout", "smoothing"),
+    "detection": ("class_weights", "views", "dropout"),
+    "multilabel": ("class_weights",),
+    "segmentation": ("views", "dropout"),
+}
 
 
 def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
@@ -50,6 +57,7 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     if not getattr(tasks.room(task) if task else None, "REGULARISED", False):
         what = f"in a training of {task}" if task else "with --activation"
         regularising.refuse(request.regularisation, what, regularising.ELSEWHERE, asked.augment)
+    _warn_of_unused(request, task, context)
     source, preprocess = _network(request, task, context)
     if swaps:
         task = swap.task_of(source.identity, asked.task)
@@ -60,6 +68,28 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     of = "" if swaps else f" of {len(data.classes)} classes"
     context.progress.tell(f"photos   {len(data.train)}{of} to learn from, {len(data.validation)} to judge by")
     return Setting(request, source, _name(source), preprocess, data, context), task
+
+
+def _warn_of_unused(request: FinetuneRequest, task: str, context: Context) -> None:
+    """Warn of options that were given and do nothing here.
+
+    Args:
+        request: The user's.
+        task: What is learnt; empty for a swap of the activation.
+        context: Hears the warning.
+    """
+    unused = _UNUSED.get(task, ())
+    if task not in ("", "segmentation") and not request.learning.blocks:
+        unused = (*unused, "block_rate")
+    given = [
+        f"--{name.replace('_', '-')}"
+        for part in (request.photos, request.learning)
+        for name in unused
+        if hasattr(part, name) and getattr(part, name) != getattr(type(part)(), name)
+    ]
+    if given:
+        what = f"in a training of {task}" if task else "with --activation"
+        context.warn(f"{', '.join(given)} {what} does nothing: leave it out")
 
 
 def _network(request: FinetuneRequest, task: str, context: Context) -> tuple[Source, Preprocess]:

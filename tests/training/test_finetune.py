@@ -257,7 +257,8 @@ def test_labels_that_do_not_exclude_each_other(photos, trained, tmp_path):
     assert 0 < found.scores["mean_average_precision"] <= 1
     checkpoint = checkpoints.read(tmp_path / "best.pt")
     assert checkpoint.ends_in == "sigmoid" and checkpoint.labels == ("red", "square")
-    one = train(photos, trained, tmp_path / "one.pt", task="multilabel")
+    one = train(photos, trained, tmp_path / "one.pt", task="multilabel", class_weights="none")
+    assert any("--class-weights in a training of multilabel does nothing" in text for text in one.warnings)
     assert one.classes == ("red",) and checkpoints.read(tmp_path / "one.pt").classes == 1
     assert torch.load(tmp_path / "one.pt", weights_only=True)["classes"] == ["red"]
     photos_of = {"calibration": photos / "train", "validation": photos / "val"}

@@ -75,8 +75,14 @@ def test_a_loss_that_is_no_number():
 
 
 def test_the_clock_settles_how_many_epochs_there_are():
-    found = descend(Slope(), Course(epochs=5, minutes=1e-9), heard())
+    class Lines(Silent):
+        def tell(self, text):
+            lines.append(text)
+
+    lines: list[str] = []
+    found = descend(Slope(), Course(epochs=5, minutes=1e-9), Recorder(Lines()))
     assert len(found.history) == 1
+    assert any("Another machine may take another number: --epochs 1" in line for line in lines)
 
 
 def test_schedule_and_average():
