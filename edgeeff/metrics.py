@@ -37,10 +37,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Proportion:
-    """So many of so many, such as the images that were classified rightly."""
+    """So many of so many, such as the images that were classified rightly.
+
+    Args:
+        successes: How many.
+        total: Of how many.
+        independent: How many of these say something of their own: of pixels the images; None: all of them.
+    """
 
     successes: int
     total: int
+    independent: int | None = None
 
     @property
     def value(self) -> float:
@@ -49,8 +56,20 @@ class Proportion:
 
     @property
     def interval(self) -> Interval:
-        """Wilson's 95 % interval of the fraction."""
-        return wilson(self.successes, self.total)
+        """Wilson's 95 % interval of the fraction.
+
+        Of what depends on one another, as the pixels of an image do, it is that of as many images: no image
+        can differ from others by more than right and wrong throughout, so it is rather too wide.
+        """
+        own = self.alone
+        return wilson(own.successes, own.total)
+
+    @property
+    def alone(self) -> Proportion:
+        """The same share of what is independent, to the nearest whole number: what a test may count."""
+        if self.independent is None or not self.total:
+            return self
+        return Proportion(round(self.successes * self.independent / self.total), self.independent)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -59,7 +78,13 @@ class Proportion:
             "total": self.total,
             "value": json_number(self.value),
             "interval": list(self.interval),
+            **({} if self.independent is None else {"independent": self.independent}),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Proportion:
+        """The reverse of :meth:`to_json`."""
+        return cls(data["successes"], data["total"], data.get("independent"))
 
 
 def json_number(value: float) -> float | str:

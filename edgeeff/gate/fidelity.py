@@ -66,7 +66,7 @@ def _agreement(
     It fails where the loss is above the limit and chance does not explain it.
     """
     new, old = shares
-    before = old or Proportion(new.total, new.total)
+    before = old or Proportion(new.total, new.total, new.independent)
     measured: dict[str, Any] = {"new": new.to_json(), "old": before.to_json(), "reference": who}
     verdict = Verdict(case, "agreement", "error", unit="points", limit=limit, measured=measured)
     if not new.total:
@@ -99,10 +99,11 @@ def _chance(new: Proportion, old: Proportion | None, limit: float, times: int) -
         limit: Points.
         times: As if so many times as many had been seen.
     """
-    others, total = times * (new.total - new.successes), times * new.total
-    if old is None:
-        return float(stats.binom.sf(others - 1, total, max(1e-12, limit / 100)))
-    return by_chance(new, old, times)
+    if old is not None:
+        return by_chance(new, old, times)
+    own = new.alone
+    others, total = times * (own.total - own.successes), times * own.total
+    return float(stats.binom.sf(others - 1, total, max(1e-12, limit / 100)))
 
 
 def by_chance(new: Proportion, old: Proportion, times: int = 1) -> float:
@@ -113,5 +114,6 @@ def by_chance(new: Proportion, old: Proportion, times: int = 1) -> float:
         old: The same of the old bundle.
         times: As if so many times as many had been seen.
     """
-    table = [[times * (one.total - one.successes), times * one.successes] for one in (new, old)]
+    both = (new.alone, old.alone)
+    table = [[times * (one.total - one.successes), times * one.successes] for one in both]
     return float(stats.fisher_exact(table, alternative="greater").pvalue)

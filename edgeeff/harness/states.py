@@ -66,6 +66,7 @@ def written(found: Fidelity) -> dict[str, Any]:
     return {
         **{name: getattr(found, name) for name in ("images", "agreeing", "decisions")},
         "cosine": dict(found.cosine),
+        "together": found.together,
         **{
             kind: {name: [noise.signal, noise.noise] for name, noise in getattr(found, kind).items()}
             for kind in ("noise", "centred")
@@ -85,4 +86,5 @@ def read(said: Mapping[str, Any]) -> Fidelity:
     )
     counts = {name: int(said[name]) for name in ("images", "agreeing", "decisions")}
     cosine = {name: float(total) for name, total in said["cosine"].items()}
-    return Fidelity(**counts, noise=noise, centred=centred, cosine=cosine)
+    together = bool(said.get("together", False))
+    return Fidelity(**counts, noise=noise, centred=centred, cosine=cosine, together=together)

@@ -74,7 +74,7 @@ class Verification:
         agreement, hub = data["agreement"], data.get("hub_sqnr_db")
         return cls(
             images=data["images"],
-            agreement=Proportion(agreement["successes"], agreement["total"]) if agreement else None,
+            agreement=Proportion.from_json(agreement) if agreement else None,
             sqnr=float(data["sqnr_db"]),
             sqnr_centred=float(data["sqnr_centred_db"]),
             hub_sqnr=None if hub is None else float(hub),

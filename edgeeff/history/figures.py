@@ -91,7 +91,16 @@ def share(bundle: str, metric: str, found: Mapping[str, Any], conditions: str) -
     """A proportion of a report, with its interval."""
     value, (low, high) = number(found["value"]), (number(end) for end in found["interval"])
     some = math.nan if value is None else value
-    return Figure(bundle, metric, some, "", low, high, int(found["total"]), conditions=conditions)
+    return Figure(
+        bundle,
+        metric,
+        some,
+        "",
+        low,
+        high,
+        int(found.get("independent", found["total"])),
+        conditions=conditions,
+    )
 
 
 def numbers(values: object) -> tuple[float, ...]:

@@ -27,6 +27,7 @@ class Fidelity:
         agreeing: Decisions that are the same, as the task means it.
         decisions: All of them; 0 where the task decides nothing.
         cosine: Of each embedding the sum over the images of its cosine to the reference's.
+        together: Whether the decisions of an image depend on one another, as its pixels do.
     """
 
     images: int = 0
@@ -35,6 +36,7 @@ class Fidelity:
     agreeing: int = 0
     decisions: int = 0
     cosine: Mapping[str, float] = field(default_factory=dict)
+    together: bool = False
 
     def __add__(self, other: Fidelity) -> Fidelity:
         return Fidelity(
@@ -47,12 +49,15 @@ class Fidelity:
                 name: self.cosine.get(name, 0.0) + other.cosine.get(name, 0.0)
                 for name in {**self.cosine, **other.cosine}
             },
+            self.together or other.together,
         )
 
     @property
     def agreement(self) -> Proportion | None:
         """Decisions that are the same; None where the task decides nothing."""
-        return Proportion(self.agreeing, self.decisions) if self.decisions or not self.images else None
+        if self.images and not self.decisions:
+            return None
+        return Proportion(self.agreeing, self.decisions, self.images if self.together else None)
 
     @property
     def outputs(self) -> dict[str, float]:

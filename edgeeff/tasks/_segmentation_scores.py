@@ -128,9 +128,9 @@ class SegmentationScores:
 
     @property
     def pixels(self) -> Proportion:
-        """Pixels that are right, of those that are known. (Those of one image are not independent.)"""
+        """Pixels that are right, of those that are known."""
         total = self.counts.sum(axis=(0, 2))
-        return Proportion(int(total[0]), int(total[1]))
+        return Proportion(int(total[0]), int(total[1]), self.images)
 
     @property
     def mean_accuracy(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,13 +109,13 @@ def fidelity(reference: Outputs, test: Outputs, cut: float) -> Fidelity:
     if one.ndim == 3:
         differing = int((one != other).sum())
         noise = Noise(float(one.size), 2.0 * differing)
-        return Fidelity(len(one), {name: noise}, {}, one.size - differing, one.size)
-    found = Fidelity()
+        return Fidelity(len(one), {name: noise}, {}, one.size - differing, one.size, together=True)
+    found = Fidelity(together=True)
     for first, second in _parts(one, other):
         same = decisions(first, 0) == decisions(second, 0)
         found += compared({name: first}, {name: second}, same=same, centred=True)
     # Parts are rows of images.
-    return Fidelity(len(one), found.noise, found.centred, found.agreeing, found.decisions)
+    return replace(found, images=len(one))
 
 
 def _parts(one: Array, other: Array) -> Iterator[tuple[Array, Array]]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from edgeeff.target import Target
 
 _VERBS = ("finetune",)
+#: Photos in a step, where nothing else is said.
+BATCH = 32
 #: What ``class_weights`` and ``augment`` may be.
 CLASS_WEIGHTS = ("balanced", "none")
 AUGMENT = ("slight", "unmirrored", "wide", "none")
@@ -127,7 +129,9 @@ class Learning(Part):
     )
     rate: float = option(NUMBER, "Largest rate of AdamW, for the head.", default=3e-3, verbs=_VERBS)
     decay: float = option(NUMBER, "Weight decay.", default=0.01, verbs=_VERBS)
-    batch: int = option(WHOLE, "Photos in a step.", default=32, least=1, verbs=_VERBS)
+    batch: int | None = option(
+        WHOLE, f"Photos in a step. Default: {BATCH}, with masks 16.", least=1, verbs=_VERBS
+    )
     dropout: float = option(
         NUMBER, "Share of the head's inputs that are left out in a step.", default=0.2, verbs=_VERBS
     )

@@ -11,9 +11,11 @@ from PIL import Image
 
 from edgeeff.drawings import Drawings
 from edgeeff.errors import BundleError, OptionError
+from edgeeff.gate.fidelity import _agreement, by_chance
 from edgeeff.images import Picture
 from edgeeff.images.drawing import drawn
 from edgeeff.images.mask_picture import png
+from edgeeff.metrics import Proportion
 from edgeeff.preprocess import Preprocess
 from edgeeff.segmentation import Mask, classes_of
 from edgeeff.tasks import SEGMENTATION, Meaning, Naming, room
@@ -118,6 +120,22 @@ def test_artifacts_that_end_in_classes_and_in_scores_say_the_same() -> None:
     found = MEANING.fidelity(*MEANING.alike(scores, {"mask": changed}))
     assert (found.agreeing, found.decisions, found.images) == (39, 40, 2)
     assert found.sqnr == pytest.approx(10 * np.log10(40 / 2))
+    assert (found + found).agreement == Proportion(78, 80, 4)  # the pixels of four images
+
+
+def test_a_thousand_pixels_of_an_image_are_one_image_to_a_test() -> None:
+    """An interval and the gate count images: the same share of more pixels of as many is no surer."""
+    few, many = (Proportion(9 * count, 10 * count, 20) for count in (20, 2000))
+    assert few.interval == many.interval == Proportion(18, 20).interval
+    assert Proportion.from_json(many.to_json()) == many
+    assert (
+        by_chance(many, Proportion(40000, 40000, 20))
+        == by_chance(Proportion(18, 20), Proportion(20, 20))
+        > 0.1
+    )
+    verdict = _agreement("net", (many, None), 5.0, "the float", 20)
+    assert verdict.status == "inconclusive"
+    assert _agreement("net", (Proportion(18000, 20000), None), 5.0, "the float", 20).status == "fail"
 
 
 def test_a_number_added_to_all_scores_of_a_pixel_is_no_noise() -> None:

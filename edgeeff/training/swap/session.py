@@ -19,6 +19,7 @@ from edgeeff.tasks import CLASSIFICATION, MULTILABEL, Meaning
 from edgeeff.training import device, trunk
 from edgeeff.training.loop import Course, Score
 from edgeeff.training.photos import decoding, varying
+from edgeeff.training.request import BATCH
 from edgeeff.training.setting import Setting
 from edgeeff.training.swap import networks, statistics
 from edgeeff.training.swap.learners import Blocks, Distilling, Logits, Whole
@@ -66,7 +67,7 @@ class Session:
             networks.with_activation(teacher, self.activation),
             train,
             Stream(setting.data.validation.pictures, setting.preprocess, setting.context),
-            batch=learning.batch,
+            batch=learning.batch or BATCH,
             together=networks.images_of_a_part(teacher, size),
             centred=self._task == CLASSIFICATION,
             seed=learning.seed,
@@ -90,7 +91,7 @@ class Session:
             warmup=learning.warmup,
             patience=learning.patience,
             average=learning.average,
-            batch=learning.batch,
+            batch=learning.batch or BATCH,
             seed=learning.seed,
         )
         where = pair.student.classifier.weight.device.type

@@ -23,6 +23,7 @@ from edgeeff.training.heads import Aim, Head, Pace, Seen
 from edgeeff.training.loop import Course, one_thread, workers
 from edgeeff.training.photos import decoding, varying
 from edgeeff.training.photos.labelled import Labelled
+from edgeeff.training.request import BATCH
 from edgeeff.training.setting import Setting
 from edgeeff.training.tasks import Phase
 from edgeeff.training.tuned import Shown, Tuned
@@ -69,7 +70,7 @@ class Session:
         learning = self.setting.request.learning
         train, judging = self._seen()
         aim = self._aim(train.truth)
-        pace = Pace(learning.batch, learning.rate, learning.decay, learning.dropout, learning.seed)
+        pace = Pace(learning.batch or BATCH, learning.rate, learning.decay, learning.dropout, learning.seed)
         head = Head(self.network.classifier, aim, train, judging, pace)
         course = self._course(HEAD_EPOCHS, last=not learning.blocks)
         facts = {"pace": asdict(pace), "course": asdict(course), "views": len(train.features)}
@@ -100,7 +101,7 @@ class Session:
                 course,
                 beat=head.score(),
                 earliest=plan.stages[-1].begin,
-                batch=learning.batch,
+                batch=learning.batch or BATCH,
                 flag="--block-rate",
             )
             facts = {"blocks": learning.blocks, "pace": asdict(tuned.pace), "course": asdict(course)}

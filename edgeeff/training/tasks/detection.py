@@ -25,6 +25,7 @@ from edgeeff.training.boxes.remembering import remember
 from edgeeff.training.boxes.sets import BoxSet
 from edgeeff.training.loop import Course
 from edgeeff.training.photos.labelled import Data, Labelled
+from edgeeff.training.request import BATCH
 from edgeeff.training.setting import Setting
 from edgeeff.training.tasks import Phase, _holding_out
 
@@ -113,7 +114,7 @@ class Session:
     def phases(self) -> Iterator[Phase]:
         """The heads on frozen features; then the pyramid and blocks too, if they are asked for."""
         learning = self.setting.request.learning
-        heads = Pace(learning.batch, learning.rate, learning.decay, 0, learning.smoothing or 0.0)
+        heads = Pace(learning.batch or BATCH, learning.rate, learning.decay, 0, learning.smoothing or 0.0)
         known = {*self.kept} == {*self.setting.data.classes}
         yield self._phase("heads", "training the heads", heads, HEAD_EPOCHS, not learning.blocks, known)
         if learning.blocks:

@@ -147,7 +147,7 @@ class Session:
             learning.rate,
             learning.block_rate,
             learning.decay,
-            min(learning.batch, _BATCH),
+            learning.batch or _BATCH,
             learning.smoothing or 0.0,
             learning.seed,
         )
