@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.table import arguments, show, write_json
-from edgeeff.batch import filled
 from edgeeff.bundle import Bundle
 from edgeeff.metrics import bootstrap_ratio
+from edgeeff.onboard.runs import filled
 from edgeeff.predictor import Predictor
 from edgeeff.tasks import Naming
 

@@ -1,18 +1,16 @@
-"""How many images an artifact takes in one run, and how any number of images is brought through it."""
+"""How many images an artifact takes in one run."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgeeff.errors import OptionError
-from edgeeff.onboard.runs import filled as filled
-from edgeeff.onboard.runs import in_runs as in_runs
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: The most images of one run: beyond that no runtime gains, and sizes of tensors no longer fit 32 bits.
 LARGEST = 1024
@@ -87,6 +85,8 @@ def regrouped(parts: Iterable[npt.NDArray[Any]], size: int) -> Iterator[npt.NDAr
 
     So no run is filled up but the last one, however few images come at a time.
     """
+    import numpy as np  # late: every verb's options know of batches
+
     waiting: list[npt.NDArray[Any]] = []
     for part in parts:
         waiting.append(part)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from edgeeff import backends
-from edgeeff.batch import LARGEST, Batch, in_runs
+from edgeeff.batch import LARGEST, Batch
 from edgeeff.errors import OptionError
+from edgeeff.onboard.runs import in_runs
 from edgeeff.target import load_target
 
 

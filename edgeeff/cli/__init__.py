@@ -2,16 +2,20 @@
 
 A verb's module holds one function, ``command``, whose signature is the verb's options and whose docstring
 is its help. A package holds a module for each verb below its own (``edgeeff history list``); its docstring is
-the help of them all. Heavy libraries are imported inside a command: ``edgeeff --help`` answers at once.
+the help of them all. Heavy libraries are imported inside a command, and of the verbs only the one that runs
+is imported: ``edgeeff --help`` answers at once.
 """
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +41,10 @@ _HELPERS = frozenset(
         "timings",
     }
 )
+#: A verb's help, in the text of its module.
+_DOCUMENTED = re.compile(r'^def command\(.*?^    """(.*?)"""', re.DOTALL | re.MULTILINE)
+#: Set by a shell that completes a command line: the arguments are in other variables then.
+_COMPLETING = "_EDGEEFF_COMPLETE"
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -64,7 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     """Run a verb, or say what is wrong with the arguments, and return the exit status."""
     try:
-        return int(application()(args=arguments, prog_name="edgeeff", standalone_mode=False) or 0)
+        asked = None if _COMPLETING in os.environ else arguments
+        return int(application(asked)(args=arguments, prog_name="edgeeff", standalone_mode=False) or 0)
     except Exception as error:  # Typer brings its own copy of Click in some versions
         if type(error).__name__ == "Abort":  # what Click makes of Ctrl-C, where no verb is at work
             return INTERRUPTED
@@ -87,8 +96,13 @@ def _misused(error: Any, *, json: bool) -> int:
     return int(error.exit_code)
 
 
-def application() -> typer.Typer:
-    """The Typer application with all verbs."""
+def application(asked: Sequence[str] | None = None) -> typer.Typer:
+    """The Typer application with all verbs.
+
+    Args:
+        asked: The arguments it is made for: only the verb that they name is imported, and of the others
+            their help alone is read. None: all verbs can be run.
+    """
     help_too = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(
         context_settings=help_too,
@@ -98,24 +112,51 @@ def application() -> typer.Typer:
         help="Trained EfficientNet in, verified INT8 artifacts out, from one calibration.",
     )
     app.callback(invoke_without_command=True)(_options)
-    _add_verbs(app, __name__, Path(__file__).parent)
+    words = None if asked is None else [word for word in asked if not word.startswith("-")]
+    _add_verbs(app, __name__, Path(__file__).parent, words)
     return app
 
 
-def _add_verbs(app: typer.Typer, package: str, folder: Path) -> None:
-    """Give an application the verbs that are modules of a package, found by name."""
+def _add_verbs(app: typer.Typer, package: str, folder: Path, words: Sequence[str] | None) -> None:
+    """Give an application the verbs that are modules of a package, found by name.
+
+    Args:
+        app: The application.
+        package: The package.
+        folder: Its folder.
+        words: The verb that is to be run, and the one below it; None: any.
+    """
     help_too = {"help_option_names": ["-h", "--help"]}
     for found in pkgutil.iter_modules([str(folder)]):
         if found.name in _HELPERS or found.name.startswith("_"):
             continue
-        module = import_module(f"{package}.{found.name}")
-        name = found.name.strip("_").replace("_", "-")  # Python keeps some names for itself: import_
+        module, name = f"{package}.{found.name}", found.name.strip("_").replace("_", "-")  # as import_
+        wanted = words is None or name in words[:1]
         if found.ispkg:
-            group = typer.Typer(context_settings=help_too, no_args_is_help=True, help=module.__doc__)
-            _add_verbs(group, module.__name__, folder / found.name)
+            group = typer.Typer(
+                context_settings=help_too, no_args_is_help=True, help=import_module(module).__doc__
+            )
+            if wanted:
+                _add_verbs(group, module, folder / found.name, None if words is None else words[1:])
             app.add_typer(group, name=name)
+        elif wanted or (help := _help_of(folder / f"{found.name}.py")) is None:
+            app.command(name, context_settings=help_too)(_guarded(import_module(module).command))
         else:
-            app.command(name, context_settings=help_too)(_guarded(module.command))
+            app.command(name, context_settings=help_too, help=help)(_not_imported)
+
+
+def _help_of(file: Path) -> str | None:
+    """A verb's help, read without importing it; None where that cannot be."""
+    try:
+        found = _DOCUMENTED.search(file.read_text(encoding="utf-8"))
+    except OSError:  # installed without its source
+        return None
+    return cleandoc(found[1]) if found else None
+
+
+def _not_imported() -> None:
+    """In place of a verb that the command line does not name."""
+    raise AssertionError("the verb that runs is imported")
 
 
 def _options(

@@ -6,28 +6,19 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import TimeElapsedColumn as Elapsed
 from rich.segment import Segment
-from rich.table import Column, Table
 from rich.text import Text
 
 from edgeeff.cli import streams
 from edgeeff.progress import Unit
 from edgeeff.text import clean, steers
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.table import Table
 
 #: Where no terminal tells its width, tables are as wide as they need: a log is not folded at 80 columns.
 _PIPE_WIDTH = 200
@@ -117,8 +108,13 @@ def fail_as_json(kind: str, what: str, mend: str, status: int, warnings: Sequenc
 
 
 def _columns(unit: Unit) -> tuple[ProgressColumn, ...]:
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import TimeRemainingColumn as Remaining
+    from rich.table import Column
+
     counted = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    left = TimeRemainingColumn(compact=True)
+    left = Remaining(compact=True)
     # What is being done gives way, not the count: the rest takes up to 44 columns, with a wide bar 72.
     text = TextColumn(
         "{task.description}",
@@ -171,6 +167,8 @@ class ConsoleProgress:
         self._task: TaskID | None = None
         self._estimate: _Estimate | None = None
         if err.is_terminal:
+            from rich.progress import Progress
+
             self._bar = Progress(*_columns("images"), console=err, transient=True, auto_refresh=not still)
 
     def __enter__(self) -> ConsoleProgress:

@@ -15,7 +15,6 @@ from rich.table import Table
 from edgeeff.batch import ONE
 from edgeeff.cli import console, tables
 from edgeeff.errors import MissingRuntimeError, OptionError
-from edgeeff.preprocess import CHANNELS, described
 
 if TYPE_CHECKING:
     from edgeeff.backends import CheckReport
@@ -197,6 +196,8 @@ def _layers(check: CheckReport) -> Table:
 
 
 def _normalisation(preprocess: Any) -> str:
+    from edgeeff.preprocess import CHANNELS
+
     if preprocess.is_unnormalised:
         return f"the input is pixels of 0…255, {CHANNELS[preprocess.channels]}, as they are"
     return f"{preprocess.mean}, {preprocess.std} on pixels 0…255, {CHANNELS[preprocess.channels]}"
@@ -282,6 +283,8 @@ def _near(found: dict[str, Any]) -> str:
 
 
 def _summary(bundle: Any, found: dict[str, Any] | None, looked: _Looked) -> None:
+    from edgeeff.preprocess import described
+
     manifest, without = bundle.manifest, looked.without
     check = looked.check.summary if looked.check else f"{tables.NOT_RUN}: {looked.unchecked}"
     height, width = manifest.preprocess.size

@@ -24,9 +24,7 @@ from edgeeff.pipeline.request.kinds import (
     refuse,
 )
 from edgeeff.pipeline.request.parts import Preprocessing, Source
-from edgeeff.target import load_target
 from edgeeff.training.regularising import Regularisation
-from edgeeff.zoo.spec import SWAPPED
 
 if TYPE_CHECKING:
     from edgeeff.target import Target
@@ -193,6 +191,9 @@ class Swap(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        from edgeeff.target import load_target  # late: the verb's help needs neither
+        from edgeeff.zoo.spec import SWAPPED
+
         if self.activation is not None and self.activation not in SWAPPED:
             raise OptionError(f"--activation {self.activation:.40}", mend=f"choose {' or '.join(SWAPPED)}")
         wanted = () if self.compare == ("none",) else self.compare

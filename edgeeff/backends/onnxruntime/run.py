@@ -11,7 +11,8 @@ import numpy as np
 import onnxruntime
 
 from edgeeff.backends import output_places
-from edgeeff.batch import MOST, ONE, Batch, in_runs
+from edgeeff.batch import MOST, ONE, Batch
+from edgeeff.onboard.runs import in_runs
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.target import InputType
 from edgeeff.tasks import Outputs
