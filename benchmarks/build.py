@@ -20,12 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.process_tree import Run, run
-from benchmarks.table import arguments, show, write_json
+from benchmarks.results import Measure, write
+from benchmarks.table import arguments, show
 from edgeeff.bundle import MEASURED
 from edgeeff.images import open_images
 
 TARGETS = ["cpu-int8", "mobile-int8", "jetson-int8"]
 FORMATS = {"wall_s": ".1f", "cpu_s": ".1f", "peak_MB": ".0f"}
+MEASURES = (
+    Measure("wall_s", "s", 1, "wall", "wall_low", "wall_high"),
+    Measure("cpu_s", "s", 1, "CPU time", "cpu_low", "cpu_high"),
+    Measure("peak_MB", "MB", 0, "peak memory"),
+)
+ABOUT = """`edgeeff build` for {targets} from {photos} photos, whole process, verification included: the
+medians of {rounds} builds, from the fastest to the slowest. Memory is of the whole process tree. Two
+builds with other caches, folders and numbers of threads: {equal}."""
 
 
 def build(options: Namespace, photos: Path, folder: Path, cache: Path, **environment: str) -> Run:
@@ -62,7 +71,11 @@ def row(name: str, photos: Path, runs: Sequence[Run]) -> dict[str, Any]:
         "photos": len(open_images(photos)),
         "runs": len(runs),
         "wall_s": statistics.median(r.wall for r in runs),
+        "wall_low": min(r.wall for r in runs),
+        "wall_high": max(r.wall for r in runs),
         "cpu_s": statistics.median(r.cpu for r in runs),
+        "cpu_low": min(r.cpu for r in runs),
+        "cpu_high": max(r.cpu for r in runs),
         "peak_MB": max(r.peak_rss for r in runs) / 1e6,
     }
 
@@ -93,6 +106,7 @@ def main() -> None:
     parser.add_argument("--validation", type=Path)
     parser.add_argument("--size", type=int, help="height and width, pixels; default: the network's own")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--title", help="the network's name on the page; default: the model's")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     options.target = options.target or TARGETS
@@ -101,7 +115,13 @@ def main() -> None:
         rows, different = measure(options, Path(folder))
     show(f"edgeeff build --model {options.model} for {', '.join(options.target)}", rows, FORMATS)
     print(f"two builds, two folders, two caches: {', '.join(different) or 'byte-identical'}")
-    write_json(options.json, rows, different=different, options=vars(options))
+    about = ABOUT.format(
+        targets=", ".join(f"`{target}`" for target in options.target),
+        photos=" or ".join(str(row["photos"]) for row in rows[::2]),
+        rounds=options.rounds,
+        equal=f"{len(different)} files differ" if different else "byte-identical",
+    )
+    write(options.json, f"A whole build of {options.title or options.model}", about, rows, MEASURES)
     sys.exit(1 if different else 0)
 
 

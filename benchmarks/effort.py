@@ -16,11 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import edgeeff
-from benchmarks.table import arguments, show, write_json
+from benchmarks.results import Measure, write
+from benchmarks.table import arguments, show
 from edgeeff.bundle import Bundle
 
+FORMATS = dict.fromkeys(("ratio", "low", "high"), ".3f")
 EFFORTS = ("balanced", "max")
 TARGETS = ("cpu-int8", "mobile-int8")
+MEASURES = (
+    Measure("ratio", digits=3, title="CPU time of an inference, ratio", low="low", high="high"),
+    Measure("build_cpu_s", "s", 0, "CPU time of the build"),
+)
+ABOUT = """Process CPU time of an inference, one thread, as a ratio to `balanced` of the same target,
+with its 95 % interval over {launches} launches; and what the build of that target alone costs."""
 
 
 def main() -> None:
@@ -39,8 +47,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for target in options.target or TARGETS:
             rows += _rows(options, target, Path(folder))
-    show(f"{options.model}, one image, one thread, CPU time against balanced", rows, {"ratio": ".3f"})
-    write_json(options.json, rows, options=vars(options))
+    show(f"{options.model}, one image, one thread, CPU time against balanced", rows, FORMATS)
+    about = ABOUT.format(launches=options.launches)
+    write(options.json, f"What --effort max costs {options.model}", about, rows, MEASURES)
 
 
 def _rows(options: Any, target: str, folder: Path) -> list[dict[str, Any]]:
@@ -68,7 +77,8 @@ def _rows(options: Any, target: str, folder: Path) -> list[dict[str, Any]]:
             {
                 "bundle": f"{target} by {effort}",
                 "ratio": ratio and ratio.value,
-                "95 %": f"{interval.low:.3f} … {interval.high:.3f}" if interval else None,
+                "low": interval and interval.low,
+                "high": interval and interval.high,
                 "build_cpu_s": round(seconds),
             }
         )

@@ -19,50 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 
 from benchmarks.build import TARGETS, build
+from benchmarks.lively import save_lively
 from benchmarks.table import arguments, show, write_json
-from edgeeff.images import open_images
 from edgeeff.memory import give_back
-from edgeeff.zoo import catalog, efficientnet
-from edgeeff.zoo.spec import ModelSpec
+from edgeeff.zoo import catalog
 
 FORMATS = {"parameters_M": ".1f", "GMAC": ".2f", "wall_s": ".1f", "cpu_s": ".1f", "peak_MB": ".0f"}
 FLOAT_ONLY = {"l2": ["cpu-fp32"]}
-FITTED = 12  # photos that batch statistics are fitted to, at half the size
-TAME = 0.05  # of a block's step along the residual chain: random steps make chaos of every rounding
-
-
-@torch.no_grad()
-def save_lively(spec: ModelSpec, photos: Path, side: int, path: Path, classes: int = 1000) -> None:
-    """A checkpoint of random weights and the batch statistics of the first photos."""
-    size = (side, side)
-    with torch.device("meta"):
-        network = efficientnet.build(spec, classes, size)
-    network = network.to_empty(device="cpu")
-    random = torch.Generator().manual_seed(0)
-    for key, value in network.state_dict().items():
-        if value.dim() > 1:
-            value.normal_(0, (2 / value[0].numel()) ** 0.5, generator=random)
-        elif key.endswith(("weight", "running_var")):
-            value.fill_(1.0)
-        else:
-            value.zero_()
-    for block in network.blocks:
-        if block.residual:
-            block.project.norm.weight.fill_(TAME)
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-    preprocess = spec.preprocess(size)
-    pixels, _ = next(iter(open_images(photos).batches(preprocess, FITTED)))
-    network.train()(torch.from_numpy(preprocess.normalise(pixels)))
-    for norm in norms:
-        assert norm.running_var is not None
-        norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)
-    save_file(network.state_dict(), path)
 
 
 def measure(options: Namespace, name: str, work: Path) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import edgeeff
 from benchmarks.peers.detectors import nncf
-from benchmarks.peers.latency import FORMATS, rows_of
-from benchmarks.table import arguments, show, write_json
+from benchmarks.peers.latency import ABOUT, FORMATS, MEASURES, rows_of
+from benchmarks.results import write
+from benchmarks.table import arguments, show
 from edgeeff.bundle import Bundle
 from edgeeff.harness.latency import benchmark
 
@@ -50,7 +51,8 @@ def main() -> None:
         )
     rows = rows_of(report)
     show(f"{options.model}, one image, {report.threads} thread(s), ratio to {report.baseline}", rows, FORMATS)
-    write_json(options.json, rows, report=report.to_json(), options=vars(options))
+    about = ABOUT.format(first=report.baseline, launches=options.launches, threads=report.threads)
+    write(options.json, f"Latency of {options.model}, raw heads", about, rows, MEASURES)
 
 
 if __name__ == "__main__":

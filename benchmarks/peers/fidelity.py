@@ -22,7 +22,8 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.peers.contenders import PEERS, Task, hub_in_onnxruntime, ours
-from benchmarks.table import arguments, show, write_json
+from benchmarks.results import Measure, write
+from benchmarks.table import arguments, show
 from edgeeff import metrics
 from edgeeff.backends import Session
 from edgeeff.images import open_images
@@ -37,6 +38,17 @@ FORMATS = {
     **{"sqnr_dB": ".1f", "centred_dB": ".1f", "agreement_%": ".1f"},
     **{"top-1_%": ".1f", "quantise_s": ".1f"},
 }
+MEASURES = (
+    Measure("sqnr_dB", "dB", 1, "SQNR"),
+    Measure("centred_dB", "dB", 1, "centred"),
+    Measure("agreement_%", "%", 1, "agreement"),
+    Measure("right", title="right of the labelled"),
+    Measure("quantise_s", "s", 0, "quantising, wall"),
+)
+ABOUT = """{calibration} calibration images, {judge} others to judge by; the float network is the
+reference. Ours are one build for three targets, verification included; a peer's time is its quantisation
+and export. `*`: the TensorRT scheme's graph in onnxruntime, which says nothing of TensorRT's kernels:
+engine NOT RUN."""
 OURS = {"cpu-int8": "ours cpu-int8", "mobile-int8": "ours mobile-int8", "jetson-int8": "ours jetson-int8*"}
 
 
@@ -142,6 +154,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="height and width, pixels; default: the network's own")
     parser.add_argument("--effort", default="balanced", help="of our own builds")
     parser.add_argument("--without", action="append", default=[], help="leave out peers of this name")
+    parser.add_argument("--title", help="the network's name on the page; default: the model's")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
@@ -153,7 +166,8 @@ def main() -> None:
     count = len(open_images(options.judge))
     title = f"{options.model}, {count} judge images (* the TensorRT scheme's hub graph, in onnxruntime)"
     show(title, rows, FORMATS)
-    write_json(options.json, rows, options=vars(options))
+    about = ABOUT.format(calibration=len(open_images(options.calibration)), judge=count)
+    write(options.json, f"Fidelity of {options.title or options.model}", about, rows, MEASURES)
 
 
 if __name__ == "__main__":

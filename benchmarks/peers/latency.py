@@ -16,11 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.contenders import Task, nncf, ours
-from benchmarks.table import arguments, show, write_json
+from benchmarks.results import Measure, write
+from benchmarks.table import arguments, show
 from edgeeff.harness.golden import GOLDEN
 from edgeeff.harness.latency import LatencyReport, benchmark
 
-FORMATS = {"cpu_ms": ".3f", "p50_ms": ".3f", "p99_ms": ".3f", "ratio": ".3f"}
+FORMATS = {"cpu_ms": ".3f", "p50_ms": ".3f", "p99_ms": ".3f", "ratio": ".3f", "low": ".3f", "high": ".3f"}
+MEASURES = (
+    Measure("ratio", digits=3, title="CPU time, ratio", low="low", high="high"),
+    Measure("cpu_ms", "ms", 2, "CPU time"),
+    Measure("p50_ms", "ms", 2, "median wall"),
+)
+ABOUT = """One image, process CPU time of an inference as a ratio to {first} (under 1 is faster), with
+its 95 % interval over {launches} launches, each a fresh process in which all take turns; {threads}
+thread(s)."""
 
 
 def rows_of(report: LatencyReport) -> list[dict[str, Any]]:
@@ -36,7 +45,8 @@ def rows_of(report: LatencyReport) -> list[dict[str, Any]]:
                 "p50_ms": timing and timing.wall_ms.p50,
                 "p99_ms": timing and timing.wall_ms.p99,
                 "ratio": ratio and ratio.value,
-                "95 %": f"{interval.low:.3f} … {interval.high:.3f}" if interval else None,
+                "low": interval and interval.low,
+                "high": interval and interval.high,
                 "inferences": timing.inferences if timing else entry.not_run,
             }
         )
@@ -52,6 +62,7 @@ def main() -> None:
     parser.add_argument("--launches", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=0.8, help="measuring time for each bundle")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--title", help="the network's name on the page; default: the model's")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
@@ -67,7 +78,8 @@ def main() -> None:
         )
     rows = rows_of(report)
     show(f"{options.model}, one image, {report.threads} thread(s), ratio to {report.baseline}", rows, FORMATS)
-    write_json(options.json, rows, report=report.to_json(), options=vars(options))
+    about = ABOUT.format(first=report.baseline, launches=options.launches, threads=report.threads)
+    write(options.json, f"Latency of {options.title or options.model}", about, rows, MEASURES)
 
 
 if __name__ == "__main__":
