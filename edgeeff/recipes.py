@@ -25,7 +25,7 @@ from edgeeff.target import resources
 
 _INSTALLED = ("site-packages", "dist-packages")  # where installers put packages
 #: Splits of a data set that calibrate, and those that bundles are judged by, by preference.
-CALIBRATING, _JUDGING = ("train", "training"), ("val", "test")
+CALIBRATING, JUDGING = ("train", "training"), ("val", "valid", "validation", "test")
 
 
 class Source(BaseModel):
@@ -173,9 +173,9 @@ def open_source(
 
 def open_to_judge(source: ImageSet | Path | str, root: Path | None = None) -> ImageSet:
     """Images that bundles are judged by, of what :func:`open_source` opens; of a data set those of its split
-    ``val``, else ``test``.
+    ``val`` (``valid``, ``validation``), else ``test``.
     """
-    return source if isinstance(source, ImageSet) else open_source(source, splits=_JUDGING, root=root)
+    return source if isinstance(source, ImageSet) else open_source(source, splits=JUDGING, root=root)
 
 
 def choose(

@@ -18,6 +18,8 @@ import edgeeff
 from edgeeff.cli import tables
 from edgeeff.errors import CalibrationError, EdgeeffError, EdgeeffWarning, OptionError
 from edgeeff.pipeline import held_out, train_images
+from edgeeff.pipeline.options import TrainOptions
+from edgeeff.pipeline.resolve.training import refuse_training
 from edgeeff.progress import Silent
 from edgeeff.quantization.learning import training
 from edgeeff.zoo import catalog
@@ -87,6 +89,12 @@ def test_a_bundle_says_how_it_was_trained(options):
     assert cost["after_db"] >= cost["before_db"] and not cost["failed"]
     assert one.training == cost and tables.built_json(one)["training"] == cost
     assert "again" not in cost and "left_out" not in cost
+
+
+def test_training_that_brings_nothing_is_warned_of(options, monkeypatch):
+    monkeypatch.setattr("edgeeff.pipeline.training.RATES", (100.0, 5.0, 100.0))
+    one, heard = built(options, train_steps=1)
+    assert "training brought nothing: none of 1 steps" in heard and one.training["best_step"] == 0
 
 
 def test_images_that_judge_are_left_out(options, made, tmp_path):
@@ -186,6 +194,13 @@ def test_no_number_ends_training_with_the_last_good_state(options, monkeypatch):
     one, heard = built(options)
     assert "training ended early: the loss became nan at step 2, at 10% of the rates" in heard
     assert one.bundle.verification()[0]["training"]["steps"] == 1
+
+
+def test_a_segmenter_has_no_class_for_each_image():
+    options = TrainOptions(10, None, "kl", 2.0, 0.0, "cpu")
+    with pytest.raises(OptionError, match="kl is of a class for each image") as caught:
+        refuse_training(options, exclusive=True, classifies=False, quantises=True)
+    assert "mse" in caught.value.mend
 
 
 @pytest.mark.parametrize(

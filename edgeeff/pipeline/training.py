@@ -82,6 +82,12 @@ def trained(drafting: Drafting, target: Target, keep_float: Sequence[str], budge
         context.warn(
             f"training ended early: {found.cost['failed']}. The last good state is kept", target.name
         )
+    elif not found.cost["best_step"] and not found.cost["budget_met"]:
+        context.warn(
+            f"training brought nothing: none of {found.cost['steps']} steps gave a better state than that it "
+            "began with, which is kept. Train on more images, or longer (--train-steps, --minutes)",
+            target.name,
+        )
     more: dict[str, Any] = _again(found.cost, training.options)
     bounded = calibration.network.activation == "bounded"
     if out := [s.use for s in drafting.recipe.left_out if s.concerns(bounded, target.scheme.swish)]:
@@ -214,8 +220,6 @@ def _tell(name: str, cost: Mapping[str, Any], options: TrainOptions, tell: Calla
         tell(f"{name}: the same plan again, on any day: {again}")
     if cost["budget_met"]:
         tell(f"{name}: the budget was met by training alone")
-    elif not cost["best_step"]:
-        tell(f"{name}: no state was better than what training began with, which is kept")
 
 
 def _again(cost: Mapping[str, Any], options: TrainOptions) -> dict[str, Any]:

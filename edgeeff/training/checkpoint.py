@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgeeff import labels
+from edgeeff import digests, labels
 from edgeeff.errors import OutputError
-from edgeeff.files import refuse_special, refuse_unwritable, write_file
+from edgeeff.files import refuse_special, refuse_unwritable, write_file, writing
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo.formats import _ours
 from edgeeff.zoo.sources import Identity
@@ -102,13 +102,19 @@ def refuse_output(path: Path, *, force: bool) -> None:
 
 
 def write(path: Path, trained: Trained, told: Mapping[str, Any]) -> None:
-    """Write a checkpoint, and what is told of its training beside it.
+    """Write a checkpoint, and then what is told of its training beside it, with the checkpoint's digest.
+
+    A kill between the two leaves a checkpoint without the other, and never with that of another one.
 
     Raises:
         OutputError: The disk is full or cannot be written.
     """
+    content = trained.content()
+    told = {**told, "checkpoint_sha256": digests.of_bytes(content)}
+    with writing(path):
+        beside(path).unlink(missing_ok=True)  # what is told of an earlier checkpoint
+    write_file(path, content)
     write_file(beside(path), (json.dumps(told, indent=2) + "\n").encode())
-    write_file(path, trained.content())
 
 
 def _plain(data: Any) -> Any:

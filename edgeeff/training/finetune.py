@@ -118,7 +118,7 @@ def finetune(
         setting.preprocess,
         setting.data.classes,
         session.tensors(),
-        {**preparing.recipe(setting), **session.says()},
+        {**preparing.recipe(setting, task), **session.says()},
         setting.data.negative,
     )
     history = {name: one.history for name, one in found.items()}

@@ -37,7 +37,7 @@ class Need:
     Args:
         image: Of each image that is computed at the same time as others.
         learning: Of what learns: so much is a gradient.
-        parts: That a batch is cut into; each has gradients of its own until the batch is done.
+        parts: That a batch is cut into; each has gradients of its own until they are added to the others'.
         workers: Parts that are computed at the same time.
     """
 
@@ -50,7 +50,8 @@ class Need:
         """Of a batch of so many images."""
         parts = min(batch, self.parts)
         at_once = min(batch, -(-batch // parts) * self.workers)
-        return self.image * at_once + self.learning * (_COPIES + parts)
+        gradients = min(parts, self.workers + 1) + 1  # those that are under way or wait, and their sum
+        return self.image * at_once + self.learning * (_COPIES + gradients)
 
     def fitting(self, batch: int, free: int) -> int:
         """The largest batch, of ``batch`` images at most, that fits into what is free; 0: none does."""

@@ -11,11 +11,12 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ KEPT_EVERY = 30.0
 MOST_EPOCHS = 1000
 _BETAS = (0.9, 0.999)
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,20 @@ def workers(most: int = 4) -> Iterator[ThreadPoolExecutor]:
         max(1, min(most, usable)), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
         yield pool
+
+
+def in_order(pool: ThreadPoolExecutor, run: Callable[[int], Found], count: int) -> Iterator[Found]:
+    """``run(0)``, ``run(1)`` … computed side by side, given in order; few wait to be taken.
+
+    One more is under way than there are threads: results that come early do not pile up behind a slow one.
+    """
+    ahead = deque(pool.submit(run, number) for number in range(min(count, pool._max_workers + 1)))
+    for number in range(count):
+        found = ahead.popleft().result()
+        if number + pool._max_workers + 1 < count:
+            ahead.append(pool.submit(run, number + pool._max_workers + 1))
+        yield found
+        del found
 
 
 def descend(
@@ -338,15 +354,14 @@ class _Run:
         if len(parts) == 1:  # a single part may draw from torch's own generator, which threads would share
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_mixed(seed, taken))
-                found = [gradients(0)]
+                losses, sums = _added([gradients(0)])
         else:
-            found = list(self._pool.map(gradients, range(len(parts))))
-        loss = math.fsum(one for one, _ in found) if all(math.isfinite(one) for one, _ in found) else math.nan
+            losses, sums = _added(in_order(self._pool, gradients, len(parts)))
+        loss = math.fsum(losses) if all(map(math.isfinite, losses)) else math.nan
         if not math.isfinite(loss):
             return loss, "the loss"
-        for parameter, *each in zip(parameters, *(g for _, g in found), strict=True):
-            given = [one for one in each if one is not None]
-            parameter.grad = torch.stack(given).sum(0) if given else None
+        for parameter, one in zip(parameters, sums, strict=True):
+            parameter.grad = one
         norm = _norm([p.grad for p in parameters if p.grad is not None])
         if not math.isfinite(norm):
             return loss, "the gradient"
@@ -401,6 +416,25 @@ class _Run:
                 # Each parameter has taken as many steps as it has had gradients: all of them.
                 step = torch.tensor(float(self._position.taken))
                 self._optimizer.state[parameter] = {"step": step, **moments}
+
+
+def _added(
+    found: Iterable[tuple[float, tuple[Tensor | None, ...]]],
+) -> tuple[list[float], list[Tensor | None]]:
+    """Losses of all parts, and the sums of their gradients; a part's own are let go of as soon as they count.
+
+    In the order of the parts, whichever is done first, so that the sums have the same bits.
+    """
+    losses: list[float] = []
+    sums: list[Tensor | None] = []
+    for loss, gradients in found:
+        losses.append(loss)
+        sums = sums or [None] * len(gradients)
+        for number, gradient in enumerate(gradients):
+            before = sums[number]
+            if gradient is not None:
+                sums[number] = gradient.clone() if before is None else before.add_(gradient)
+    return losses, sums
 
 
 def _norm(gradients: Sequence[Tensor]) -> float:

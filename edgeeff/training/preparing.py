@@ -31,7 +31,7 @@ from edgeeff.training.swap import session as swap
 from edgeeff.zoo import catalog
 from edgeeff.zoo.spec import Activation
 
-VERSION = 1
+VERSION = 2
 #: Options that a training does not look at, by its task; by an empty name those of a swap.
 _UNUSED = {
     "": ("class_weights", "views", "block_rate", "decay", "dropout", "smoothing"),
@@ -54,9 +54,10 @@ def prepare(request: FinetuneRequest, context: Context) -> tuple[Setting, str]:
     opened = masks.given(opened, request.masks, context)
     swaps, seed = request.swap.activation is not None, request.learning.seed
     task = "" if swaps else tasks.choose(asked.task, opened.train)
-    if not getattr(tasks.room(task) if task else None, "REGULARISED", False):
+    if not _is_regularised(task):
         what = f"in a training of {task}" if task else "with --activation"
         regularising.refuse(request.regularisation, what, regularising.ELSEWHERE, asked.augment)
+    masks.refuse_elsewhere(request.masks, task)
     _warn_of_unused(request, task, context)
     source, preprocess = _network(request, task, context)
     if swaps:
@@ -78,9 +79,7 @@ def _warn_of_unused(request: FinetuneRequest, task: str, context: Context) -> No
         task: What is learnt; empty for a swap of the activation.
         context: Hears the warning.
     """
-    unused = _UNUSED.get(task, ())
-    if task not in ("", "segmentation") and not request.learning.blocks:
-        unused = (*unused, "block_rate")
+    unused = _unused(request, task)
     given = [
         f"--{name.replace('_', '-')}"
         for part in (request.photos, request.learning)
@@ -90,6 +89,18 @@ def _warn_of_unused(request: FinetuneRequest, task: str, context: Context) -> No
     if given:
         what = f"in a training of {task}" if task else "with --activation"
         context.warn(f"{', '.join(given)} {what} does nothing: leave it out")
+
+
+def _is_regularised(task: str) -> bool:
+    return bool(task) and getattr(tasks.room(task), "REGULARISED", False)
+
+
+def _unused(request: FinetuneRequest, task: str) -> tuple[str, ...]:
+    """Options that a training of this task does not look at; of an empty one, a swap."""
+    unused = _UNUSED.get(task, ())
+    if task not in ("", "segmentation") and not request.learning.blocks:
+        unused = (*unused, "block_rate")
+    return unused
 
 
 def _network(request: FinetuneRequest, task: str, context: Context) -> tuple[Source, Preprocess]:
@@ -148,13 +159,27 @@ def _name(source: Source) -> str:
     return catalog.plain_name(asked) + activation
 
 
-def recipe(setting: Setting) -> dict[str, Any]:
-    """How it was trained, as the checkpoint says it: no path, no clock."""
-    return {
+def recipe(setting: Setting, task: str) -> dict[str, Any]:
+    """How it was trained, as the checkpoint says it: no path, no clock, nothing that this task does not have.
+
+    Args:
+        setting: Of the training.
+        task: What was learnt.
+    """
+    task = task if setting.request.swap.activation is None else ""
+    said: dict[str, Any] = {
         "learning": asdict(setting.request.learning),
         "regularisation": asdict(setting.request.regularisation),
         "augment": setting.request.photos.augment,
         "class_weights": setting.request.photos.class_weights,
+    }
+    for name in _unused(setting.request, task):
+        said.pop(name, None)
+        said["learning"].pop(name, None)
+    if not _is_regularised(task):
+        del said["regularisation"]
+    return {
+        **said,
         "photos": len(setting.data.train),
         "judging": len(setting.data.validation),
         "from": setting.source.identity.origin,

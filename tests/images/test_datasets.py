@@ -8,7 +8,7 @@ from PIL import Image
 from edgeeff.errors import LabelsError, MissingFileError, OptionError
 from edgeeff.images import datasets
 from edgeeff.labels import placeholders
-from edgeeff.recipes import open_source
+from edgeeff.recipes import open_source, open_to_judge
 
 NAMES = "names:\n  0: rose  # as the network was trained\n  1: daisy\n"
 
@@ -23,7 +23,7 @@ def described(tmp_path):
 
     def make(content):
         (tmp_path / "data.yaml").write_text(content)
-        return open_source(tmp_path / "data.yaml", splits=("val", "test"))
+        return open_to_judge(tmp_path / "data.yaml")
 
     return make
 
@@ -46,13 +46,14 @@ def test_the_split_and_the_classes_are_those_of_the_file(named, described):
 
 
 def test_another_split_and_a_list(described):
-    assert classes(described("path: set\ntest: val.txt\n"), ("daisy", "rose")) == {"b.png": 1}
+    for split in ("test", "valid", "validation"):  # names that others than Ultralytics write
+        assert classes(described(f"path: set\n{split}: val.txt\n"), ("daisy", "rose")) == {"b.png": 1}
 
 
 @pytest.mark.parametrize(
     ("content", "error", "says"),
     [
-        ("path: set\ntrain: train\n", OptionError, "names no images for val or test"),
+        ("path: set\ntrain: train\n", OptionError, "names no images for val or valid or"),
         ("path: set\nval: [val, val]\n", MissingFileError, "several folders of classes"),
         ("val: https://example.org/val.zip\n", MissingFileError, "no folder or list"),
         ("val: [7]\n", MissingFileError, "no folder or list"),

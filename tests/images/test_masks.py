@@ -102,6 +102,9 @@ def test_masks_that_do_not_fit_are_refused_or_counted(photos: Path, tmp_path: Pa
     save(folder / "a.png", np.ones((12, 8), np.uint8))
     with pytest.raises(LabelsError, match=r"8×12 pixels, and its photo .* 12×8; is the photo turned"):
         known(photos)
+    save(folder / "a.png", np.ones((3, 3), np.uint8))  # of 3×2 it would be a rounding
+    with pytest.raises(LabelsError, match="3×3 pixels, and its photo"):
+        known(photos)
     save(folder / "a.png", np.full((8, 12), 255, np.uint8))
     assert "masks ignore every pixel" in known(photos).warnings[0]
     (folder / "a.png").write_bytes(b"no image")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgeeff import digests
 from edgeeff.cache import Cache
 from edgeeff.errors import (
     CheckpointError,
@@ -47,6 +48,7 @@ def test_a_head_is_learnt_and_the_checkpoint_says_all(photos, trained, tmp_path)
     assert [entry["epoch"] for entry in found.history["head"]] == [1, 2, 3, 4, 5, 6]
     told = json.loads((tmp_path / "best.training.json").read_text())
     assert {**told["scores"], "confusion": told["confusion"]} == found.scores
+    assert told["checkpoint_sha256"] == digests.of_file(tmp_path / "best.pt")
     content = torch.load(tmp_path / "best.pt", weights_only=True)
     assert content["classes"] == ["green", "red"] and content["size"] == [SIZE, SIZE]
     checkpoint = checkpoints.read(tmp_path / "best.pt")
@@ -151,6 +153,12 @@ def test_bad_photos_are_refused(photos, trained, tmp_path):
     shutil.copytree(photos / "train" / "red", flat)
     refused(LabelsError, flat, trained, tmp_path, "no labels to learn")
     refused(OptionError, photos, trained, tmp_path, "cannot be learnt", task="poetry")
+    refused(
+        OptionError, photos, trained, tmp_path, "--decoder in a training of classification", decoder="unet"
+    )
+    (tmp_path / "palette.txt").write_text("0 0 0 ground\n9 9 9 tree\n")
+    refused(OptionError, photos, trained, tmp_path, "--palette with --activation",
+            palette=tmp_path / "palette.txt", activation="relu6")  # fmt: skip
     broken = write(tmp_path / "broken", {"red": 2, "green": 2})
     for path in broken.rglob("*.png"):
         path.write_bytes(b"no image")
@@ -259,6 +267,8 @@ def test_labels_that_do_not_exclude_each_other(photos, trained, tmp_path):
     assert checkpoint.ends_in == "sigmoid" and checkpoint.labels == ("red", "square")
     one = train(photos, trained, tmp_path / "one.pt", task="multilabel", class_weights="none")
     assert any("--class-weights in a training of multilabel does nothing" in text for text in one.warnings)
+    recipe = json.loads(torch.load(tmp_path / "one.pt", weights_only=True)["recipe"])
+    assert "class_weights" not in recipe and "block_rate" not in recipe["learning"]
     assert one.classes == ("red",) and checkpoints.read(tmp_path / "one.pt").classes == 1
     assert torch.load(tmp_path / "one.pt", weights_only=True)["classes"] == ["red"]
     photos_of = {"calibration": photos / "train", "validation": photos / "val"}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from edgeeff.errors import TrainingError
 from edgeeff.progress import Recorder, Silent
+from edgeeff.training import loop
 from edgeeff.training.average import Average
 from edgeeff.training.loop import Course, Group, Score, descend
 from edgeeff.training.schedule import Schedule
@@ -96,3 +100,30 @@ def test_schedule_and_average():
     with average.in_place():
         assert float(live["x"]) == pytest.approx(1.1)
     assert float(live["x"]) == 2
+
+
+def test_gradients_of_the_parts_are_added_in_order_and_do_not_pile_up():
+    """However long each takes: the sums have the same bits, and few gradients are there at once."""
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    gate, most = threading.Event(), []
+    values = (
+        torch.randn(12, 5, generator=torch.Generator().manual_seed(0)) * 10.0 ** torch.arange(12)[:, None]
+    )
+
+    def run(number):
+        most.append(len(alive))
+        if number == 0:
+            gate.wait(1)  # the others would all be done before it
+        else:
+            gate.set()
+        gradient = values[number].clone()
+        alive.add(gradient)
+        return float(number), (gradient, None)
+
+    with ThreadPoolExecutor(2) as pool:
+        losses, (sums, nothing) = loop._added(loop.in_order(pool, run, 12))
+    expected = values[0].clone()
+    for row in values[1:]:
+        expected += row
+    assert losses == [*map(float, range(12))] and torch.equal(sums, expected) and nothing is None
+    assert max(most) <= 4

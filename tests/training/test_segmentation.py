@@ -56,7 +56,7 @@ def test_what_the_next_line_names_calibrates_a_build_photos_alone(tmp_path):
     folder, described = tmp_path / "set", tmp_path / "set" / "set.yaml"
     described.write_text("train: images/train\nval: images/val\nnames: [ground, red, blue]\n")
     unjudged = tmp_path / "set" / "unjudged.yaml"
-    unjudged.write_text("train: images/train\nvalid: images/val\nnames: [ground, red, blue]\n")
+    unjudged.write_text("train: images/train\nholdout: images/val\nnames: [ground, red, blue]\n")
     for source, counts in ((folder, (8, 2)), (described, (8, 2)), (unjudged, (7, 1))):
         calibration, validation = for_build(source_of(source), None)
         chosen = select(calibration, validation)

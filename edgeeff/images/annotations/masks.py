@@ -27,6 +27,8 @@ from edgeeff.watched import stamp
 Array = npt.NDArray[Any]
 #: Width and height of a photo.
 Size = tuple[int, int]
+#: The most that a mask's ratio of sides may differ from its photo's by rounding.
+_RATIO = 0.05
 #: Names of what is not a class but what nobody knows.
 _VOID = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled", "dont care", "don't care"})
 #: Numbers by which two classes are often drawn.
@@ -269,10 +271,11 @@ def _refuse_other(photo: str, size: tuple[int, int], mask: Path, other: tuple[in
     """Refuse a mask whose sides have another ratio than its photo's.
 
     Raises:
-        LabelsError: They have, by more than rounding.
+        LabelsError: They have, by more than rounding, or rounding leaves their ratio in doubt: of a mask of
+            3×2 pixels nobody can tell.
     """
-    scale = other[0] / size[0]
-    if abs(size[1] * scale - other[1]) <= 1:
+    height = size[1] * other[0] / size[0]
+    if abs(height - other[1]) <= min(1.0, _RATIO * height):
         return
     turned = "; is the photo turned by its EXIF orientation?" if other == size[::-1] else ""
     raise LabelsError(

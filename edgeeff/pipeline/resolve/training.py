@@ -87,7 +87,8 @@ def refuse_training(
         raise OptionError("--train with float targets alone", mend="leave it out, or name an INT8 target")
     if exclusive and classifies:
         return
+    what = "of a class for each image" if exclusive else "of classes that exclude each other"
     if options.loss == "kl":
-        raise OptionError("--train-loss kl is of classes that exclude each other", mend="use mse")
+        raise OptionError(f"--train-loss kl is {what}", mend="use mse, which every network has")
     if options.labels:
-        raise OptionError("--train-labels is of classes that exclude each other", mend="leave it out")
+        raise OptionError(f"--train-labels is {what}", mend="leave it out")

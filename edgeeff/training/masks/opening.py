@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from edgeeff import labels, regular
@@ -15,7 +15,8 @@ from edgeeff.images.annotations.mask_folders import MASKS, PHOTOS
 from edgeeff.images.annotations.mask_pixels import Seen, seen
 from edgeeff.images.annotations.truth import some
 from edgeeff.pipeline.context import Context
-from edgeeff.training.photos.opening import JUDGING, TRAINING, Photos
+from edgeeff.recipes import CALIBRATING, JUDGING
+from edgeeff.training.photos.opening import Photos
 from edgeeff.training.request import Masks
 
 
@@ -24,8 +25,8 @@ def source_of(path: Path) -> Path:
     photos, beside = path / PHOTOS, path / MASKS
     if not (regular.is_folder(path) and regular.is_folder(photos) and regular.is_folder(beside)):
         return path
-    parts = any(regular.is_folder(photos / name) for name in (*TRAINING, *JUDGING))
-    return photos if parts or not any(regular.is_folder(path / name) for name in TRAINING) else path
+    parts = any(regular.is_folder(photos / name) for name in (*CALIBRATING, *JUDGING))
+    return photos if parts or not any(regular.is_folder(path / name) for name in CALIBRATING) else path
 
 
 def given(opened: Photos, asked: Masks, context: Context) -> Photos:
@@ -53,6 +54,30 @@ def given(opened: Photos, asked: Masks, context: Context) -> Photos:
                 context.progress.tell(note)
         context.watched.add(picture.mask for picture in after.pictures if picture.mask is not None)
     return found
+
+
+def refuse_elsewhere(asked: Masks, task: str) -> None:
+    """Refuse options of masks where none are learnt.
+
+    Args:
+        asked: The user's.
+        task: What is learnt; empty for a swap of the activation.
+
+    Raises:
+        OptionError: One was given.
+    """
+    if task == "segmentation" or not asked.given:
+        return
+    flags = [
+        f"--{one.name.replace('_', '-')}" for one in fields(asked) if getattr(asked, one.name) is not None
+    ]
+    what = f"in a training of {task}" if task else "with --activation"
+    raise OptionError(
+        f"{', '.join(flags)} {what}, which learns no masks",
+        mend="leave it out; or name the folder of the photos' masks with --masks"
+        if task and asked.masks is None
+        else "leave it out",
+    )
 
 
 def _beside(images: ImageSet) -> bool:

@@ -9,11 +9,7 @@ from edgeeff import regular
 from edgeeff.errors import OptionError
 from edgeeff.images import ImageSet, datasets
 from edgeeff.pipeline.context import Context
-from edgeeff.recipes import open_source, open_to_judge
-
-#: Names of a folder's or a data set's parts, by preference.
-TRAINING = ("train", "training")
-JUDGING = ("val", "valid", "validation", "test")
+from edgeeff.recipes import CALIBRATING, JUDGING, open_source, open_to_judge
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ def open_photos(source: Path, validation: Path | None, context: Context) -> Phot
         OptionError: A data set does not name its splits.
     """
     described = source.suffix.lower() in datasets.SUFFIXES
-    train = _split(source, TRAINING)
+    train = _split(source, CALIBRATING)
     if validation is None and (described or train != source):
         judging = _split(source, JUDGING)
         if described:
@@ -54,8 +50,8 @@ def open_photos(source: Path, validation: Path | None, context: Context) -> Phot
             if judged is not None:
                 context.progress.tell(f"photos   {train} to learn from, {judging} to judge by")
     else:
-        judged = None if validation is None else open_source(validation, splits=(*JUDGING, *TRAINING))
-    found = Photos(open_source(train, splits=TRAINING) if described else open_source(train), judged)
+        judged = None if validation is None else open_source(validation, splits=(*JUDGING, *CALIBRATING))
+    found = Photos(open_source(train, splits=CALIBRATING) if described else open_source(train), judged)
     for images in filter(None, (found.train, found.validation)):
         context.watched.add(picture.path for picture in images.pictures)
         for line in images.notes:
@@ -71,7 +67,7 @@ def for_build(source: Path, validation: Path | None) -> tuple[Path, Path | None]
         source: As :func:`open_photos` takes it.
         validation: Likewise.
     """
-    train = _split(source, TRAINING)
+    train = _split(source, CALIBRATING)
     if validation is None and train != source:
         validation = _split(source, JUDGING)
     elif validation is None and source.suffix.lower() in datasets.SUFFIXES:
@@ -86,7 +82,7 @@ def for_build(source: Path, validation: Path | None) -> tuple[Path, Path | None]
 
 def _split(source: Path, names: tuple[str, ...]) -> Path:
     """The part of a folder that holds both; the folder itself where it does not."""
-    if not regular.is_folder(source) or not any(regular.is_folder(source / name) for name in TRAINING):
+    if not regular.is_folder(source) or not any(regular.is_folder(source / name) for name in CALIBRATING):
         return source
     if not any(regular.is_folder(source / name) for name in JUDGING):
         return source

@@ -173,7 +173,10 @@ def test_several_outputs_of_one_classifier(end, outputs, taken, ends_in, write, 
     """The nearest to the logits is taken, and what the others make of them is known."""
     ending = hold(write(LOGITS + end, 13, outputs=outputs))[0].original.ending
     assert (ending.output, ending.ends_in) == (taken, ends_in)
-    assert any(f"of its outputs {taken!r} is taken" in note for note in ending.notes) and not ending.warnings
+    assert any(f"of its outputs {taken!r} is taken" in note for note in ending.notes)
+    features = [name for name in ("a", "f") if f"] {name}" in outputs]  # which would be missed silently
+    for name, warning in zip(features, ending.warnings, strict=True):
+        assert f"output {name!r} is left out" in warning and "--task features" in warning
 
 
 def test_an_output_beside_the_classifier_is_warned_of(write, hold):
