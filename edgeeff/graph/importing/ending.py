@@ -197,11 +197,11 @@ def _root(graph: Lookup, paths: Sequence[_Path], ranks: Mapping[str, int]) -> tu
     # What another output is computed from leads up to it: features, and not the classifier.
     last = [r for r in roots if not any(r in earlier[other] for other in roots if other != r)] or roots
     if len(last) == 1:
-        left = [repr(path.output) for path in paths if path.root != last[0]]
+        earlier_ones = [repr(path.output) for path in paths if path.root != last[0]]
         return last[0], tuple(
             f"the file's output {name} is left out: it leads up to the classifier's. --task features puts it "
             "out instead"
-            for name in left
+            for name in earlier_ones
         )
     flat = [r for r in last if any(p.root == r and (ranks[p.output] == 2 or p.cut) for p in paths)]
     if len(flat) != 1:
