@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edgeeff.backends.tflite.network import Network
+from edgeeff.backends.tflite.normalise import normalised
 from edgeeff.framing import PREFIX, Framing, Plane, framing
 from edgeeff.graph.lowering import VALID, Array, Options, Tensor
 from edgeeff.preprocess import Preprocess
@@ -34,12 +35,14 @@ def frames(network: Network, images: int, preprocess: Preprocess) -> tuple[Mappi
         pixels = _joined(network, planes, shape, 3)
     mean, std = (np.asarray(values, np.float64) for values in (preprocess.mean, preprocess.std))
     matrix, added = made.matrix.astype(np.float64), made.added.astype(np.float64)
-    if made.rounded:
+    as_they_are = np.array_equal(matrix, np.eye(3)) and not added.any()
+    if made.rounded and not as_they_are:
         # Colours in their order and the normalisation are one product.
         return inputs, _mixed(network, pixels, matrix / std[:, None], (added - mean) / std)
-    pixels = _mixed(network, pixels, matrix, added, _RELU)
-    pixels = _least(network, pixels)
-    return inputs, _mixed(network, pixels, np.diag(1 / std), -mean / std)
+    if not made.rounded:
+        pixels = _mixed(network, pixels, matrix, added, _RELU)
+        pixels = _least(network, pixels)
+    return inputs, normalised(network, pixels, preprocess.mean, preprocess.std, f"{PREFIX}normalised")
 
 
 def _plane(network: Network, source: Tensor, plane: Plane, made: Framing) -> Tensor:

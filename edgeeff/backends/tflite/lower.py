@@ -16,10 +16,11 @@ import onnx
 from edgeeff.backends.tflite import camera, postprocess
 from edgeeff.backends.tflite.model import Model
 from edgeeff.backends.tflite.network import Network
+from edgeeff.backends.tflite.normalise import normalised
 from edgeeff.detection import RUNTIME, Detection
 from edgeeff.errors import GraphError
 from edgeeff.graph import operators
-from edgeeff.graph.lowering import PROBABILITY, VALID, Options, Quantization, Tensor
+from edgeeff.graph.lowering import PROBABILITY, Options, Quantization, Tensor
 from edgeeff.preprocess import Preprocess
 from edgeeff.target import InputType
 
@@ -104,7 +105,12 @@ def _input(network: Network, name: str, input_type: InputType, preprocess: Prepr
     shape = network.shape(name)
     if input_type == "float32":
         tensor = network.tensor(name, shape, "float32")
-        network.store(name, _normalised(network, tensor, preprocess) if preprocess.per_channel else tensor)
+        network.store(name, tensor)
+        if preprocess.per_channel:
+            # MediaPipe Tasks refuses metadata with a mean and std per channel
+            # (tasks/cc/components/processors/image_preprocessing_graph.cc): it takes plain pixels.
+            within = normalised(network, tensor, preprocess.mean, preprocess.std, f"{name}/normalised")
+            network.store(name, within)
         return tensor
     quantize, quantization = _raw_pixels(network, name, preprocess)
     if input_type == "int8":
@@ -121,32 +127,6 @@ def _input(network: Network, name: str, input_type: InputType, preprocess: Prepr
     network.absorb(quantize)
     network.store(quantize.output[0], stored)
     return tensor
-
-
-def _normalised(network: Network, pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """Normalise each channel on its own, by one operator: x·(1/std) − mean/std, a 1×1 depthwise convolution.
-
-    MediaPipe Tasks refuses metadata with a mean and std per channel
-    (``tasks/cc/components/processors/image_preprocessing_graph.cc``), so such a network takes plain pixels.
-    The convolution before the first padding is exact, and XNNPACK has a kernel of its own for it.
-    """
-    mean, std = (np.asarray(values, np.float64) for values in (preprocess.mean, preprocess.std))
-    channels = pixels.shape[3]
-    weights = (1 / std).astype(np.float32).reshape(1, 1, 1, channels)
-    bias = (-mean / std).astype(np.float32)
-    name = f"{pixels.name}/normalised"
-    operands = (
-        pixels,
-        network.tensor(f"{name}/weights", weights.shape, "float32", None, weights),
-        network.tensor(f"{name}/bias", bias.shape, "float32", None, bias),
-    )
-    fields = {
-        "padding": VALID,
-        **{"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "depthMultiplier": 1},
-        "fusedActivationFunction": 0,
-    }
-    options = Options("DepthwiseConv2DOptions", fields)
-    return network.add("DEPTHWISE_CONV_2D", operands, network.tensor(name, pixels.shape, "float32"), options)
 
 
 def _raw_pixels(network: Network, name: str, preprocess: Preprocess) -> tuple[onnx.NodeProto, Quantization]:

@@ -75,12 +75,17 @@ def test_a_float_input_is_taken_and_computes_the_same(examples, tmp_path, networ
         assert np.abs(found - expected).max() <= close * np.abs(expected).max()
 
 
-def test_it_costs_one_operator(examples):
-    def operators(name):
-        content = emit(examples("lite").hub, emission(examples("lite"), name))["model.tflite"]
-        return len(schema.ModelT.InitFromPackedBuf(content).subgraphs[0].operators)
+def test_its_constants_are_as_wide_as_the_image(examples):
+    """Of C values alone, XNNPACK calls a kernel for each pixel."""
 
-    assert operators("ImageNet") == operators("Inception") + 1
+    def graph(name):
+        content = emit(examples("lite").hub, emission(examples("lite"), name))["model.tflite"]
+        return schema.ModelT.InitFromPackedBuf(content).subgraphs[0]
+
+    found = graph("ImageNet")
+    assert len(found.operators) == len(graph("Inception").operators) + 2
+    image, *constants = (found.tensors[i] for op in found.operators[:2] for i in op.inputs)
+    assert [list(c.shape) for c in constants[::2]] == [[1, 1, *image.shape[2:]]] * 2
 
 
 def test_the_rules_refuse_what_mediapipe_was_seen_to_refuse(examples, monkeypatch):
