@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -164,10 +165,16 @@ def versions(*distributions: str) -> dict[str, str]:
     found = {}
     for name in distributions:
         try:
-            found[name] = metadata.version(name)
+            found[name] = _version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@lru_cache
+def _version(distribution: str) -> str:
+    """Read once: a build asks for the same dozen at every stage."""
+    return metadata.version(distribution)
 
 
 def _seal(parts: Mapping[str, bytes]) -> bytes:

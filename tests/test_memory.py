@@ -133,3 +133,27 @@ print(before, left, left - memory.addresses_left())
     before, left, taken = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert before == "None" and 1 << 30 < int(left) < 2 << 30
     assert 512 << 20 <= int(taken) <= 520 << 20
+
+
+@pytest.fixture
+def unfrozen():
+    """Without what the tests' own settings froze."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+def test_what_is_there_is_not_walked_within_and_is_garbage_again_after(unfrozen):
+    knot = Knot()
+    gone = weakref.ref(knot)
+    with memory.settled():
+        del knot
+        gc.collect()
+        assert gone() is not None
+        later = weakref.ref(Knot())
+        with memory.settled():  # within another one nothing is changed
+            pass
+        gc.collect()
+        assert later() is None and gc.get_freeze_count()
+    gc.collect()
+    assert gone() is None and not gc.get_freeze_count()

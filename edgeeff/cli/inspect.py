@@ -75,7 +75,7 @@ def _shown(loaded: Bundle, *, layers: bool, ranges: bool, json: bool) -> int:
     warnings = [f"{name} does not have the manifest's SHA-256" for name in altered]
     warnings += [damaged] if damaged else []
     warnings += (found or {}).get("warnings", [])
-    looked = _look(loaded, altered=bool(altered))
+    looked = _look(loaded, None if layers or json else found, altered=bool(altered))
     if json:
         console.as_json(
             {
@@ -145,24 +145,45 @@ class _Looked:
 
     Args:
         check: None where it was not run.
-        unchecked: Why it was not.
+        summary: What it found, in a line; or why it was not run.
         without: What the bundle loses without its runtime properties; None: nothing.
     """
 
     check: CheckReport | None
-    unchecked: str
+    summary: str
     without: str | None
 
 
-def _look(bundle: Bundle, *, altered: bool) -> _Looked:
+def _look(bundle: Bundle, found: Mapping[str, Any] | None, *, altered: bool) -> _Looked:
+    """Ask the runtime, if it did not say the same before.
+
+    Args:
+        bundle: The bundle.
+        found: The build's report: what the runtime made of the same files on this machine is in it. None:
+            more is asked for than it holds.
+        altered: Whether the files are others than the build's.
+    """
     without = None
     try:
         usage = bundle.runtime.usage()
         without = usage.lost(bundle.manifest.runtime_properties) if usage else None
-        check = None if altered else bundle.check()
+        if altered:
+            return _Looked(None, f"{tables.NOT_RUN}: files were altered", without)
+        if found is not None and found.get("check") and _of_here(found):
+            return _Looked(None, found["check"], without)
+        check = bundle.check()
     except MissingRuntimeError as error:
-        return _Looked(None, error.what, without)
-    return _Looked(check, "files were altered" if altered else "", without)
+        return _Looked(None, f"{tables.NOT_RUN}: {error.what}", without)
+    return _Looked(check, check.summary, without)
+
+
+def _of_here(found: Mapping[str, Any]) -> bool:
+    """Whether a report was made by this machine as it is, with the versions that are installed."""
+    from edgeeff.harness.record import environment, environment_digest
+
+    said = found.get("record")
+    made = said.get("environment_sha256") if isinstance(said, dict) else None
+    return made is not None and made == environment_digest(environment())
 
 
 def _check_json(check: CheckReport | None) -> dict[str, Any] | None:
@@ -286,7 +307,6 @@ def _summary(bundle: Any, found: dict[str, Any] | None, looked: _Looked) -> None
     from edgeeff.preprocess import described
 
     manifest, without = bundle.manifest, looked.without
-    check = looked.check.summary if looked.check else f"{tables.NOT_RUN}: {looked.unchecked}"
     height, width = manifest.preprocess.size
     lines = [
         ("model", f"{manifest.model}, {_classes(manifest)}{height}×{width}"),
@@ -301,7 +321,7 @@ def _summary(bundle: Any, found: dict[str, Any] | None, looked: _Looked) -> None
         *_detector(manifest),
         ("made with", ", ".join(f"{k} {v}" for k, v in manifest.tools.items())),
         *((what, by) for what, by in manifest.plugins.items()),
-        ("check", check),
+        ("check", looked.summary),
     ]
     if without is not None:
         properties = ", ".join(f"{k}={v}" for k, v in manifest.runtime_properties.items())

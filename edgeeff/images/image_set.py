@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgeeff.images.annotations.mask_pixels import Rule
 from edgeeff.images.classes import Labelling, find, from_one, refuse_numbers
 from edgeeff.images.decoding import try_decode
 from edgeeff.images.picture import UNLABELLED, Picture
+from edgeeff.images.seen import Seen
 from edgeeff.preprocess import Pixels, Preprocess
 
 #: Warnings of images that are skipped, one each, at most.
@@ -75,6 +77,7 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     clips: tuple[Path, ...] = ()
     masks: Rule = field(default_factory=Rule)
+    _seen: Seen = field(default_factory=Seen, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -171,13 +174,19 @@ class ImageSet:
                 # The filter belongs to the whole process: threads would restore each other's.
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    decoded = list(pool.map(lambda p: try_decode(p, preprocess), part))
+                    decoded = list(pool.map(partial(self._pixels, preprocess), part))
                 kept, numbers = [], []
                 for number, (picture, result) in enumerate(zip(part, decoded, strict=True), start):
                     if isinstance(result, ImageError):
                         self.bad[str(picture)] = result.what
                     else:
+                        self._seen.keep(picture, preprocess, result)
                         kept.append(result)
                         numbers.append(number)
                 if kept:
                     yield np.stack(kept), np.array(numbers, np.int64)
+
+    def _pixels(self, preprocess: Preprocess, picture: Picture) -> Pixels | ImageError:
+        """What an image is decoded to, or was when it was asked for before."""
+        seen = self._seen.get(picture, preprocess)
+        return try_decode(picture, preprocess) if seen is None else seen

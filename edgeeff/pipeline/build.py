@@ -8,15 +8,18 @@ only what is new. Nothing is written until it is whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeeff.backends import refuse_batch
 from edgeeff.cache import Cache
-from edgeeff.memory import give_back
+from edgeeff.memory import give_back, settled
 from edgeeff.pipeline import built, inputs, plugged, preparing, tuning
+from edgeeff.pipeline.aside import Aside, Promised
 from edgeeff.pipeline.built import Built
-from edgeeff.pipeline.bundling import bundle
+from edgeeff.pipeline.bundling import Quantised, finish, quantise
 from edgeeff.pipeline.context import Context
 from edgeeff.pipeline.plugged import Used
 from edgeeff.pipeline.request import BuildRequest, takes_options
@@ -96,16 +99,37 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     context.watched.refuse_changed()
     shared, general = inputs.facts(drafting, options, classes), context.warnings
     validation = drafting.calibration.images.validation.digest()
-    found = []
-    for use, folder in zip(uses, folders, strict=True):
-        made_from = inputs.digest(shared, use, placed(meaning, use.target, options.nms, options.batch))
-        with progress.recording() as damaged:
-            one = built.standing(folder, made_from, validation, general, context)
-        if one is None:
+    begun: list[Built | Promised[Built]] = []
+    with settled(), Aside(progress) as aside:
+        for use, folder in zip(uses, folders, strict=True):
+            made_from = inputs.digest(shared, use, placed(meaning, use.target, options.nms, options.batch))
+            with progress.recording() as damaged:
+                one = built.standing(folder, made_from, validation, general, context)
+            if one is not None:
+                begun.append(one)
+                continue
             with context.watched, progress.recording(general) as warned:
-                one = bundle(drafting, use, folder, classes, options, made_from, warned)
-            one = one.warned(damaged)
+                ready = quantise(drafting, use, folder, options)
             give_back()
-        found.append(one)
+            finishing = partial(_finished, ready, classes, made_from, warned, damaged)
+            begun.append(aside.begin(finishing, beside=folder != folders[-1] and ready.can_wait))
+            del ready, finishing
+        found = [one if isinstance(one, Built) else one.result() for one in begun]
     built.repeat(found, context)
     return found
+
+
+def _finished(
+    ready: Quantised,
+    classes: preparing.Classes,
+    made_from: str,
+    warned: Iterable[str],
+    damaged: Iterable[str],
+    progress: Recorder,
+) -> Built:
+    """A bundle of a target that is quantised; ``progress`` hears of it."""
+    ready = ready.heard_by(progress)
+    with ready.drafting.context.watched, progress.recording(warned) as all_of_it:
+        one = finish(ready, classes, made_from, all_of_it)
+    give_back()
+    return one.warned(damaged)

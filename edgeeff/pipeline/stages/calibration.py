@@ -23,6 +23,7 @@ from edgeeff.pipeline.stages.sensitivity import Gain
 from edgeeff.pipeline.stages.stage import Stage, run
 from edgeeff.pipeline.stages.statistics import Observed
 from edgeeff.preprocess import Preprocess
+from edgeeff.progress import Recorder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,11 @@ class Calibration:
     context: Context
     force: bool = False
     exclusive: bool = True
+
+    def heard_by(self, progress: Recorder) -> Calibration:
+        """The same, whose further work tells another recorder."""
+        context = replace(self.context, progress=progress)
+        return replace(self, network=replace(self.network, context=context), context=context)
 
     @property
     def key(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from edgeeff.pipeline.stages import given
 from edgeeff.pipeline.stages.calibration import Calibration
 from edgeeff.pipeline.stages.learned import Learned
 from edgeeff.pipeline.train_images import TrainImages
+from edgeeff.progress import Recorder
 from edgeeff.quantization.recipe import Recipe
 from edgeeff.target import Scheme, Target
 from edgeeff.tasks import Meaning
@@ -61,6 +62,10 @@ class Drafting:
     def context(self) -> Context:
         """The build's."""
         return self.calibration.context
+
+    def heard_by(self, progress: Recorder) -> Drafting:
+        """The same, whose further work tells another recorder."""
+        return replace(self, calibration=self.calibration.heard_by(progress))
 
     def facts(self, target: Target) -> dict[str, Any]:
         """What a target's hub graph depends on beside the layers that stay float, as plain data."""
