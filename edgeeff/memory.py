@@ -160,7 +160,7 @@ def give_back() -> None:
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """Within it no collection walks what is there now: with torch and onnx loaded that takes 0.15 s each time.
+    """Within it no collection walks what is there now: 0.15 s each time, with torch and onnx loaded.
 
     Nothing is changed where the program around us has done the same.
     """

@@ -8,6 +8,7 @@ is bounded by two targets.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -19,6 +20,9 @@ from edgeeff.progress import Recorder, Silent, Unit
 Result = TypeVar("Result")
 #: Bytes of a float graph up to which a second target's graphs fit beside those that are quantised.
 LARGEST = 128 << 20
+#: Seconds after which a thread gives Python's lock to one that waits. By default it is fifty times as long,
+#: and the quantising, which gives the lock away for each operator, would stand still meanwhile.
+_SWITCH = 1e-4
 
 
 class _StoppedError(Exception):
@@ -104,6 +108,8 @@ class Aside:
         self._last: Promised[object] | None = None
 
     def __enter__(self) -> Aside:
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH)
         return self
 
     def __exit__(
@@ -118,6 +124,7 @@ class Aside:
                     last.stop()
         finally:
             self._pool.shutdown()
+            sys.setswitchinterval(self._interval)
 
     def begin(self, work: Callable[[Recorder], Result], *, beside: bool) -> Promised[Result]:
         """Do some work, beside what follows or now; what was begun before is taken first.

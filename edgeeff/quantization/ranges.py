@@ -43,6 +43,7 @@ def choose(
     given: Mapping[str, tuple[float, float]] | None = None,
     gain: Mapping[str, F64] | None = None,
     followed_by_swish: Mapping[str, str] | None = None,
+    by_pixel: bool = False,
 ) -> dict[str, ActivationQuantization]:
     """Scale and zero point of each site.
 
@@ -56,6 +57,7 @@ def choose(
         given: Ranges that the user brought.
         gain: What the logits make of noise on each channel.
         followed_by_swish: The tensors that become nothing but Swish's input, and Swish's output.
+        by_pixel: Whether the network decides each pixel.
     """
     swish_of, gain, given = followed_by_swish or {}, gain or {}, given or {}
     chosen = {}
@@ -85,6 +87,7 @@ def choose(
                 tail,
                 gain=gain.get(swish_of.get(name, name)),
                 curve=swish if name in swish_of else None,
+                relative=by_pixel,
             )
             chosen[name] = fit(low, high, site.symmetric, integer)
     return follow(sites, chosen)
@@ -118,6 +121,7 @@ def value_range(
     *,
     gain: F64 | None = None,
     curve: Curve | None = None,
+    relative: bool = False,
 ) -> tuple[float, float]:
     """The range of values, around zero, that a tensor's codes should cover."""
     low, high = min(tensor.low, 0.0), max(tensor.high, 0.0)
@@ -126,7 +130,7 @@ def value_range(
     values, counts, weights = tensor.pooled(gain)
     if not weights.any():
         weights = counts
-    sample = Sample(values, counts, weights, curve, tail)
+    sample = Sample(values, counts, weights, curve, tail, relative)
     return estimators.get(method)(sample, low, high, Grid(symmetric, integer == "uint8"))
 
 

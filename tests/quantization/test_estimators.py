@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,21 @@ def test_weighted_finds_what_trying_every_range_finds(grid, laplace):
     else:
         every = [error(sample, a * low, b * high, grid) for a in shares for b in shares]
     assert found <= 1.03 * min(every)
+
+
+def test_of_pixels_a_few_large_values_do_not_set_the_scale(laplace):
+    """A thousandth of the values is a hundred times as large as the others; without it nothing changes."""
+    values = np.concatenate([laplace, np.full(20, 300.0)])
+    plain, few = sample_of(values), sample_of(laplace)
+    of_pixels = replace(plain, relative=True)
+    grid = GRIDS["any zero point"]
+    wide, tight, usual, same = (
+        estimators.get("weighted")(one, *limits(one), grid)[1]
+        for one in (plain, of_pixels, few, replace(few, relative=True))
+    )
+    assert wide > 200 and usual / 2 < tight < 2 * usual and same == pytest.approx(usual, rel=0.4)
+    nothing = Sample(np.zeros(1), np.ones(1), np.ones(1), None, 0, relative=True)
+    assert np.isfinite(weighted._Cost.of(nothing).sums).all()
 
 
 def test_mse_does_not_look_at_weight_or_curve(laplace):

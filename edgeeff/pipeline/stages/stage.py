@@ -36,6 +36,8 @@ class Stage(Generic[Result]):
         encode: Writes a result as the files of a cache entry; None: the result is held in memory, for this
             build alone.
         decode: The reverse of ``encode``.
+        hold: Bytes of these files up to which the result is held in memory too, once it was read: it is asked
+            for again and again, and whoever takes it leaves it as it is.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Stage(Generic[Result]):
     make: Callable[[], Result]
     encode: Callable[[Result], Mapping[str, bytes]] | None = None
     decode: Callable[[Mapping[str, bytes]], Result] | None = None
+    hold: int = 0
 
     @cached_property
     def key(self) -> str:
@@ -86,15 +89,16 @@ def _refuse_without_room() -> None:
 
 def lookup(stage: Stage[Result], context: Context) -> Result | None:
     """A stage's result if it was made before; its warnings are raised again."""
-    if stage.decode is None:
-        held = context.held.get((stage.name, stage.key))
-        if held is None:
-            return None
+    if (held := context.held.get((stage.name, stage.key))) is not None:
         found, raised = held
         context.warn_all(raised)
         return cast(Result, found)
-    entry = context.cache.get(stage.name, stage.key)
-    if entry is None:
+    entry = None if stage.decode is None else context.cache.get(stage.name, stage.key)
+    if entry is None or stage.decode is None:
         return None
-    context.warn_all(json.loads(entry[_WARNINGS]))
-    return stage.decode(entry)
+    raised = tuple(json.loads(entry[_WARNINGS]))
+    context.warn_all(raised)
+    read = stage.decode(entry)
+    if sum(map(len, entry.values())) <= stage.hold:
+        context.held[stage.name, stage.key] = (read, raised)
+    return read

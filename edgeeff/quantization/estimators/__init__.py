@@ -29,6 +29,8 @@ class Sample:
         weights: How much an error of each counts, [n]: the counts times what the logits make of its channel.
         curve: The function after which an error counts; None: the value itself.
         tail: Share of the values that a percentile leaves outside at each end.
+        relative: Whether the error of a large value counts in relation to it: of a network that decides each
+            pixel, whose logits are as large there as its features are.
     """
 
     values: F64
@@ -36,6 +38,7 @@ class Sample:
     weights: F64
     curve: Curve | None
     tail: float
+    relative: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,11 @@ Squared error, resolution inside against clipping outside, each value weighing a
 its channel (sensitivity.py), and counted after the function that the tensor goes through: a runtime that
 quantises Swish's input needs no resolution where Swish is flat. Sorted values with running sums answer for
 any candidate range in logarithmic time.
+
+A network that decides each pixel answers with large logits where its features are large, such as in flat,
+overexposed sky: an error that would turn another pixel's decision turns none there. So an error counts by
+S/(S + x²), which is 1 for usual values x and makes it the relative error of large ones; S is the square of
+twice the value that 1 % are beyond. Otherwise a few such images would set the scale of all.
 """
 
 from __future__ import annotations
@@ -16,6 +21,8 @@ from edgeeff.quantization.estimators import F64, Curve, Grid, Sample
 
 #: Candidates of a search, as fractions of the full range: finer ones change the error by less than 1 %.
 _FRACTIONS = np.linspace(0.05, 1.0, 96)
+#: Values are large beyond so many times that which this share of all lies within.
+_TIMES, _USUAL = 2.0, 0.99
 #: Both ends are sought in turn: the error is nearly separable, and three rounds reach its floor.
 _ROUNDS = 3
 
@@ -55,6 +62,8 @@ class _Cost:
         seen = curve(values)
         nudge = 1e-4 * float(np.abs(values).max())
         slope = (curve(values + nudge) - curve(values - nudge)) / (2 * nudge)
+        if sample.relative:
+            weights = weights * _relative(seen, weights)
         rows = np.stack([weights * slope**2, weights, weights * seen, weights * seen**2])
         return cls(values, np.concatenate([np.zeros((4, 1)), np.cumsum(rows, axis=1)], axis=1), curve)
 
@@ -74,3 +83,12 @@ class _Cost:
     def _clipped(sums: F64, end: F64) -> F64:
         """Σ w (f − end)², from the sums over the values that lie outside."""
         return np.asarray(np.maximum(end**2 * sums[0] - 2 * end * sums[1] + sums[2], 0), np.float64)
+
+
+def _relative(seen: F64, weights: F64) -> F64:
+    """How much a square error counts by the size of each value, 0…1."""
+    order = np.argsort(np.abs(seen), kind="stable")
+    within = np.cumsum(weights[order])
+    usual = seen[order[min(int(np.searchsorted(within, _USUAL * within[-1])), len(order) - 1)]]
+    large = (_TIMES * usual) ** 2
+    return np.asarray(large / (large + seen**2) if large else np.ones_like(seen), np.float64)

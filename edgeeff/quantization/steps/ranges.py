@@ -55,5 +55,6 @@ def apply(
         given=draft.given,
         gain=draft.evidence.gain() if method == "weighted" else None,
         followed_by_swish=ranges.before_swish(draft.model),
+        by_pixel=draft.evidence.meaning.by_pixel,
     )
     return replace(draft, activations=chosen, notes=(*draft.notes, f"ranges: {method}"))
