@@ -97,6 +97,7 @@ PASSING = {
         "pipeline/context.py Context.warnings",
         "pipeline/stages/stage.py lookup",
         "pipeline/built.py Built.warned",
+        "pipeline/aside.py Later.warn",
     ),
     *("progress.py PythonWarnings.warn", "progress.py Recorder.warn", "progress.py Recorder.warn_again"),
     *("progress.py Recorder.repeat", "progress.py Recorder.warnings", "cli/console.py ConsoleProgress.warn"),
