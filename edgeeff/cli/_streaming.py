@@ -138,11 +138,14 @@ def run(
     from edgeeff.streams.latencies import Latencies
 
     latencies, ended = Latencies(), Ended()
+    early: list[str] = []
     prepare = partial(_prepared, answers.predict.preprocess)
 
     try:
         for frame, (fitted, took) in islice(source.prepared(prepare), limit):
             begun = time.perf_counter()
+            if not latencies.count:
+                early = _warned(source.tally.known_early(source.name))
             entry = Entry(f"{source.name} frame {frame.number}", *fitted, frame=frame)
             (answer,) = answers.of([entry])
             now = time.perf_counter()
@@ -164,14 +167,20 @@ def run(
         ended.error = error
     finally:
         warnings = [*source.tally.warnings(source.name), *over_budget(latencies, budget)]
-        for warning in warnings:
-            console.warn(warning)
+        _warned([warning for warning in warnings if warning not in early])
         if source.tally.dropped:
             console.note(_dropped(source))
         if json and source.tally.frames:
             times = _times(latencies, budget)
             console.json_line(_end(source, [*answers.warnings, *warnings], ended, times))
     return ended.error
+
+
+def _warned(warnings: list[str]) -> list[str]:
+    """The same, printed."""
+    for warning in warnings:
+        console.warn(warning)
+    return warnings
 
 
 def _prepared(preprocess: Preprocess, frame: Frame) -> tuple[tuple[Any, Fit], float]:

@@ -92,6 +92,8 @@ def _stream(sources: Sequence[str], streaming: Streaming, white: float | None) -
     from edgeeff.streams import is_stream, open_source
 
     found = [source for source in sources if is_stream(source, streaming.raw)]
+    if pattern := next((s for s in found if glob.has_magic(s) and not Path(s).exists() and glob.glob(s)), ""):  # noqa: PTH207
+        raise OptionError(f"{pattern} is a pattern of videos", mend="run one stream at a time, by its name")
     if found and len(sources) > 1:
         raise OptionError(f"{len(sources)} sources, and a stream among them", mend="run one stream at a time")
     if found and white is not None:

@@ -85,13 +85,13 @@ def diagnose(
             progress.tell(f"planned for CPUs of the class {keywords['cpu_class']}, that of {device.name}")
     asked = BuildRequest.of(**keywords)
     refuse_other_verbs(asked, "diagnose")
-    (wanted,) = resolve_targets([target], asked.output.io, camera=resolve_frames(asked.output))
+    asked = _without_camera(asked, progress)
+    (wanted,) = resolve_targets([target], asked.output.io)
     if wanted.scheme is None:
         raise OptionError(
             f"{wanted.name} is a float target: nothing is quantised",
             mend="choose an int8 one of `edgeeff targets`",
         )
-    _refuse_camera(wanted)
     with in_files(asked, progress) as whole:
         context = Context.of(cache, progress)
         found = _diagnose(whole, wanted, context, images=images, kernels=kernels)
@@ -101,13 +101,15 @@ def diagnose(
         return replace(found, warnings=progress.warnings)
 
 
-def _refuse_camera(wanted: Target) -> None:
-    """Refuse artifacts that take a camera's frames: the simulation begins at the network's own input."""
-    if wanted.camera is not None:
-        raise OptionError(
-            f"diagnose simulates {wanted.name} from RGB of the network's size, not from a camera's frames",
-            mend="leave out --io and --resize-in-model: a build says what frames cost before the network",
-        )
+def _without_camera(asked: BuildRequest, progress: Recorder) -> BuildRequest:
+    """A request for the same network without a camera's frames: what is looked at begins at its own input."""
+    if resolve_frames(asked.output) is None:
+        return asked
+    progress.warn(
+        "diagnose begins at the network's own input, RGB of its size: what a camera's frames (--io, "
+        "--resize-in-model) cost before it is not in these figures; a build says it"
+    )
+    return replace(asked, output=replace(asked.output, io=None, yuv=None, resize_in_model=None))
 
 
 def _refuse_kernels(device: Device, *, kernels: bool) -> None:

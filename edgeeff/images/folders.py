@@ -217,6 +217,8 @@ def _other_files(files: Sequence[PurePath]) -> str:
     sentence += f", {more} others ({_some(files)})" if more else f" ({_some(files)})"
     if any(suffixes.is_image(file) for file in files):
         sentence += "; convert photos among them to .jpg or .png"
+    if any(suffixes.is_video(file) for file in files):
+        sentence += "; videos are for edgeeff run, one at a time"
     return sentence
 
 

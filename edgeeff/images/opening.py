@@ -14,7 +14,7 @@ from edgeeff.images.annotations.annotated import Annotated
 from edgeeff.images.classes import Labelling
 from edgeeff.images.image_set import ImageSet
 from edgeeff.images.picture import Picture
-from edgeeff.images.suffixes import is_readable, readable
+from edgeeff.images.suffixes import is_readable, is_video, readable
 
 LISTS = (".txt", ".lst", ".list", ".csv", ".tsv")
 
@@ -64,6 +64,12 @@ def open_images(source: Path | str, root: Path | str | None = None, clips: Colle
             listed.class_names, listed=True, undecided=listed.undecided, columns=listed.columns
         )
         found = ImageSet(tuple(listed.pictures), labelling=labelling, warnings=listed.warnings)
+    elif is_video(path):
+        raise MissingFileError(
+            f"{path} is a video, and images are wanted here",
+            mend="take images out of it: ffmpeg -i VIDEO -vf fps=1 FOLDER/%05d.png; videos are for run, and "
+            "for --calibration and --validation of a build",
+        )
     else:
         raise MissingFileError(
             f"{path} is neither an image that is read here nor a list of images",

@@ -54,3 +54,10 @@ def is_document(name: str | PurePath) -> bool:
     """Whether a file of that name is text or data that lies beside photos."""
     path = PurePath(name)
     return path.suffix.lower() in _DOCUMENTS or path.name.lower() in _DOCUMENT_NAMES
+
+
+def is_video(name: str | PurePath) -> bool:
+    """Whether a file of that name is a video."""
+    from edgeeff import streams  # only messages ask
+
+    return PurePath(name).suffix.lower() in streams.SUFFIXES

@@ -12,6 +12,8 @@ from edgeeff.streams.clock import Clock, tells_time
 from edgeeff.streams.frame import Decoded, Frame
 from edgeeff.streams.kinds import LostError
 from edgeeff.streams.tally import Tally
+from edgeeff.streams.traits import UPRIGHT, Traits
+from edgeeff.streams.traits import turn as turn_of
 
 #: Reading goes on after a damaged part of the container until so many reads in a row have failed.
 _TRIES = 16
@@ -66,11 +68,12 @@ def read(
         timed = not live and not tally.varies and tells_time(container, stream)
         clock = Clock(stream, tally, timed=timed)
         tally.expected = None if live else _expected(container, stream)
+        traits = Traits(stream)
         for decoded, came, seconds in _decoded(container, stream, name, tally, live=live):
-            turned = getattr(decoded, "rotation", 0)
-            if turned and not turn:
-                tally.unturned = round(turned) % 360
-            raster = Decoded(decoded, turned if turn else 0)
+            tally.traits, shown = traits.look(decoded), turn_of(decoded)
+            if shown != UPRIGHT and not turn:
+                tally.unturned = str(shown)
+            raster = Decoded(decoded, shown if turn else UPRIGHT)
             yield clock.frame(decoded, raster, came, seconds)
         if tally.varies and "mp4" not in container.format.name:
             tally.expected = clock.expected(_seconds(container, stream))

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from edgeeff.onboard.camera import Planes
+from edgeeff.streams.traits import UPRIGHT, Turn
 
 #: FFmpeg's numbers of matrices and ranges; of the matrices that a frame may name, those that are as good.
 _SPACES, _RANGES = {"bt709": 1, "bt601": 5}, {"limited": 1, "full": 2}
@@ -77,11 +78,11 @@ class Decoded:
 
     Args:
         frame: PyAV's.
-        turn: Degrees to the left by which the picture is to be turned.
+        turn: How the picture is to be turned.
     """
 
     frame: Any
-    turn: float = 0.0
+    turn: Turn = UPRIGHT
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,12 +97,14 @@ class Decoded:
         else:
             size = (plane.width, plane.height)
             found = Image.frombytes("RGB", size, memoryview(plane), "raw", "RGB", plane.line_size, 1)
-        return found.rotate(self.turn, expand=True) if self.turn else found
+        if self.turn.mirrored:
+            found = found.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return found.rotate(self.turn.degrees, expand=True) if self.turn.degrees else found
 
     def nv12(self, matrix: str, range_: str) -> Planes | None:
         """By FFmpeg's scaler, which converts matrix and range only where they differ."""
         frame = self.frame
-        if self.turn or not frame.format.name.startswith(("yuv", "yuyv", "uyvy", "nv")):
+        if self.turn != UPRIGHT or not frame.format.name.startswith(("yuv", "yuyv", "uyvy", "nv")):
             return None
         width, height = self.size
         if width % 2 or height % 2:

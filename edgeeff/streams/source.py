@@ -210,6 +210,7 @@ class Source:
 
     def _count(self, read: Tally) -> None:
         self.tally.skipped, self.tally.unturned = read.skipped, read.unturned
+        self.tally.traits = read.traits
         self.tally.reconnections = read.reconnections
         self.tally.expected, self.tally.end = read.expected, read.end
         self.tally.varies = read.varies

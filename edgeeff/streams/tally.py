@@ -34,8 +34,10 @@ class Tally:
     changes: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
     #: Frames that the file says it has; None where it does not say, or the source is no file.
     expected: int | None = None
-    #: Degrees to the left by which frames were to be turned, and were not.
-    unturned: int = 0
+    #: How frames were to be turned, and were not; empty: they were not to be.
+    unturned: str = ""
+    #: What the video says of its frames that the network's input does not show.
+    traits: tuple[str, ...] = ()
     #: The frame rate is not constant: numbers are a count, and gaps by the timestamps mean nothing.
     varies: bool = False
     #: Set once the source has ended: the frame after the last.
@@ -63,12 +65,7 @@ class Tally:
 
     def warnings(self, source: str) -> list[str]:
         """Sentences on what is not as it was recorded."""
-        found = []
-        if self.unturned:
-            found.append(
-                f"{source} is to be shown turned left by {self.unturned}°, and its frames were taken as they "
-                "are stored, as photos are: build with --exif to turn both, or turn it with ffmpeg"
-            )
+        found = self.known_early(source)
         if self.skipped:
             found.append(f"{source}: {self.skipped} damaged packets could not be decoded and were skipped")
         if self.missing and not self.varies:
@@ -87,10 +84,20 @@ class Tally:
             )
         if self.reconnections:
             found.append(f"{source} was lost and connected to again: {self.reconnections} times")
-        if self.ended_early:
+        if self.ended_early and self.end:
             about = "about " if self.varies else "the "
             found.append(
-                f"{source} ended early: after frame {(self.end or 0) - 1} of {about}{self.expected} "
+                f"{source} ended early: after frame {self.end - 1} of {about}{self.expected} "
                 "that the file says it has; it is cut off or damaged"
+            )
+        return found
+
+    def known_early(self, source: str) -> list[str]:
+        """Those of the sentences that the first frame brings: a camera runs for months."""
+        found = [f"{source} {trait}" for trait in self.traits]
+        if self.unturned:
+            found.append(
+                f"{source} is to be shown {self.unturned}, and its frames are taken as they are stored, as "
+                "photos are: build with --exif to turn both, or turn it with ffmpeg"
             )
         return found

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,23 @@ def part(content: bytes, *, length: bool = True, end: bytes = b"\r\n") -> bytes:
     """A part of a multipart answer with the boundary ``frame``."""
     said = [b"--frame", b"Content-Type: image/jpeg", *([b"Content-Length: %d" % len(content)] * length)]
     return end.join(said) + 2 * end + content + end
+
+
+def varying(path: Path, steps: list[int]) -> Path:
+    """A clip that declares 50 frames a second; one comes after each of these steps, in milliseconds."""
+    av = pytest.importorskip("av")
+    base = Fraction(1, 1000)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mjpeg", rate=50)
+        stream.width = stream.height = 48
+        stream.pix_fmt = "yuvj420p"
+        stream.codec_context.time_base = base if path.suffix == ".mkv" else Fraction(1, 50)
+        for at in [0, *accumulate(steps)]:
+            frame = av.VideoFrame(48, 48, "rgb24")
+            frame.pts, frame.time_base = (at, base) if path.suffix == ".mkv" else (at // 20, Fraction(1, 50))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
 
 
 class Server(ThreadingHTTPServer):
@@ -77,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if found else 200)
         self.send_header("Content-Type", kind)
         if not kind.startswith("multipart"):
-            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Accept-Ranges", "none" if self.path == "/whole.mp4" else "bytes")
             self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         if self.server.breaks:

@@ -29,7 +29,8 @@ from edgeeff.streams.frame import Decoded, Frame, Still
 from edgeeff.streams.kinds import Connection, Kind, LostError, Settings
 from edgeeff.streams.naming import called
 from edgeeff.streams.source import Source
-from tests.streams.conftest import SIZE, jpeg, part, shades
+from edgeeff.streams.traits import Turn
+from tests.streams.conftest import SIZE, jpeg, part, shades, varying
 
 av = pytest.importorskip("av")
 GREY = bytes(range(0, 240, 20))
@@ -260,6 +261,17 @@ def test_a_video_behind_http_goes_on_where_it_broke(server, tmp_path):
     assert any("Range" in headers for _, headers in server.asked)
     server.pages["/bad.mp4"] = "video/mp4", [bytes(5000)]
     assert "ImageError" in said(server.url("/bad.mp4"))
+    server.pages["/whole.mp4"] = server.pages["/clip.mp4"]  # its index is at the end
+    with (
+        streams.open_source(server.url("/whole.mp4")) as source,
+        pytest.raises(ImageError, match="not one frame") as refused,
+    ):
+        next(iter(source))
+    assert "faststart" in refused.value.mend and not source.tally.warnings("x")[1:]
+    dark = varying(tmp_path / "x.mkv", [20] * 10 + [100] * 30)
+    server.pages["/dark"] = "video/x-matroska", [dark.read_bytes()]
+    with streams.open_source(server.url("/dark")) as source:
+        assert [frame.number for frame in source] == list(range(41)) and not source.tally.warnings("x")
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -395,4 +407,4 @@ def test_planes_for_bundles_that_take_nv12(form):
             assert np.array_equal(made.y[0, ..., 0], decoded.to_ndarray()[:48])
     assert Decoded(av.VideoFrame(64, 48, "rgb24")).nv12("bt601", "full") is None
     assert Decoded(av.VideoFrame(63, 48, form)).nv12("bt601", "full") is None
-    assert Decoded(decoded, turn=90).nv12("bt601", "full") is None
+    assert Decoded(decoded, Turn(90)).nv12("bt601", "full") is None

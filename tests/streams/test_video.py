@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeeff import streams as video
 from edgeeff.errors import ImageError, MissingFileError
+from tests.streams.conftest import varying
 
 av = pytest.importorskip("av")
 
@@ -160,18 +163,7 @@ def test_later_frames_keep_their_numbers_and_their_pictures(clip, tmp_path):
 def test_a_varying_rate_is_no_damage(suffix, times, tmp_path):
     """A screen is recorded when it changes; a camera is slower in the dark. Both declare 50 a second."""
     steps = [20, 37, 55, 90, 121] * 8 if times == "screen" else [20] * 10 + [100] * 30
-    path = tmp_path / f"x{suffix}"
-    base = Fraction(1, 1000)
-    with av.open(path, "w") as container:
-        stream = container.add_stream("mjpeg", rate=50)
-        stream.width = stream.height = 48
-        stream.pix_fmt = "yuvj420p"
-        stream.codec_context.time_base = base if suffix == ".mkv" else Fraction(1, 50)
-        for at in [0, *itertools.accumulate(steps)]:
-            frame = av.VideoFrame(48, 48, "rgb24")
-            frame.pts, frame.time_base = (at, base) if suffix == ".mkv" else (at // 20, Fraction(1, 50))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    path = varying(tmp_path / f"x{suffix}", steps)
     found, tally = read(path)
     count = len({at // 20 for at in itertools.accumulate(steps)})
     assert [f.number for f in found] == list(range(len(found))) and len(found) >= count
@@ -180,6 +172,58 @@ def test_a_varying_rate_is_no_damage(suffix, times, tmp_path):
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
         found, tally = read(path)
         assert tally.ended_early and " of about " in tally.warnings("x")[-1]
+
+
+T = Image.Transpose
+#: What a display matrix (a, b, c, d) makes of a picture.
+SHOWN = {
+    (0, 1, -1, 0): T.ROTATE_270,
+    (-1, 0, 0, -1): T.ROTATE_180,
+    (0, -1, 1, 0): T.ROTATE_90,
+    (-1, 0, 0, 1): T.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): T.FLIP_TOP_BOTTOM,
+    (0, 1, 1, 0): T.TRANSPOSE,
+    (0, -1, -1, 0): T.TRANSVERSE,
+}
+
+
+def test_turned_and_mirrored_videos(clip, tmp_path):
+    """As phones write them, those of a mirrored front camera too: by the matrix of the track's header."""
+    path, whole = tmp_path / "x.mp4", clip("mpeg4", ".mp4")
+    data = whole.read_bytes()
+    header = data.index(b"tkhd") + 44
+    for (a, b, c, d), transpose in SHOWN.items():
+        matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+        path.write_bytes(data[:header] + matrix + data[header + 36 :])
+        tally = video.Tally()
+        stored, shown = (next(video.frames(str(path), tally, turn=turn)).image for turn in (False, True))
+        assert np.array_equal(np.asarray(stored.transpose(transpose)), np.asarray(shown))
+        (warning,) = tally.known_early("x")
+        assert ("mirrored" in warning) == (a * d - b * c < 0) and "--exif" in warning
+
+
+def test_what_frames_do_not_show_is_said(tmp_path):
+    path = tmp_path / "x.mkv"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuva420p"
+        stream.codec_context.color_trc = 18
+        for _ in range(2):
+            container.mux(stream.encode(av.VideoFrame(32, 32, "yuva420p")))
+        container.mux(stream.encode())
+    hdr, alpha = read(path)[1].warnings("x")
+    assert "(HLG)" in hdr and "transparency" in alpha
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ildct+ilme"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+    fields, pixels = read(path)[1].warnings("x")
+    assert "yadif" in fields and "4:3" in pixels
 
 
 def test_names_that_are_no_utf8(clip, tmp_path):

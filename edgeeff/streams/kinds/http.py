@@ -19,6 +19,7 @@ from edgeeff.errors import ImageError, StreamError
 from edgeeff.streams import container, multipart, network
 from edgeeff.streams.frame import Frame, Still
 from edgeeff.streams.kinds import Connection, Kind, LostError, Settings
+from edgeeff.streams.kinds.video import varies
 from edgeeff.streams.naming import shown
 from edgeeff.streams.ranges import Ranges
 from edgeeff.streams.tally import Tally
@@ -37,6 +38,11 @@ _STATUS = {
     403: ("may not be read by this user (403)", "write a user name and password into the address"),
     404: ("is not there (404)", "check the path of the address"),
 }
+#: Where a server sends no parts of a file, which then is read from its beginning alone.
+_AT_THE_END = (
+    "fetch the file and run it here: this server sends no parts of files, and an MP4 may have its index at "
+    "the end (ffmpeg -i VIDEO -c copy -movflags +faststart OTHER puts it first)"
+)
 
 
 @dataclass(frozen=True)
@@ -175,10 +181,17 @@ def _video(response: Any, request: Request, name: str, settings: Settings, tally
     av = container.library()
     with contextlib.closing(Ranges(request.send, response, settings, tally)) as file:
         try:
+            if file.seekable():
+                tally.varies = varies(av, file)
+                file.seek(0)
             with av.open(file, metadata_errors="replace") as opened:
                 yield from container.read(opened, name, tally, turn=settings.turn)
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise container.undecodable(name, error) from None
+        except ImageError as error:
+            if file.seekable() or not tally.skipped:
+                raise
+            raise ImageError(error.what, mend=_AT_THE_END) from None
 
 
 KIND = Kind(

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from edgeeff.errors import MissingFileError
-from edgeeff.streams import container
-from edgeeff.streams.clock import varies
+from edgeeff.streams import clock, container
 from edgeeff.streams.frame import Frame
 from edgeeff.streams.kinds import Connection, Kind, Settings
 from edgeeff.streams.tally import Tally
 
-SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mjpeg"})
+SUFFIXES = frozenset(
+    {*(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mjpeg", ".3gp", ".wmv", ".flv", ".ogv", ".y4m")}
+    | {*(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".h264", ".h265", ".hevc")}
+)
 
 
 def is_file(text: str) -> bool:
@@ -44,7 +46,7 @@ def _read(source: str, tally: Tally, turn: bool) -> Iterator[Frame]:
     av = container.library()
     if not Path(source).is_file():  # a pipe would be waited for
         raise MissingFileError(f"no video {source}", mend="pass a video file or /dev/video0")
-    tally.varies = _varies(av, source)
+    tally.varies = varies(av, source)
     try:
         with av.open(source, metadata_errors="replace") as opened:
             yield from container.read(opened, source, tally, turn=turn)
@@ -52,11 +54,16 @@ def _read(source: str, tally: Tally, turn: bool) -> Iterator[Frame]:
         raise container.undecodable(source, error) from None
 
 
-def _varies(av: Any, source: str) -> bool:
-    """Whether its rate is not constant; of what cannot be looked at so, reading it says what is wrong."""
+def varies(av: Any, source: Any) -> bool:
+    """Whether a file's rate is not constant; of what cannot be looked at so, reading it says what is wrong.
+
+    Args:
+        av: PyAV.
+        source: The file's name, or a file object.
+    """
     try:
         with av.open(source, metadata_errors="replace") as opened:
-            return bool(opened.streams.video) and varies(opened)
+            return bool(opened.streams.video) and clock.varies(opened)
     except (av.FFmpegError, UnicodeDecodeError):
         return False
 
