@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from tflite_micro.python.tflite_micro import runtime
 
 
 def place(photo: Image.Image, how: dict) -> tuple[float, float, float, float]:
@@ -51,6 +50,11 @@ def image_of(path: str, how: dict) -> np.ndarray:
 
 def main(folder: Path, photos: list[str]) -> None:
     """Print for each photo its three likeliest classes, or of a multilabel network those that are there."""
+    try:
+        from tflite_micro.python.tflite_micro import runtime
+    except ImportError as error:
+        raise ValueError(f"{error}: pip install tflite-micro") from None
+
     bundle = json.loads((folder / "manifest.json").read_text("utf-8"))
     if bundle["runtime"] != "tflite_micro" or bundle["task"] not in ("classification", "multilabel"):
         raise ValueError(

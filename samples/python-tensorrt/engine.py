@@ -3,7 +3,6 @@
 import ctypes
 
 import numpy as np
-import tensorrt as trt
 
 TO_GPU, FROM_GPU = 1, 2  # cudaMemcpyKind
 
@@ -14,10 +13,13 @@ class Network:
     runtime, channels_first = "tensorrt", True
 
     def __init__(self, folder, manifest):
+        import tensorrt as trt
+
         engines = [*folder.glob(f"measured/*-{manifest['precision']}.engine")]
         if not engines:
             raise ValueError(f"{folder} has no engine: run `python3 build_engine.py` there")
         newest = max(engines, key=lambda path: path.stat().st_mtime)
+        self.whole, self.given = trt.int32, trt.TensorIOMode.INPUT
         self.cuda, self.log = ctypes.CDLL("libcudart.so"), trt.Logger(trt.Logger.WARNING)
         self.library = trt.Runtime(self.log)
         self.engine = self.library.deserialize_cuda_engine(newest.read_bytes())
@@ -48,9 +50,9 @@ class Network:
     def tensors(self):
         """Name, shape and type of the input, then of each output."""
         names = [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]
-        names.sort(key=lambda name: self.engine.get_tensor_mode(name) != trt.TensorIOMode.INPUT)
+        names.sort(key=lambda name: self.engine.get_tensor_mode(name) != self.given)
         for name in names:
-            whole = self.engine.get_tensor_dtype(name) == trt.int32  # of boxes: their number and classes
+            whole = self.engine.get_tensor_dtype(name) == self.whole  # of boxes: their number and classes
             yield name, tuple(self.engine.get_tensor_shape(name)), np.int32 if whole else np.float32
 
     def copy(self, to, source, size, kind):

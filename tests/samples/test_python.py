@@ -134,6 +134,13 @@ def test_what_is_wrong_is_one_line(samples, sample, tiny_bundle, photo_files, an
     lines, complaint = answered(sys.executable, program, other.folder, photo_files[0], status=2)
     assert not lines and complaint.endswith("is for tflite and classification: see the other samples\n")
     assert complaint.startswith("classify.py: ") and complaint.count("\n") == 1
+    for name in ("openvino", "tensorrt", "tflite_micro"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}')")
+    for path in ("python-openvino/classify.py", "python-tensorrt/detect.py", "microcontroller/run.py"):
+        command = [sys.executable, samples / path, bundle.folder, photo_files[0]]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
 
 
 @pytest.mark.slow
