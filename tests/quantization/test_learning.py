@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -165,3 +166,20 @@ def test_a_state_too_large_is_not_kept(finished, tmp_path, monkeypatch):
         draft = replace(finished("lite0", "tflite"), cache=cache, progress=Progress(2))
         learn.apply(draft, steps=3, batch=4, images=8)
     assert not cache.entries()
+
+
+def test_images_lie_on_the_disk_while_they_are_learnt_from():
+    """Not in memory beside one another, whatever their number."""
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = []
+
+    def images():
+        for number in range(20):
+            image = torch.full((3, 4, 5), float(number))
+            alive.add(image)
+            most.append(len(alive))
+            yield image.transpose(1, 2)
+
+    found = learn.on_disk(images())
+    assert [float(one.mean()) for one in found] == [*map(float, range(20))] and max(most) <= 3
+    assert found[7].shape == (3, 5, 4) and found[7].dtype == torch.float32

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from edgeeff.cache import Bookmark, key_of, versions
+from edgeeff.files import writing
 from edgeeff.graph.model import constant
 from edgeeff.quantization import detecting
 from edgeeff.quantization.draft import Draft
@@ -53,7 +59,7 @@ def apply(
         # At a detector's size it would take hours, and move the codes that its levels share apart.
         draft.progress.tell("learning: not for detectors, whose levels share their weights")
         return replace(draft, notes=(*draft.notes, "not learned: levels share their weights"))
-    every: list[Tensor] = [image for part in draft.images(images) for image in part]
+    every = on_disk(image for part in draft.images(images) for image in part)
     kept = [image for i, image in enumerate(every) if (i + 1) % _ASIDE] or every
     aside = every[_ASIDE - 1 :: _ASIDE] or every
     course = short.Course(steps, batch, Rates(weight_rate, scale_rate, bias_rate), seed)
@@ -71,6 +77,27 @@ def apply(
         layers=found.layers,
         notes=(*draft.notes, f"learned in {steps} steps"),
     )
+
+
+def on_disk(images: Iterable[Tensor]) -> list[Tensor]:
+    """The same images in a file without a name, mapped: 256 of 600 pixels would take a gigabyte of memory.
+
+    Args:
+        images: float32, all of one shape; one at least.
+
+    Raises:
+        OutputError: The folder of temporary files is full, or cannot be written.
+    """
+    shape, count = torch.Size(), 0
+    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+        for image in images:
+            file.write(image.contiguous().numpy().tobytes())
+            shape, count = image.shape, count + 1
+        file.flush()
+        mapped = np.memmap(
+            file, np.float32, "r+", shape=(count, *shape)
+        )  # outlives the file's name and handle
+    return [torch.from_numpy(np.asarray(row)) for row in mapped]
 
 
 def _bookmark(draft: Draft, images: list[Tensor], subject: Subject, course: short.Course) -> Bookmark | None:
