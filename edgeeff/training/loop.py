@@ -111,7 +111,8 @@ class Course:
 
     Args:
         epochs: Passes over the images; with ``minutes`` as many as fit.
-        minutes: Instead, how long; after the first epoch it is settled how many epochs that are.
+        minutes: Instead, how long; after the first epoch it is settled how many epochs that are. Until then
+            the rate must not hang on their number: a warm-up lasts an epoch at least.
         warmup: Epochs in which the rate grows; a fraction will do.
         patience: Epochs without a better state after which it ends; None: it goes to its end.
         average: Decay of the moving average that is judged and kept; 0: none.

@@ -167,6 +167,12 @@ class Learning(Part):
         for name, flag in (("dropout", "--dropout"), ("smoothing", "--smoothing"), ("average", "--ema")):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise OptionError(f"{flag} {getattr(self, name):g}", mend="give a share, 0 to 0.99")
+        if self.minutes is not None and self.warmup < 1:
+            raise OptionError(
+                f"--warmup {self.warmup:g} with --minutes: how many epochs there are, and so how the rate "
+                "falls, is not known before the first one's end, until which it can only grow",
+                mend="leave --warmup out, or pass --epochs",
+            )
         if self.warmup < 0:
             raise OptionError(f"--warmup {self.warmup:g}", mend="give a number of epochs, 0 or more")
 

@@ -213,6 +213,9 @@ def test_requests():
     for wrong in ({"dropout": 1.0}, {"smoothing": -0.1}, {"rate": -1.0}, {"epochs": 0}, {"average": 1.5}):
         with pytest.raises(OptionError):
             FinetuneRequest.of(photos="photos", **wrong)
+    # The first epoch would be taken at the rates of a course of many.
+    with pytest.raises(OptionError, match=r"--warmup 0\.5 with --minutes"):
+        FinetuneRequest.of(photos="photos", minutes=1.0, warmup=0.5)
 
 
 @pytest.mark.slow
