@@ -8,7 +8,8 @@ any candidate range in logarithmic time.
 A network that decides each pixel answers with large logits where its features are large, such as in flat,
 overexposed sky: an error that would turn another pixel's decision turns none there. So an error counts by
 S/(S + x²), which is 1 for usual values x and makes it the relative error of large ones; S is the square of
-twice the value that 1 % are beyond. Otherwise a few such images would set the scale of all.
+twice the value that 1 % are beyond, or the mean square if that is more. Otherwise a few such images would set
+the scale of all.
 """
 
 from __future__ import annotations
@@ -90,5 +91,6 @@ def _relative(seen: F64, weights: F64) -> F64:
     order = np.argsort(np.abs(seen), kind="stable")
     within = np.cumsum(weights[order])
     usual = seen[order[min(int(np.searchsorted(within, _USUAL * within[-1])), len(order) - 1)]]
-    large = (_TIMES * usual) ** 2
+    # Of a tensor that is nearly always 0 the few values that are not are what matters.
+    large = max((_TIMES * float(usual)) ** 2, float((weights * seen**2).sum() / within[-1]))
     return np.asarray(large / (large + seen**2) if large else np.ones_like(seen), np.float64)
