@@ -14,6 +14,7 @@ A runtime that has no fast exponential, such as OpenVINO's fused Swish, computes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,8 @@ _LIMITS = np.arange(1.5, 9.1, 0.5)
 _LINE = np.linspace(0, 14, 281)
 _ELSEWHERE, _SHOWN = 0.005, 64  # the weight of all values that the layer shows, and so many points of them
 _PARTS = 4  # a bin's mass is spread over so many points
+#: Multiplications of a product for which BLAS does not wake its threads (OpenBLAS: 2¹⁸).
+_SMALL = 200_000
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,27 @@ def fit(statistics: TensorStatistics, degree: int = DEGREE, bound: float = BOUND
         degree: k, 2 at least.
         bound: On the error; where no fit keeps it, a channel takes the one that is best everywhere.
     """
-    channels = statistics.channels
-    everywhere = np.ones((1, _LINE.size)) / _LINE.size
-    general, _ = _best(everywhere, _LINE, degree, np.full(_LINE.size, np.inf))
-    limit = np.repeat(general.limit, channels)
-    coefficients = np.repeat(general.coefficients, channels, axis=0)
+    general = _general(degree)
     reach = max(abs(statistics.low), abs(statistics.high))
     shown = np.linspace(0, min(reach, _LIMITS[-1]), _SHOWN)
     bounds = np.where(_MARGIN * reach >= _LINE, bound, _BEYOND * bound)
-    mass = _magnitudes(statistics)
+    mass = _magnitudes(statistics) * (1 - _ELSEWHERE)
+    sums = np.repeat(_ELSEWHERE * _terms(shown, degree).mean(axis=0)[None], len(mass), axis=0)
     for edge in np.unique(statistics.edge):  # channels of one edge share their bins
-        rows = np.flatnonzero(statistics.edge == edge)
-        bins = mass.shape[1] * _PARTS
-        points = np.concatenate([(np.arange(bins) + 0.5) * edge / bins, shown])
-        seen = np.repeat(mass[rows] / _PARTS, _PARTS, axis=1) * (1 - _ELSEWHERE)
-        elsewhere = np.full((len(rows), _SHOWN), _ELSEWHERE / _SHOWN)
-        found, kept = _best(np.concatenate([seen, elsewhere], axis=1), points, degree, bounds)
-        limit[rows[kept]] = found.limit[kept]
-        coefficients[rows[kept]] = found.coefficients[kept]
-    return Polynomial(limit, coefficients)
+        rows = statistics.edge == edge
+        sums[rows] += _product(mass[rows], _bins(float(edge), mass.shape[1], degree))
+    found, kept = _best(sums, degree, bounds)
+    return Polynomial(
+        np.where(kept, found.limit, general.limit),
+        np.where(kept[:, None], found.coefficients, general.coefficients),
+    )
+
+
+@cache
+def _general(degree: int) -> Polynomial:
+    """The polynomial that is best everywhere, of one channel."""
+    sums = _terms(_LINE, degree).mean(axis=0)[None]
+    return _best(sums, degree, np.full(_LINE.size, np.inf))[0]
 
 
 def _magnitudes(statistics: TensorStatistics) -> F64:
@@ -98,34 +103,85 @@ def _magnitudes(statistics: TensorStatistics) -> F64:
     return np.asarray(folded / np.maximum(folded.sum(axis=1, keepdims=True), 1))
 
 
-def _best(mass: F64, points: F64, degree: int, bounds: F64) -> tuple[Polynomial, npt.NDArray[np.bool_]]:
-    """The best limit and coefficients for each row of ``mass`` [C, n]; which rows have any in the bounds."""
-    error = np.full(len(mass), np.inf)
-    limits = np.full(len(mass), _LIMITS[-1])
-    coefficients = np.zeros((len(mass), degree))
+def _best(sums: F64, degree: int, bounds: F64) -> tuple[Polynomial, npt.NDArray[np.bool_]]:
+    """The best limit and coefficients of each channel; which channels have any in the bounds.
+
+    Args:
+        sums: What :func:`_terms` gives, over each channel's values, [C, limits · terms].
+        degree: k.
+        bounds: On the error at each point of the line.
+    """
+    found, left = _solve(sums.reshape(len(sums), len(_LIMITS), -1), degree)
+    wanted = _LINE * _rise(_LINE)
+    order = np.argsort(left, axis=1, kind="stable")
+    chosen, kept = np.zeros(len(sums), int), np.zeros(len(sums), bool)
+    for place in order.T:  # the best limit, where it is in the bounds, else the next
+        for number in np.unique(place[~kept]):
+            rows = np.flatnonzero(~kept & (place == number))
+            off = np.abs(_product(found[rows, number], _bases(degree)[number]) - wanted)
+            inside = rows[(off <= bounds).all(axis=1)]
+            chosen[inside], kept[inside] = number, True
+        if kept.all():
+            break
+    return Polynomial(_LIMITS[chosen], found[np.arange(len(sums)), chosen]), kept
+
+
+def _product(rows: F64, matrix: F64) -> F64:
+    """``rows @ matrix``, a few rows at a time: BLAS then takes one thread, and several would only spin."""
+    few = max(1, _SMALL // matrix.size)
+    padded = np.zeros((-(-len(rows) // few), few, rows.shape[1]))
+    padded.reshape(-1, rows.shape[1])[: len(rows)] = rows
+    return np.asarray((padded @ matrix).reshape(-1, matrix.shape[1])[: len(rows)], np.float64)
+
+
+def _solve(sums: F64, degree: int) -> tuple[F64, F64]:
+    """Coefficients [C, limits, k] of least squares, and the mean square that is left, [C, limits]."""
+    unknowns = degree - 1
+    matrix = sums[..., : unknowns**2].reshape(*sums.shape[:2], unknowns, unknowns)
+    moment, rest = sums[..., unknowns**2 : -1], sums[..., -1]
+    solution = np.linalg.solve(matrix + 1e-12 * np.eye(unknowns), moment[..., None])[..., 0]
+    particular, free = (np.stack(parts) for parts in zip(*_constraints(degree), strict=True))
+    found = particular + np.einsum("clu,lku->clk", solution, free)
+    quadratic = np.einsum("clu,cluv,clv->cl", solution, matrix, solution)
+    return found, np.asarray(quadratic - 2 * (solution * moment).sum(axis=2) + rest, np.float64)
+
+
+def _terms(points: F64, degree: int) -> F64:
+    """What each point adds to the least squares of each limit, [n, limits · terms].
+
+    The coefficients are ``particular + free @ s``, with s unknown: what is left at a point, of weight 1, is
+    sᵀMs − 2s·m + r, and a limit's terms are M, m and r.
+    """
+    wanted, found = points * _rise(points), []
+    for limit, (particular, free) in zip(_LIMITS, _constraints(degree), strict=True):
+        basis = _basis(points, limit, degree)
+        steps, off = free.T @ basis, wanted - particular @ basis
+        matrix = (steps[:, None] * steps).reshape(-1, len(points))
+        found.append(np.concatenate([matrix, steps * off, (off**2)[None]]))
+    return np.asarray(np.concatenate(found).T, np.float64)
+
+
+@cache
+def _bins(edge: float, bins: int, degree: int) -> F64:
+    """The terms of values that lie evenly in each bin of [0, edge], [bins, limits · terms]."""
+    points = (np.arange(bins * _PARTS) + 0.5) * edge / (bins * _PARTS)
+    return np.asarray(_terms(points, degree).reshape(bins, _PARTS, -1).mean(axis=1), np.float64)
+
+
+@cache
+def _constraints(degree: int) -> tuple[tuple[F64, F64], ...]:
+    """For each limit coefficients with g(limit) = 1/2, [k], and what leaves that as it is, [k, k − 1]."""
+    found = []
     for limit in _LIMITS:
-        found, left = _solve(mass, points, limit, degree)
-        off = np.abs(_basis(_LINE, limit, degree).T @ found.T - (_LINE * _rise(_LINE))[:, None])
-        better = (left < error) & (off <= bounds[:, None]).all(axis=0)
-        error[better], limits[better], coefficients[better] = left[better], limit, found[better]
-    return Polynomial(limits, coefficients), np.isfinite(error)
+        powers = limit ** np.arange(1, degree + 1)
+        found.append((powers * 0.5 / (powers @ powers), np.linalg.svd(powers[None])[2][1:].T))
+    return tuple(found)
 
 
-def _solve(mass: F64, points: F64, limit: float, degree: int) -> tuple[F64, F64]:
-    """Coefficients [C, k] of least squares under g(limit) = 1/2, and the mean square that is left, [C]."""
-    basis = _basis(points, limit, degree)
-    wanted = points * _rise(points)
-    products = (basis[:, None] * basis).reshape(degree * degree, -1)
-    normal: F64 = (mass @ products.T).reshape(-1, degree, degree)
-    moment = mass @ (basis * wanted).T
-    powers = limit ** np.arange(1, degree + 1)
-    particular = powers * 0.5 / (powers @ powers)
-    free = np.linalg.svd(powers[None])[2][1:].T  # what leaves g(limit) as it is, [k, k − 1]
-    matrix = free.T @ normal @ free + 1e-12 * np.eye(degree - 1)
-    solution = np.linalg.solve(matrix, ((moment - normal @ particular) @ free)[..., None])[..., 0]
-    found = particular + solution @ free.T
-    left = np.einsum("ci,cij,cj->c", found, normal, found) - 2 * (found * moment).sum(axis=1)
-    return found, np.asarray(left + mass @ wanted**2, np.float64)
+@cache
+def _bases(degree: int) -> tuple[F64, ...]:
+    """The basis on the line, for each limit."""
+    return tuple(_basis(_LINE, limit, degree) for limit in _LIMITS)
 
 
 def _basis(points: F64, limit: float, degree: int) -> F64:
