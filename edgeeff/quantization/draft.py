@@ -20,6 +20,7 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Progress, Silent
 from edgeeff.quantization import ranges
 from edgeeff.quantization.centring import Deciding, deciding
+from edgeeff.quantization.gptq_layers import Original
 from edgeeff.quantization.placement import Placement, place
 from edgeeff.quantization.plan import ActivationQuantization, LayerQuantization, Plan
 from edgeeff.quantization.rewrites import swish_polynomial
@@ -44,6 +45,7 @@ class Evidence:
         images: How many there are; None: not known.
         meaning: What the graph's outputs mean.
         spread: As ``batches``, but images from all over the set instead of the first ones; None: those.
+        original: The network that targets are made from, with what they share; None: this graph alone.
     """
 
     statistics: Statistics
@@ -52,6 +54,7 @@ class Evidence:
     images: int | None = None
     meaning: Meaning = field(default_factory=Meaning)
     spread: Batches | None = None
+    original: Original | None = None
 
 
 @dataclass(frozen=True)

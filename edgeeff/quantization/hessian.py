@@ -1,4 +1,8 @@
-"""H = Σ x xᵀ of what each layer reads, over the calibration images: what GPTQ rounds by."""
+"""H = Σ x xᵀ of what each layer reads, over the calibration images: what GPTQ rounds by.
+
+x is the float graph's. Quantised to 8 bits it differs by noise, which adds s²/12 to H's diagonal: little
+beside the floor that the diagonal gets anyway (gptq.py). So one H serves every scheme.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeeff.graph.execute import Program, Run
+from edgeeff.graph import sections
 from edgeeff.graph.model import constant, ints
 from edgeeff.graph.side_by_side import side_by_side
-from edgeeff.quantization.plan import ActivationQuantization
-from edgeeff.quantization.simulate import fake_quantise
 
 #: Positions of an image that enter a sum at most: of a dense layer, and of a depthwise one, whose sums are
 #: small and whose rows are many.
@@ -23,14 +25,11 @@ POSITIONS, DEPTHWISE_POSITIONS = 196, 36
 HELD = 512 << 20
 
 
-def turns(model: ir.Model, layers: Iterable[str]) -> list[list[ir.Node]]:
-    """The layers in groups whose sums fit into memory together."""
+def turns(layers: Iterable[ir.Node]) -> list[list[ir.Node]]:
+    """The layers in groups whose sums fit into memory together; in their order."""
     groups: list[list[ir.Node]] = [[]]
     held = 0
-    wanted = set(layers)
-    for node in model.graph:
-        if node.name not in wanted:
-            continue
+    for node in layers:
         size = _bytes(node)
         if groups[-1] and held + size > HELD:
             groups.append([])
@@ -41,64 +40,62 @@ def turns(model: ir.Model, layers: Iterable[str]) -> list[list[ir.Node]]:
 
 
 def collect(
-    program: Program,
+    model: ir.Model,
     nodes: Sequence[ir.Node],
     sources: Mapping[str, str],
-    activations: Mapping[str, ActivationQuantization],
     batches: Iterable[Tensor],
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Tensor]:
     """The sums of some layers, float64: [n, n] of a dense one, [C, k², k²] of a depthwise one.
 
     Args:
-        program: The float graph.
+        model: The float graph.
         nodes: The layers.
         sources: The tensor that each layer reads.
-        activations: How these tensors are quantised: x is what the layer will read.
         batches: Inputs of the graph, float32 [N, 3, H, W].
         advance: Told how many images were done.
     """
     readers: dict[str, list[ir.Node]] = {}
     for node in nodes:
         readers.setdefault(sources[str(node.name)], []).append(node)
+    graph = sections.cut(model, readers)
 
-    @torch.inference_mode()
-    def reads() -> Iterator[tuple[ir.Node, Tensor, ActivationQuantization]]:
+    def reads() -> Iterator[tuple[ir.Node, Tensor]]:
         for images in batches:
-            run = Run(program, {program.input: images}, dict(program.reads))
-            name, value = program.input, images
-            while run.at < len(program.steps):
-                yield from ((node, value, activations[name]) for node in readers.get(name, ()))
-                name, value = run.step()
+            for name, value in graph.run(images.numpy()):
+                yield from ((node, torch.from_numpy(value)) for node in readers[name])
             advance(len(images))
 
     sums: dict[str, Tensor] = {}
     for layer, found in side_by_side(lambda part: (str(part[0].name), _sum(*part)), reads()):
-        sums[layer] = sums[layer] + found if layer in sums else found
+        if layer in sums:
+            sums[layer].add_(found)
+        else:
+            sums[layer] = found.double()
     return sums
 
 
-def _sum(node: ir.Node, value: Tensor, quantization: ActivationQuantization) -> Tensor:
-    """H of one batch; only what enters it is quantised."""
+@torch.inference_mode()
+def _sum(node: ir.Node, value: Tensor) -> Tensor:
+    """H of one batch, float32."""
     if node.op_type == "Gemm":
-        rows = fake_quantise(value.flatten(1), quantization)
-        return (rows.T @ rows).double()
+        rows = value.flatten(1)
+        return rows.T @ rows
     weight = constant(node.inputs[1])
     assert weight is not None
     height, width = weight.shape[2:]
     top, left, bottom, right = ints(node, "pads", [0, 0, 0, 0])
     strides = ints(node, "strides", [1, 1])
-    padded = F.pad(value, (left, right, top, bottom))
+    padded = F.pad(value, (left, right, top, bottom)) if any((top, left, bottom, right)) else value
     patches = padded.unfold(2, height, strides[0]).unfold(3, width, strides[1])
     depthwise = node.attributes.get_int("group", 1) > 1
     every = _every(patches.shape[2] * patches.shape[3], DEPTHWISE_POSITIONS if depthwise else POSITIONS)
-    # A view until here: [N, C, positions…, k, k]. Padding is zero, and zero is a value of every quantiser.
-    patches = fake_quantise(patches[:, :, ::every, ::every], quantization)
+    patches = patches[:, :, ::every, ::every]  # a view until here: [N, C, positions…, k, k]
     if depthwise:
         rows = patches.permute(1, 0, 2, 3, 4, 5).reshape(patches.shape[1], -1, height * width)
-        return torch.bmm(rows.transpose(1, 2), rows).double()
+        return torch.bmm(rows.transpose(1, 2), rows)
     rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, patches.shape[1] * height * width)
-    return (rows.T @ rows).double()
+    return rows.T @ rows
 
 
 def _every(positions: int, wanted: int) -> int:

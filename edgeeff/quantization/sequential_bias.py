@@ -5,68 +5,68 @@ filter does on flat ground, ReLU6 cuts off the negative half of the noise and le
 The layers behind read that as a shift, which every position of the image has alike, so it does not average
 out as noise does. A Lite2 loses more by it than by all of the noise that a first-order estimate sees.
 
-The float graph and the quantised one run side by side over a few images, layer by layer, and each layer's
-bias is corrected before the next layer runs (Nagel et al. 2019, appendix D). Only what images have in common
-can be taken out: with m the mean over the images of a channel's shift and v its variance from image to image,
-the correction is m·(1 − v/m²), and nothing where v is above m². The whole of m does harm where v is large: it
-moves the images that had no shift, and the few that are looked at do not tell m well.
+The quantised graph runs over a few images, layer by layer, and each layer's bias is corrected by the means of
+the float graph's output before the next layer runs (Nagel et al. 2019, appendix D). Only what images have in
+common can be taken out: with m the mean over the images of a channel's shift and v its variance from image to
+image, the correction is m·(1 − v/m²), and nothing where v is above m². The whole of m does harm where v is
+large: it moves the images that had no shift, and the few that are looked at do not tell m well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from edgeeff.graph.execute import Program, Reader, Run, rows
+from edgeeff.graph import sections
+from edgeeff.graph.execute import Program, Reader, Run, prepare, rows
 from edgeeff.graph.side_by_side import side_by_side
 from edgeeff.quantization import simulate
 from edgeeff.quantization.plan import LayerQuantization, Plan
 
-#: Bytes of activations that both runs over all images may hold at once.
-HELD = 1 << 30
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Some images under way in the float graph and in the quantised one."""
-
-    exact: Run
-    rounded: Run
+#: Bytes of activations that the run over all images may hold at once.
+HELD = 512 << 20
 
 
 def correct(
-    program: Program, plan: Plan, batches: Iterable[Tensor], advance: Callable[[int], None] = lambda _: None
+    model: ir.Model, plan: Plan, batches: Iterable[Tensor], advance: Callable[[int], None] = lambda _: None
 ) -> dict[str, LayerQuantization]:
     """The plan's layers with corrected biases.
 
     Args:
-        program: The float graph.
+        model: The float graph.
         plan: Which says how it is quantised.
         batches: Its input, float32 [N, C, H, W] each; all of them are under way at once (:func:`affordable`).
         advance: Told how many layers were done.
     """
     layers = dict(plan.layers)
     read = simulate.reader(plan)
-    pairs = [
-        _Pair(*(Run(program, {program.input: images}, dict(program.reads)) for _ in range(2)))
-        for images in batches
-    ]
+    program = prepare(model)
+    made = {str(node.outputs[0].name): str(node.name) for node, _ in program.steps if node.name in layers}
+    runs, means = [], []
+    graph = sections.cut(model, made)
+    for images in batches:
+        means.append({made[name]: _means(torch.from_numpy(v)) for name, v in graph.run(images.numpy())})
+        own = images.contiguous(memory_format=torch.channels_last)  # of which torch's kernels are the faster
+        runs.append(Run(program, {program.input: own}, dict(program.reads)))
+    del graph
     for at, (node, _) in enumerate(program.steps):
         name = str(node.name)
         if name not in layers:
             continue
-        shifts = torch.cat(list(side_by_side(partial(_shift, read, at), pairs)))
+        rounded = side_by_side(partial(_until, read, at), runs)
+        shifts = torch.cat([found - exact[name] for found, exact in zip(rounded, means, strict=True)])
         correction = _common(shifts)
         layer = layers[name]
         bias = np.asarray(layer.bias.astype(np.float64) - correction.numpy(), np.float32)
         layers[name] = replace(layer, bias=bias)
-        for pair in pairs:
-            _take_out(pair.rounded, str(node.outputs[0].name), correction)
+        for run in runs:
+            _take_out(run, str(node.outputs[0].name), correction)
         advance(1)
     return layers
 
@@ -87,21 +87,21 @@ def affordable(program: Program, images: int, fewest: int = 4) -> int:
             left[name] = left.get(name, 0) - 1
             if left[name] == 0:
                 alive -= int(sizes.get(name, 0))
-    return min(images, max(HELD // (2 * 4 * most), fewest))
+    return min(images, max(HELD // (4 * most), fewest))
 
 
 @torch.inference_mode()
-def _shift(read: Reader, layer: int, pair: _Pair) -> Tensor:
-    """Run a pair up to and with a layer; how far each image's channels were moved there, float64 [N, C]."""
-    exact, rounded = _until(pair.exact, layer), _until(pair.rounded, layer, read)
-    return rows(rounded - exact).mean(2).double()
-
-
-def _until(run: Run, layer: int, read: Reader | None = None) -> Tensor:
+def _until(read: Reader, layer: int, run: Run) -> Tensor:
+    """Take a run up to and with a layer; the mean of each image's channels there, float64 [N, C]."""
     while True:
         _, value = run.step(read)
         if run.at > layer:
-            return value
+            return _means(value)
+
+
+def _means(value: Tensor) -> Tensor:
+    """The mean of each image's channels, float64 [N, C]."""
+    return (value.mean((2, 3)) if value.dim() == 4 else rows(value).mean(2)).double()
 
 
 def _common(shifts: Tensor) -> Tensor:

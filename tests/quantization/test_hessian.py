@@ -7,14 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from edgeeff.graph.execute import prepare
 from edgeeff.graph.model import constant, ints
 from edgeeff.quantization import hessian
 from edgeeff.quantization.draft import source_of
-from edgeeff.quantization.plan import ActivationQuantization
-from edgeeff.quantization.simulate import fake_quantise
 
-GRID = ActivationQuantization(0.05, 3, "int8")
 LAYERS = {
     "dense": ("y = Conv <pads = [1, 1, 1, 1]> (x, w)", {"w": (5, 4, 3, 3)}),
     "strided, padded at one side": (
@@ -67,11 +63,9 @@ def test_equals_a_naive_sum(case, graph_of, weights, images, monkeypatch):
     node.name = "layer"
     source = source_of(node)
     done = []
-    found = hessian.collect(
-        prepare(model), [node], {"layer": source}, {source: GRID}, images.split(4), done.append
-    )["layer"]
+    found = hessian.collect(model, [node], {"layer": source}, images.split(4), done.append)["layer"]
     value = images if source == "x" else images.mean((2, 3), keepdim=True)
-    expected = naive(node, fake_quantise(value, GRID))
+    expected = naive(node, value)
     assert found.dtype == torch.float64 and found.shape == expected.shape
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
     assert done == [4, 2]
@@ -80,8 +74,8 @@ def test_equals_a_naive_sum(case, graph_of, weights, images, monkeypatch):
 def test_large_tensors_are_sampled_evenly(graph_of, weights):
     node = layer_of(graph_of("y = Conv (x, w)", w=weights(2, 1, 1, 1)))
     columns = torch.arange(64.0).expand(1, 1, 64, 64) / 64
-    found = hessian._sum(node, columns, GRID)
-    seen = float(found) / float(fake_quantise(columns, GRID).square().mean())
+    found = hessian._sum(node, columns)
+    seen = float(found) / float(columns.square().mean())
     assert hessian.POSITIONS / 3 <= seen <= 1.1 * hessian.POSITIONS
     assert hessian._every(100, 196) == 1 and hessian._every(785, 196) == 3
     for positions in (1, 49, 196, 784, 12544, 150 * 150):
@@ -96,7 +90,7 @@ def test_layers_that_read_the_same_tensor(graph_of, weights, images):
     for number, node in enumerate(nodes):
         node.name = f"layer {number}"
     sources = {str(node.name): "x" for node in nodes}
-    found = hessian.collect(prepare(model), nodes, sources, {"x": GRID}, [images])
+    found = hessian.collect(model, nodes, sources, [images])
     assert torch.equal(found["layer 0"], found["layer 1"])
 
 
@@ -106,7 +100,7 @@ def test_turns_cover_each_layer_once_and_fit(network, held, networks, finished, 
     monkeypatch.setattr(hessian, "HELD", held)
     draft = finished(network, "openvino")
     wanted = [str(node.name) for node in draft.layer_nodes()]
-    groups = hessian.turns(draft.model, reversed(wanted))
+    groups = hessian.turns(draft.layer_nodes())
     assert [str(node.name) for group in groups for node in group] == wanted
     for group in groups:
         size = sum(hessian._bytes(node) for node in group)
@@ -120,7 +114,7 @@ def test_bytes_are_those_of_the_sums(b0, begun, finished):
     nodes = [n for n in draft.layer_nodes() if str(n.name).startswith(("stem.", "blocks.0.", "classifier"))]
     sources = {str(n.name): source_of(n) for n in nodes}
     x = torch.from_numpy(b0.preprocess.normalise(b0.images[:2]))
-    found = hessian.collect(prepare(draft.model), nodes, sources, draft.activations, [x])
+    found = hessian.collect(draft.model, nodes, sources, [x])
     assert len(nodes) == 4
     for node in nodes:
         sums = found[str(node.name)]

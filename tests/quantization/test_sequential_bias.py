@@ -63,7 +63,7 @@ def test_looks_at_images_from_all_over_the_set(rounded, inputs):
 
     evidence = replace(rounded.evidence, batches=lambda count: pytest.fail("the first ones"), spread=spread)
     found = correct_bias_sequentially.apply(replace(rounded, evidence=evidence), images=4)
-    wanted = sequential_bias.correct(prepare(rounded.model), rounded.plan(), images[4:].split(2))
+    wanted = sequential_bias.correct(rounded.model, rounded.plan(), images[4:].split(2))
     assert asked == [4]
     assert all((found.layers[name].bias == layer.bias).all() for name, layer in wanted.items())
 

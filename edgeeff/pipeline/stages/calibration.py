@@ -28,6 +28,8 @@ from edgeeff.progress import Recorder
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from edgeeff.quantization.gptq_layers import Original
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -138,6 +140,15 @@ class Calibration:
         """
         if not self.force:
             content.refuse(self.images.calibration.pictures)
+
+    @cached_property
+    def original(self) -> Original:
+        """The network as every target begins with it, and the codes that they share."""
+        from edgeeff.quantization.gptq_layers import Original
+
+        return Original(
+            lambda: (self.network.model(), self.observed().statistics), partial(self.inputs, False)
+        )
 
     @cached_property
     def _observed(self) -> Stage[Observed]:

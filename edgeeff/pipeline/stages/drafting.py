@@ -115,6 +115,7 @@ class Drafting:
                 len(calibration.images.calibration),
                 self.meaning,
                 partial(calibration.spread, raw),
+                calibration.original,
             ),
             calibration.preprocess,
             scheme,

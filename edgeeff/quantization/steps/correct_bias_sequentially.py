@@ -27,8 +27,7 @@ def apply(draft: Draft, *, images: PositiveInt = 8) -> Draft:
     draft.need("correct_bias_sequentially", ranges=True, weights=True)
     if detecting.is_detector([str(value.name) for value in draft.model.graph.outputs]):
         return draft
-    program, plan = prepare(draft.model), draft.plan()
-    count = sequential_bias.affordable(program, images)
+    plan, count = draft.plan(), sequential_bias.affordable(prepare(draft.model), images)
     draft.progress.stage("correcting biases", len(plan.layers), "layers")
-    layers = sequential_bias.correct(program, plan, draft.spread_images(count), draft.progress.advance)
+    layers = sequential_bias.correct(draft.model, plan, draft.spread_images(count), draft.progress.advance)
     return replace(draft, layers=layers, notes=(*draft.notes, "biases corrected in sequence"))

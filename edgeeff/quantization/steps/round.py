@@ -1,25 +1,23 @@
 """Codes of all weights: to nearest, or by what the layer reads (gptq.py).
 
-Layers that have one set of codes (sharing.py) get the first one's, ``gptq`` by what all of them read.
+Layers that have one set of codes (sharing.py) get the first one's, ``gptq`` by what all of them read
+(gptq_layers.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from pydantic import PositiveInt
-from torch import Tensor
 
-from edgeeff.graph.execute import prepare
-from edgeeff.graph.side_by_side import side_by_side
-from edgeeff.quantization import gptq, hessian, rounding, sharing
-from edgeeff.quantization.draft import Draft, groups_of, layer_constants, read_by, source_of
+from edgeeff.quantization import rounding, sharing
+from edgeeff.quantization.draft import Draft, layer_constants, read_by, source_of
+from edgeeff.quantization.gptq import Codes
+from edgeeff.quantization.gptq_layers import Layer, Rounding
 from edgeeff.quantization.plan import LayerQuantization
 
 
@@ -36,38 +34,35 @@ def apply(draft: Draft, *, method: Literal["nearest", "gptq"] = "nearest", image
         OptionError: No ranges are chosen yet.
     """
     draft.need("round", ranges=True)
-    found: dict[str, LayerQuantization] = {}
+    layers = [_layer(draft, node) for node in draft.layer_nodes()]
     if method == "gptq":
-        nodes = {str(node.name): node for node in draft.layer_nodes()}
-        sources = {name: read_by(node) for name, node in nodes.items()}
-        grids = {read_by(node): draft.activations[_source(draft, node)] for node in nodes.values()}
-        program = prepare(draft.model)
-        together = sharing.groups(nodes.values())
-        for group in hessian.turns(draft.model, nodes):
-            draft.progress.stage("rounding weights", min(images, draft.evidence.images or images))
-            sums = hessian.collect(
-                program, group, sources, grids, draft.images(images), draft.progress.advance
-            )
-            _add_up(together, sums)
-            found.update(side_by_side(partial(_gptq, draft, sums), group))
+        codes = _gptq(draft, layers, images)
     else:
-        for node in draft.layer_nodes():
-            weight, bias = layer_constants(node)
-            scale = _scale(draft, weight, bias, _source(draft, node))
-            codes = rounding.nearest(weight, scale, draft.largest)
-            found[str(node.name)] = LayerQuantization(scale, codes, bias)
+        codes = {one.name: rounding.nearest(one.weight, one.scale, draft.largest) for one in layers}
+    found = {
+        one.name: LayerQuantization(one.scale, codes[one.name], layer_constants(one.node)[1])
+        for one in layers
+    }
     for levels in sharing.groups(draft.layer_nodes()):
         _share(levels, found)
     return replace(draft, layers=found, notes=(*draft.notes, f"weights: {method}"))
 
 
-def _add_up(groups: Sequence[tuple[ir.Node, ...]], sums: dict[str, Tensor]) -> None:
-    """Let the layers of a group be rounded by what all of them read."""
-    for group in groups:
-        names = [str(node.name) for node in group if str(node.name) in sums]
-        if len(names) > 1:
-            total = torch.stack([sums[name] for name in names]).sum(0)
-            sums.update(dict.fromkeys(names, total))
+def _layer(draft: Draft, node: ir.Node) -> Layer:
+    weight, bias = layer_constants(node)
+    source = draft.activations[source_of(node, draft.placement.sites)]
+    scale = rounding.weight_scale(weight, bias, source.scale, draft.largest)
+    return Layer(node, read_by(node), weight, scale)
+
+
+def _gptq(draft: Draft, layers: Sequence[Layer], images: int) -> dict[str, Codes]:
+    total = min(images, draft.evidence.images or images)
+    by = Rounding(
+        *(draft.model, draft.evidence.statistics, draft.images, images, draft.largest),
+        begin=lambda: draft.progress.stage("rounding weights", total),
+        advance=draft.progress.advance,
+    )
+    return by.codes(layers, draft.evidence.original)
 
 
 def _share(group: tuple[ir.Node, ...], found: dict[str, LayerQuantization]) -> None:
@@ -82,19 +77,3 @@ def _share(group: tuple[ir.Node, ...], found: dict[str, LayerQuantization]) -> N
         used = first.codes.reshape(len(first.codes), -1).any(axis=1)
         if np.allclose((layer.scale / first.scale)[used], ratio[used], rtol=1e-4):
             found[str(node.name)] = replace(layer, codes=first.codes)
-
-
-def _gptq(draft: Draft, sums: dict[str, Tensor], node: ir.Node) -> tuple[str, LayerQuantization]:
-    name = str(node.name)
-    weight, bias = layer_constants(node)
-    scale = _scale(draft, weight, bias, _source(draft, node))
-    by = gptq.round_depthwise if groups_of(node) > 1 else gptq.round_dense
-    return name, LayerQuantization(scale, by(weight, scale, sums.pop(name), draft.largest), bias)
-
-
-def _source(draft: Draft, node: ir.Node) -> str:
-    return source_of(node, draft.placement.sites)
-
-
-def _scale(draft: Draft, weight: rounding.Float, bias: rounding.Float, source: str) -> rounding.Float:
-    return rounding.weight_scale(weight, bias, draft.activations[source].scale, draft.largest)
