@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from edgeeff.graph.execute import execute, prepare
-from edgeeff.quantization import gptq, simulate
+from edgeeff.quantization import gptq, gptq_layers, simulate
 from edgeeff.quantization import hessian as sums
 from edgeeff.quantization.rounding import FULL_RANGE, SEVEN_BITS, nearest, weight_scale
-from edgeeff.quantization.steps import ranges
+from edgeeff.quantization.steps import equalise, ranges
 from edgeeff.quantization.steps import round as step
 
 #: Output channels and what each reads: more than a block of columns, and less.
@@ -145,6 +147,39 @@ def test_threads_and_turns_change_no_bit(first, monkeypatch):
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert len(sums.turns(first.model, found[0])) > 2
+    assert len(sums.turns(first.layer_nodes())) > 2
     for name, layer in found[0].items():
         np.testing.assert_array_equal(found[1][name].codes, layer.codes, err_msg=name)
+
+
+def test_a_second_target_looks_at_no_image_for_codes_that_are_found(b0, begun, first):
+    """Neither for the same graph nor where a step has scaled its channels: of these H is a multiple."""
+    asked = []
+
+    def batches(count):
+        asked.append(count)
+        return iter([torch.from_numpy(b0.preprocess.normalise(b0.images[:count]))])
+
+    original = gptq_layers.Original(lambda: (b0.graph, b0.statistics), batches)
+
+    def codes(draft):
+        shared = replace(draft, evidence=replace(draft.evidence, batches=None, original=original))
+        return {name: one.codes for name, one in step.apply(shared, method="gptq", images=8).layers.items()}
+
+    own = {name: one.codes for name, one in step.apply(first, method="gptq", images=8).layers.items()}
+    found = codes(first)
+    assert asked == [8]
+    for name, expected in own.items():
+        np.testing.assert_array_equal(found[name], expected, err_msg=name)
+    scaled = ranges.apply(equalise.apply(begun("b0", "tensorrt")), method="percentile")
+    assert any("equalised" in note for note in scaled.notes)
+    apart = {n: one.codes for n, one in step.apply(scaled, method="gptq", images=8).layers.items()}
+    by_factor = codes(scaled)
+    assert asked == [8, 8]
+    differ = sum(int((by_factor[name] != expected).sum()) for name, expected in apart.items())
+    assert differ < 1e-3 * sum(expected.size for expected in apart.values())
+    codes(scaled)
+    assert asked == [8, 8]
+    again = step.apply(replace(first, evidence=replace(first.evidence, original=original)), method="gptq")
+    assert len(asked) == 3  # another number of images is another H
+    assert again.layers.keys() == own.keys()

@@ -49,13 +49,30 @@ def test_computes_what_the_hub_graph_computes(network, effort, scheme, finished,
         steps = fake_quantise(values[name], quantization).numpy()
         steps = (steps - run_onnx(until(hub, f"{name}.dequantized"), x.numpy())) / quantization.scale
         assert np.abs(steps).max() <= 3.01, name
-        assert (np.abs(steps) > 0.5).mean() < 0.02, name
+        # One code of a gate of squeeze-and-excite moves whole channels behind it.
+        assert (np.abs(steps) > 0.5).mean() < 0.1, name
+
+
+@pytest.mark.parametrize("integer", ["int8", "uint8"])
+def test_rounds_to_the_bits_of_torchs_own_operator(integer):
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        scale, codes = (
+            float(np.float32(10 ** random.uniform(-4, 1))),
+            ActivationQuantization(1, 0, integer).codes,
+        )
+        quantization = ActivationQuantization(scale, int(random.integers(codes[0], codes[1])), integer)
+        ties = torch.arange(-600, 600) / 2 * scale
+        x = torch.cat([torch.from_numpy(random.normal(0, 60 * scale, 500).astype(np.float32)), ties])
+        own = torch.fake_quantize_per_tensor_affine(x, scale, quantization.zero_point, *codes)
+        assert torch.equal(fake_quantise(x, quantization), own)
+        assert torch.equal(fake_quantise(x.clone().requires_grad_(), quantization), own)
 
 
 def test_what_stays_float(b0, finished, inputs):
     """With every tensor and every layer float it is the float graph; each of them alone brings it nearer."""
     draft = finished("b0", "openvino", effort="balanced")
-    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0", 2)
+    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0", 8)
     expected = execute(program, x)
     read = reader(plan, float_tensors=plan.activations, float_layers=plan.layers)
     assert torch.equal(execute(program, x, read=read), expected)

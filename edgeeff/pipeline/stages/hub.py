@@ -17,7 +17,7 @@ from edgeeff.pipeline.stages.stage import Stage, run
 from edgeeff.target import Target
 from edgeeff.tasks import Output
 
-VERSION = 1
+VERSION = 2
 TOOLS = ("edgeeff", "onnx", "onnx-ir", "numpy")
 
 
