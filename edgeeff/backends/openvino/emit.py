@@ -13,7 +13,7 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from edgeeff.backends import Emission
-from edgeeff.backends.openvino import camera, lengths, precise
+from edgeeff.backends.openvino import camera, codes, lengths, precise
 from edgeeff.backends.openvino.box_ending import with_boxes
 from edgeeff.backends.openvino.usage import pad_value
 from edgeeff.batch import Batch
@@ -41,6 +41,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
             f"OpenVINO does not read the graph: {_last_line(error)}",
             mend="EfficientNets exported by this tool are read; report the operator that is named",
         ) from None
+    if emission.target.precision == "int8":
+        codes.fold(model, joined=not emission.batch.dynamic)
     if emission.batch.dynamic:
         _bound(model, emission.batch)
     model = _with_input(model, emission)
