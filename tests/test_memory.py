@@ -157,3 +157,13 @@ def test_what_is_there_is_not_walked_within_and_is_garbage_again_after(unfrozen)
         assert later() is None and gc.get_freeze_count()
     gc.collect()
     assert gone() is None and not gc.get_freeze_count()
+
+
+def test_nothing_looks_for_garbage_within_and_it_is_looked_for_again_after():
+    with pytest.raises(ValueError), memory.uncollected():
+        assert not gc.isenabled()
+        with memory.uncollected():
+            pass
+        assert not gc.isenabled()
+        raise ValueError
+    assert gc.isenabled()

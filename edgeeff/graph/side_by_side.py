@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -20,6 +21,17 @@ R = TypeVar("R")
 
 #: Parts at once: each has activations of its own in memory.
 MOST = 4
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it torch computes in the calling thread alone: of small tensors its threads would but wait."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def side_by_side(work: Callable[[P], R], parts: Iterable[P], most: int = MOST) -> Iterator[R]:

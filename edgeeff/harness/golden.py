@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff import unpacking
+from edgeeff.backends import Session
 from edgeeff.backends.tensorrt.device.onboard import rule
 from edgeeff.batch import Batch
 from edgeeff.errors import BundleError, MissingRuntimeError
@@ -72,8 +73,13 @@ class GoldenCheck:
         }
 
 
-def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
+def check_golden(bundle: Bundle, *, threads: int = 1, session: Session | None = None) -> GoldenCheck:
     """Run a bundle on its golden inputs; ``onboard/rule.py`` decides, as it does on a device.
+
+    Args:
+        bundle: The bundle.
+        threads: Of the runtime.
+        session: Of the bundle, where one is open; None: it is opened.
 
     Raises:
         BundleError: The golden files are incomplete, cannot be read or do not fit one another.
@@ -103,7 +109,7 @@ def check_golden(bundle: Bundle, *, threads: int = 1) -> GoldenCheck:
     whole = _whole_runs(len(inputs), bundle.manifest.batch)
     inputs, hub, of_float = inputs[whole], _taken(hub, whole), _taken(of_float, whole)
     try:
-        found = bundle.session(threads=threads).infer(inputs)
+        found = (session or bundle.session(threads=threads)).infer(inputs)
     except MissingRuntimeError as error:
         return GoldenCheck("NOT RUN", error.what)
     if not bundle.manifest.outputs:  # of schema 1: the only output, which has no name in the bundle

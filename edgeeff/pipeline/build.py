@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgeeff.backends import refuse_batch
 from edgeeff.cache import Cache
-from edgeeff.memory import give_back, settled
+from edgeeff.memory import give_back, settled, uncollected
 from edgeeff.pipeline import built, inputs, plugged, preparing, tuning
 from edgeeff.pipeline.aside import Aside, Promised
 from edgeeff.pipeline.built import Built
@@ -78,7 +78,8 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     refuse_float_layers(targets, options.float_asked)
     context = Context.of(cache, progress)
     quantises = any(target.scheme for target in targets)
-    drafting = preparing.prepare(request, options, context, quantises=quantises)
+    with uncollected():
+        drafting = preparing.prepare(request, options, context, quantises=quantises)
     refuse_frames(targets, drafting.calibration.preprocess, options.batch)
     identity = drafting.calibration.network.source.identity
     refuse_float_layers(targets, (), detector=drafting.meaning.detection is not None)

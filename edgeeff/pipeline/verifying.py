@@ -202,7 +202,7 @@ class Verifying:
         outputs = (session.infer(part) for part in parts)
         found, judged = self._compared(outputs, bundle.manifest.outputs, probable=meaning.probable)
         context.warn_all(found.warnings, about=bundle.name)
-        golden = check_golden(bundle)
+        golden = check_golden(bundle, session=session)
         if golden.status == "failed":
             raise self._refusal(bundle, golden.summary)
         return judged, {"artifact": found.to_json(), "golden": golden.to_json()}

@@ -64,11 +64,13 @@ def identify(asked: Asked, source: str) -> Identity:
     Raises:
         CheckpointError: It is damaged, unsafe to load, or of no network or another one.
     """
+    from edgeeff.graph.side_by_side import alone
     from edgeeff.zoo import checkpoints
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
     from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 
-    checkpoint = checkpoints.read(regular.path_of(source), asked.model, _chosen(asked))
+    with alone():
+        checkpoint = checkpoints.read(regular.path_of(source), asked.model, _chosen(asked))
     if isinstance(checkpoint, DetectorCheckpoint):
         return _detector(asked, checkpoint, source)
     if isinstance(checkpoint, SegmenterCheckpoint):
@@ -176,11 +178,13 @@ def network(
     asked: Asked, identity: Identity, size: tuple[int, int]
 ) -> EfficientNet | EfficientDet | Segmenter:
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
+    from edgeeff.graph.side_by_side import alone
     from edgeeff.zoo import checkpoints
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
     from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 
-    checkpoint = checkpoints.read(regular.path_of(identity.source), asked.model, _chosen(asked))
+    with alone():
+        checkpoint = checkpoints.read(regular.path_of(identity.source), asked.model, _chosen(asked))
     own = identity.conventions
     if isinstance(checkpoint, DetectorCheckpoint):
         return checkpoint.network(size, own if isinstance(own, DetectorConventions) else None)
