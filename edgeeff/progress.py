@@ -120,6 +120,9 @@ class Recorder:
         """So many more of the stage's total are done."""
         self._listener.advance(count)
 
+    def refuse_stopped(self) -> None:
+        """End work here whose result nobody waits for any more; it may be that of another thread."""
+
     def tell(self, text: str) -> None:
         """Something that was decided."""
         LOGGER.info("%s", text)

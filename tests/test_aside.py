@@ -84,13 +84,16 @@ def test_an_error_waits_for_what_was_begun_before(heard):
     assert heard.lines[-1] == "first ends"
 
 
-def test_an_interrupt_ends_it_and_leaves_nothing_running(heard):
+@pytest.mark.parametrize(
+    "meets", [lambda progress: progress.tell("never heard"), lambda progress: progress.refuse_stopped()]
+)
+def test_an_interrupt_ends_it_and_leaves_nothing_running(meets, heard):
     go, ended = threading.Event(), []
 
     def work(progress):
         try:
             go.wait(10)
-            progress.tell("never heard")
+            meets(progress)
             ended.append("whole")
         finally:
             ended.append("cleaned up")

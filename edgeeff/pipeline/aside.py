@@ -66,9 +66,13 @@ class Later(Recorder):
             recording[text] = None
         self._keep(lambda recorder: recorder.warn(text, about))
 
-    def _keep(self, call: Callable[[Recorder], None]) -> None:
+    def refuse_stopped(self) -> None:
+        """End the work where :meth:`stop` asked for it."""
         if self._stopped:
             raise _StoppedError
+
+    def _keep(self, call: Callable[[Recorder], None]) -> None:
+        self.refuse_stopped()
         self._calls.append(call)
 
 

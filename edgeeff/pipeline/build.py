@@ -112,6 +112,7 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
             with context.watched, progress.recording(general) as warned:
                 ready = quantise(drafting, use, folder, options)
             give_back()
+            progress.stage(f"{folder.name}: {ready.target.summary}")
             finishing = partial(_finished, ready, classes, made_from, warned, damaged)
             begun.append(aside.begin(finishing, beside=folder != folders[-1] and ready.can_wait))
             del ready, finishing

@@ -94,7 +94,6 @@ def finish(ready: Quantised, classes: Classes, made_from: str, warned: Iterable[
     """
     drafting, target, folder, options = ready.drafting, ready.target, ready.folder, ready.options
     context, identity = drafting.context, drafting.calibration.network.source.identity
-    context.progress.stage(f"{folder.name}: {target.summary}")
     meaning = placed(drafting.meaning, target, options.nms, options.batch)
     served = replace(drafting, meaning=meaning)
     emission = artifact.emission(served, target, ready.hub, classes.names, folder.name, options.batch)

@@ -75,6 +75,7 @@ class Verifying:
         def measure(staged: Bundle) -> dict[str, dict[str, Any] | bytes]:
             found, kept = self.run(staged)
             self.drafting.context.watched.refuse_changed()
+            self.drafting.context.progress.refuse_stopped()
             report.update(found, warnings=list(warned))
             own = {
                 "validation": self.drafting.calibration.images.validation.digest(),
