@@ -97,7 +97,7 @@ def test_an_interrupt_before_a_verb_is_at_work(monkeypatch, capsys):
     def verb() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "application", lambda: app)
+    monkeypatch.setattr(cli, "application", lambda asked: app)
     with pytest.raises(SystemExit) as end:
         cli.main([])
     assert end.value.code == 130 and "Traceback" not in capsys.readouterr().err
