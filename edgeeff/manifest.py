@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeeff import regular, tasks, toml
 from edgeeff.batch import ONE, Batch
+from edgeeff.carried import Carrying, CarryingFile
 from edgeeff.detection import Detection
 from edgeeff.errors import BundleError, OptionError
 from edgeeff.plugins import not_installed
@@ -69,12 +70,15 @@ class _ManifestFile(BaseModel):
     thresholded: bool | None = None
     plugins: dict[str, Annotated[str, Field(pattern=r"^[\w.-]{1,100} [\w.+!-]{1,100}$")]] = {}
     detection: dict[str, Any] | None = None
+    carrying: CarryingFile | None = None
 
 
 #: Fields of a manifest's file that are read by themselves, or for scripts on a device alone.
-_READ_APART = ("schema_version", "preprocess", "labels", "outputs", "batch", "thresholded", "detection")
+_READ_APART = (
+    *("schema_version", "preprocess", "labels", "outputs", "batch", "thresholded", "detection", "carrying"),
+)
 #: Fields that are written in another form, or only where there is something to say.
-_WRITTEN_APART = ("preprocess", "outputs", "batch", "detection")
+_WRITTEN_APART = ("preprocess", "outputs", "batch", "detection", "carrying")
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class Manifest:
         batch: Images of one run.
         plugins: What of it other distributions brought, such as ``runtime``: distribution and version.
         detection: A detector's anchors, which boxes are kept and who makes them; of another network None.
+        carrying: The variants of its graph that its device may choose among; None: it has none.
     """
 
     name: str
@@ -132,6 +137,7 @@ class Manifest:
     batch: Batch = ONE
     plugins: Mapping[str, str] = field(default_factory=dict)
     detection: Detection | None = None
+    carrying: Carrying | None = None
 
     @property
     def absent(self) -> str:
@@ -160,6 +166,8 @@ class Manifest:
         }
         if self.detection is not None:
             data["detection"] = self.detection.to_json()
+        if self.carrying is not None:
+            data["carrying"] = self.carrying.to_json()
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -206,7 +214,7 @@ def read_manifest(folder: Path) -> Manifest:
         batch = Batch.read(content.batch)
         if content.classes != len(content.labels):
             raise ValueError(f"{content.classes} classes and {len(content.labels)} labels")
-        detection = _detection(content, preprocess)
+        detection, carrying = _detection(content, preprocess), Carrying.from_file(content.carrying)
     except (
         ValueError,
         KeyError,
@@ -217,8 +225,7 @@ def read_manifest(folder: Path) -> Manifest:
     ) as error:  # pydantic's errors are ValueErrors
         why = _why(error)
         raise BundleError(f"{path} cannot be understood: {why}", mend="build the bundle again") from None
-    if unsafe := [name for name in content.files if not _inside(name)]:
-        raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
+    _refuse_outside(content, path)
     fields = content.model_dump(exclude={*_READ_APART})
     outputs = tuple(Output(o.name, tuple(o.shape), o.meaning, o.divided) for o in content.outputs)
     return Manifest(
@@ -228,6 +235,7 @@ def read_manifest(folder: Path) -> Manifest:
         outputs=outputs,
         batch=batch,
         detection=detection,
+        carrying=carrying,
     )
 
 
@@ -246,6 +254,11 @@ def _detection(content: _ManifestFile, preprocess: Preprocess) -> Detection | No
     found = Detection.from_json(content.detection)
     found.refuse(preprocess.size, content.classes, {o.name: tuple(o.shape) for o in content.outputs})
     return found
+
+
+def _refuse_outside(content: _ManifestFile, path: Path) -> None:
+    if unsafe := [name for name in content.files if not _inside(name)]:
+        raise BundleError(f"{path} names files outside the bundle: {', '.join(unsafe)}", mend="do not use it")
 
 
 def _inside(name: str) -> bool:

@@ -23,6 +23,8 @@ CpuClass = Literal["avx2", "vnni", "bf16", "arm"]
 Activation = Literal["bounded", "unbounded"]
 #: What a layer is for, as far as a scheme may keep it in float for it.
 Role = Literal["stem", "first depthwise", "depthwise", "classifier", "box head", "class head"]
+ZeroPoint = Literal["in the bias", "not depthwise", "any", "nowhere"]
+Residual = Literal["int8", "float"]
 Precision = Literal["int8", "fp16", "bf16", "fp32"]
 
 
@@ -32,11 +34,12 @@ class Scheme:
 
     ``activation_type`` holds activations that can be negative, ``nonnegative_type`` those that cannot.
     ``zero_point`` says where one other than 0 may stand: anywhere, anywhere but on what a depthwise
-    convolution reads, or only where the layer's bias can take it over (rewrites/shift.py). With
+    convolution reads, only where the layer's bias can take it over (rewrites/shift.py), or nowhere. With
     ``every_tensor`` no tensor stays float; otherwise only the inputs of convolutions, fully connected layers
-    and residual additions are quantised. ``swish = "whole"`` forbids Q/DQ inside Swish, ``"steps"`` puts it
-    on each step. On the CPU classes of ``saturating_cpus`` the runtime's int8 dot products saturate, so
-    weights keep to seven bits.
+    and, where ``residual`` is int8, residual additions are quantised. Without ``swish_factors`` no factor is
+    put between a Swish and its quantiser (rewrites/equalise.py). ``swish = "whole"`` forbids Q/DQ inside
+    Swish, ``"steps"`` puts it on each step. On the CPU classes of ``saturating_cpus`` the runtime's int8 dot
+    products saturate, so weights keep to seven bits.
     ``swish_form = "polynomial"`` writes Swish as arithmetic; layers of the roles ``float_layers`` stay float.
     With ``before_selection`` what MaxPool, Slice and the like choose from is quantised before them, and not
     what they choose.
@@ -45,7 +48,7 @@ class Scheme:
     name: str
     activation_type: Literal["int8", "uint8"]
     nonnegative_type: Literal["int8", "uint8"]
-    zero_point: Literal["in the bias", "not depthwise", "any"]
+    zero_point: ZeroPoint
     every_tensor: bool
     swish: Literal["whole", "steps"]
     squeeze_excite: Literal["float", "int8"]
@@ -54,6 +57,8 @@ class Scheme:
     swish_form: Literal["exact", "polynomial"] = "exact"
     float_layers: tuple[Role, ...] = ()
     before_selection: bool = False
+    residual: Residual = "int8"
+    swish_factors: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class Variant:
         swish_form: Of :class:`Scheme`.
         float_layers: Likewise.
         runtime_properties: Over those of the target.
+        zero_point: Of :class:`Scheme`; None: as the scheme says.
+        residual: Likewise.
+        swish_factors: Likewise.
     """
 
     name: str
@@ -77,6 +85,15 @@ class Variant:
     swish_form: Literal["exact", "polynomial"] = "exact"
     float_layers: tuple[Role, ...] = ()
     runtime_properties: Mapping[str, str] = field(default_factory=dict)
+    zero_point: ZeroPoint | None = None
+    residual: Residual | None = None
+    swish_factors: bool | None = None
+
+    def scheme(self, scheme: Scheme) -> Scheme:
+        """A target's scheme as this variant has it."""
+        own = {name: getattr(self, name) for name in ("zero_point", "residual", "swish_factors")}
+        said = {name: value for name, value in own.items() if value is not None}
+        return replace(scheme, swish_form=self.swish_form, float_layers=self.float_layers, **said)
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ class Target:
         """The target as a variant has it, with no variants left to choose from."""
         if variant is None or self.scheme is None:
             return replace(self, variants=())
-        scheme = replace(self.scheme, swish_form=variant.swish_form, float_layers=variant.float_layers)
+        scheme = variant.scheme(self.scheme)
         properties = {**self.runtime_properties, **variant.runtime_properties}
         return replace(self, scheme=scheme, runtime_properties=properties, variants=())
 
@@ -121,13 +138,14 @@ class _SchemeFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     activation_type: Literal["int8", "uint8"]
     nonnegative_type: Literal["int8", "uint8"]
-    zero_point: Literal["in the bias", "not depthwise", "any"]
+    zero_point: ZeroPoint
     every_tensor: bool
     swish: Literal["whole", "steps"]
     squeeze_excite: Literal["float", "int8"]
     opset: int
     saturating_cpus: list[str] = []
     before_selection: bool = False
+    residual: Residual = "int8"
 
 
 class _VariantTable(BaseModel):
@@ -139,6 +157,9 @@ class _VariantTable(BaseModel):
     swish_form: Literal["exact", "polynomial"] = "exact"
     float_layers: list[Role] = []
     runtime_properties: dict[str, str] = {}
+    zero_point: ZeroPoint | None = None
+    residual: Residual | None = None
+    swish_factors: bool | None = None
 
 
 class _TargetFile(BaseModel):

@@ -275,6 +275,7 @@ ELSEWHERE = {
     "foreign_ends.py warnings": "tests/test_foreign.py",
     "foreign/__init__.py _in_rgb": "tests/test_foreign.py",
     "pipeline/variants.py served": "tests/test_tuning.py",
+    "cli/import_result.py _tuning": "tests/backends/tensorrt/test_tensorrt_autotune.py",
     "pipeline/trial.py Trial._warn_of_doubts": "tests/test_mixed.py",
     "foreign/repairing.py _not_compared": "tests/test_warnings_of_verbs.py",
     "pipeline/built.py standing": "tests/test_pipeline.py",

@@ -66,7 +66,8 @@ class Emission:
     ``float_graph`` makes the float graph with the same input, for an artifact that carries its own control;
     None where there is none, as for a graph that somebody else quantised. ``batch`` says how many images the
     artifact takes in one run; the graphs say so already. ``detection`` holds a detector's anchors and says
-    whether the artifact is to make boxes itself.
+    whether the artifact is to make boxes itself. ``variants`` make other hub graphs of the network, by their
+    slugs, for an artifact whose device chooses among them.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Emission:
     batch: Batch = ONE
     outputs: tuple[Output, ...] = ()
     detection: Detection | None = None
+    variants: Mapping[str, Callable[[], onnx.ModelProto]] = field(default_factory=dict)
 
     @property
     def added(self) -> str | None:

@@ -89,6 +89,7 @@ class Runtime:
         frames: Whether ``emit`` puts what makes the network's pixels of a camera's frames (NV12, BGR, frames
             of another size) before the network.
         devices: Whether it computes on the device that ``--device-name`` names.
+        chooses_on_device: Whether a bundle can carry variants of its graph, for the device to choose among.
         tensorrt_rules: Whether the linter's rules of TensorRT hold for its graphs.
         no_profile: Why layers are not timed, where there is no ``profile`` part.
         no_float: Why no layer of its artifacts can stay float; empty: any can.
@@ -118,6 +119,7 @@ class Runtime:
     refuse: Callable[[Mapping[str, str]], None] | None = None
     frames: bool = False
     devices: bool = False
+    chooses_on_device: bool = False
     tensorrt_rules: bool = False
     no_profile: str = ""
     no_float: str = ""

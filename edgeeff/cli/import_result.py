@@ -1,4 +1,4 @@
-"""edgeeff import-result: a device's verify.json into the results of its bundle."""
+"""edgeeff import-result: a device's verify.json among its bundle's results, a tuning of its autotune.json."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from edgeeff.errors import MissingFileError
 
 @recording.stores()
 def command(
-    result: Annotated[Path, typer.Argument(help="The verify.json that verify.py wrote on the device.")],
+    result: Annotated[Path, typer.Argument(help="The verify.json or autotune.json that the device wrote.")],
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", "-b", help="Its bundle. Default: looked for beside it, here and in dist/."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Check a device's result against its bundle, and keep it there, beside those of other boards."""
-    from edgeeff.backends.tensorrt import results
+    """Check a device's result against its bundle, and keep it there, beside those of other boards.
+
+    Of what the device chose by build_engine.py --autotune a tuning is made, for build --tuning.
+    """
+    from edgeeff.backends.tensorrt import results, tuned
     from edgeeff.bundle import Bundle
     from edgeeff.history import device
 
+    if tuned.is_tuned(result):
+        return _tuning(result, bundle, json=json)
     found = results.read(result)
     opened = Bundle.load(bundle if bundle is not None else _bundle_of(result, found.manifest_sha256))
     folder = opened.folder
@@ -46,6 +51,30 @@ def command(
     for warning in warnings:
         console.warn(warning)
     return 0 if found.passed else 1
+
+
+def _tuning(result: Path, bundle: Path | None, *, json: bool) -> int:
+    """Of an autotune.json; it is no run of the bundle, and not stored in the history."""
+    from edgeeff.backends.tensorrt import tuned
+    from edgeeff.bundle import Bundle
+    from edgeeff.pipeline import brought_home
+
+    found = tuned.read(result)
+    opened = Bundle.load(bundle if bundle is not None else _bundle_of(result, found.manifest_sha256))
+    tuned.hold(found, opened.folder)
+    path = brought_home.enter(brought_home.tuning_of(found, opened.manifest), found, opened.folder)
+    warnings = [*brought_home.doubts(found), *brought_home.remarks(found)]
+    if json:
+        console.as_json(
+            {"bundle": str(opened.folder), "tuning": str(path), "chosen": found.chosen, "warnings": warnings}
+            | {"result": found.model_dump(mode="json")}
+        )
+    else:
+        console.plain("\n".join(tuned.lines(found)))
+        console.plain(f"{path}\n  → edgeeff build … --tuning {path}")
+    for warning in warnings:
+        console.warn(warning)
+    return 0
 
 
 def _bundle_of(result: Path, seal: str) -> Path:

@@ -9,7 +9,6 @@ only what is new. Nothing is written until it is whole.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -89,8 +88,8 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
     name = identity.model if request.output.name is None else request.output.name
     folders = resolve_output(request.output.output, name, targets)
     if request.quantise.autotune:
-        tuned = tuning.tune(drafting, targets, request.output.output / f"{name}-tuning.json", options.batch)
-        options = replace(options, tuning=tuned)
+        file = request.output.output / f"{name}-tuning.json"
+        options = tuning.asked(drafting, targets, file, options)
     if options.asks_top_1:
         drafting = preparing.judged_by_class(drafting, classes.names)
     drafting = preparing.with_training(request, options, drafting, classes.names, quantises=quantises)

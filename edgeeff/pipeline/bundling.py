@@ -11,6 +11,7 @@ from edgeeff.harness.golden import golden_count
 from edgeeff.pipeline import artifact, built, mixed, training, variants
 from edgeeff.pipeline.aside import worthwhile
 from edgeeff.pipeline.built import Built
+from edgeeff.pipeline.carrying import Carries, carry
 from edgeeff.pipeline.framed import Framed
 from edgeeff.pipeline.mixed import Floating
 from edgeeff.pipeline.options import Options
@@ -38,6 +39,7 @@ class Quantised:
         floating: Which layers stayed float.
         framed: Held-out images with the float graph's outputs, as the artifact takes them.
         options: What is asked of every target.
+        carries: Variants of it that its device may choose among.
     """
 
     drafting: Drafting
@@ -48,6 +50,7 @@ class Quantised:
     floating: Floating
     framed: Framed
     options: Options
+    carries: Carries
 
     @property
     def can_wait(self) -> bool:
@@ -80,7 +83,10 @@ def quantise(drafting: Drafting, used: Used, folder: Path, options: Options) -> 
     floating = mixed.floating(drafting, target, options.keep_float, options.budget, options.batch)
     lowers = hub(drafting, target, floating.layers)
     framed = Framed.of(calibration, options.budget, artifact.taking(calibration.preprocess, target))
-    return Quantised(drafting, used, target, folder, lowers, floating, framed, options)
+    carries = Carries()
+    if options.carry:
+        carries = carry(drafting, used.target, lowers, floating.layers, framed, options.batch)
+    return Quantised(drafting, used, target, folder, lowers, floating, framed, options, carries)
 
 
 def finish(ready: Quantised, classes: Classes, made_from: str, warned: Iterable[str]) -> Built:
@@ -97,12 +103,14 @@ def finish(ready: Quantised, classes: Classes, made_from: str, warned: Iterable[
     meaning = placed(drafting.meaning, target, options.nms, options.batch)
     served = replace(drafting, meaning=meaning)
     emission = artifact.emission(served, target, ready.hub, classes.names, folder.name, options.batch)
+    emission = replace(emission, variants=ready.carries.graphs(options.batch))
     artifact.caution(emission, context)
     files = artifact.files_of(ready.hub, emission)
     count = golden_count(
         options.golden, options.batch, backends.artifact_outputs(emission), emission.preprocess
     )
     files |= artifact.golden(ready.hub, emission, ready.framed, count)
+    files |= ready.carries.golden(emission, ready.framed, count)
     manifest = artifact.manifest(
         emission,
         ready.used,
@@ -113,6 +121,7 @@ def finish(ready: Quantised, classes: Classes, made_from: str, warned: Iterable[
         origin=whose(identity),
         negative=classes.negative,
     )
+    manifest = replace(manifest, carrying=ready.carries.said)
     verifying = Verifying(served, ready.hub, ready.framed, options.budget, ready.floating.choice)
     written, report = verifying.write(folder, manifest, files, warned)
     return Built.of(written, report, unchanged=False)

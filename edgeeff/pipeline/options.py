@@ -57,7 +57,10 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user changes about every target of a build."""
+    """What the user changes about every target of a build.
+
+    With ``carry`` a bundle whose device chooses among variants of its graph holds them.
+    """
 
     task: str | None = None
     threshold: float | None = None
@@ -74,6 +77,7 @@ class Options:
     batch: Batch = ONE
     nms: str | None = None
     training: TrainOptions | None = None
+    carry: bool = False
 
     @property
     def asks_top_1(self) -> bool:

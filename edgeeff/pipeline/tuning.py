@@ -2,6 +2,9 @@
 
 The rules of a target (the ``cpu`` of its variants) were measured on other machines. ``--autotune`` asks this
 one, ``--tuning FILE`` takes an answer: a build that is given the file is the same wherever it runs.
+
+A target whose runtime is on a device alone is asked there: ``--autotune`` puts its variants into the bundle
+(carrying.py), and ``import-result`` makes such a file of what the device says (brought_home.py).
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeeff import backends
@@ -18,12 +22,44 @@ from edgeeff.files import write_file
 from edgeeff.harness import machine
 from edgeeff.harness.latency import Ratio
 from edgeeff.pipeline import artifact, timings
+from edgeeff.pipeline.options import Options
 from edgeeff.pipeline.stages.drafting import Drafting
 from edgeeff.pipeline.variants import PLAIN, Entry, Timed, Tuning, TuningFile, of_batch
-from edgeeff.target import Target, Variant
+from edgeeff.target import Activation, Target, Variant
 
 #: An even number: each of two variants is loaded first equally often.
 LAUNCHES, SECONDS = 8, 0.6
+
+
+def asked(drafting: Drafting, targets: Sequence[Target], file: Path, options: Options) -> Options:
+    """The options with what ``--autotune`` brings: a tuning by this machine, variants for devices to time.
+
+    Raises:
+        OptionError: As for :func:`measure`; or variants for a device are asked for beside training.
+    """
+    activation = drafting.calibration.network.activation
+    away = [target for target in targets if chooses_on_device(target) and target.choices(activation)]
+    if away and options.training is not None:
+        raise OptionError(
+            f"--autotune puts variants into {away[0].name}, and --train fits the weights to one of them",
+            mend="leave out --train; then build with --train and the --tuning that the device gave",
+        )
+    here = [target for target in targets if target not in away]
+    if not away or any(_can_be_timed(target, activation) for target in here):
+        options = replace(options, tuning=tune(drafting, here, file, options.batch))
+    return replace(options, carry=True)
+
+
+def chooses_on_device(target: Target) -> bool:
+    """Whether a bundle of the target can carry its variants, for its device to choose among."""
+    return target.scheme is not None and backends.runtime(target.runtime).chooses_on_device
+
+
+def _can_be_timed(target: Target, activation: Activation) -> bool:
+    """Whether there is something to choose, and a runtime here to ask."""
+    if target.scheme is None or not target.choices(activation) or chooses_on_device(target):
+        return False
+    return not backends.runtime(target.runtime).missing()
 
 
 def tune(drafting: Drafting, targets: Sequence[Target], file: Path, batch: Batch = ONE) -> Tuning:
@@ -65,7 +101,7 @@ def measure(drafting: Drafting, targets: Sequence[Target], batch: Batch = ONE) -
     for target in targets:
         activation = network.activation
         choices = target.choices(activation)
-        if target.scheme is None or not choices or backends.runtime(target.runtime).missing():
+        if not _can_be_timed(target, activation):
             continue
         rule = target.variant(drafting.cpu_class, activation)
         entry = _measured(drafting, target, [None, *choices], rule, batch)
@@ -91,7 +127,7 @@ def measure(drafting: Drafting, targets: Sequence[Target], batch: Batch = ONE) -
 def _line(timed: Timed, *, chosen: bool) -> str:
     low, high = timed.interval
     sign = "→" if chosen else " "
-    return f"{sign} {timed.variant:<28} {timed.cpu_ms:7.2f} ms  {timed.ratio:.3f} ({low:.3f}…{high:.3f})"
+    return f"{sign} {timed.variant:<28} {timed.cpu_ms or 0:7.2f} ms  {timed.ratio:.3f} ({low:.3f}…{high:.3f})"
 
 
 def choose(rule: str, ratios: Mapping[str, Ratio]) -> str:

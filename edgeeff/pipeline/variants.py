@@ -27,22 +27,27 @@ class Tuning:
         choices: Their names.
         batch: Images in a run, when they were timed.
         doubts: What makes the timings of each choice doubtful, by the same names.
+        remarks: What else is to be warned of, by the same names.
     """
 
     choices: Mapping[str, str]
     batch: Batch = ONE
     doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Mapping[str, Entry], batch: Batch) -> Tuning:
         """From a file's entries."""
         choices = {name: entry.chosen for name, entry in entries.items()}
-        return cls(choices, batch, {name: entry.doubts for name, entry in entries.items()})
+        doubts = {name: entry.doubts for name, entry in entries.items()}
+        return cls(choices, batch, doubts, {name: entry.remarks for name, entry in entries.items()})
 
     def facts(self) -> dict[str, Any]:
         """What a bundle depends on: what was chosen, and what is to be warned of."""
         doubtful = {name: list(texts) for name, texts in self.doubts.items() if texts}
-        return {**self.choices, **({"doubts": doubtful} if doubtful else {})}
+        remarks = {name: list(texts) for name, texts in self.remarks.items() if texts}
+        said = {"doubts": doubtful, "remarks": remarks}
+        return {**self.choices, **{name: texts for name, texts in said.items() if texts}}
 
     def variant(self, target: Target, activation: Activation) -> Variant | Literal["plain"] | None:
         """What was chosen for a target; None where it was not measured.
@@ -66,22 +71,27 @@ class Tuning:
 
 
 class Timed(BaseModel):
-    """One variant as it was measured, beside the rule's."""
+    """One variant as it was measured, beside the rule's: by the processor's clock, or by a device's GPU."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     variant: str
-    cpu_ms: float
+    cpu_ms: float | None = None
+    gpu_ms: float | None = None
     ratio: float
     interval: list[float]
 
 
 class Entry(BaseModel):
-    """One target and kind of network: what was chosen, and from what."""
+    """One target and kind of network: what was chosen, and from what.
+
+    ``doubts`` say why the timings are doubtful, ``remarks`` what a build by them says whatever was chosen.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
     chosen: str
     measured: list[Timed]
     doubts: list[str] = []
+    remarks: list[str] = []
 
 
 class TuningFile(BaseModel):
@@ -136,6 +146,8 @@ def served(
     if tuning is not None and tuned is not None:
         for doubt in tuning.doubts.get(f"{target.name}/{network.activation}", ()):
             network.context.warn(f"the variant of {target.name} was chosen by doubtful timings: {doubt}")
+    for remark in tuning.remarks.get(f"{target.name}/{network.activation}", ()) if tuning else ():
+        network.context.warn(remark)
     if tuning is not None and tuned is not None and tuning.batch != batch:
         network.context.warn(
             f"the tuning of {target.name} was measured with {tuning.batch} images in a run, and this build "

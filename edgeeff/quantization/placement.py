@@ -175,7 +175,7 @@ def _is_symmetric(value: ir.Value, scheme: Scheme, floating: Collection[str]) ->
         return any(is_depthwise(reader) for reader in readers) or is_nonnegative(value)
     if scheme.zero_point == "in the bias":
         return not (_is_lopsided(value) and all(_bias_takes_shift(n) for n in value.consumers()))
-    return False
+    return scheme.zero_point == "nowhere"
 
 
 def _readers(value: ir.Value) -> list[ir.Node]:
@@ -233,7 +233,8 @@ def _reads_quantised(node: ir.Node, index: int, scheme: Scheme, floating: Collec
     if (weighted := weighting(node)) is not None and node.inputs[index] is weighted[0]:
         readers = list(node.outputs[0].consumers())
         return len(readers) == 1 and is_fusion(readers[0]) and is_summand(node, index, scheme)
-    return node.op_type == "Add" and index == skip_input(node) and _leads_to_layer(node)
+    residual = node.op_type == "Add" and scheme.residual == "int8"
+    return residual and index == skip_input(node) and _leads_to_layer(node)
 
 
 def _leads_to_layer(node: ir.Node) -> bool:

@@ -15,6 +15,7 @@ RUNTIME = Runtime(
     nms=("per class", "across"),
     artifact=(("model.qdq.onnx", "model.float.fp16.onnx"),),
     run="python3 build_engine.py && python3 verify.py",
+    chooses_on_device=True,
     tensorrt_rules=True,
     no_profile=(
         "engines are profiled on the device: trtexec --loadEngine=FILE --separateProfileRun --dumpProfile"

@@ -7,9 +7,18 @@ latencies do not give are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 Precision = Literal["int8", "fp16"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -23,11 +32,13 @@ Images = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Of a file that a device brought back."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class EngineRecord(_Part):
+class EngineRecord(Part):
     """An engine: what it was built from, and what it belongs to."""
 
     tensorrt: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6}){1,4}(\.?[a-z]+\d*)?$")]
@@ -39,6 +50,7 @@ class EngineRecord(_Part):
     strongly_typed: bool
     engine_sha256: Sha256
     profile: tuple[Images, Images, Images] | None = None
+    variant: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)] = ""
 
     @model_validator(mode="after")
     def _rises(self) -> EngineRecord:
@@ -46,8 +58,14 @@ class EngineRecord(_Part):
             raise ValueError(f"a profile of {self.profile} does not rise")
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a variant as it was before there were any: a run without a number is known by its text."""
+        found: dict[str, Any] = written(self)
+        return {name: value for name, value in found.items() if name != "variant" or value}
 
-class GoldenOutput(_Part):
+
+class GoldenOutput(Part):
     """One output on the bundle's golden inputs; SQNR in dB, agreement as a share of the images.
 
     What decides nothing by itself, such as a feature map, has no agreement.
@@ -79,7 +97,7 @@ class Golden(GoldenOutput):
     outputs: Annotated[dict[Text, GoldenOutput], Field(max_length=1000)] = Field(default_factory=dict)
 
 
-class Percentiles(_Part):
+class Percentiles(Part):
     """Of all timed runs, milliseconds."""
 
     p50: Milliseconds
@@ -93,7 +111,7 @@ class Percentiles(_Part):
         return self
 
 
-class Times(_Part):
+class Times(Part):
     """An engine's: as the host waited for it, and between two events on the GPU."""
 
     host_ms: Percentiles
@@ -106,7 +124,7 @@ class Times(_Part):
         return self
 
 
-class Ratio(_Part):
+class Ratio(Part):
     """INT8's time over FP16's, with a 95 % interval."""
 
     value: Annotated[float, Field(gt=0, le=1e6)]
@@ -120,14 +138,14 @@ class Ratio(_Part):
         return self
 
 
-class Ratios(_Part):
+class Ratios(Part):
     """By either clock."""
 
     host_ms: Ratio
     gpu_ms: Ratio
 
 
-class Latency(_Part):
+class Latency(Part):
     """Both engines, timed in turn; ``no_cuda_graph`` says why an engine ran without one, or nothing.
 
     Times are of a run of so many ``images``.
@@ -156,7 +174,7 @@ class Latency(_Part):
         return self
 
 
-class RailWatts(_Part):
+class RailWatts(Part):
     """One rail in one phase."""
 
     mean: Watts
@@ -169,7 +187,7 @@ class RailWatts(_Part):
         return self
 
 
-class Phase(_Part):
+class Phase(Part):
     """Rails while one engine ran, or while nothing did; ``milliseconds`` is what a run took then."""
 
     seconds: Annotated[float, Field(gt=0, le=1e5)]
@@ -179,7 +197,7 @@ class Phase(_Part):
     rails_w: dict[Text, RailWatts]
 
 
-class Power(_Part):
+class Power(Part):
     """By the board's own sensors; energy by the total-input rail alone."""
 
     total_rail: Text | None
@@ -198,7 +216,7 @@ class Power(_Part):
         return self
 
 
-class GpuClock(_Part):
+class GpuClock(Part):
     """Frequencies of the GPU, Hz."""
 
     cur: Hertz
@@ -206,7 +224,7 @@ class GpuClock(_Part):
     max: Hertz
 
 
-class Conditions(_Part):
+class Conditions(Part):
     """Clocks and temperatures at one moment."""
 
     gpu_hz: GpuClock | None
@@ -214,7 +232,7 @@ class Conditions(_Part):
     temperatures_c: dict[Text, Annotated[float, Field(ge=-60, le=250)]]
 
 
-class Clocks(_Part):
+class Clocks(Part):
     """What the board was set to, and what it did before and after the timing."""
 
     power_mode: Text | None
@@ -223,7 +241,7 @@ class Clocks(_Part):
     after: Conditions
 
 
-class DeviceResult(_Part):
+class DeviceResult(Part):
     """A whole ``verify.json``."""
 
     schema_version: Literal[1]

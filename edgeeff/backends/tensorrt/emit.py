@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from edgeeff.backends import Emission
-from edgeeff.backends.tensorrt import deployment, device, graphs
+from edgeeff.backends.tensorrt import deployment, device, graphs, sharing
 from edgeeff.detection import RUNTIME
 
 
@@ -36,6 +36,8 @@ def emit(graph: onnx.ModelProto, emission: Emission) -> dict[str, bytes]:
     files |= deployment.beside(files, emission, f"{own}.onnx")
     if emission.target.precision == "int8" and emission.float_graph is not None:
         files |= graphs.pair(emission.float_graph(), emission, graphs.FLOAT)
+    for slug, made in emission.variants.items():
+        files |= sharing.shared(graphs.pair(made(), emission, f"{own}.{slug}"), files)
     if emission.batch.dynamic:
         files |= graphs.profile(files[f"{own}.onnx"], emission)
     scripts = Path(device.__file__).parent

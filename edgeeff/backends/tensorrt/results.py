@@ -9,21 +9,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from edgeeff import digests, regular
 from edgeeff.backends.tensorrt.device.onboard import golden, recipes, rule, sealed
-from edgeeff.backends.tensorrt.device_result import DeviceResult, Golden, GoldenOutput
+from edgeeff.backends.tensorrt.device_result import (
+    Clocks,
+    DeviceResult,
+    EngineRecord,
+    Golden,
+    GoldenOutput,
+    Part,
+)
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.files import refuse_links, sweep_files, write_file
 
 RESULTS = "results"
 NOT_RUN = "engine NOT RUN: on the device, run build_engine.py and then verify.py"
 
-_LARGEST = 1 << 20  # bytes; one that verify.py writes has some 5000
+LARGEST = 1 << 20  # bytes; one that verify.py writes has some 5000
+
+
+class OnBoard(Protocol):
+    """What any result says of where it was measured."""
+
+    board: str | None
+    tensorrt: str
+    compute_capability: str
+    l4t: str
+    clocks: Clocks
 
 
 def read(path: Path) -> DeviceResult:
@@ -33,15 +50,28 @@ def read(path: Path) -> DeviceResult:
         MissingFileError: There is no such file, it cannot be read, or it is too large.
         BundleError: It is malformed, or says what cannot be.
     """
-    content = regular.read(path, MissingFileError, _LARGEST, "pass the verify.json that verify.py wrote")
+    return read_as(DeviceResult, path, "verify.py")
+
+
+Brought = TypeVar("Brought", bound=Part)
+
+
+def read_as(kind: type[Brought], path: Path, script: str) -> Brought:
+    """Read what a bundle's ``script`` wrote on a device.
+
+    Raises:
+        MissingFileError: There is no such file, it cannot be read, or it is too large.
+        BundleError: It is malformed, or says what cannot be.
+    """
+    content = regular.read(path, MissingFileError, LARGEST, f"pass the file that {script} wrote")
     try:
-        return DeviceResult.model_validate_json(content)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError(
             f"{path}: {f'{where}: ' if where else ''}{first['msg'].removeprefix('Value error, ')}",
-            mend="run verify.py of this bundle on the device again, and take its measured/verify.json",
+            mend=f"run {script} of this bundle on the device again, and take its file of measured/",
         ) from None
 
 
@@ -51,16 +81,7 @@ def hold(result: DeviceResult, folder: Path) -> None:
     Raises:
         BundleError: It is of another bundle, or says of this one what its own files contradict.
     """
-    try:
-        manifest = sealed.read_bundle(folder)
-    except sealed.RefusedError as refusal:
-        raise BundleError(str(refusal), mend="import into the bundle as it was built") from None
-    if result.manifest_sha256 != sealed.digest(folder / "manifest.json"):
-        raise BundleError(
-            f"the result is of another bundle: {result.bundle} with a manifest of SHA-256 "
-            f"{result.manifest_sha256[:12]}…, not {folder}",
-            mend="pass the bundle that was copied to the device, or run verify.py of this one there",
-        )
+    manifest = manifest_of(result.bundle, result.manifest_sha256, folder)
     wrong = [*_contradictions(result, folder, manifest)]
     if wrong:
         raise BundleError(
@@ -69,48 +90,86 @@ def hold(result: DeviceResult, folder: Path) -> None:
         )
 
 
-def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, object]) -> Iterator[str]:
+def manifest_of(bundle: str, seal: str, folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle that a device's result says to be of, by that manifest's SHA-256.
+
+    Raises:
+        BundleError: It is another bundle, or was altered.
+    """
+    try:
+        manifest = sealed.read_bundle(folder)
+    except sealed.RefusedError as refusal:
+        raise BundleError(str(refusal), mend="import into the bundle as it was built") from None
+    if seal != sealed.digest(folder / "manifest.json"):
+        raise BundleError(
+            f"the result is of another bundle: {bundle} with a manifest of SHA-256 {seal[:12]}…, "
+            f"not {folder}",
+            mend="pass the bundle that was copied to the device, or run verify.py of this one there",
+        )
+    return manifest
+
+
+def _contradictions(result: DeviceResult, folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     if result.bundle != manifest["name"]:
         yield f"the bundle's name is {manifest['name']}"
     if golden.artifact(manifest) not in result.golden:
         yield f"it leaves out {golden.artifact(manifest)}, which the bundle is for"
-    try:
-        version = recipes.parse_version(result.tensorrt)
-        inputs, hub, reference = golden.load(folder, manifest)
-    except sealed.RefusedError as refusal:
-        yield str(refusal)
-        return
-    files = manifest["files"]
     for precision, record in result.engines.items():
-        chosen = recipes.recipe(version, precision, files if isinstance(files, dict) else ())
-        if (record.onnx, record.strongly_typed) != (chosen.onnx, chosen.strongly_typed):
-            yield f"TensorRT {result.tensorrt} builds {precision} of {chosen.onnx}, not of {record.onnx}"
-        elif not isinstance(files, dict) or files.get(record.onnx) != record.onnx_sha256:
-            yield f"the {precision} engine was built from another {record.onnx}"
-    fixed = manifest.get("batch", 1)
+        yield from of_engine(precision, record, manifest)
     for precision, whole in result.golden.items():
-        profile = result.engines[precision].profile
-        if isinstance(fixed, int) == (profile is not None):
-            yield f"the {precision} engine has a profile of images in a run, or none, unlike the bundle"
-            continue
-        numbers = golden.runs(len(inputs), profile or (int(str(fixed)),) * 3)
-        held = golden.taken(hub, numbers), golden.taken(reference, numbers)
-        each: dict[str, GoldenOutput] = {**whole.outputs} if "" not in hub else {"": whole}
-        if set(each) != set(hub):
-            yield f"{precision} has the outputs {', '.join(each) or 'none'}, the bundle {', '.join(hub)}"
-            continue
-        meanings = golden.meanings(manifest)
-        held = rule.weighed(held[0], held[0]), rule.weighed(held[1], held[0])
-        for name, found in each.items():
-            meaning = rule.meaning_of(name, meanings)
-            yield from _wrong(precision, name, found, held[0][name], held[1][name], meaning)
-        if whole.passed != all(found.passed for found in each.values()):
-            yield f"{precision} is said to have {_verdict(whole.passed)}, against its own outputs"
-        if not any(_same(whole, found) for found in each.values()):
-            yield f"{precision} has figures that are none of its outputs'"
+        yield from of_golden(precision, whole, result.engines[precision], folder, manifest)
     compared = {str(precision): found.model_dump() for precision, found in result.golden.items()}
     if result.passed != golden.passed(manifest, compared):
         yield f"it is said to have {'passed' if result.passed else 'failed'}, against its own figures"
+
+
+def of_engine(precision: str, record: EngineRecord, manifest: dict[str, Any]) -> Iterator[str]:
+    """What an engine's record says against the bundle, a sentence each."""
+    files = manifest["files"]
+    slugs = [one["slug"] for one in (manifest.get("carrying") or {"variants": ()})["variants"]]
+    if record.variant and (record.variant not in slugs or precision != "int8"):
+        yield f"the {precision} engine is of a variant {record.variant} that the bundle does not carry"
+        return
+    try:
+        version = recipes.parse_version(record.tensorrt)
+    except sealed.RefusedError as refusal:
+        yield str(refusal)
+        return
+    chosen = recipes.recipe(version, precision, files, record.variant)
+    if (record.onnx, record.strongly_typed) != (chosen.onnx, chosen.strongly_typed):
+        yield f"TensorRT {record.tensorrt} builds {precision} of {chosen.onnx}, not of {record.onnx}"
+    elif files.get(record.onnx) != record.onnx_sha256:
+        yield f"the {precision} engine was built from another {record.onnx}"
+
+
+def of_golden(
+    precision: str, whole: Golden, record: EngineRecord, folder: Path, manifest: dict[str, Any]
+) -> Iterator[str]:
+    """What an engine's figures on the golden inputs say against the bundle's own, a sentence each."""
+    try:
+        inputs, hub, reference = golden.load(folder, manifest, record.variant)
+    except sealed.RefusedError as refusal:
+        yield str(refusal)
+        return
+    profile, fixed = record.profile, manifest.get("batch", 1)
+    if isinstance(fixed, int) == (profile is not None):
+        yield f"the {precision} engine has a profile of images in a run, or none, unlike the bundle"
+        return
+    numbers = golden.runs(len(inputs), profile or (int(str(fixed)),) * 3)
+    held = golden.taken(hub, numbers), golden.taken(reference, numbers)
+    each: dict[str, GoldenOutput] = {**whole.outputs} if "" not in hub else {"": whole}
+    if set(each) != set(hub):
+        yield f"{precision} has the outputs {', '.join(each) or 'none'}, the bundle {', '.join(hub)}"
+        return
+    meanings = golden.meanings(manifest)
+    held = rule.weighed(held[0], held[0]), rule.weighed(held[1], held[0])
+    for name, found in each.items():
+        meaning = rule.meaning_of(name, meanings)
+        yield from _wrong(precision, name, found, held[0][name], held[1][name], meaning)
+    if whole.passed != all(found.passed for found in each.values()):
+        yield f"{precision} is said to have {_verdict(whole.passed)}, against its own outputs"
+    if not any(_same(whole, found) for found in each.values()):
+        yield f"{precision} has figures that are none of its outputs'"
 
 
 def _wrong(
@@ -154,7 +213,7 @@ def enter(result: DeviceResult, folder: Path) -> tuple[Path, bool]:
     return path, replaced
 
 
-def slug(result: DeviceResult) -> str:
+def slug(result: OnBoard) -> str:
     """A file's name for a board, its TensorRT and its power mode: ``jetson-orin-nano-trt10.3.0-15w``."""
     board = (result.board or f"sm{result.compute_capability}").removeprefix("NVIDIA ")
     parts = [
@@ -216,7 +275,7 @@ def sentence(result: DeviceResult) -> str:
     return f"engine {verdict} on {board(result)}: {', '.join(parts)}"
 
 
-def board(result: DeviceResult) -> str:
+def board(result: OnBoard) -> str:
     """The device and its software, in words."""
     l4t = f", L4T {result.l4t}" if result.l4t else ""
     mode = f", {result.clocks.power_mode}" if result.clocks.power_mode else ""

@@ -23,6 +23,8 @@ AMPERE = "86"
 #: What a target says of the capabilities to compile for, such as ``80, 86``.
 PROPERTY = "compute_capabilities"
 
+_KERNEL = re.compile(r"Name: (.*), LayerType: (\w+), Inputs: \[(.*)")
+
 _GENERATED = "kgen"  # the compiler's name for an elementwise kernel of its own
 
 
@@ -35,12 +37,14 @@ class Plan:
         kernels: In the order of their execution; ``precision`` is the type of the first input.
         sources: The ONNX nodes that each kernel computes, or a part of them.
         engine: The compiled engine; its bytes differ between two builds, the kernels do not.
+        described: The builder's own line on each kernel, with the tensors that it reads and writes.
     """
 
     intended: Sequence[str]
     kernels: Sequence[Layer]
     sources: Sequence[frozenset[str]]
     engine: bytes = b""
+    described: Sequence[str] = ()
 
     def fallbacks(self) -> list[str]:
         """The intended layers that no INT8 kernel computes."""
@@ -120,7 +124,7 @@ def accept(path: Path) -> None:
     builder, log = _builder(trt)
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, log)
-    if not parser.supports_model_v2(path.read_bytes()):
+    if not parser.supports_model_v2(path.read_bytes(), str(path)):
         raise _refused(parser, path)
     _parse(trt, builder, log, path)
 
@@ -151,12 +155,14 @@ def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
             f"{path.name}: TensorRT-RTX cannot compile it for SM{capability}: {'; '.join(reasons[:2])}",
             mend="report the graph: it meets every known rule",
         )
-    read = list(kernels(message for _, message in log.messages))
+    lines = [line for _, message in log.messages for line in message.splitlines() if _KERNEL.match(line)]
+    read = list(kernels(iter(lines)))
     return Plan(
         _intended(trt, network),
         [kernel for kernel, _ in read],
         [sources for _, sources in read],
         bytes(engine),
+        lines,
     )
 
 
@@ -191,7 +197,7 @@ def _parse(trt: Any, builder: Any, log: Any, path: Path) -> tuple[Any, Any]:
     """The network and its parser, which owns the network's weights and has to live as long."""
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(path.read_bytes()):
+    if not parser.parse(path.read_bytes(), str(path)):
         raise _refused(parser, path)
     return network, parser
 
@@ -223,7 +229,7 @@ def _intended(trt: Any, network: Any) -> list[str]:
 def kernels(messages: Iterator[str]) -> Iterator[tuple[Layer, frozenset[str]]]:
     """The kernels that a builder's DETAILED log lists, each with the ONNX nodes it is made of."""
     for line in (line for message in messages for line in message.splitlines()):
-        match = re.match(r"Name: (.*), LayerType: (\w+), Inputs: \[(.*)", line)
+        match = _KERNEL.match(line)
         if match:
             name, operator, rest = match.groups()
             inputs = re.split(r", (?:Constants|Outputs): \[", rest, maxsplit=1)[0]

@@ -395,11 +395,15 @@ class Quantise(Part):
         default="auto",
     )
     tuning: Path | None = option(
-        PATH, "Variants that --autotune found to be the fastest.", example="b0-tuning.json", verbs=BUILD
+        PATH,
+        "Variants that --autotune, here or on a device, found to be the fastest.",
+        example="b0-tuning.json",
+        verbs=BUILD,
     )
     autotune: bool = option(
         FLAG,
-        "Time the targets' variants on this machine, take the fastest, and write OUTPUT/NAME-tuning.json.",
+        "Time the targets' variants on this machine, take the fastest, and write OUTPUT/NAME-tuning.json; a "
+        "TensorRT bundle carries its variants, for its device to choose.",
         default=False,
         verbs=BUILD,
     )

@@ -44,8 +44,8 @@ class Candidate:
     carries: str
 
 
-def candidates(model: ir.Model) -> list[Candidate]:
-    """All tensors of a graph that can be equalised, in its order."""
+def candidates(model: ir.Model, *, of_swish: bool = True) -> list[Candidate]:
+    """All tensors of a graph that can be equalised, in its order; with ``of_swish`` outputs of Swish, too."""
     found = []
     for node in model.graph:
         output = node.outputs[0]
@@ -53,6 +53,8 @@ def candidates(model: ir.Model) -> list[Candidate]:
         if layer is None:
             continue
         name = str(output.name)
+        if node.op_type == "Swish" and not of_swish:
+            continue
         if node.op_type in ("Swish", "GlobalAveragePool"):
             found.append(Candidate(name, str(layer.name), name, f"{name}{SUFFIX}"))
         elif node.op_type == "Mul" and (gate := _gate(node)) is not None:

@@ -50,7 +50,7 @@ def apply(
         raise OptionError("step equalise comes after the ranges", mend="put it before the step ranges")
     gains = draft.evidence.gain()
     factors = {}
-    for candidate in equalise.candidates(draft.model):
+    for candidate in equalise.candidates(draft.model, of_swish=draft.scheme.swish_factors):
         tensor = candidate.tensor
         gain = gains.get(tensor)
         # What stays float, as in most schemes the vectors of squeeze-excite do, has no scale to fill.

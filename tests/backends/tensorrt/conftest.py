@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,10 @@ from edgeeff.preprocess import Preprocess
 from edgeeff.target import load_target
 
 SIZE, CLASSES = 32, 10
+
+SIMULATED = Path(__file__).with_name("simulated_device")
+#: How a simulated CUDA runtime behaves with graphs.
+GRAPHS = {"graphs": "-DGRAPHS=0", "failing": "-DGRAPHS=900", "none": "-UGRAPHS"}
 
 
 class HubBuilder:
@@ -212,3 +220,28 @@ def unseen() -> np.ndarray:
 def emission() -> Emission:
     preprocess = Preprocess((SIZE, SIZE), (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
     return Emission("tiny", load_target("jetson-int8"), preprocess, [f"class {i}" for i in range(CLASSES)])
+
+
+@pytest.fixture(scope="session")
+def cudart(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``cudart(kind)``: the folder of a simulated CUDA runtime."""
+    if shutil.which("gcc") is None:
+        pytest.skip("the simulated CUDA runtime needs gcc")
+
+    def make(kind: str) -> Path:
+        folder = tmp_path_factory.getbasetemp() / f"cudart-{kind}"
+        if not folder.is_dir():
+            folder.mkdir()
+            library = folder / "libcudart.so"
+            subprocess.run(
+                ["gcc", "-shared", "-fPIC", GRAPHS[kind], "-o", library, SIMULATED / "cudart.c"], check=True
+            )
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def simulated_tensorrt() -> Path:
+    """The folder of a module ``tensorrt`` whose engines onnxruntime computes."""
+    return SIMULATED

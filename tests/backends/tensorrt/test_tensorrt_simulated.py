@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -22,28 +21,6 @@ from edgeeff.detection import Detection, Nms, decode
 from edgeeff.detection.decoding import rows_of
 from edgeeff.errors import BundleError, MissingFileError
 from edgeeff.graph.batch import with_batch
-
-SIMULATED = Path(__file__).with_name("simulated_device")
-GRAPHS = {"graphs": "-DGRAPHS=0", "failing": "-DGRAPHS=900", "none": "-UGRAPHS"}
-
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the simulated CUDA runtime needs gcc")
-
-
-@pytest.fixture(scope="module")
-def cudart(tmp_path_factory):
-    """``cudart(kind)``: the folder of a simulated CUDA runtime."""
-
-    def make(kind: str) -> Path:
-        folder = tmp_path_factory.getbasetemp() / f"cudart-{kind}"
-        if not folder.is_dir():
-            folder.mkdir()
-            library = folder / "libcudart.so"
-            subprocess.run(
-                ["gcc", "-shared", "-fPIC", GRAPHS[kind], "-o", library, SIMULATED / "cudart.c"], check=True
-            )
-        return folder
-
-    return make
 
 
 @pytest.fixture
@@ -77,7 +54,7 @@ def bundle(request, tmp_path, lite_hub, emission, run_onnx):
 
 
 @pytest.fixture
-def device(bundle, cudart):
+def device(bundle, cudart, simulated_tensorrt):
     """``device(script, *arguments)``: run a script of the bundle on a simulated device."""
 
     def run(
@@ -85,7 +62,7 @@ def device(bundle, cudart):
     ) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(SIMULATED),
+            "PYTHONPATH": str(simulated_tensorrt),
             "LD_LIBRARY_PATH": str(cudart(kind)),
             "SIMULATED_TENSORRT": tensorrt,
             "OMP_NUM_THREADS": "1",

@@ -5,6 +5,7 @@ FILES = (
     "build_engine.py",
     "verify.py",
     "onboard/__init__.py",
+    "onboard/autotune.py",
     "onboard/boxes.py",
     "onboard/built_here.py",
     "onboard/engines.py",
@@ -18,5 +19,6 @@ FILES = (
     "onboard/sealed.py",
     "onboard/sensors.py",
     "onboard/timing.py",
+    "onboard/variants.py",
     "onboard/verification.py",
 )

@@ -74,8 +74,10 @@ def tell(found: dict[str, Any]) -> None:
     print(f"{found['board'] or 'unknown board'}, TensorRT {found['tensorrt']}")
     for precision, golden in found["golden"].items():
         verdict = "passed" if golden["passed"] else f"FAILED, below {golden['tolerance_db']} dB"
+        variant = found["engines"][precision].get("variant")
+        called = f"{precision} ({variant})" if variant else precision
         print(
-            f"{precision}: {golden['images']} golden images, {golden['sqnr_hub_db']} dB to the hub, "
+            f"{called}: {golden['images']} golden images, {golden['sqnr_hub_db']} dB to the hub, "
             f"{golden['sqnr_float_db']} dB to float: {verdict}"
         )
         each = golden.get("outputs", {})

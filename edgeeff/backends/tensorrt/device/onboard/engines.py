@@ -12,15 +12,17 @@ from .hardware import Identity
 from .profiles import Profile, give
 from .recipes import Recipe, parse_version, recipe
 from .sealed import MEASURED, RefusedError, digest, write_json, write_whole
+from .variants import chosen as chosen_here
 
 
 class NoEngineError(RefusedError):
     """There is no engine to run, or a stale one; a build mends it."""
 
 
-def engine_name(here: Identity, precision: str) -> str:
-    """Below the bundle: ``measured/trt10.3.0-sm87-l4t36.4.3-int8.engine``."""
-    return f"{MEASURED}/{here.key()}-{precision}.engine"
+def engine_name(here: Identity, precision: str, variant: str = "") -> str:
+    """Below the bundle: ``measured/trt10.3.0-sm87-l4t36.4.3-int8.engine``; a variant's ends in its name."""
+    own = f"-{variant}" if variant and precision == "int8" else ""
+    return f"{MEASURED}/{here.key()}-{precision}{own}.engine"
 
 
 def build(
@@ -32,6 +34,7 @@ def build(
     profile: Profile | None = None,
     workspace: int = 1024,
     verbose: bool = False,
+    variant: str | None = None,
 ) -> Path:
     """Build an engine and write it to measured/ with its record; returns its path.
 
@@ -45,13 +48,15 @@ def build(
         profile: How many images a run is to take; None: as many as the graph says.
         workspace: Memory for tactics, MiB.
         verbose: Print everything that TensorRT says.
+        variant: Of the INT8 graph; None: the one that was chosen here, if any was.
     """
-    chosen = recipe(parse_version(here.tensorrt), precision, _graphs(folder))
+    variant = _variant(folder, here, precision, variant)
+    chosen = recipe(parse_version(here.tensorrt), precision, _graphs(folder), variant)
     logger = trt.Logger(trt.Logger.VERBOSE if verbose else trt.Logger.WARNING)
     builder = _builder(trt, here, logger)
     network = builder.create_network(network_flags(trt, chosen))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse((folder / chosen.onnx).read_bytes()):
+    if not _parsed(parser, folder / chosen.onnx, variant):
         reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise RefusedError(f"TensorRT {here.tensorrt} does not take {chosen.onnx}: {reasons}")
     timing = folder / MEASURED / f"{here.key()}.timing"
@@ -61,11 +66,24 @@ def build(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise RefusedError(f"TensorRT {here.tensorrt} could not build {chosen.onnx}; --verbose says why")
-    engine = folder / engine_name(here, precision)
+    write_whole(timing, config.get_timing_cache().serialize())
+    return _kept(folder, here, precision, variant, chosen, plan, profile)
+
+
+def _kept(
+    folder: Path,
+    here: Identity,
+    precision: str,
+    variant: str,
+    chosen: Recipe,
+    plan: Any,
+    profile: Profile | None,
+) -> Path:
+    """Write an engine and its record; its path."""
+    engine = folder / engine_name(here, precision, variant)
     seal = hashlib.sha256(plan).hexdigest()
     remember(seal)
     write_whole(engine, plan)
-    write_whole(timing, config.get_timing_cache().serialize())
     record = {
         **here._asdict(),
         "precision": precision,
@@ -74,10 +92,24 @@ def build(
         "strongly_typed": chosen.strongly_typed,
         "engine_sha256": seal,
     }
+    if variant:
+        record["variant"] = variant
     if profile is not None:
         record["profile"] = list(profile.images)
     write_json(engine.with_suffix(".json"), record)
     return engine
+
+
+def _parsed(parser: Any, path: Path, variant: str) -> bool:
+    """Whether TensorRT takes a graph; a variant's weights may lie in the files beside it."""
+    return bool(parser.parse(path.read_bytes(), *([str(path)] if variant else [])))
+
+
+def _variant(folder: Path, here: Identity, precision: str, asked: str | None) -> str:
+    """The variant that is meant: none of the control."""
+    if precision != "int8":
+        return ""
+    return chosen_here(folder, here.key()) if asked is None else asked
 
 
 def _builder(trt: Any, here: Identity, logger: Any) -> Any:
@@ -115,14 +147,23 @@ def network_flags(trt: Any, chosen: Recipe) -> int:
     return sum(1 << int(getattr(flags, name)) for name in names if hasattr(flags, name))
 
 
-def find_engine(folder: Path, here: Identity, precision: str) -> tuple[Path, dict[str, Any]]:
+def find_engine(
+    folder: Path, here: Identity, precision: str, variant: str | None = None
+) -> tuple[Path, dict[str, Any]]:
     """The engine that was built here from this very bundle, and its record.
+
+    Args:
+        folder: The bundle.
+        here: This TensorRT on this device.
+        precision: ``int8`` or ``fp16``.
+        variant: Of the INT8 graph; None: the one that was chosen here, if any was.
 
     Raises:
         NoEngineError: There is none, or a stale one, and why.
     """
-    engine = folder / engine_name(here, precision)
-    onnx = recipe(parse_version(here.tensorrt), precision, _graphs(folder)).onnx
+    variant = _variant(folder, here, precision, variant)
+    engine = folder / engine_name(here, precision, variant)
+    onnx = recipe(parse_version(here.tensorrt), precision, _graphs(folder), variant).onnx
     if not engine.is_file():
         raise NoEngineError(_absence(folder, here, precision))
     record = _record(engine)

@@ -13,8 +13,14 @@ from .running import Engine
 from .sealed import RefusedError
 
 
-def load(folder: Path, manifest: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """The golden pixels uint8 [N, H, W, C], and hub and float graph's outputs [N, …] by their names."""
+def load(
+    folder: Path, manifest: dict[str, Any], variant: str = ""
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The golden pixels uint8 [N, H, W, C], and hub and float graph's outputs [N, …] by their names.
+
+    The hub graph is that of a ``variant`` where one is named.
+    """
+    hub_folder = f"variants/{variant}" if variant else "hub"
     names = [output["name"] for output in manifest.get("outputs") or ()]
     try:
         inputs = _read(folder / "golden" / "inputs.npy")
@@ -23,7 +29,7 @@ def load(folder: Path, manifest: dict[str, Any]) -> tuple[Any, dict[str, Any], d
         else:
             hubs, references = (
                 {name: _read(folder / "golden" / kind / rule.file_of(name)) for name in names}
-                for kind in ("hub", "float")
+                for kind in (hub_folder, "float")
             )
         for name, hub in hubs.items():
             reference = references[name]

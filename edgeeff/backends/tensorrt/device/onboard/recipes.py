@@ -45,14 +45,22 @@ def parse_version(text: str) -> tuple[int, int]:
     return major, minor
 
 
-def recipe(version: tuple[int, int], precision: str, files: Container[str] = ()) -> Recipe:
+def recipe(version: tuple[int, int], precision: str, files: Container[str] = (), variant: str = "") -> Recipe:
     """The file and the typing for a TensorRT version and a precision of :data:`PRECISIONS`.
 
     Args:
         version: Major and minor.
         precision: ``int8`` or ``fp16``.
         files: The bundle's; a detector that makes boxes has graphs that others have not.
+        variant: Of the INT8 graph, as a part of its file's name; empty: the bundle's own.
     """
+    found = _recipe(version, precision, files)
+    if not variant or precision != "int8":
+        return found
+    return found._replace(onnx=found.onnx.replace("model.qdq", f"model.qdq.{variant}", 1))
+
+
+def _recipe(version: tuple[int, int], precision: str, files: Container[str]) -> Recipe:
     if version >= OWN_NMS_FROM and _OWN_NMS[precision] in files:
         return Recipe(_OWN_NMS[precision], True, ())
     if version >= STRONGLY_TYPED_FROM:

@@ -27,6 +27,11 @@ def interleave(engines: dict[str, Engine], runs: int, warm_up: float = 1.0) -> d
     Returns:
         The figures of :func:`summarise`.
     """
+    return summarise(sample(engines, runs, warm_up))
+
+
+def sample(engines: dict[str, Engine], runs: int, warm_up: float = 1.0) -> dict[str, dict[str, Any]]:
+    """The same, as they were taken: of each engine and clock, milliseconds [rounds, runs]."""
     for engine in engines.values():
         until = time.perf_counter() + warm_up
         while time.perf_counter() < until:
@@ -42,7 +47,7 @@ def interleave(engines: dict[str, Engine], runs: int, warm_up: float = 1.0) -> d
                 gpu = engine.gpu_milliseconds()
                 samples[name]["host_ms"][turn, i] = (time.perf_counter() - start) * 1e3
                 samples[name]["gpu_ms"][turn, i] = gpu
-    return summarise(samples)
+    return samples
 
 
 def summarise(samples: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -52,17 +52,14 @@ def verify(
     }
     compared, graphs = {}, {}
     for precision, engine in engines.items():
-        graphs[precision] = _capture(engine, cuda_graph)
-        outputs = golden.run(engine, inputs, manifest)
-        numbers = golden.runs(len(inputs), engine.profile)
-        expected = golden.taken(hub, numbers), golden.taken(reference, numbers)
-        compared[precision] = golden.compare(precision, manifest, outputs, *expected)
-        if engine.images != engine.profile[1]:  # it is timed as it was built to be fastest
-            engine.set_images(engine.profile[1])
-            graphs[precision] = _capture(engine, cuda_graph)
+        variant = found_engines[precision][1].get("variant")
+        own = golden.load(folder, manifest, variant)[1] if variant else hub
+        compared[precision], graphs[precision] = held(
+            engine, precision, manifest, inputs, own, reference, cuda_graph=cuda_graph
+        )
     latency, clocks = _timed(engines, runs)
     return {
-        **_identity(folder, here, manifest),
+        **identity(folder, here, manifest),
         "engines": {precision: record for precision, (_, record) in found_engines.items()},
         "golden": compared,
         "passed": golden.passed(manifest, compared),
@@ -77,16 +74,45 @@ def verify(
     }
 
 
+def held(
+    engine: running.Engine,
+    precision: str,
+    manifest: dict[str, Any],
+    inputs: Any,
+    hub: dict[str, Any],
+    reference: dict[str, Any],
+    *,
+    cuda_graph: bool,
+) -> tuple[dict[str, Any], str]:
+    """An engine's figures on the golden inputs, and why it runs without a CUDA graph, if it does.
+
+    It is left ready to be timed, with as many images in a run as it was built to be fastest with.
+    """
+    graph = _capture(engine, cuda_graph)
+    outputs = golden.run(engine, inputs, manifest)
+    numbers = golden.runs(len(inputs), engine.profile)
+    expected = golden.taken(hub, numbers), golden.taken(reference, numbers)
+    compared = golden.compare(precision, manifest, outputs, *expected)
+    if engine.images != engine.profile[1]:
+        engine.set_images(engine.profile[1])
+        graph = _capture(engine, cuda_graph)
+    return compared, graph
+
+
 def _timed(engines: dict[str, running.Engine], runs: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The latency of the engines, and the clocks and temperatures that it was taken at."""
     before = sensors.conditions()
     latency = timing.interleave(engines, runs)
-    after = sensors.conditions()
-    return latency, {
+    return latency, clocks_since(before)
+
+
+def clocks_since(before: dict[str, Any]) -> dict[str, Any]:
+    """What the board is set to, with the conditions before a timing and now, after it."""
+    return {
         "power_mode": sensors.power_mode(),
         "pinned": sensors.pinned(before["gpu_hz"]),
         "before": before,
-        "after": after,
+        "after": sensors.conditions(),
     }
 
 
@@ -95,7 +121,7 @@ def _capture(engine: running.Engine, cuda_graph: bool) -> str:
     return engine.capture() if cuda_graph else "not asked for"
 
 
-def _identity(folder: Path, here: hardware.Identity, manifest: dict[str, Any]) -> dict[str, Any]:
+def identity(folder: Path, here: hardware.Identity, manifest: dict[str, Any]) -> dict[str, Any]:
     """Which run this is: of which bundle, when, and on what."""
     return {
         "schema_version": SCHEMA,
