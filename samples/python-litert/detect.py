@@ -44,8 +44,8 @@ def fitted(path, preprocess):
     """A photo as pixels uint8 [H, W, C] of the input, the part of it that they show, and its size."""
     (height, width), channels = preprocess["size"], len(preprocess["mean"])
     with Image.open(path) as image:
-        if image.mode.startswith(("I", "F")) or channels == 4 or preprocess.get("camera"):
-            raise ValueError(f"{path} has more than 8 bits, or the bundle takes frames or four channels")
+        if image.mode.startswith(("I", "F")) or channels == 4:
+            raise ValueError(f"{path} has more than 8 bits for a colour, or the bundle takes four channels")
         image = ImageOps.exif_transpose(image) if preprocess.get("exif") else image
         image = image.convert("L" if channels == 1 else "RGB")
     method, photo = getattr(Image.Resampling, preprocess["interpolation"].upper()), image.size
@@ -127,9 +127,9 @@ def lines(outputs, manifest, box, photo):
 
 def main(bundle, photos):
     manifest = {"batch": 1, **json.loads((bundle / "manifest.json").read_text("utf-8"))}
-    runtime = manifest["runtime"]
-    if manifest["schema_version"] > 2 or runtime != Network.runtime or manifest["task"] != "detection":
-        raise ValueError(f"{bundle} is for {runtime} and {manifest['task']}: see the other samples")
+    task = "a camera's frames" if manifest["preprocess"].get("camera") else manifest["task"]
+    if manifest["schema_version"] > 2 or manifest["runtime"] != Network.runtime or task != "detection":
+        raise ValueError(f"{bundle} is for {manifest['runtime']} and {task}: see the other samples")
     network = Network(bundle, manifest)
     images = 1 if isinstance(manifest["batch"], str) else manifest["batch"]  # a fixed batch is filled up
     for photo in photos:

@@ -14,8 +14,8 @@ def fitted(path, preprocess):
     """A photo as pixels uint8 [H, W, C] of the input."""
     (height, width), channels = preprocess["size"], len(preprocess["mean"])
     with Image.open(path) as image:
-        if image.mode.startswith(("I", "F")) or channels == 4 or preprocess.get("camera"):
-            raise ValueError(f"{path} has more than 8 bits, or the bundle takes frames or four channels")
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"{path} has more than 8 bits for a colour")
         image = ImageOps.exif_transpose(image) if preprocess.get("exif") else image
         image = image.convert("L" if channels == 1 else "RGB")
     method, photo = getattr(Image.Resampling, preprocess["interpolation"].upper()), image.size
@@ -61,6 +61,8 @@ def main(bundle, photos):
     runtime = manifest["runtime"]
     if manifest["schema_version"] > 2 or runtime != Network.runtime or manifest["task"] == "detection":
         raise ValueError(f"{bundle} is for {runtime} and {manifest['task']}: see the other samples")
+    if manifest["preprocess"].get("camera") or len(manifest["preprocess"]["mean"]) == 4:
+        raise ValueError(f"{bundle} takes a camera's frames, or four channels: see its README.md")
     network = Network(bundle, manifest)
     images = 1 if isinstance(manifest["batch"], str) else manifest["batch"]  # a fixed batch is filled up
     for photo in photos:

@@ -134,6 +134,11 @@ def test_what_is_wrong_is_one_line(samples, sample, tiny_bundle, photo_files, an
     lines, complaint = answered(sys.executable, program, other.folder, photo_files[0], status=2)
     assert not lines and complaint.endswith("is for tflite and classification: see the other samples\n")
     assert complaint.startswith("classify.py: ") and complaint.count("\n") == 1
+    manifest = json.loads((bundle.folder / "manifest.json").read_text("utf-8"))
+    manifest["preprocess"]["camera"] = {"colours": "nv12"}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="takes a camera's frames"):
+        main(tmp_path, [str(photo_files[0])])
     for name in ("openvino", "tensorrt", "tflite_micro"):
         (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}')")
     for path in ("python-openvino/classify.py", "python-tensorrt/detect.py", "microcontroller/run.py"):
