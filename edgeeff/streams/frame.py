@@ -12,9 +12,10 @@ from PIL import Image
 from edgeeff.onboard.camera import Planes
 from edgeeff.streams.traits import UPRIGHT, Turn
 
-#: FFmpeg's numbers of matrices and ranges; of the matrices that a frame may name, those that are as good.
+#: FFmpeg's numbers of matrices and ranges; of the matrices that a frame may name, those that are as good,
+#: and 2: it names none.
 _SPACES, _RANGES = {"bt709": 1, "bt601": 5}, {"limited": 1, "full": 2}
-_SPACE = {1: 1, 5: 5, 6: 5}
+_SPACE = {1: 1, 5: 5, 6: 5, 2: None}
 
 
 class Raster(Protocol):
@@ -107,11 +108,11 @@ class Decoded:
         if self.turn != UPRIGHT or not frame.format.name.startswith(("yuv", "yuyv", "uyvy", "nv")):
             return None
         width, height = self.size
-        if width % 2 or height % 2:
+        if width % 2 or height % 2 or frame.colorspace not in _SPACE:  # BT.2020 among them: by RGB
             return None
         wanted = _SPACES[matrix], _RANGES[range_]
         full = _RANGES["full"] if frame.format.name.startswith("yuvj") else 0
-        given = _SPACE.get(frame.colorspace, wanted[0]), full or frame.color_range or wanted[1]
+        given = _SPACE[frame.colorspace] or wanted[0], full or frame.color_range or wanted[1]
         made = frame.reformat(
             format="nv12",
             src_colorspace=given[0],

@@ -408,3 +408,5 @@ def test_planes_for_bundles_that_take_nv12(form):
     assert Decoded(av.VideoFrame(64, 48, "rgb24")).nv12("bt601", "full") is None
     assert Decoded(av.VideoFrame(63, 48, form)).nv12("bt601", "full") is None
     assert Decoded(decoded, Turn(90)).nv12("bt601", "full") is None
+    decoded.colorspace = 9  # BT.2020, which no bundle takes
+    assert frame.nv12("bt601", "full") is None
