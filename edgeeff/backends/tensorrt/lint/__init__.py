@@ -88,10 +88,12 @@ def lint(model: onnx.ModelProto, versions: Sequence[Version] = VERSIONS) -> list
     shown = sorted(set(versions))
     found: dict[tuple[str, str, str], list[Version]] = {}
     graphs = views(model)
+    # One view for each version: what a rule looks up in it is there for the next.
+    seen = {version: [view.at(version) for view in graphs] for version in shown}
     for rule in rules():
         for version in rule.versions_of(shown):
-            for view in graphs:
-                for node, message in rule.check(view.at(version)):
+            for view in seen[version]:
+                for node, message in rule.check(view):
                     # protobuf gives a name that is no UTF-8 as bytes
                     held = found.setdefault((rule.identifier, str(node), message), [])
                     if version not in held:
