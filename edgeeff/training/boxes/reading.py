@@ -6,9 +6,8 @@ and any interruption give the same.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,7 @@ from edgeeff.progress import Recorder
 from edgeeff.training.boxes.matching import Targets, targets
 from edgeeff.training.boxes.sets import BoxSet
 from edgeeff.training.boxes.views import Look, view
+from edgeeff.training.photos.decoding import in_batches
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,8 @@ class Reader:
             batches: The numbers of each batch's photos.
             epoch: Changes what is drawn.
         """
-        with quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
-            waiting: deque[list[Future[_Seen | None]]] = deque()
-            rest = iter(batches)
-
-            def submit() -> None:
-                if (chosen := next(rest, None)) is not None:
-                    waiting.append([pool.submit(self._one, int(number), epoch) for number in chosen])
-
-            submit()
-            submit()
-            try:
-                while waiting:
-                    found = [future.result() for future in waiting.popleft()]
-                    submit()
-                    yield _together([one for one in found if one is not None], self.preprocess)
-            finally:
-                for futures in waiting:
-                    for future in futures:
-                        future.cancel()
+        for _, found in in_batches(lambda number: self._one(number, epoch), batches):
+            yield _together([one for one in found if one is not None], self.preprocess)
 
     def _one(self, number: int, epoch: int) -> _Seen | None:
         image = try_image(self.photos.pictures[number], self.preprocess)

@@ -6,9 +6,7 @@ and any interruption give the same.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.errors import ImageError
-from edgeeff.images.ahead import quiet, threads
 from edgeeff.images.annotations.masks import Known
 from edgeeff.images.decoding import try_image
 from edgeeff.images.picture import Picture
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.training.masks.views import Look, view
+from edgeeff.training.photos.decoding import in_batches
 
 
 @dataclass(frozen=True)
@@ -66,25 +64,8 @@ class Reader:
             batches: The numbers of each batch's photos.
             epoch: Changes what is drawn.
         """
-        with quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
-            waiting: deque[list[Future[_Seen | None]]] = deque()
-            rest = iter(batches)
-
-            def submit() -> None:
-                if (chosen := next(rest, None)) is not None:
-                    waiting.append([pool.submit(self._one, int(number), epoch) for number in chosen])
-
-            submit()
-            submit()
-            try:
-                while waiting:
-                    found = [future.result() for future in waiting.popleft()]
-                    submit()
-                    yield self._together([one for one in found if one is not None])
-            finally:
-                for futures in waiting:
-                    for future in futures:
-                        future.cancel()
+        for _, found in in_batches(lambda number: self._one(number, epoch), batches):
+            yield self._together([one for one in found if one is not None])
 
     def _one(self, number: int, epoch: int) -> _Seen | None:
         image = try_image(self.pictures[number], self.preprocess)

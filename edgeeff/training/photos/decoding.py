@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ from edgeeff.images.ahead import quiet, threads
 from edgeeff.images.decoding import try_image
 from edgeeff.preprocess import Pixels, Preprocess
 
+Result = TypeVar("Result")
 #: Changes a decoded photo: ``vary(image, random)``.
 Vary = Callable[[Image.Image, np.random.Generator], Image.Image]
 #: Changes what the network is shown of it, uint8 [H, W, C]: ``alter(pixels, random)``.
@@ -66,28 +68,39 @@ def seen(
         seed: Of its random numbers, with what tells the photo from others behind.
         alter: What changes the network's pixels of it afterwards; None: nothing does.
     """
+    for numbers, found in in_batches(
+        lambda number: _one(pictures[number], preprocess, vary, seed, alter), batches
+    ):
+        yield _together(numbers, found)
+
+
+def in_batches(
+    make: Callable[[int], Result], batches: Iterable[Sequence[int]]
+) -> Iterator[tuple[Sequence[int], list[Result]]]:
+    """What threads make of each photo, batch by batch in order: two batches ahead of the one that is used.
+
+    Args:
+        make: Given a photo's number.
+        batches: The numbers of each batch's photos.
+    """
     with quiet(), ThreadPoolExecutor(threads(), thread_name_prefix="decode") as pool:
-        waiting: deque[list[Future[Pixels | ImageError]]] = deque()
-        todo = iter(batches)
-        order: deque[Sequence[int]] = deque()
+        waiting: deque[tuple[Sequence[int], list[Future[Result]]]] = deque()
+        rest = iter(batches)
 
         def submit() -> None:
-            if (chosen := next(todo, None)) is not None:
-                order.append(chosen)
-                waiting.append(
-                    [pool.submit(_one, pictures[i], preprocess, vary, seed, alter) for i in chosen]
-                )
+            if (chosen := next(rest, None)) is not None:
+                waiting.append((chosen, [pool.submit(make, int(number)) for number in chosen]))
 
         submit()
         submit()
         try:
             while waiting:
-                chosen = order.popleft()
-                found = [future.result() for future in waiting.popleft()]
+                chosen, futures = waiting.popleft()
+                found = [future.result() for future in futures]
                 submit()
-                yield _together(chosen, found)
+                yield chosen, found
         finally:
-            for futures in waiting:
+            for _, futures in waiting:
                 for future in futures:
                     future.cancel()
 
