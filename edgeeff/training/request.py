@@ -6,12 +6,12 @@ build (:mod:`edgeeff.pipeline.request.parts`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeeff.errors import OptionError
-from edgeeff.pipeline.request.declaring import Option, Part, declared, nearest, option
+from edgeeff.pipeline.request.declaring import Option, Part, changed, declared, option
 from edgeeff.pipeline.request.kinds import (
     FLAG,
     NAMES,
@@ -299,22 +299,11 @@ class FinetuneRequest:
             OptionError: A value that its option cannot have.
             TypeError: No option of that name.
         """
-        found, given = cls(), dict(keywords)
-        if given.get("activation") is not None and given.get("blocks") is not None:
+        if keywords.get("activation") is not None and keywords.get("blocks") is not None:
             raise OptionError(
                 "--blocks with --activation, with which the whole network learns", mend="leave --blocks out"
             )
-        parts: dict[str, Any] = {}
-        for part in fields(cls):
-            own = getattr(found, part.name)
-            named = {one.name: given.pop(one.name) for one in fields(own) if one.name in given}
-            parts[part.name] = replace(own, **named)
-        for name in given:
-            known = [one.name for one in options()]
-            raise TypeError(
-                " ".join(filter(None, (f"no option of finetune is called {name!r}", nearest(name, known))))
-            )
-        return replace(found, **parts)
+        return changed(cls(), keywords, options(), "finetune")
 
 
 #: In the order in which help shows them.

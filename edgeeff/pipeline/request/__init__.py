@@ -9,13 +9,13 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeeff import regular
 from edgeeff.errors import OptionError
-from edgeeff.pipeline.request.declaring import declared, nearest
+from edgeeff.pipeline.request.declaring import changed, declared
 from edgeeff.pipeline.request.held import is_network
 from edgeeff.pipeline.request.parts import (
     Detector,
@@ -111,18 +111,7 @@ class BuildRequest:
             OptionError: A value that its option cannot have.
             TypeError: No option of that name.
         """
-        given: dict[str, Any] = {**keywords}
-        parts: dict[str, Any] = {}
-        for part in fields(self):
-            own = getattr(self, part.name)
-            names = {one.name for one in declared(type(own))}
-            named = {name: given.pop(name) for name in sorted(names & given.keys())}
-            parts[part.name] = replace(own, **named)
-        for name in given:
-            known = [one.name for one in options()]
-            meant = " ".join(filter(None, (f"no option of a build is called {name!r}", nearest(name, known))))
-            raise TypeError(meant)
-        return replace(self, **parts)
+        return changed(self, keywords, options(), "a build")
 
     def keywords(self) -> BuildKeywords:
         """What :meth:`of` makes this request from again: the values that are not the default."""

@@ -7,12 +7,17 @@ its check, its help text and its row in docs/options.md.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.kinds import Kind
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Request = TypeVar("Request", bound=DataclassInstance)
 
 _KEY = "option"
 
@@ -143,3 +148,27 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """What may have been meant: ``, did you mean 'calibration'?``; nothing where no name is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else ""
+
+
+def changed(request: Request, values: Mapping[str, Any], known: Iterable[Option], what: str) -> Request:
+    """A request with other values for some keywords, each in the part that has it.
+
+    Args:
+        request: A dataclass whose fields are parts.
+        values: By keyword.
+        known: The options that the request holds.
+        what: Whose they are, for a message.
+
+    Raises:
+        OptionError: A value that its option cannot have.
+        TypeError: No option of that name.
+    """
+    given, parts = dict(values), dict[str, Any]()
+    for part in fields(request):
+        own = getattr(request, part.name)
+        named = {one.name: given.pop(one.name) for one in fields(own) if one.name in given}
+        parts[part.name] = replace(own, **named)
+    for name in given:
+        meant = nearest(name, [one.name for one in known])
+        raise TypeError(" ".join(filter(None, (f"no option of {what} is called {name!r}", meant))))
+    return replace(request, **parts)
