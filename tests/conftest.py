@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ def pytest_collection_finish() -> None:
 
 
 SIZE = 64
+#: Of the channels of the shared networks: all blocks are there, at a third of the arithmetic.
+WIDTH = 0.5
 CLASSES = 10
 
 
@@ -93,6 +95,7 @@ class Network:
     """A base graph with all that quantisation reads. The tests share it: clone ``graph`` to change it."""
 
     name: str
+    spec: ModelSpec
     graph: ir.Model
     preprocess: Preprocess
     statistics: Statistics
@@ -146,11 +149,12 @@ def random_module(
     return network.eval()
 
 
-def _network(name: str) -> Network:
-    preprocess = catalog.get(name).preprocess((SIZE, SIZE))
-    graph = base_graph(random_module(name), (SIZE, SIZE))
+def _network(name: str, width: float = WIDTH) -> Network:
+    spec = replace(catalog.get(name), width=width)
+    preprocess = spec.preprocess((SIZE, SIZE))
+    graph = base_graph(random_module(spec), (SIZE, SIZE))
     images = smooth_noise(8, SIZE, 1)
-    return Network(name, graph, preprocess, collect(graph, preprocess, [images]), images)
+    return Network(name, spec, graph, preprocess, collect(graph, preprocess, [images]), images)
 
 
 @pytest.fixture(scope="session")
@@ -167,20 +171,28 @@ def make_images() -> Callable[[int, int, int], Pixels]:
 
 @pytest.fixture(scope="session")
 def lite0() -> Network:
-    """Lite0 (ReLU6) with random weights at 64 pixels, and statistics of a few images."""
+    """Lite0 (ReLU6), half as wide, with random weights at 64 pixels, and statistics of a few images."""
     return _network("lite0")
 
 
 @pytest.fixture(scope="session")
 def b0() -> Network:
-    """B0 (Swish, squeeze-excite) with random weights at 64 pixels, and statistics of a few images."""
+    """B0 (Swish, squeeze-excite), half as wide, with random weights at 64 pixels, and statistics."""
     return _network("b0")
 
 
+class Networks(dict[str, Network]):
+    """By name; ``"b0 whole"`` has all of its channels, for what is true of many weights alone."""
+
+    def __missing__(self, name: str) -> Network:
+        found = self[name] = _network(name.removesuffix(" whole"), 1.0)
+        return found
+
+
 @pytest.fixture(scope="session")
-def networks(lite0: Network, b0: Network) -> dict[str, Network]:
+def networks(lite0: Network, b0: Network) -> Networks:
     """Both, by name."""
-    return {"lite0": lite0, "b0": b0}
+    return Networks({"lite0": lite0, "b0": b0})
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from edgeeff import cli
 
 #: The three runtimes of one build.
 TARGETS = ("cpu-int8", "mobile-int8", "jetson-int8")
+#: Networks of eight narrow blocks, for tests in which no photo needs a right answer.
+SMALL = {family: f"{family}:width=0.3,depth=0.3,size=64" for family in ("b", "lite")}
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,19 @@ def b0_checkpoint(make_module, tmp_path_factory) -> Path:
     path: Path = tmp_path_factory.mktemp("checkpoints") / "b0.pt"
     torch.save({"state_dict": make_module("b0", classes=7).state_dict()}, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def small(make_module, tmp_path_factory) -> Callable[..., tuple[str, ...]]:
+    """``small(family, classes)``: a build's options for one of the small networks, with random weights."""
+
+    @cache
+    def options(family: str, classes: int = 7) -> tuple[str, ...]:
+        path: Path = tmp_path_factory.mktemp("checkpoints") / f"{family}.pt"
+        torch.save({"state_dict": make_module(SMALL[family], classes=classes).state_dict()}, path)
+        return (f"--model={SMALL[family]}", f"--checkpoint={path}")
+
+    return options
 
 
 @pytest.fixture(scope="session")

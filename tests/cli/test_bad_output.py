@@ -12,11 +12,17 @@ import pytest
 
 
 @pytest.fixture
-def build(edgeeff, process, ten_photos):
-    """``build(output)``: a small build of Lite0 to that folder; with options of a process, as one."""
+def build(edgeeff, process, ten_photos, small):
+    """``build(output)``: a small network to that folder, as lite0; with options of a process, as one."""
 
     def run(output, *arguments, **options):
-        fixed = ("--model=lite0", "--size=64", f"--calibration={ten_photos}", "--target=cpu-int8")
+        fixed = (
+            *small("lite"),
+            "--name=lite0",
+            "--effort=fast",
+            f"--calibration={ten_photos}",
+            "--target=cpu-int8",
+        )
         verb = process if options else edgeeff
         return verb("build", *fixed, f"--output={output}", *arguments, **options)
 
@@ -85,13 +91,13 @@ def test_a_read_only_disk(refused, tmp_path):
 
 
 def test_a_full_disk(refused, tmp_path):
-    with mounted(tmp_path / "dist", "size=2m") as dist:
+    with mounted(tmp_path / "dist", "size=200k") as dist:
         assert "the disk is full" in refused(dist)
         assert list(dist.iterdir()) == []
 
 
 def test_a_disk_that_is_full_where_temporary_files_go(refused, tmp_path):
-    with mounted(tmp_path / "tmp", "size=1m") as temporary:
+    with mounted(tmp_path / "tmp", "size=64k") as temporary:
         assert "temporary folder" in refused(tmp_path / "dist", env={"TMPDIR": str(temporary)})
         assert not list(temporary.glob("*/*")) and not (tmp_path / "dist").exists()
 
@@ -102,7 +108,7 @@ def test_a_limit_on_the_size_of_files(refused, tmp_path):
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     error = refused(tmp_path / "dist", "--target=jetson-int8", preexec_fn=limit)
     assert "cannot write" in error
@@ -111,10 +117,12 @@ def test_a_limit_on_the_size_of_files(refused, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cache_that_cannot_be_written_is_no_error(build, lite0_bundles, tmp_path):
+def test_a_cache_that_cannot_be_written_is_no_error(process, ten_photos, lite0_bundles, tmp_path):
     """The work is done without it, and makes the same bundle."""
     (tmp_path / "file").write_text("")
-    result = build(tmp_path / "dist", "--size=96", env={"EDGEEFF_CACHE_DIR": str(tmp_path / "file")})
+    network = ("--model=lite0", "--size=96", f"--calibration={ten_photos}", "--target=cpu-int8")
+    env = {"EDGEEFF_CACHE_DIR": str(tmp_path / "file")}
+    result = process("build", *network, f"--output={tmp_path / 'dist'}", env=env)
     assert result.status == 0, result.err
     one, two = (path / "lite0-cpu-int8" / "manifest.json" for path in (lite0_bundles, tmp_path / "dist"))
     assert one.read_bytes() == two.read_bytes()

@@ -103,36 +103,36 @@ def test_the_table_says_not_run(edgeeff, lite0_arguments, lite0_bundles):
 
 
 def test_an_altered_bundle_is_built_again(edgeeff, lite0_arguments, lite0_bundles, tmp_path):
-    arguments = (*lite0_arguments[:4], "--target=jetson-int8", f"--output={tmp_path}", "--json")
+    arguments = (*lite0_arguments[:4], "--target=cpu-int8", f"--output={tmp_path}", "--json")
     assert edgeeff(*arguments).data[0]["unchanged"] is False
-    path = tmp_path / "lite0-jetson-int8" / "plan.json"
+    path = tmp_path / "lite0-cpu-int8" / "plan.json"
     path.write_bytes(path.read_bytes() + b" ")
     assert edgeeff(*arguments).data[0]["unchanged"] is False
     assert sealed(tmp_path) == {
-        name: content for name, content in sealed(lite0_bundles).items() if name.startswith("lite0-jetson")
+        name: content for name, content in sealed(lite0_bundles).items() if name.startswith("lite0-cpu-int8")
     }
 
 
-def test_strict_makes_a_warning_a_failure(edgeeff, ten_photos, b0_checkpoint, tmp_path):
+def test_strict_makes_a_warning_a_failure(edgeeff, ten_photos, small, tmp_path):
     """Weights of noise, and ranges that their outliers stretch, fall under the limits, and that is said."""
     arguments = (
-        *("build", "--model=b0", f"--checkpoint={b0_checkpoint}", "--size=64", f"--calibration={ten_photos}"),
-        *("--target=jetson-int8", "--effort=fast", "--ranges=minmax", "--name=noise", f"--output={tmp_path}"),
+        *("build", *small("b"), f"--calibration={ten_photos}"),
+        *("--target=cpu-int8", "--effort=fast", "--ranges=minmax", "--name=noise", f"--output={tmp_path}"),
     )
     plain = edgeeff(*arguments, "--json")
     assert plain.status == 0, plain.err
-    assert plain.data[0]["warnings"] and "WARNING noise-jetson-int8" in plain.err
+    assert plain.data[0]["warnings"] and "WARNING noise-cpu-int8" in plain.err
     strict = edgeeff(*arguments, "--strict")
-    assert strict.status == 1 and "WARNING noise-jetson-int8" in strict.err
+    assert strict.status == 1 and "WARNING noise-cpu-int8" in strict.err
 
 
 # A user's own network
 
 
 @pytest.fixture(scope="session")
-def b0_arguments(ten_photos, b0_checkpoint, labels_file):
+def b0_arguments(ten_photos, small, labels_file):
     return (
-        *("build", "--model=b0", f"--checkpoint={b0_checkpoint}", "--size=64", "--effort=fast"),
+        *("build", *small("b"), "--name=b0", "--effort=fast"),
         *(f"--calibration={ten_photos}", f"--labels={labels_file}"),
     )
 

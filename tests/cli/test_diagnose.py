@@ -33,7 +33,7 @@ class Balanced(HTMLParser):
 
 @pytest.fixture(scope="module")
 def arguments(ten_photos):
-    return ("diagnose", "--model=lite0", "--size=96", f"--calibration={ten_photos}", "--effort=fast")
+    return ("diagnose", "--model=lite0", "--size=64", f"--calibration={ten_photos}", "--effort=fast")
 
 
 @pytest.fixture(scope="module")

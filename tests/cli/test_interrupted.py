@@ -114,8 +114,11 @@ def wait_for(process, words: str) -> None:
 @pytest.mark.parametrize(
     "stage",
     [
-        *("exporting", "calibrating", "lite0-jetson-int8"),
-        *(pytest.param(stage, marks=pytest.mark.slow) for stage in ("lite0-cpu-int8", "judging")),
+        *("calibrating", "lite0-jetson-int8"),
+        *(
+            pytest.param(stage, marks=pytest.mark.slow)
+            for stage in ("exporting", "lite0-cpu-int8", "judging")
+        ),
     ],
 )
 def test_ctrl_c_exits_130_and_leaves_nothing(stage, start, arguments, tmp_path):

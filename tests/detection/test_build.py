@@ -224,7 +224,7 @@ def labelled(checkpoint, tmp_path, request):
 
 
 def test_points_of_average_precision_are_a_budget(asked, labelled, tmp_path):
-    said = asked | {"validation": labelled, "targets": ["cpu-int8"], "golden": 0}
+    said = asked | {"validation": labelled, "targets": ["mobile-int8"], "golden": 0}
     (built,) = build(**said, max_drop="80mAP", output=tmp_path / "dist")
     budget = built.bundle.read_measured("verification.json")["budget"]
     assert budget["layers"] == [] and [count for count, _ in budget["curve"]] == [0]

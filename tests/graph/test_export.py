@@ -43,9 +43,9 @@ def test_what_is_left_after_the_passes(networks):
 
 
 def test_same_network_same_bytes(make_module, lite0):
-    again = to_bytes(base_graph(make_module("lite0"), (64, 64)))
+    again = to_bytes(base_graph(make_module(lite0.spec), (64, 64)))
     assert again == to_bytes(lite0.graph)
-    other = to_bytes(base_graph(make_module("lite0", seed=1), (64, 64)))
+    other = to_bytes(base_graph(make_module(lite0.spec, seed=1), (64, 64)))
     assert other != again
 
 

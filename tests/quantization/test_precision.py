@@ -79,12 +79,12 @@ def test_a_float_classifier_gives_float_logits(networks, schemes):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_gains_tell_what_float_layers_really_give(scheme, finished, inputs):
     """The layers that are said to gain most take more of the error than those said to gain least."""
-    draft = finished("lite0", scheme)
+    draft = finished("lite0 whole", scheme)
     found = precision.candidates(draft, images=8, confirmed=4)
     assert {c.layer for c in found} == set(draft.placement.layers)
     assert [c.gain / c.cost for c in found] == sorted((c.gain / c.cost for c in found), reverse=True)
     by_gain = [c.layer for c in sorted(found, key=lambda c: -c.gain)]
-    program, images = prepare(draft.model), inputs("lite0")
+    program, images = prepare(draft.model), inputs("lite0 whole")
     reference = execute(program, images)
 
     def energy(layers):

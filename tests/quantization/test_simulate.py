@@ -29,7 +29,7 @@ def until(hub, tensor):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize(("network", "effort"), [("lite0", "fast"), ("b0", "balanced")])
+@pytest.mark.parametrize(("network", "effort"), [("lite0 whole", "fast"), ("b0 whole", "balanced")])
 def test_computes_what_the_hub_graph_computes(network, effort, scheme, finished, quantized, inputs, run_onnx):
     draft = finished(network, scheme, effort=effort)
     plan, hub = quantized(network, scheme, effort=effort)
@@ -69,10 +69,10 @@ def test_rounds_to_the_bits_of_torchs_own_operator(integer):
         assert torch.equal(fake_quantise(x.clone().requires_grad_(), quantization), own)
 
 
-def test_what_stays_float(b0, finished, inputs):
+def test_what_stays_float(finished, inputs):
     """With every tensor and every layer float it is the float graph; each of them alone brings it nearer."""
-    draft = finished("b0", "openvino", effort="balanced")
-    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0", 8)
+    draft = finished("b0 whole", "openvino", effort="balanced")
+    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0 whole", 8)
     expected = execute(program, x)
     read = reader(plan, float_tensors=plan.activations, float_layers=plan.layers)
     assert torch.equal(execute(program, x, read=read), expected)
@@ -85,9 +85,9 @@ def test_what_stays_float(b0, finished, inputs):
     assert 0 < error(float_layers=plan.layers) < whole
 
 
-def test_one_float_tensor_changes_its_readers_alone(b0, finished, inputs):
-    draft = finished("b0", "openvino", effort="balanced")
-    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0", 1)
+def test_one_float_tensor_changes_its_readers_alone(finished, inputs):
+    draft = finished("b0 whole", "openvino", effort="balanced")
+    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0 whole", 1)
     seen = []
     for float_tensors in ((), ("blocks.1.squeeze.mul",)):
         values = {}

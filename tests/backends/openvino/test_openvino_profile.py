@@ -19,7 +19,6 @@ from edgeeff.harness import machine
 from edgeeff.quantization import quantize, recipe
 from edgeeff.target import load_target
 from edgeeff.tasks import only
-from edgeeff.zoo import catalog
 
 LABELS = tuple(f"class {i}" for i in range(10))
 SWISH = ("blocks.1.expand.swish", "blocks.15.depthwise.swish", "head.swish")
@@ -115,7 +114,7 @@ def test_precision_and_kernel_are_told_apart(sessions):
 @pytest.mark.parametrize("name", ["lite0", "b0", "arithmetic", "float"])
 def test_multiply_adds_are_those_of_the_architecture(name, sessions):
     _, layers, network = sessions[name]
-    known = catalog.get(network.name).architecture
+    known = network.spec.architecture
     assert sum(layer.multiply_adds for layer in layers) == known.multiply_adds(network.preprocess.size, 10)
 
 

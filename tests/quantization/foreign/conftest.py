@@ -31,7 +31,7 @@ class Reader(quantization.CalibrationDataReader):
 
 
 @pytest.fixture(scope="session")
-def exported(make_module):
+def exported(make_module, networks):
     """``exported(name)``: the network of that name's fixture as torch exports it, under torch's names."""
 
     @cache
@@ -40,7 +40,7 @@ def exported(make_module):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                make_module(name),
+                make_module(networks[name].spec),
                 (torch.zeros(1, 3, 64, 64),),
                 buffer,
                 dynamo=False,

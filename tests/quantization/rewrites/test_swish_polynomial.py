@@ -104,9 +104,12 @@ def test_the_factors_of_an_equalisation_are_folded_in(b0, begun, run_onnx):
     assert sqnr(found, wanted) > 30
 
 
-def test_float_depthwise_convolutions_read_no_quantised_value(b0, scheme, inputs, sensitivities, run_onnx):
+def test_float_depthwise_convolutions_read_no_quantised_value(
+    networks, scheme, inputs, sensitivities, run_onnx
+):
+    b0, name = networks["b0 whole"], "b0 whole"
     evidence = Evidence(
-        b0.statistics, lambda n: iter(inputs("b0", n).split(4)), lambda: sensitivities("b0").gain
+        b0.statistics, lambda n: iter(inputs(name, n).split(4)), lambda: sensitivities(name).gain
     )
     draft = recipe.load("balanced")(quantize.begin(b0.graph, evidence, b0.preprocess, scheme))
     plan, hub = draft.plan(), quantize.write(draft)
@@ -124,7 +127,7 @@ def test_float_depthwise_convolutions_read_no_quantised_value(b0, scheme, inputs
         quantize.begin(b0.graph, evidence, b0.preprocess, replace(scheme, swish_form="exact"))
     )
     assert exact.plan().activations == plan.activations
-    images = inputs("b0").numpy()
+    images = inputs(name).numpy()
     assert sqnr(run_onnx(hub, images), run_onnx(quantize.write(exact), images)) > 15
 
 

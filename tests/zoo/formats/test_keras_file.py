@@ -36,13 +36,20 @@ def keras():
 
 @pytest.fixture(scope="module")
 def applications(keras):
-    """``applications(name)``: a network of keras.applications with 5 classes and lively weights, once."""
+    """``applications(name)``: a B0 of keras.applications, all its layers a quarter as wide, once."""
+    from keras.src.applications.efficientnet import EfficientNet
+    from keras.src.applications.efficientnet_v2 import EfficientNetV2
+
     made = {}
+    given = {"weights": None, "classes": 5, "input_shape": SHAPE, "weights_name": "b0"}
 
     def make(name):
         if name not in made:
             keras.utils.set_random_seed(0)
-            made[name] = getattr(keras.applications, name)(weights=None, classes=5, input_shape=SHAPE)
+            kind, own = (
+                (EfficientNetV2, "efficientnetv2-b0") if "V2" in name else (EfficientNet, "efficientnetb0")
+            )
+            made[name] = kind(0.25, 1.0, 224, name=own, **given)
         return made[name]
 
     return make
