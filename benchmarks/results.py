@@ -178,7 +178,8 @@ def section(result: Mapping[str, Any]) -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A row for each name, a column for each figure that any of them has."""
-    columns = list(dict.fromkeys(figure["name"] for row in rows for figure in row["figures"]))
+    fullest = sorted(rows, key=lambda row: -len(row["figures"]))  # which has the columns in their order
+    columns = list(dict.fromkeys(figure["name"] for row in fullest for figure in row["figures"]))
     lines = [f"| | {' | '.join(map(_cell, columns))} |", f"|---|{'---|' * len(columns)}"]
     for row in rows:
         found = {figure["name"]: _shown(figure) for figure in row["figures"]}

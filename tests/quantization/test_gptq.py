@@ -158,15 +158,15 @@ def test_threads_and_turns_change_no_bit(first, monkeypatch):
         np.testing.assert_array_equal(found[1][name].codes, layer.codes, err_msg=name)
 
 
-def test_a_second_target_looks_at_no_image_for_codes_that_are_found(b0, begun, first):
+def test_a_second_target_looks_at_no_image_for_codes_that_are_found(whole, begun, first):
     """Neither for the same graph nor where a step has scaled its channels: of these H is a multiple."""
     asked = []
 
     def batches(count):
         asked.append(count)
-        return iter([torch.from_numpy(b0.preprocess.normalise(b0.images[:count]))])
+        return iter([torch.from_numpy(whole.preprocess.normalise(whole.images[:count]))])
 
-    original = gptq_layers.Original(lambda: (b0.graph, b0.statistics), batches)
+    original = gptq_layers.Original(lambda: (whole.graph, whole.statistics), batches)
 
     def codes(draft):
         shared = replace(draft, evidence=replace(draft.evidence, batches=None, original=original))
@@ -177,7 +177,7 @@ def test_a_second_target_looks_at_no_image_for_codes_that_are_found(b0, begun, f
     assert asked == [8]
     for name, expected in own.items():
         np.testing.assert_array_equal(found[name], expected, err_msg=name)
-    scaled = ranges.apply(equalise.apply(begun("b0", "tensorrt")), method="percentile")
+    scaled = ranges.apply(equalise.apply(begun("b0 whole", "tensorrt")), method="percentile")
     assert any("equalised" in note for note in scaled.notes)
     apart = {n: one.codes for n, one in step.apply(scaled, method="gptq", images=8).layers.items()}
     by_factor = codes(scaled)
