@@ -87,11 +87,8 @@ def check_golden(bundle: Bundle, *, threads: int = 1, session: Session | None = 
     folder = bundle.folder / GOLDEN
     if not folder.is_dir():
         return GoldenCheck("NOT RUN", "the bundle carries no golden vectors")
-    inputs, hub, of_float = (
-        golden_inputs(bundle),
-        golden_outputs(bundle, "hub"),
-        golden_outputs(bundle, "float"),
-    )
+    inputs = golden_inputs(bundle)
+    hub, of_float = golden_outputs(bundle, "hub"), golden_outputs(bundle, "float")
     shapes = [{name: values.shape for name, values in found.items()} for found in (hub, of_float)]
     reals = all(values.dtype.kind == "f" for found in (hub, of_float) for values in found.values())
     if inputs.dtype != np.uint8 or inputs.ndim != 4 or shapes[0] != shapes[1] or not reals:

@@ -24,7 +24,7 @@ from edgeeff.quantization.steps import round as round_
 @pytest.fixture(scope="module")
 def rounded(begun):
     """A draft whose ranges are far too wide: what little of a channel is left is mostly a shift."""
-    draft = ranges.apply(begun("lite0", "openvino"), method="minmax")
+    draft = ranges.apply(begun("lite0 whole", "openvino"), method="minmax")
     wide = {name: a.__class__(a.scale * 16, a.zero_point, a.type) for name, a in draft.activations.items()}
     return round_.apply(draft.__class__(**{**vars(draft), "activations": wide}))
 
@@ -44,7 +44,7 @@ def moved(draft, images):
 
 
 def test_takes_the_shift_out(rounded, inputs):
-    images = inputs("lite0", 8)
+    images = inputs("lite0 whole", 8)
     corrected = correct_bias_sequentially.apply(rounded)
     assert moved(corrected, images) < 0.8 * moved(rounded, images)
     same = [
@@ -54,7 +54,7 @@ def test_takes_the_shift_out(rounded, inputs):
 
 
 def test_looks_at_images_from_all_over_the_set(rounded, inputs):
-    images = inputs("lite0", 8)
+    images = inputs("lite0 whole", 8)
     asked = []
 
     def spread(count):
@@ -102,4 +102,4 @@ def test_memory_bounds_the_images(rounded, monkeypatch):
 
 def test_comes_after_the_weights(begun):
     with pytest.raises(OptionError, match="correct_bias_sequentially comes before the weights"):
-        correct_bias_sequentially.apply(ranges.apply(begun("lite0", "tflite"), method="minmax"))
+        correct_bias_sequentially.apply(ranges.apply(begun("lite0 whole", "tflite"), method="minmax"))
