@@ -8,6 +8,7 @@ An engine cannot be deserialised without a GPU, so the plan is read from the bui
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from edgeeff.errors import BundleError, OptionError, VerificationError
 AMPERE = "86"
 #: What a target says of the capabilities to compile for, such as ``80, 86``.
 PROPERTY = "compute_capabilities"
+
+#: The compiler's list of GPUs is of the whole process: bundles are finished side by side, and one that is
+#: compiled for another GPU meanwhile fails ("Target SM 86 is not found in the accelerator list").
+_ONE_AT_A_TIME = threading.Lock()
 
 _KERNEL = re.compile(r"Name: (.*), LayerType: (\w+), Inputs: \[(.*)")
 
@@ -138,6 +143,11 @@ def compile_graph(path: Path, capability: str = AMPERE) -> Plan:
         BundleError: That file is damaged.
         VerificationError: The parser or the compiler does not take it.
     """
+    with _ONE_AT_A_TIME:
+        return _compiled(path, capability)
+
+
+def _compiled(path: Path, capability: str) -> Plan:
     import tensorrt_rtx as trt
 
     builder, log = _builder(trt)
