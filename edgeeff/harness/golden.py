@@ -76,10 +76,7 @@ class GoldenCheck:
 def check_golden(bundle: Bundle, *, threads: int = 1, session: Session | None = None) -> GoldenCheck:
     """Run a bundle on its golden inputs; ``onboard/rule.py`` decides, as it does on a device.
 
-    Args:
-        bundle: The bundle.
-        threads: Of the runtime.
-        session: Of the bundle, where one is open; None: it is opened.
+    A ``session`` of the bundle that is open already is taken, else one is opened.
 
     Raises:
         BundleError: The golden files are incomplete, cannot be read or do not fit one another.
