@@ -69,6 +69,7 @@ class Trained:
                 **self._anchors(),
                 **({"negative": self.negative} if self.negative else {}),
                 "trunk": self.recipe.get("trunk"),
+                **({"unsettled": [*self.identity.unsettled]} if self.identity.unsettled else {}),
             },
             "state_dict": dict(self.tensors),
         }

@@ -14,7 +14,7 @@ from edgeeff.errors import CheckpointError, EdgeeffError, MissingFileError, Opti
 from edgeeff.zoo import accounting, catalog, efficientnet, fitting, formats, namings, origin, taps
 from edgeeff.zoo.accounting import Accounted, headless
 from edgeeff.zoo.checkpoint_options import Chosen
-from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.conventions import Conventions, side
 from edgeeff.zoo.detection import checkpoints as detection
 from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
 from edgeeff.zoo.detection.spec import DetectorSpec
@@ -22,7 +22,7 @@ from edgeeff.zoo.efficientnet import EfficientNet
 from edgeeff.zoo.fitting import Fitted
 from edgeeff.zoo.formats import WeightsFile
 from edgeeff.zoo.heads import HiddenActivation
-from edgeeff.zoo.origin import Alternative, Origin
+from edgeeff.zoo.origin import Alternative, Doubt, Origin
 from edgeeff.zoo.segmentation import checkpoints as segmentation
 from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 from edgeeff.zoo.segmentation.spec import SegmenterSpec
@@ -244,7 +244,7 @@ def _origin(
             epsilon=own.epsilon if file.epsilon is None else file.epsilon,
             static=file.static or own.static,
         ),
-        doubt=None if _by_its_library(fitted.naming, file) else found.doubt,
+        doubt=_unsettled(file, own) or (None if _by_its_library(fitted.naming, file) else found.doubt),
         notes=(*file.lines, *accounted.notes, *([headless.unused(fitted.unused)] if fitted.unused else [])),
         assumed=(*found.assumed, *accounted.assumed),
         warnings=(
@@ -257,6 +257,18 @@ def _origin(
             *_not_taken(file, found.said),
             *_two_normalisations(file, accounted),
         ),
+    )
+
+
+def _unsettled(file: WeightsFile, own: Conventions) -> Doubt | None:
+    """What the checkpoint that a training began with left open, and the trained size did not ask."""
+    if not file.unsettled or own.static is None:
+        return None
+    return Doubt(
+        f"it was trained from a checkpoint that does not say whether the zeros of SAME padding are those of "
+        f"{side(own.static)} pixels at any size",
+        Alternative("they are", padding=f"static:{side(own.static)}"),
+        tuple(Alternative("they follow the images' size", padding=one) for one in file.unsettled),
     )
 
 

@@ -26,11 +26,12 @@ from edgeeff.pipeline.build import build
 from edgeeff.preprocess import Preprocess
 from edgeeff.progress import Silent
 from edgeeff.training import features, loop, trunk, writing
+from edgeeff.training.checkpoint import Trained
 from edgeeff.training.finetune import finetune
 from edgeeff.training.photos.decoding import seen
 from edgeeff.training.request import FinetuneRequest
 from edgeeff.zoo import checkpoints, sources
-from edgeeff.zoo.sources import Asked
+from edgeeff.zoo.sources import Asked, Identity
 
 from .conftest import SIZE, TINY, write
 
@@ -91,6 +92,28 @@ def test_padding_is_the_origins_at_any_other_size_too(photos, trained, tmp_path)
     torch.testing.assert_close(*features, rtol=1e-3, atol=1e-4)
     at_home = room.identify(Asked(str(tmp_path / "best.pt")), str(tmp_path / "best.pt"))
     assert at_home.conventions.static is None  # one network, one key
+
+
+def test_a_doubt_about_padding_that_the_trained_size_hides_is_there_at_others(trained, tmp_path):
+    """As of efficientnet_pytorch, whose files do not say which size's zeros they count."""
+    room = sources.room("tensors")
+    origin = room.identify(Asked(str(trained), TINY, padding="static:64", size=(80, 80)), str(trained))
+    assert origin.unsettled == ()  # the user has said it
+    tensors = checkpoints.read(trained, TINY).tensors
+    for unsettled, doubted in ((("same",), (80, 80)), ((), None)):
+        one = Trained("classification", replace(origin, unsettled=unsettled), TINY,
+                      replace(origin.preprocess, size=(64, 64)), tuple("abcde"), tensors, {})  # fmt: skip
+        (tmp_path / "best.pt").write_bytes(one.content())
+        for size in ((64, 64), (80, 80)):
+            found = room.identify(Asked(str(tmp_path / "best.pt"), size=size), str(tmp_path / "best.pt"))
+            assert (found.doubt is not None) == (size == doubted) and found.unsettled == unsettled
+            if found.doubt is not None:
+                assert (
+                    "--padding same" in found.doubt.warning and "--padding static:64" in found.doubt.warning
+                )
+            assert Identity.from_json(found.to_json()) == found
+    said = Asked(str(tmp_path / "best.pt"), padding="same", size=(80, 80))
+    assert room.identify(said, said.source).doubt is None
 
 
 def test_the_same_bytes_again_with_other_threads_and_from_the_cache(photos, trained, tmp_path, monkeypatch):

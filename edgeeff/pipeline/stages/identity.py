@@ -14,7 +14,7 @@ from edgeeff.watched import Watched, refusal
 from edgeeff.zoo import sources
 from edgeeff.zoo.sources import Asked, Identity
 
-VERSION = 4
+VERSION = 5
 TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "safetensors", "h5py")
 _FILE = "identity.json"
 

@@ -61,6 +61,7 @@ class WeightsFile:
         model: Which network it is of, where the file says it for certain; its tensors are held against that.
         network: The arguments that its network was made with, where it says them in the words of
             segmentation_models_pytorch.
+        unsettled: Other values of ``--padding`` that may be meant, where the file says that it does not know.
     """
 
     tensors: dict[str, Tensor]
@@ -79,6 +80,7 @@ class WeightsFile:
     geometry: Geometry | None = None
     model: str | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
+    unsettled: tuple[str, ...] = ()
 
 
 def names() -> list[str]:

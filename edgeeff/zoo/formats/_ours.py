@@ -10,7 +10,7 @@ from edgeeff.detection import Geometry
 from edgeeff.errors import OptionError, UnknownModelError
 from edgeeff.preprocess import Preprocess
 from edgeeff.zoo import catalog
-from edgeeff.zoo.conventions import Conventions
+from edgeeff.zoo.conventions import Conventions, is_option
 from edgeeff.zoo.detection.conventions import DetectorConventions
 from edgeeff.zoo.segmentation.conventions import SegmenterConventions
 
@@ -32,6 +32,7 @@ class Said:
         negative: What an image is called that has not the only label; empty where it does not say.
         lines: What a build tells of it.
         warnings: What is there and was not taken.
+        unsettled: Other values of ``--padding`` that may be meant at other sizes than it was trained at.
     """
 
     preprocess: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Said:
     negative: str = ""
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unsettled: tuple[str, ...] = ()
 
 
 def read(content: Any) -> Said | None:
@@ -66,6 +68,15 @@ def read(content: Any) -> Said | None:
         ends_in="sigmoid" if held.get("task") == "multilabel" else "",
         negative=negative if isinstance(negative := held.get("negative"), str) else "",
         lines=(f"trained by edgeeff finetune{frozen}",),
+        unsettled=_paddings(held.get("unsettled")),
+    )
+
+
+def _paddings(said: Any) -> tuple[str, ...]:
+    return (
+        tuple(one for one in said if isinstance(one, str) and is_option(one))
+        if isinstance(said, list)
+        else ()
     )
 
 

@@ -58,6 +58,7 @@ def read(path: Path) -> WeightsFile:
             conventions=ours.conventions,
             geometry=ours.geometry,
             model=ours.model,
+            unsettled=ours.unsettled,
         )
     return WeightsFile(
         tensors={key: value.detach() for key, value in held.tensors.items()},

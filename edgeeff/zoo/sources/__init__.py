@@ -114,6 +114,7 @@ class Identity:
         by_pixel: Whether each pixel has logits of its own.
         at_any_size: The conventions of a classifier for images of any size, where ``conventions`` say them
             more simply for this size; None: they are the same.
+        unsettled: Other values of ``--padding`` that may be meant, at other sizes than this one too.
     """
 
     kind: str
@@ -138,6 +139,7 @@ class Identity:
     offset: int = 0
     by_pixel: bool = False
     at_any_size: Conventions | None = None
+    unsettled: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """As JSON, for the cache."""
@@ -159,6 +161,7 @@ class Identity:
         data["assumed"] = tuple(data["assumed"])
         data["warnings"] = tuple(data["warnings"])
         data["notes"] = tuple(data["notes"])
+        data["unsettled"] = tuple(data["unsettled"])
         data["said"] = tuple(data["said"])
         data["outputs"] = tuple(Tapped(**output) for output in data["outputs"])
         if doubt := data["doubt"]:

@@ -97,7 +97,16 @@ def identify(asked: Asked, source: str) -> Identity:
         outputs=tuple(Tapped.of(tap) for tap in checkpoint.taps),
         naming=checkpoint.naming,
         at_any_size=whole if whole != conventions else None,
+        unsettled=_unsettled(asked, checkpoint),
     )
+
+
+def _unsettled(asked: Asked, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Other paddings that its origin leaves open, whether or not they differ at this size."""
+    doubt = checkpoint.origin.doubt
+    if doubt is None or asked.padding is not None:
+        return ()
+    return tuple(one.padding for one in doubt.alternatives if one.padding is not None and one.model is None)
 
 
 def _detector(asked: Asked, checkpoint: DetectorCheckpoint, source: str) -> Identity:
