@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -181,3 +182,47 @@ def test_the_rules_and_a_tuning_that_says_otherwise(build, tmp_path):
     plain = build(tmp_path / "plain", tuning=tmp_path / "tuning.json")
     assert not plan(plain)["polynomials"]
     assert {layer["precision"] for layer in plan(plain)["layers"].values()} == {"int8"}
+
+
+@pytest.mark.slow
+def test_a_bundle_carries_the_variants_that_its_device_chooses_among(build, tmp_path):
+    """Each is a whole graph that differs from the bundle's own in what its name says; no tuning is made."""
+    bundle = build(tmp_path / "a", targets=["jetson-int8"], autotune=True, golden=2)
+    carrying = bundle.manifest.carrying
+    target = load_target("jetson-int8")
+    assert (carrying.tuned, carrying.own) == ("jetson-int8/unbounded", PLAIN)
+    names = {variant.name: variant for variant in carrying.variants}
+    assert set(names) <= {variant.name for variant in target.choices("unbounded")} and names
+    assert not list((tmp_path / "a").glob("*-tuning.json")) and bundle.altered() == []
+    quantisers, subs, added = {}, {}, {}
+    for name in ("", *(variant.slug for variant in carrying.variants)):
+        file = bundle.folder / f"model.qdq{'.' if name else ''}{name}.onnx"
+        graph = onnx.load(file).graph
+        quantisers[name] = sum(node.op_type == "QuantizeLinear" for node in graph.node)
+        codes = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+        added[name] = sum(node.op_type == "Add" and bool({*node.input} & codes) for node in graph.node)
+        subs[name] = sum(node.op_type == "Sub" for node in graph.node)
+        golden = bundle.folder / "golden" / (f"variants/{name}" if name else "hub") / "logits.npy"
+        assert len(np.load(golden)) == 2 and f"{golden.relative_to(bundle.folder)}" in bundle.manifest.files
+    assert subs[""] > 0 == subs["no-zero-points"]
+    assert quantisers["stem-and-depthwise-fp16"] < quantisers[""]
+    assert added["residuals-fp16"] == 0 < added[""]
+    assert names["no zero points"].fidelity["images"] > 0
+
+    chosen = {"chosen": "no zero points", "measured": [], "remarks": ["FP16 was faster"]}
+    content = {"schema_version": 1, "model": "b0", "machine": {}, "targets": {carrying.tuned: chosen}}
+    (tmp_path / "tuning.json").write_text(json.dumps(content))
+    with pytest.warns(EdgeeffWarning, match="FP16 was faster"):
+        tuned = build(tmp_path / "b", targets=["jetson-int8"], tuning=tmp_path / "tuning.json")
+    assert tuned.manifest.carrying is None
+    codes = [
+        {t.name: t.raw_data for t in onnx.load(file).graph.initializer}
+        for file in (tuned.folder / "model.qdq.onnx", bundle.folder / "model.qdq.no-zero-points.onnx")
+    ]
+    assert codes[0] == codes[1]
+
+
+def test_variants_for_a_device_are_no_variants_of_a_trained_network(build, tmp_path):
+    photos = [*np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)]
+    with pytest.raises(OptionError, match="puts variants into jetson-int8, and --train fits"):
+        build(tmp_path / "a", targets=["jetson-int8"], autotune=True, train=photos, train_steps=1)

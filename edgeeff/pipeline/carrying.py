@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from edgeeff.backends import Emission
 
 
+#: dB below the bundle's own graph within which a variant is carried whatever few images decide.
+NEAR = 1.5
+
+
 @dataclass(frozen=True)
 class Carries:
     """What a bundle gets of them.
@@ -64,7 +68,8 @@ def carry(
 ) -> Carries:
     """Draft every variant of a target that its bundle is not built as, and find how faithful each is.
 
-    Left out is one that a build would warn of where it does not of the bundle's own graph.
+    Left out is one that a build would warn of where it does not of the bundle's own graph, and that is not
+    nearly as near to the float graph.
 
     Args:
         drafting: How the network is quantised.
@@ -89,7 +94,7 @@ def carry(
         made = hub(drafting, target.served(variants.of_batch(variant, batch)), floating)
         found = _fidelity(drafting, made, framed)
         context.progress.tell(f"variant  {name}: {_told(found)}")
-        if found.warnings and not fidelity.warnings:
+        if found.warnings and not fidelity.warnings and found.sqnr_centred < fidelity.sqnr_centred - NEAR:
             context.progress.tell(f"variant  {name}: not carried: {'; '.join(found.warnings)}")
             continue
         slug = slug_of(name)
@@ -98,6 +103,9 @@ def carry(
         give_back()
     if not carried:
         return Carries()
+    context.progress.tell(
+        f"variants {len(carried)} are carried: build_engine.py --autotune chooses on the device"
+    )
     tuned, named = f"{target.name}/{network.activation}", PLAIN if rule is None else rule.name
     return Carries(Carrying(tuned, named, fidelity.to_json(), tuple(carried)), hubs)
 
