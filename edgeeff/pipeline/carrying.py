@@ -93,9 +93,9 @@ def carry(
         context.progress.stage(f"{target.name}: the variant {name}")
         made = hub(drafting, target.served(variants.of_batch(variant, batch)), floating)
         found = _fidelity(drafting, made, framed)
-        context.progress.tell(f"variant  {name}: {_told(found)}")
-        if found.warnings and not fidelity.warnings and found.sqnr_centred < fidelity.sqnr_centred - NEAR:
-            context.progress.tell(f"variant  {name}: not carried: {'; '.join(found.warnings)}")
+        lost = _lost(found, fidelity)
+        context.progress.tell(f"variant  {name}: {_told(found)}{f'; not carried: {lost}' if lost else ''}")
+        if lost:
             continue
         slug = slug_of(name)
         carried.append(Carried(name, slug, found.to_json()))
@@ -115,6 +115,12 @@ def _fidelity(drafting: Drafting, graph: Hub, framed: Framed) -> Verification:
     expected, preprocess = framed.expected, drafting.calibration.preprocess
     parts = reference.inferred(graph.graph, preprocess, expected.batches, raw=graph.raw)
     return verify.judge_parts(expected.outputs.pairs(parts), replace(drafting.meaning, probable=False))
+
+
+def _lost(found: Verification, own: Verification) -> str:
+    """Why a variant is not carried; empty where it is."""
+    near = found.sqnr_centred >= own.sqnr_centred - NEAR
+    return "" if near or own.warnings else "; ".join(found.warnings)
 
 
 def _told(found: Verification) -> str:
