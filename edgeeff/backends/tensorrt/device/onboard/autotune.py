@@ -29,8 +29,8 @@ def autotune(
 ) -> dict[str, Any]:
     """Build what is missing, hold each engine against its own golden outputs, time those that do, and choose.
 
-    Engines that an interrupted run has built are used again. The choice is kept last, and the engines of the
-    variants that lost are taken away.
+    Engines that an interrupted run has built are used again. The choice is kept last (the bundle's own graph
+    where none is faithful), and the engines of the variants that lost are taken away.
 
     Args:
         folder: The bundle.
@@ -69,8 +69,7 @@ def autotune(
         "control_wins": variants.control_wins(chosen, figures["to_control"]),
     }
     sealed.write_json(folder / sealed.MEASURED / FILE, result)
-    if chosen:
-        variants.choose(folder, here.key(), slugs[chosen])
+    variants.choose(folder, here.key(), slugs.get(chosen, ""))
     _drop([path for name, (path, _) in found.items() if name not in (own, chosen, variants.CONTROL)])
     return result
 
