@@ -52,7 +52,12 @@ torch.set_num_threads(1)
 
 
 #: What builds a network or a bundle, or runs the command line: tests with such a fixture are not fast.
-BUILDING = frozenset({"make_module", "trained_lite0", "lite0", "b0", "start", "edgeeff", "hub", "make_cells"})
+BUILDING = frozenset(
+    {
+        *("make_module", "trained_lite0", "lite0", "b0", "keras_network", "hub", "start", "edgeeff"),
+        *("make_bundle", "make_cells"),
+    }
+)
 #: Nor are files that import what starts processes, or holds networks and runs them.
 LONG = re.compile(r"^(?:import|from) (?:subprocess|torch|onnx|onnx_ir|onnxruntime|keras)\b", re.MULTILINE)
 
