@@ -172,7 +172,12 @@ def _add_to(bias: Any, shift: F64) -> None:
 
 
 def _is_gated(node: Any) -> bool:
-    """Whether an operation multiplies a feature map by a vector."""
+    """Whether an operation multiplies a feature map by a vector that is computed.
+
+    A product with constants is part of the convolution before it, and so is a FakeQuantize behind it.
+    """
+    if any(_array(value) is not None for value in node.input_values()):
+        return False
     return node.get_type_name() == "Multiply" and {_is_vector(v) for v in node.input_values()} == {
         True,
         False,

@@ -95,3 +95,13 @@ def test_a_zero_point_that_something_else_reads_stays():
     assert Counter(node.get_type_name() for node in model.get_ordered_ops())["Subtract"] == 2
     found = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[1]
     assert np.mean(np.abs(found - expected) > 1e-4) < 0.01
+
+
+def test_codes_of_a_product_with_constants_are_left_to_the_convolution():
+    network = Network()
+    pixels = op.parameter([1, CHANNELS, 6, 6], np.float32)
+    product = op.multiply(op.swish(network.layer(pixels, "only")), network.constant(1, CHANNELS, 1, 1))
+    last = network.layer(network.quantised(product, "product"), "end")
+    model = ov.Model([last], [pixels])
+    codes.fold(model, joined=True)
+    assert Counter(node.get_type_name() for node in model.get_ordered_ops())["FakeQuantize"] == 1
