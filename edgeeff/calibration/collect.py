@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from edgeeff.calibration.statistics import BINS, TensorStatistics
-from edgeeff.graph import sections
+from edgeeff.graph.execute import Program, outputs_of, prepare
 from edgeeff.graph.execute import rows as by_channel
 from edgeeff.graph.operators import traits
-from edgeeff.graph.sections import Sections
 from edgeeff.memory import give_back, hold_little
 from edgeeff.preprocess import Pixels, Preprocess
 
@@ -63,10 +62,10 @@ def collect(
         batches: Raw pixels uint8 [n, H, W, 3].
         advance: Told how many images were done, for a progress bar.
     """
-    if _weights(model) > HEAVY:
+    program = prepare(model)
+    if sum(constant.nbytes for constant in program.constants.values()) > HEAVY:
         hold_little()
     names = observed_tensors(model)
-    graph = sections.cut(model, names)
     merged = _Merged(names)
     threads = torch.get_num_threads()
     # One torch thread for each batch: torch's own threads wait for each other by spinning, which on a busy
@@ -74,7 +73,9 @@ def collect(
     torch.set_num_threads(1)
     try:
         for number, count in enumerate(
-            _in_order(batches, lambda turn, pixels: _measure(graph, preprocess, pixels, turn, merged))
+            _in_order(
+                batches, lambda turn, pixels: _measure(program, preprocess, pixels, names, turn, merged)
+            )
         ):
             advance(count)
             if number % GIVE_BACK_EVERY == 0:
@@ -122,17 +123,17 @@ def _in_order(batches: Iterable[Pixels], work: Callable[[int, Pixels], int]) -> 
             yield waiting.popleft().result()
 
 
-def _measure(graph: Sections, preprocess: Preprocess, pixels: Pixels, turn: int, merged: _Merged) -> int:
+def _measure(
+    program: Program, preprocess: Preprocess, pixels: Pixels, names: set[str], turn: int, merged: _Merged
+) -> int:
     """Run a batch and add its statistics; returns the number of its images."""
-    for name, value in graph.run(preprocess.normalise(pixels)):
-        merged.add(turn, name, _summarise(torch.from_numpy(value)))
+
+    def observe(name: str, value: Tensor) -> None:
+        if name in names:
+            merged.add(turn, name, _summarise(value))
+
+    outputs_of(program, torch.from_numpy(preprocess.normalise(pixels)), observe)
     return len(pixels)
-
-
-def _weights(model: ir.Model) -> int:
-    """Bytes of the graph's constants."""
-    constants = (value.const_value for value in model.graph.initializers.values())
-    return sum(tensor.nbytes for tensor in constants if tensor is not None)
 
 
 def _summarise(value: Tensor) -> TensorStatistics:

@@ -118,10 +118,10 @@ def _widen(histogram: F32, edge: F64, wider: F64) -> F32:
     half = BINS // 2
     while (steps > 0).any():
         rows = steps > 0
-        pairs = result[rows].reshape(-1, half, 2).sum(axis=2)
+        finer = result[rows]
         # [-e, e] covers the middle half of [-2e, 2e].
-        shrunk = np.zeros_like(result[rows])
-        shrunk[:, half // 2 : half // 2 + half] = pairs
+        shrunk = np.zeros_like(finer)
+        shrunk[:, half // 2 : half // 2 + half] = finer[:, ::2] + finer[:, 1::2]
         result[rows] = shrunk
         steps = steps - rows
     return result

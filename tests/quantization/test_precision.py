@@ -91,10 +91,6 @@ def test_gains_tell_what_float_layers_really_give(scheme, finished, inputs):
         error = precision.simulated(program, precision.kept(draft, layers), images)["logits"] - reference
         return float((error - error.mean(1, keepdim=True)).square().sum())
 
-    if (
-        scheme == "tensorrt"
-    ):  # random weights without zero points: the last bit of a range moves the error by half
-        return
     most, least = energy(by_gain[:4]), energy(by_gain[-4:])
     assert most < least and most < 0.97 * energy(())
 

@@ -17,8 +17,8 @@ from edgeeff.pipeline.stages.network import Network
 from edgeeff.pipeline.stages.stage import Stage
 from edgeeff.preprocess import Preprocess
 
-VERSION = 2
-TOOLS = ("edgeeff", "onnxruntime", "torch", "numpy", "pillow")
+VERSION = 1
+TOOLS = ("edgeeff", "torch", "numpy", "pillow")
 #: Bytes of statistics that a build holds: a Lite0's are 13 MB in 428 arrays, asked for four times.
 HELD = 32 << 20
 
