@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import onnx
 
 #: Raised when the files of a bundle become others from the same hub graph.
-VERSION = 4
+VERSION = 5
 #: Distributions whose version can change a bundle's bytes, beside those of its runtime.
 TOOLS = ("edgeeff", "torch", "onnx", "onnx-ir", "onnxsim", "onnxruntime", "numpy", "pillow")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgeeff.quantization.sensitivity import Sensitivity
 
-VERSION = 1
+VERSION = 2
 TOOLS = ("edgeeff", "torch", "numpy", "pillow")
 _FILE = "sensitivity.npz"
 
