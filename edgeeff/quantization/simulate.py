@@ -29,7 +29,7 @@ def sites_of(readers: Mapping[str, tuple[tuple[str, int], ...]]) -> dict[tuple[s
 def fake_quantise(value: Tensor, quantization: ActivationQuantization) -> Tensor:
     """To the nearest value that the codes can hold, ties to even.
 
-    Without gradients the bits are those of torch's own operator, whose kernel takes a hundred times as long.
+    Without gradients the bits are those of torch's own operator, whose kernel takes much longer.
     """
     (low, high), zero_point = quantization.codes, quantization.zero_point
     if value.requires_grad and torch.is_grad_enabled():

@@ -49,8 +49,7 @@ def test_computes_what_the_hub_graph_computes(network, effort, scheme, finished,
         steps = fake_quantise(values[name], quantization).numpy()
         steps = (steps - run_onnx(until(hub, f"{name}.dequantized"), x.numpy())) / quantization.scale
         assert np.abs(steps).max() <= 3.01, name
-        # One code of a gate of squeeze-and-excite moves whole channels behind it.
-        assert (np.abs(steps) > 0.5).mean() < 0.1, name
+        assert (np.abs(steps) > 0.5).mean() < 0.02, name
 
 
 @pytest.mark.parametrize("integer", ["int8", "uint8"])
@@ -72,7 +71,7 @@ def test_rounds_to_the_bits_of_torchs_own_operator(integer):
 def test_what_stays_float(finished, inputs):
     """With every tensor and every layer float it is the float graph; each of them alone brings it nearer."""
     draft = finished("b0 whole", "openvino", effort="balanced")
-    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0 whole", 8)
+    plan, program, x = draft.plan(), prepare(draft.model), inputs("b0 whole", 2)
     expected = execute(program, x)
     read = reader(plan, float_tensors=plan.activations, float_layers=plan.layers)
     assert torch.equal(execute(program, x, read=read), expected)

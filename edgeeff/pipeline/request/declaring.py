@@ -9,15 +9,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from edgeeff.errors import OptionError
 from edgeeff.pipeline.request.kinds import Kind
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
-    Request = TypeVar("Request", bound=DataclassInstance)
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Request = TypeVar("Request", bound=_Dataclass)
 
 _KEY = "option"
 
