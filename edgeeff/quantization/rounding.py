@@ -18,18 +18,26 @@ _DEAD = 1e-20
 
 
 def weight_scale(weight: Float, bias: Float, input_scale: float, largest: int = FULL_RANGE) -> Float:
+    """Scale of each output channel, float32 [C]: :func:`peak_scale`, or a larger one that its bias needs.
+
+    A channel whose bias is vast beside its weights gets a scale at which the bias still fits 32 bits.
+    """
+    floor = np.abs(bias.astype(np.float64)) / (input_scale * _LARGEST_BIAS_CODE)
+    return np.maximum(peak_scale(weight, largest), floor.astype(np.float32))
+
+
+def peak_scale(weight: Float, largest: int = FULL_RANGE) -> Float:
     """Scale of each output channel, float32 [C], from the largest weight of the channel.
 
-    A channel of zeros, or of nearly nothing, gets its layer's middle scale, and a channel whose bias is vast
-    beside its weights a scale at which the bias still fits 32 bits: a scale of nearly nothing would overflow.
+    A channel of zeros, or of nearly nothing, gets its layer's middle scale: one of nearly nothing would
+    overflow.
     """
     peak = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     scale = peak / largest
     dead = peak < _DEAD
     if dead.any():
         scale[dead] = 1.0 if dead.all() else np.median(scale[~dead])
-    floor = np.abs(bias.astype(np.float64)) / (input_scale * _LARGEST_BIAS_CODE)
-    return np.asarray(np.maximum(scale, floor), np.float32)
+    return np.asarray(scale, np.float32)
 
 
 def nearest(weight: Float, scale: Float, largest: int = FULL_RANGE) -> npt.NDArray[np.int8]:

@@ -56,13 +56,25 @@ def _layer(draft: Draft, node: ir.Node) -> Layer:
 
 
 def _gptq(draft: Draft, layers: Sequence[Layer], images: int) -> dict[str, Codes]:
+    """By what each layer reads, at the scales of the weights alone, which are those of every target.
+
+    A channel whose bias needs another scale has hardly any weights: to nearest serves it.
+    """
     total = min(images, draft.evidence.images or images)
     by = Rounding(
         *(draft.model, draft.evidence.statistics, draft.images, images, draft.largest),
         begin=lambda: draft.progress.stage("rounding weights", total),
         advance=draft.progress.advance,
     )
-    return by.codes(layers, draft.evidence.original)
+    plain = [replace(one, scale=rounding.peak_scale(one.weight, draft.largest)) for one in layers]
+    found = by.codes(plain, draft.evidence.original)
+    for own, one in zip(layers, plain, strict=True):
+        raised = own.scale != one.scale
+        if raised.any():
+            nearest = rounding.nearest(own.weight[raised], own.scale[raised], draft.largest)
+            found[own.name] = found[own.name].copy()
+            found[own.name][raised] = nearest
+    return found
 
 
 def _share(group: tuple[ir.Node, ...], found: dict[str, LayerQuantization]) -> None:
