@@ -61,4 +61,6 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 def _cell(value: Any, form: str) -> str:
     if value is None:
         return "–"
+    if isinstance(value, float):
+        form = form or ".2f"
     return str(value) if isinstance(value, str) else format(value, form)
