@@ -67,7 +67,7 @@ $(VENV)-peers/.installed: pyproject.toml constraints.txt scripts/install
 	PYTHON=$(PYTHON) scripts/install $(VENV)-peers peers
 	touch $@
 
-# docs/performance.md, measured anew; a quarter of an hour.
+# docs/performance.md, measured anew; half an hour.
 bench: $(VENV)-peers/.installed
 	scripts/bench $(VENV)-peers
 
