@@ -14,13 +14,14 @@ from edgeeff.errors import EdgeeffError, OutOfMemoryError
 
 #: Words of torch ("DefaultCPUAllocator: can't allocate memory"), of C++ ("std::bad_alloc"), of onnxruntime
 #: ("Failed to allocate memory for requested buffer"), of TFLite ("Failed to allocate tensors"), of dlopen
-#: ("failed to map segment") and of C and Python where no thread finds a stack.
+#: ("failed to map segment"), of protobuf ("Failed to serialize proto", with nothing beside) and of C and
+#: Python where no thread finds a stack.
 _WORDS = re.compile(
     r"can't alloc|not enough memory|bad_alloc|bad allocation|cannot allocate memory"
     r"|resource temporarily unavailable"
     r"|failed to allocate|out of memory|unable to allocate|failed to map segment|can't start new thread"
     r"|cannot allocate region|could not create a (?:primitive|memory object)|std::length_error"
-    r"|\bMemoryError\b",
+    r"|\bMemoryError\b|^Failed to serialize proto$",
     re.IGNORECASE,
 )
 BUILDING = "close other programs or raise the limit; a smaller --size or one --target at a time take less"

@@ -6,6 +6,7 @@ import errno
 import re
 
 import pytest
+from google.protobuf.message import EncodeError
 
 from edgeeff import shortage
 from edgeeff.errors import BundleError, CheckpointError, EdgeeffError, OutOfMemoryError
@@ -36,6 +37,7 @@ SHORT = {
     "OpenVINO": RuntimeError("Exception from src/inference: std::bad_alloc"),
     "the system": OSError(errno.ENOMEM, "Cannot allocate memory"),
     "the linker": ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    "protobuf": EncodeError("Failed to serialize proto"),
     "threads": RuntimeError("can't start new thread"),
 }
 
