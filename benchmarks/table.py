@@ -6,16 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.results import versions
 from edgeeff.harness import machine
-
-PACKAGES = ("edgeeff", "numpy", "torch", "onnx", "onnxruntime", "openvino", "ai-edge-litert", "nncf")
 
 Row = Mapping[str, Any]
 
@@ -38,17 +36,6 @@ def write_json(path: Path | None, rows: Sequence[Row], **context: Any) -> None:
         return
     content = {"rows": list(rows), **context, "machine": machine.describe().to_json(), "versions": versions()}
     path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """The versions of the packages that a figure may depend on, of those that are installed."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ import torch
 
 from edgeeff.errors import GraphError
 from edgeeff.graph import passes, unit
-from edgeeff.graph.side_by_side import alone
+from edgeeff.graph.side_by_side import one_thread
 
 OPSET = 17
 #: Side of the image that our own networks are traced with, pixels. Their padding is fixed when they are made,
@@ -160,7 +160,7 @@ def _export(
 ) -> onnx.ModelProto:
     buffer = io.BytesIO()
     example = torch.zeros(1, channels, *size)
-    with warnings.catch_warnings(), alone():
+    with warnings.catch_warnings(), one_thread():
         # The TorchScript exporter is deprecated and ten times faster than its successor on these networks.
         warnings.simplefilter("ignore")
         torch.onnx.export(

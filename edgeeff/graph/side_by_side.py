@@ -24,8 +24,11 @@ MOST = 4
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Within it torch computes in the calling thread alone: of small tensors its threads would but wait."""
+def one_thread() -> Iterator[None]:
+    """Within it torch computes in the calling thread alone.
+
+    torch's own threads wait by spinning, and change the order of sums.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

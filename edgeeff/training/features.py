@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeeff.cache import key_of, versions
+from edgeeff.graph.side_by_side import one_thread
 from edgeeff.images import Picture
 from edgeeff.pipeline.context import Context
 from edgeeff.preprocess import Preprocess
 from edgeeff.training import trunk
-from edgeeff.training.loop import one_thread, workers
+from edgeeff.training.loop import workers
 from edgeeff.training.photos.decoding import Vary, seen
 from edgeeff.zoo.efficientnet import EfficientNet
 

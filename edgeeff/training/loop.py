@@ -23,6 +23,7 @@ from torch import Tensor
 
 from edgeeff.cache import Bookmark
 from edgeeff.errors import TrainingError
+from edgeeff.graph.side_by_side import one_thread
 from edgeeff.progress import Recorder
 from edgeeff.training import fitting, state
 from edgeeff.training.average import Average, copied, fill
@@ -151,17 +152,6 @@ class Descent:
     history: tuple[Mapping[str, Any], ...]
     best: int
     stopped: str = ""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch's own threads wait by spinning, and change the order of sums: parts run side by side instead."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from edgeeff.graph.side_by_side import one_thread
 from edgeeff.preprocess import Pixels, Preprocess
 from edgeeff.progress import Recorder
 from edgeeff.training import trunk
-from edgeeff.training.loop import one_thread
 from edgeeff.training.swap.networks import rows
 from edgeeff.training.swap.photos import Stream, in_batches, spread
 from edgeeff.zoo.efficientnet import EfficientNet

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgeeff import digests
 from edgeeff.errors import ImageError
+from edgeeff.graph.side_by_side import one_thread
 from edgeeff.images.image_set import skipped
 from edgeeff.pipeline.stages.identity import Source
 from edgeeff.preprocess import Preprocess
@@ -20,7 +21,7 @@ from edgeeff.training import regularising, trunk
 from edgeeff.training.augment.crop import RandomCrop
 from edgeeff.training.features import Trunk, View
 from edgeeff.training.heads import Aim, Head, Pace, Seen
-from edgeeff.training.loop import Course, one_thread, workers
+from edgeeff.training.loop import Course, workers
 from edgeeff.training.photos import decoding, varying
 from edgeeff.training.photos.labelled import Labelled
 from edgeeff.training.request import BATCH

@@ -64,12 +64,12 @@ def identify(asked: Asked, source: str) -> Identity:
     Raises:
         CheckpointError: It is damaged, unsafe to load, or of no network or another one.
     """
-    from edgeeff.graph.side_by_side import alone
+    from edgeeff.graph.side_by_side import one_thread
     from edgeeff.zoo import checkpoints
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
     from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 
-    with alone():
+    with one_thread():
         checkpoint = checkpoints.read(regular.path_of(source), asked.model, _chosen(asked))
     if isinstance(checkpoint, DetectorCheckpoint):
         return _detector(asked, checkpoint, source)
@@ -187,12 +187,12 @@ def network(
     asked: Asked, identity: Identity, size: tuple[int, int]
 ) -> EfficientNet | EfficientDet | Segmenter:
     """The network that the checkpoint fills, as a torch module, for images of ``size``."""
-    from edgeeff.graph.side_by_side import alone
+    from edgeeff.graph.side_by_side import one_thread
     from edgeeff.zoo import checkpoints
     from edgeeff.zoo.detection.checkpoints import DetectorCheckpoint
     from edgeeff.zoo.segmentation.checkpoints import SegmenterCheckpoint
 
-    with alone():
+    with one_thread():
         checkpoint = checkpoints.read(regular.path_of(identity.source), asked.model, _chosen(asked))
     own = identity.conventions
     if isinstance(checkpoint, DetectorCheckpoint):
