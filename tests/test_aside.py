@@ -46,18 +46,20 @@ def finishing(name, wait=None):
 def test_what_is_told_beside_is_heard_whole_and_in_order_by_the_main_thread(heard):
     recorder, go = Recorder(heard), threading.Event()
     with Aside(recorder) as beside:
-        first = beside.begin(finishing("first", go), beside=True)
+        first = beside.begin("first", finishing("first", go), beside=True)
         recorder.tell("the second is quantised")
         assert heard.lines == ["the second is quantised"]
         go.set()
-        second = beside.begin(finishing("second"), beside=True)  # takes the first one
-        assert heard.lines[1:] == ["first begins", "WARNING first: of this one", "first ends"]
-        last = beside.begin(finishing("last"), beside=False)
+        second = beside.begin("second", finishing("second"), beside=True)  # takes the first one
+        named = "bundle   first, finished meanwhile:"  # the listener is at the second by now
+        assert heard.lines[1:] == [named, "first begins", "WARNING first: of this one", "first ends"]
+        last = beside.begin("last", finishing("last"), beside=False)
         assert [one.result() for one in (first, second, last)] == [["general", "of this one"]] * 3
-    assert heard.lines[4:] == [
+    assert heard.lines[5:] == [
         "last begins",
         "WARNING last: of this one",
         "last ends",
+        "bundle   second, finished meanwhile:",
         "second begins",
         "WARNING second: of this one",
         "second ends",
@@ -72,14 +74,14 @@ def test_the_error_of_what_was_begun_first_comes_first(heard):
         raise ValueError("of the first")
 
     with pytest.raises(ValueError, match="of the first"), Aside(Recorder(heard)) as beside:
-        beside.begin(fails, beside=True)
+        beside.begin("first", fails, beside=True)
         raise RuntimeError("of the second")
-    assert heard.lines == ["it fails"]
+    assert heard.lines == ["bundle   first, finished meanwhile:", "it fails"]
 
 
 def test_an_error_waits_for_what_was_begun_before(heard):
     with pytest.raises(RuntimeError), Aside(Recorder(heard)) as beside:
-        beside.begin(finishing("first"), beside=True)
+        beside.begin("first", finishing("first"), beside=True)
         raise RuntimeError
     assert heard.lines[-1] == "first ends"
 
@@ -99,7 +101,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing_running(meets, heard):
             ended.append("cleaned up")
 
     beside = Aside(Recorder(heard))
-    made = beside.begin(work, beside=True)
+    made = beside.begin("first", work, beside=True)
     made.stop()
     go.set()
     with pytest.raises(KeyboardInterrupt), beside:

@@ -30,12 +30,18 @@ class _StoppedError(Exception):
 
 
 class Later(Recorder):
-    """A recorder whose listener hears everything later, from another thread."""
+    """A recorder whose listener hears everything later, from another thread.
 
-    def __init__(self) -> None:
+    Args:
+        about: What is being finished. By then the listener is at something else: a line says what the lines
+            behind it are about. Warnings name their bundle themselves.
+    """
+
+    def __init__(self, about: str) -> None:
         super().__init__(Silent())
+        self._about = about
         self._calls: list[Callable[[Recorder], None]] = []
-        self._stopped = False
+        self._named = self._stopped = False
 
     def stop(self) -> None:
         """End what tells this recorder anything from now on."""
@@ -58,6 +64,9 @@ class Later(Recorder):
 
     def tell(self, text: str) -> None:
         """Something that was decided."""
+        if not self._named:
+            self._named = True
+            self._keep(lambda recorder: recorder.tell(f"bundle   {self._about}, finished meanwhile:"))
         self._keep(lambda recorder: recorder.tell(text))
 
     def warn(self, text: str, about: str | None = None) -> None:
@@ -130,10 +139,11 @@ class Aside:
             self._pool.shutdown()
             sys.setswitchinterval(self._interval)
 
-    def begin(self, work: Callable[[Recorder], Result], *, beside: bool) -> Promised[Result]:
+    def begin(self, about: str, work: Callable[[Recorder], Result], *, beside: bool) -> Promised[Result]:
         """Do some work, beside what follows or now; what was begun before is taken first.
 
         Args:
+            about: What it finishes, as its user knows it.
             work: Is called with the recorder that it is to tell what it does.
             beside: Whether to do it in the other thread.
         """
@@ -143,7 +153,7 @@ class Aside:
             return Promised(future, None, self._recorder)
         if self._last is not None:
             self._last.result()
-        later = Later()
+        later = Later(about)
         made = Promised(self._pool.submit(partial(work, later)), later, self._recorder)
         self._last = made  # type: ignore[assignment]  # of any result
         return made

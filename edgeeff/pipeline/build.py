@@ -113,7 +113,8 @@ def run(request: BuildRequest, *, cache: Cache | None, progress: Recorder) -> li
             give_back()
             progress.stage(f"{folder.name}: {ready.target.summary}")
             finishing = partial(_finished, ready, classes, made_from, warned, damaged)
-            begun.append(aside.begin(finishing, beside=folder != folders[-1] and ready.can_wait))
+            beside = folder != folders[-1] and ready.can_wait
+            begun.append(aside.begin(folder.name, finishing, beside=beside))
             del ready, finishing
         found = [one if isinstance(one, Built) else one.result() for one in begun]
     built.repeat(found, context)

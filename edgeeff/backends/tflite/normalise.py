@@ -23,7 +23,7 @@ def normalised(
         network: The model that grows.
         pixels: float32 [N, H, W, C].
         mean: Of each of the C channels.
-        std: Likewise.
+        std: Of each of them.
         name: Of the result.
 
     Returns:
