@@ -30,7 +30,9 @@ def tuning_of(found: Autotuned, manifest: Manifest) -> bytes:
     if not found.chosen:
         raise BundleError(
             f"no variant of {found.bundle} does on {board(found)} what its graph says: there is no tuning",
-            mend="use its FP16: build jetson-fp16; or report the device's autotune.json",
+            mend="use its FP16: build jetson-fp16; or report the device's autotune.json"
+            if found.control_wins
+            else "FP16 does not either: report the device's autotune.json",
         )
     times, to_own = found.latency.times, found.latency.to_own or found.latency.to_control
     measured = [

@@ -240,6 +240,7 @@ def test_a_bundle_without_variants_and_options_that_do_not_go_with_it_are_refuse
 
 RATIO = {"value": 0.5, "low": 0.49, "high": 0.51}
 SAME = {"value": 1.0, "low": 1.0, "high": 1.0}
+SLOWER = {"value": 1.2, "low": 1.1, "high": 1.3}
 
 
 def test_the_choice_is_the_own_graph_unless_another_is_certainly_faster():
@@ -248,9 +249,11 @@ def test_the_choice_is_the_own_graph_unless_another_is_certainly_faster():
     assert decide("plain", {"plain": SAME, "a": maybe}, {"plain": SAME, "a": maybe}) == "plain"
     assert decide("plain", {"plain": SAME, "a": RATIO, "b": maybe}, {}) == "a"
     assert decide("plain", {}, {"a": maybe, "b": RATIO}) == "b"  # the own graph is not faithful
-    assert decide("plain", {}, {}) == "" and onboard.control_wins("", {})
-    assert onboard.control_wins("a", {"a": {"value": 1.2, "low": 1.1, "high": 1.3}})
-    assert not onboard.control_wins("a", {"a": maybe})
+    assert decide("plain", {}, {}) == "" and onboard.control_wins("", {}, faithful=True)
+    assert onboard.control_wins("a", {"a": SLOWER}, faithful=True)
+    assert not onboard.control_wins("a", {"a": SLOWER}, faithful=False)  # FP16 overflows
+    assert not onboard.control_wins("", {}, faithful=False)
+    assert not onboard.control_wins("a", {"a": maybe}, faithful=True)
 
 
 @pytest.fixture

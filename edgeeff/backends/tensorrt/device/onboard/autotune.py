@@ -66,7 +66,9 @@ def autotune(
         "latency": figures,
         "clocks": clocks,
         "chosen": chosen,
-        "control_wins": variants.control_wins(chosen, figures["to_control"]),
+        "control_wins": variants.control_wins(
+            chosen, figures["to_control"], faithful=compared[variants.CONTROL]["passed"]
+        ),
     }
     sealed.write_json(folder / sealed.MEASURED / FILE, result)
     variants.choose(folder, here.key(), slugs.get(chosen, ""))
@@ -172,11 +174,13 @@ def lines(found: dict[str, Any]) -> list[str]:
                 f"{golden_of['sqnr_float_db']} dB to float, below {golden_of['tolerance_db']} dB"
             )
     told += [f"  {name}: not built: {reason}" for name, reason in found["failed"].items()]
-    if not chosen:
+    if not chosen and not found["control_wins"]:
+        told.append("no variant does what it promises, and FP16 does not either: report it")
+    elif not chosen:
         told.append("no variant does what it promises: take FP16")
     elif found["control_wins"]:
         told.append("FP16 is faster than every INT8 variant here: take FP16 (build jetson-fp16)")
-    elif latency["to_control"][chosen]["high"] >= 1:
+    elif found["golden"][variants.CONTROL]["passed"] and latency["to_control"][chosen]["high"] >= 1:
         told.append("between INT8 and FP16 there is no certain difference here")
     if found["clocks"]["pinned"] is False:
         told.append("the GPU's clock is not pinned: run jetson_clocks for latencies that can be compared")

@@ -78,6 +78,12 @@ def decide(own: str, to_own: dict[str, Any], to_control: dict[str, Any]) -> str:
     return min(values, key=lambda name: values[name]) if values else ""
 
 
-def control_wins(chosen: str, to_control: dict[str, Any]) -> bool:
-    """Whether the FP16 control is certainly faster than what was chosen, or nothing was."""
-    return not chosen or bool(to_control[chosen]["low"] > 1)
+def control_wins(chosen: str, to_control: dict[str, Any], *, faithful: bool) -> bool:
+    """Whether the FP16 control is to be taken: nothing was chosen, or it is certainly faster than that.
+
+    Args:
+        chosen: The variant; empty: none.
+        to_control: Of each faithful variant the ratio of its time to the control's.
+        faithful: Whether the control does what it promises. An overflow of FP16 is no reason to take it.
+    """
+    return faithful and (not chosen or bool(to_control[chosen]["low"] > 1))
